@@ -1,10 +1,11 @@
 """The bytes of one record: a TFRecord frame around a tf.train.Example with one uint8 CHW image.
 
-    frame     uint64 length, uint32 masked CRC-32C of the length, the example, uint32 masked CRC-32C of it
+    frame     uint64 length, uint32 checksum of the length, the example, uint32 checksum of it
     example   the features `shape` (int64[3]: C, H, W) and `data` (one bytes value, uint8, CHW)
 
-Within a level only the pixels and the last checksum differ from record to record, so a level is an
-array of fixed-size structures, and NumPy can read and write it without parsing protocol buffers.
+A checksum is a masked CRC-32C. Within a level only the pixels and the last checksum differ from
+record to record, so a level is an array of fixed-size structures, and NumPy can read and write it
+without parsing protocol buffers.
 """
 
 import dataclasses
@@ -24,8 +25,8 @@ class RecordLayout:
     Attributes:
       dtype: structure of a record, with the fields `head`, `pixels` uint8 [C H W], `tail`, `crc`.
       head: the constant bytes before the pixels, the frame's length and its checksum included.
-      tail: the constant bytes between the pixels and the checksum; none in what this project writes.
-      head_crc: CRC-32C of the part of `head` that belongs to the example, to be extended by the pixels.
+      tail: the constant bytes between the pixels and the checksum; this project writes none.
+      head_crc: CRC-32C of the example's part of `head`, to be extended by the pixels.
     """
 
     dtype: np.dtype
@@ -62,8 +63,8 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
     Args:
       channels: C, at least 1.
       resolution: H and W in pixels.
-      data_first: whether the feature `data` comes before `shape`. The order of a protocol buffer's map
-        is the writer's choice: this project and the original write `shape` first, and both are read.
+      data_first: whether the feature `data` comes before `shape`. The order within a protocol
+        buffer's map is the writer's choice. This project writes `shape` first, and reads both.
     """
     shape_entry = _map_entry(b"shape", 0x1A, _varints((channels, resolution, resolution)))
     pixel_bytes = channels * resolution * resolution
@@ -72,8 +73,8 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
     features_bytes = len(shape_entry) + len(data_entry_head) + pixel_bytes
     example_head = b"\x0a" + _varint(features_bytes) + before + data_entry_head
     length = struct.pack("<Q", len(example_head) + pixel_bytes + len(after))
-    length_crc = masked(np.array(google_crc32c.value(length), np.uint32))
-    head = length + struct.pack("<I", int(length_crc)) + example_head
+    length_crc = masked(np.array([google_crc32c.value(length)], np.uint32))
+    head = length + length_crc.astype("<u4").tobytes() + example_head
     fields = [
         ("head", np.uint8, (len(head),)),
         ("pixels", np.uint8, (channels, resolution, resolution)),
@@ -110,7 +111,7 @@ def masked(crc: np.ndarray) -> np.ndarray:
     """TFRecord's masking of CRC-32C: rotated right by 15 bits, plus a constant, modulo 2^32.
 
     Args:
-      crc: uint32, any shape.
+      crc: uint32 array of at least one dimension, so that it wraps around silently.
     """
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(_MASK_DELTA)
 
@@ -151,9 +152,8 @@ def _map_entry_head(key: bytes, kind: int, value_bytes: int) -> bytes:
     """
     inner = b"\x0a" + _varint(value_bytes)
     feature = bytes([kind]) + _varint(len(inner) + value_bytes) + inner
-    entry = (
-        b"\x0a" + _varint(len(key)) + key + b"\x12" + _varint(len(feature) + value_bytes) + feature
-    )
+    entry = b"\x0a" + _varint(len(key)) + key + b"\x12"
+    entry += _varint(len(feature) + value_bytes) + feature
     return b"\x0a" + _varint(len(entry) + value_bytes) + entry
 
 
