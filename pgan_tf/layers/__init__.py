@@ -1,0 +1,32 @@
+"""The Keras layers that both networks are assembled from, one a file."""
+
+import keras
+
+from pgan_tf.layers.channel_bias import ChannelBias
+from pgan_tf.layers.equalized import RELU_GAIN
+from pgan_tf.layers.equalized_conv2d import EqualizedConv2D
+from pgan_tf.layers.equalized_dense import EqualizedDense
+from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
+from pgan_tf.layers.pixel_norm import PixelNorm
+from pgan_tf.layers.resample import DownScale2D, UpScale2D, downscale2d, upscale2d
+from pgan_tf.layers.weighted_sum import WeightedSum
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        "pgan_tf trains with Keras on TensorFlow: set the environment variable KERAS_BACKEND to "
+        f"tensorflow. Received: {keras.backend.backend()}"
+    )
+
+__all__ = [
+    "RELU_GAIN",
+    "ChannelBias",
+    "DownScale2D",
+    "EqualizedConv2D",
+    "EqualizedDense",
+    "MinibatchStdDev",
+    "PixelNorm",
+    "UpScale2D",
+    "WeightedSum",
+    "downscale2d",
+    "upscale2d",
+]

@@ -1,0 +1,128 @@
+"""Convolution with equalized learning rate, optionally resampling by two."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pgan_tf.layers.equalized import RELU_GAIN, runtime_scale, unit_normal
+from pgan_tf.layers.resample import downscale2d, upscale2d
+
+RESAMPLINGS = (None, "upscale", "downscale")
+
+
+@keras.saving.register_keras_serializable("pgan_tf")
+class EqualizedConv2D(keras.layers.Layer):
+    """2D convolution, same padding, whose stored kernel is scaled by gain / sqrt(fan_in) when used.
+
+    `resample="upscale"` repeats each pixel 2x2 before the convolution; `resample="downscale"` takes
+    2x2 means after it. Both are linear, so they fold into one strided convolution with a 4x4 kernel,
+    which is how they are computed with `fused` on; off, they are computed in two steps. The stored
+    kernel and, up to rounding, the output are the same.
+
+    Args:
+      filters: output channels.
+      kernel_size: side of the kernel in pixels; 3 where `resample` is set.
+      gain: He's constant of what follows: sqrt(2) for a ReLU, 1 for nothing.
+      resample: None, "upscale" or "downscale".
+      fused: how to compute the resampling; see above.
+      seed: of the kernel's initial values, N(0, 1).
+
+    Input: `[b h w in]`. Output: `[b h' w' filters]`, with h' = h, 2h or h/2.
+
+    Raises:
+      ValueError: an unknown `resample`, or one with a kernel that is not 3x3.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int = 3,
+        *,
+        gain: float = RELU_GAIN,
+        resample: str | None = None,
+        fused: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if resample not in RESAMPLINGS:
+            raise ValueError(f"resample must be one of {RESAMPLINGS}. Received: {resample!r}")
+        if resample is not None and kernel_size != 3:
+            raise ValueError(f"kernel_size must be 3 with resample. Received: {kernel_size}")
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.gain = gain
+        self.resample = resample
+        self.fused = fused
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.kernel = self.add_weight(
+            name="kernel", shape=shape, initializer=unit_normal(self.seed)
+        )
+        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        fan_in = self.kernel_size**2 * self.kernel.shape[2]
+        kernel = tf.convert_to_tensor(self.kernel) * runtime_scale(self.gain, fan_in)
+        return tf.nn.bias_add(self._convolve(inputs, kernel), tf.convert_to_tensor(self.bias))
+
+    def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if self.resample is None:
+            return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
+        if self.resample == "upscale":
+            if self.fused:
+                return _upscale_convolve(x, kernel)
+            return tf.nn.conv2d(upscale2d(x), kernel, strides=1, padding="SAME")
+        if self.fused:
+            return tf.nn.conv2d(x, _shifted_sum(kernel) * 0.25, strides=2, padding="SAME")
+        return downscale2d(tf.nn.conv2d(x, kernel, strides=1, padding="SAME"))
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        sides = tuple(
+            None if side is None else _resampled(side, self.resample) for side in input_shape[1:3]
+        )
+        return (input_shape[0], *sides, self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "gain": self.gain,
+            "resample": self.resample,
+            "fused": self.fused,
+            "seed": self.seed,
+        }
+
+
+def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Upscale by repetition, then convolve, as one transposed convolution of stride 2."""
+    # A transposed convolution spreads each input pixel through its filter, where a convolution gathers:
+    # hence the flip and the exchanged channels.
+    spread = tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])  # [3 3 out in]
+    batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
+    height, width = (
+        x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2)
+    )
+    return tf.nn.conv2d_transpose(
+        x,
+        _shifted_sum(spread),
+        output_shape=tf.stack([batch, 2 * height, 2 * width, kernel.shape[3]]),
+        strides=2,
+        padding="SAME",
+    )
+
+
+def _shifted_sum(kernel: tf.Tensor) -> tf.Tensor:
+    """A 3x3 kernel summed over its four one-pixel shifts: [3 3 ..] to [4 4 ..]."""
+    padded = tf.pad(kernel, [[1, 1], [1, 1], [0, 0], [0, 0]])  # [5 5 ..]
+    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+
+
+def _resampled(side: int, resample: str | None) -> int:
+    return {None: side, "upscale": 2 * side, "downscale": (side + 1) // 2}[resample]

@@ -1,0 +1,63 @@
+"""Fully connected layer with equalized learning rate."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pgan_tf.layers.equalized import RELU_GAIN, runtime_scale, unit_normal
+
+
+@keras.saving.register_keras_serializable("pgan_tf")
+class EqualizedDense(keras.layers.Layer):
+    """Matrix product whose stored kernel is scaled by gain / sqrt(fan_in) when used.
+
+    Args:
+      units: output components.
+      gain: He's constant of what follows: sqrt(2) for a ReLU, 1 for nothing.
+      use_bias: whether to add a bias, which is never scaled.
+      seed: of the kernel's initial values, N(0, 1).
+
+    Input: `[b in]`. Output: `[b units]`.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        *,
+        gain: float = RELU_GAIN,
+        use_bias: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.units = units
+        self.gain = gain
+        self.use_bias = use_bias
+        self.seed = seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.kernel = self.add_weight(
+            name="kernel", shape=(input_shape[-1], self.units), initializer=unit_normal(self.seed)
+        )
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        scale = runtime_scale(self.gain, self.kernel.shape[0])
+        x = tf.matmul(inputs, tf.convert_to_tensor(self.kernel) * scale)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return (input_shape[0], self.units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "gain": self.gain,
+            "use_bias": self.use_bias,
+            "seed": self.seed,
+        }

@@ -1,0 +1,58 @@
+"""Minibatch standard deviation (section 3 of the paper)."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("pgan_tf")
+class MinibatchStdDev(keras.layers.Layer):
+    """Appends a channel that says how much the samples of a group differ.
+
+    A batch of b samples falls into b / G groups, with G = min(group_size, b); sample i belongs to group
+    i mod (b / G). For each group: the population standard deviation over its samples of every feature
+    and pixel, averaged over features and pixels to one number. Computed in float32.
+
+    Should G not divide b, the largest divisor of b below it is taken, so that a last short batch works.
+
+    Args:
+      group_size: most samples in a group.
+
+    Input: `[b h w c]`. Output: `[b h w c+1]`, the new channel last.
+
+    Raises:
+      ValueError: `group_size` is below 1.
+    """
+
+    def __init__(self, group_size: int = 4, **kwargs: Any):
+        super().__init__(**kwargs)
+        if group_size < 1:
+            raise ValueError(f"group_size must be at least 1. Received: {group_size}")
+        self.group_size = group_size
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        batch = inputs.shape[0] if inputs.shape[0] is not None else tf.shape(inputs)[0]
+        size = self._group_size(inputs.shape[0], batch)
+        height, width, channels = inputs.shape[1:]
+        x = tf.cast(inputs, tf.float32)
+        x = tf.reshape(x, [size, batch // size, height, width, channels])  # [G M h w c]
+        x -= tf.reduce_mean(x, axis=0, keepdims=True)
+        x = tf.sqrt(tf.reduce_mean(tf.square(x), axis=0) + 1e-8)  # [M h w c]
+        x = tf.reduce_mean(x, axis=[1, 2, 3], keepdims=True)  # [M 1 1 1]
+        x = tf.cast(tf.tile(x, [size, height, width, 1]), inputs.dtype)  # [b h w 1]
+        return tf.concat([inputs, x], axis=-1)
+
+    def _group_size(self, static_batch: int | None, batch: int | tf.Tensor) -> int | tf.Tensor:
+        if static_batch is not None:
+            return max(d for d in range(1, self.group_size + 1) if static_batch % d == 0)
+        sizes = tf.range(1, self.group_size + 1)
+        return tf.reduce_max(tf.where(batch % sizes == 0, sizes, 1))
+
+    def compute_output_shape(
+        self, input_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], (input_shape[-1] or 0) + 1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "group_size": self.group_size}

@@ -1,0 +1,66 @@
+"""What the networks minimise: pure functions, tensors in, tensors out, one value a sample.
+
+WGAN-GP (Gulrajani et al. 2017) with the drift term of appendix A.1, and AC-GAN (Odena et al. 2017) label
+losses. All tensors are float32; `[b]` is one value a sample.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+def wasserstein_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: D(fake) - D(real)."""
+    return fake_scores - real_scores
+
+
+def wasserstein_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -D(fake)."""
+    return -fake_scores
+
+
+def drift(real_scores: tf.Tensor, *, weight: float) -> tf.Tensor:
+    """`[b]`: weight * D(real)^2, which keeps scores near zero (appendix A.1)."""
+    return weight * tf.square(real_scores)
+
+
+def gradient_penalty(gradient_norms: tf.Tensor, *, weight: float, target: float) -> tf.Tensor:
+    """`[b]`: weight * (norm - target)^2 / target^2."""
+    return weight * tf.square(gradient_norms - target) / target**2
+
+
+def label_cross_entropy(
+    logits: tf.Tensor, labels: tf.Tensor, *, weight: float = 1.0
+) -> tf.Tensor:
+    """`[b]`: weight * softmax cross-entropy of `[b n]` logits against `[b n]` one-hot labels."""
+    return weight * tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
+    """Points between reals and fakes: reals + (fakes - reals) * mixing.
+
+    Args:
+      reals, fakes: `[b h w c]`.
+      mixing: `[b 1 1 1]` in [0, 1], one factor a sample.
+    """
+    return reals + (fakes - reals) * mixing
+
+
+def gradient_norms(
+    score: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, *, scale: float
+) -> tf.Tensor:
+    """`[b]`: the norm of each image's gradient of its score, differentiable once more.
+
+    Args:
+      score: maps `[b h w c]` images to `[b]` scores.
+      images: where to take the gradient.
+      scale: stage resolution / final resolution, to take the norm at the final resolution. The original
+        shows the discriminator images that are upscaled, by repetition, to the final resolution: each of
+        the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the norm there is scale times
+        the norm here. 1 takes it at the stage's own resolution.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        total = tf.reduce_sum(score(images))
+    gradients = tf.cast(tape.gradient(total, images), tf.float32)
+    return tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])) * scale
