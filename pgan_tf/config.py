@@ -41,9 +41,7 @@ class DataConfig:
 
     data_dir: str = option("", "The pyramid: a directory made by pgan-prepare-tfrecords or the "
                            "original tool. Required.", adjustable=True)  # fmt: skip
-    use_labels: bool = option(
-        True, "Condition on the pyramid's labels (AC-GAN) where it has them."
-    )
+    use_labels: bool = option(True, "Condition on the pyramid's labels (AC-GAN) where it has them.")
     mirror_augment: bool = option(False, "Mirror each real image left-right with probability 1/2.")
 
 
@@ -134,9 +132,7 @@ class ScheduleConfig:
         15000.0, "Thousands of images in all; the last stage lasts until then.", adjustable=True
     )
     batch_size: int = option(16, "Global batch size where the table below says nothing.")
-    batch_size_by_resolution: Mapping[int, int] = option(
-        {}, "Global batch sizes, as 4:128,8:128."
-    )
+    batch_size_by_resolution: Mapping[int, int] = option({}, "Global batch sizes, as 4:128,8:128.")
     learning_rate: float = option(0.001, "Adam's learning rate where the table says nothing.")
     learning_rate_by_resolution: Mapping[int, float] = option(
         {}, "Learning rates, as 512:0.0015,1024:0.002."
@@ -215,7 +211,9 @@ class OptimizerConfig:
         for name in ("adam_beta1", "adam_beta2", "ema_decay"):
             value = getattr(self, name)
             if not 0 <= value < 1:
-                raise ValueError(f"{name} must be from 0 up to, not including, 1. Received: {value}")
+                raise ValueError(
+                    f"{name} must be from 0 up to, not including, 1. Received: {value}"
+                )
         _require_positive("adam_epsilon", self.adam_epsilon)
 
 

@@ -80,9 +80,7 @@ class EqualizedConv2D(keras.layers.Layer):
             return tf.nn.conv2d(x, _shifted_sum(kernel) * 0.25, strides=2, padding="SAME")
         return downscale2d(tf.nn.conv2d(x, kernel, strides=1, padding="SAME"))
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         sides = tuple(
             None if side is None else _resampled(side, self.resample) for side in input_shape[1:3]
         )
@@ -106,9 +104,7 @@ def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     # hence the flip and the exchanged channels.
     spread = tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])  # [3 3 out in]
     batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
-    height, width = (
-        x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2)
-    )
+    height, width = (x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2))
     return tf.nn.conv2d_transpose(
         x,
         _shifted_sum(spread),

@@ -48,9 +48,7 @@ class EqualizedDense(keras.layers.Layer):
         x = tf.matmul(inputs, tf.convert_to_tensor(self.kernel) * scale)
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.units)
 
     def get_config(self) -> dict[str, Any]:

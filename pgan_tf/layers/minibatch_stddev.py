@@ -49,9 +49,7 @@ class MinibatchStdDev(keras.layers.Layer):
         sizes = tf.range(1, self.group_size + 1)
         return tf.reduce_max(tf.where(batch % sizes == 0, sizes, 1))
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (*input_shape[:-1], (input_shape[-1] or 0) + 1)
 
     def get_config(self) -> dict[str, Any]:

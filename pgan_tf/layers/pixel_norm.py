@@ -22,14 +22,10 @@ class PixelNorm(keras.layers.Layer):
         self.epsilon = epsilon
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        mean_square = tf.reduce_mean(
-            tf.square(tf.cast(inputs, tf.float32)), axis=-1, keepdims=True
-        )
+        mean_square = tf.reduce_mean(tf.square(tf.cast(inputs, tf.float32)), axis=-1, keepdims=True)
         return inputs * tf.cast(tf.math.rsqrt(mean_square + self.epsilon), inputs.dtype)
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
 
     def get_config(self) -> dict[str, Any]:

@@ -22,9 +22,7 @@ class UpScale2D(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return upscale2d(inputs)
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, channels = input_shape
         return (batch, height and 2 * height, width and 2 * width, channels)
 
@@ -36,8 +34,6 @@ class DownScale2D(keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return downscale2d(inputs)
 
-    def compute_output_shape(
-        self, input_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         batch, height, width, channels = input_shape
         return (batch, height and height // 2, width and width // 2, channels)
