@@ -1,0 +1,44 @@
+"""pgan-train: trains, or continues a run."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from absl import flags as absl_flags
+
+from pgan_tf import flags
+from pgan_tf.run_directory import read_config
+from tfrecords_tools import command
+
+NAME = "pgan-train"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
+    return command.run(
+        NAME,
+        "trains a progressive GAN on a pyramid, or continues a run directory.",
+        argv,
+        flags.define_train_flags,
+        _train,
+    )
+
+
+def _train(flag_values: absl_flags.FlagValues) -> int:
+    run_dir = flag_values["run_dir"].value
+    base = read_config(run_dir) if run_dir else None
+    config = flags.config_from_flags(flag_values, base)
+
+    # TensorFlow takes seconds to import: only once the flags are known to be right.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from pgan_tf.loop import train
+
+    result = train(config)
+    if result.interrupted_by is None:
+        sys.stdout.write(f"{NAME}: done. Pictures and networks are in {run_dir}\n")
+        return command.EXIT_OK
+    sys.stdout.write(
+        f"{NAME}: stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg; "
+        f"saved. To continue: {NAME} --run_dir={run_dir}\n"
+    )
+    return 128 + result.interrupted_by

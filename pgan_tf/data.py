@@ -1,0 +1,110 @@
+"""From a pyramid to batches, in an order that is a pure function of (seed, images_seen).
+
+Every epoch is a permutation of the whole dataset, computed one record number at a time, so nothing is
+buffered, and a run that continues, or changes its batch size between stages, neither repeats nor misses an
+image within an epoch. Batches are read ahead in the background, across stage switches too, since the
+schedule tells what comes next.
+"""
+
+import collections
+import concurrent.futures
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.schedule import Step
+from tfrecords_tools.format import Pyramid
+
+READ_AHEAD = 4
+
+# Random streams other than the order of records.
+_FAKE_LABELS = 1
+
+
+class Batch(NamedTuple):
+    """A global batch in host memory.
+
+    Attributes:
+      images: `[b c h w]` uint8.
+      labels: `[b n]` float32, of the images; n is 0 without labels.
+      fake_labels: `[b n]` float32, drawn from the data's, for the generator's step.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    fake_labels: np.ndarray
+
+
+def read_batches(
+    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int
+) -> Iterator[tuple[Step, Batch]]:
+    """Reads the batch of every step, a few ahead of where it is asked for.
+
+    Args:
+      pyramid: where to read.
+      steps: the iterations to come, in order (`Schedule.steps`).
+      seed: of the order of images.
+      label_size: 0 leaves labels out.
+
+    Raises:
+      UserError: a record is damaged.
+    """
+    remaining = iter(steps)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader") as pool:
+        pending: collections.deque[tuple[Step, concurrent.futures.Future[Batch]]]
+        pending = collections.deque()
+
+        def request(step: Step) -> None:
+            future = pool.submit(read_batch, pyramid, step, seed=seed, label_size=label_size)
+            pending.append((step, future))
+
+        for step in itertools.islice(remaining, READ_AHEAD):
+            request(step)
+        while pending:
+            step, future = pending.popleft()
+            batch = future.result()
+            for following in itertools.islice(remaining, 1):
+                request(following)
+            yield step, batch
+
+
+def read_batch(pyramid: Pyramid, step: Step, *, seed: int, label_size: int) -> Batch:
+    """Reads one step's batch.
+
+    Raises:
+      UserError: a record is damaged.
+    """
+    batch_size = step.phase.batch_size
+    positions = np.arange(step.images_seen, step.images_seen + batch_size, dtype=np.int64)
+    records = records_at(positions, count=pyramid.count, seed=seed)
+    images = pyramid.level(step.phase.resolution).read(records)
+    if not label_size or pyramid.labels is None:
+        empty = np.zeros([batch_size, 0], np.float32)
+        return Batch(images, empty, empty)
+    generator = np.random.Generator(np.random.Philox(key=[seed, _FAKE_LABELS],
+                                                     counter=[0, 0, 0, step.images_seen]))  # fmt: skip
+    drawn = generator.integers(pyramid.count, size=batch_size)
+    return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[drawn]))
+
+
+def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:
+    """`[k]` int64 record numbers shown at `positions` `[k]` of training, counted in images.
+
+    Position p is in epoch p // count, whose permutation depends on the seed and the epoch alone.
+    """
+    epochs, offsets = np.divmod(positions, count)
+    records = np.empty_like(positions)
+    for epoch in np.unique(epochs):
+        chosen = epochs == epoch
+        records[chosen] = _permute(offsets[chosen], count=count, seed=seed, epoch=int(epoch))
+    return records
+
+
+def _permute(offsets: np.ndarray, *, count: int, seed: int, epoch: int) -> np.ndarray:
+    with tf.device("/CPU:0"):
+        return tf.random.experimental.index_shuffle(
+            offsets, seed=tf.constant([seed, epoch], tf.int64), max_index=count - 1
+        ).numpy()

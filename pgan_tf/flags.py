@@ -1,0 +1,175 @@
+"""Command-line flags made from the configuration's fields, and flagfiles made from a configuration."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from absl import flags
+
+from pgan_tf.config import TrainConfig
+from tfrecords_tools.errors import UserError
+
+
+def define_train_flags(flag_values: flags.FlagValues) -> None:
+    """Defines one flag for every option of `TrainConfig`, with its default and help."""
+    for section, field in _options():
+        del section
+        _define(field, flag_values)
+
+
+def config_from_flags(
+    flag_values: flags.FlagValues, base: TrainConfig | None = None
+) -> TrainConfig:
+    """The configuration a command line asks for.
+
+    Args:
+      flag_values: parsed flags of `define_train_flags`.
+      base: where flags that were not given take their values; None for the defaults.
+
+    Raises:
+      UserError: a value is out of its range, or values contradict each other.
+    """
+    base = base or TrainConfig()
+    try:
+        sections = {}
+        for section in dataclasses.fields(TrainConfig):
+            given = {
+                field.name: flag_values[field.name].value
+                for owner, field in _options()
+                if owner == section.name and flag_values[field.name].present
+            }
+            sections[section.name] = dataclasses.replace(getattr(base, section.name), **given)
+        return TrainConfig(**sections)
+    except ValueError as error:
+        raise UserError(f"--{error}") from error
+
+
+def parse_flagfile(text: str, source: str) -> TrainConfig:
+    """The configuration that a flagfile's text stands for.
+
+    Args:
+      text: the file's content.
+      source: its path, for errors.
+
+    Raises:
+      UserError: a line that is no flag of `pgan-train`.
+    """
+    flag_values = flags.FlagValues()
+    define_train_flags(flag_values)
+    lines = [line.strip() for line in text.splitlines()]
+    try:
+        rest = flag_values(["", *(line for line in lines if line and not line.startswith("#"))])
+    except flags.Error as error:
+        raise UserError(f"{source}: {error}") from error
+    if rest[1:]:
+        raise UserError(f"{source}: each line is a flag, --name=value. Received: {rest[1]}")
+    return config_from_flags(flag_values)
+
+
+def to_flagfile(config: TrainConfig) -> str:
+    """A flagfile's text that stands for `config`: every flag that has a value, sorted by section."""
+    lines = ["# Repeats this run: pgan-train --flagfile=THIS_FILE"]
+    for section, field in _options():
+        value = getattr(getattr(config, section), field.name)
+        if value is None or value == {} or value == "":
+            continue
+        lines.append(f"--{field.name}={_to_text(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """The flags whose values differ so that a run could not be continued, as `--name=new (was old)`."""
+    found = []
+    for section, field in _options():
+        was, now = (getattr(getattr(c, section), field.name) for c in (old, new))
+        if was != now and not field.metadata["adjustable"]:
+            found.append(f"--{field.name}={_to_text(now)} (was {_to_text(was)})")
+    return found
+
+
+def _options() -> Iterator[tuple[str, dataclasses.Field]]:
+    """Every option, with the name of the section it is in."""
+    for section in dataclasses.fields(TrainConfig):
+        if not isinstance(section.default_factory, type):
+            raise TypeError(f"a section must be a dataclass. Received: {section.name}")
+        hints = typing.get_type_hints(section.default_factory)
+        for field in dataclasses.fields(section.default_factory):
+            if "help" in field.metadata:
+                field.type = hints[field.name]
+                yield section.name, field
+
+
+def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
+    default = (
+        field.default_factory()
+        if field.default_factory is not dataclasses.MISSING
+        else field.default
+    )
+    name, help_text = field.name, field.metadata["help"]
+    kind = _without_none(field.type)
+    if field.metadata["choices"]:
+        flags.DEFINE_enum(
+            name, default, field.metadata["choices"], help_text, flag_values=flag_values
+        )
+    elif typing.get_origin(kind) is Mapping or typing.get_origin(kind) is types.MappingProxyType:
+        parser = _TableParser(typing.get_args(kind)[1])
+        flags.DEFINE(
+            parser, name, default, help_text, flag_values=flag_values, serializer=_TableSerializer()
+        )
+    else:
+        define = {
+            bool: flags.DEFINE_boolean,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            str: flags.DEFINE_string,
+        }[kind]
+        define(name, default, help_text, flag_values=flag_values)
+
+
+def _without_none(annotation: Any) -> Any:
+    arguments = [a for a in typing.get_args(annotation) if a is not type(None)]
+    is_optional = type(None) in typing.get_args(annotation)
+    return arguments[0] if is_optional else annotation
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}:{entry}" for key, entry in sorted(value.items()))
+    return str(value)
+
+
+class _TableParser(flags.ArgumentParser):
+    """Reads a table by resolution: `4:128,8:64` is {4: 128, 8: 64}."""
+
+    def __init__(self, entry_type: type):
+        self.entry_type = entry_type
+        self.syntactic_help = "resolution:value pairs, separated by commas"
+
+    def parse(self, argument: Any) -> dict[int, Any]:
+        if isinstance(argument, Mapping):
+            return dict(argument)
+        table: dict[int, Any] = {}
+        for pair in filter(None, (part.strip() for part in argument.split(","))):
+            resolution, _, entry = pair.partition(":")
+            try:
+                key, value = int(resolution), self.entry_type(entry)
+            except ValueError:
+                raise ValueError(
+                    f"expected {self.syntactic_help}, such as 4:128,8:64. Received: {pair}"
+                ) from None
+            if key in table:
+                raise ValueError(f"resolution {key} is given twice")
+            table[key] = value
+        return table
+
+    def flag_type(self) -> str:
+        return "resolution table"
+
+
+class _TableSerializer(flags.ArgumentSerializer):
+    def serialize(self, value: Mapping[int, Any]) -> str:
+        return _to_text(value)

@@ -1,0 +1,212 @@
+"""Training: the page to read first.
+
+    flags -> config -> data, networks -> step -> loop -> checkpoints, summaries
+
+A run is a walk through `Schedule.steps`. Everything random is a pure function of the seed and of
+images_seen, so a run that is interrupted and started again takes the same walk.
+"""
+
+import dataclasses
+import functools
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from pgan_tf.checkpoints import Checkpoints
+from pgan_tf.config import TrainConfig
+from pgan_tf.data import Batch, read_batches
+from pgan_tf.distribution import make_strategy
+from pgan_tf.interrupts import Interrupts
+from pgan_tf.reporting import Reporter
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.schedule import Schedule, Step
+from pgan_tf.state import TrainState
+from pgan_tf.step import Metrics, StepInputs, make_train_step
+from pgan_tf.summaries import Summaries
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid, open_pyramid
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """How a call of `train` ended.
+
+    Attributes:
+      images_seen: real images shown in all.
+      interrupted_by: the signal that stopped it before its end, or None.
+    """
+
+    images_seen: int
+    interrupted_by: signal.Signals | None
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Trains until `total_kimg`, or until SIGINT or SIGTERM, which save first.
+
+    A run directory that exists is continued from its newest checkpoint.
+
+    Raises:
+      UserError: the data or the run directory do not fit the configuration.
+    """
+    pyramid = open_pyramid(_required(config.data.data_dir, "data_dir"))
+    run = RunDirectory(_required(config.run.run_dir, "run_dir"))
+    config = fit_to_data(config, pyramid)
+    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
+    check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
+    run.open(config)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.run.seed)
+
+    state = TrainState(config, strategy)
+    checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
+    continued = checkpoints.restore()
+    summaries = Summaries(run, config, pyramid)
+    reporter = Reporter(config, run, schedule, state, checkpoints, summaries)
+    _announce(config, schedule, pyramid, strategy, state.images_seen)
+    if continued:
+        summaries.forget_after(state.images_seen)
+    else:
+        reporter.begin(schedule.phases[0])
+
+    @functools.lru_cache(maxsize=1)
+    def train_step_at(resolution: int, fading: bool) -> Callable[[StepInputs], Metrics]:
+        return make_train_step(state, config, strategy, resolution=resolution, fading=fading)
+
+    with Interrupts() as interrupts:
+        batches = read_batches(
+            pyramid,
+            schedule.steps(state.images_seen),
+            seed=config.run.seed,
+            label_size=config.network.label_size,
+        )
+        prepared = None
+        for step, batch, data_wait in _timed(batches):
+            started = time.monotonic()
+            phase = step.phase
+            if phase.index != state.phase_index:
+                state.enter_phase(phase.index, reset_optimizers=config.optimizer.reset_optimizer)
+            train_step = train_step_at(phase.resolution, phase.fading)
+            metrics = train_step(_to_replicas(strategy, step, batch))
+            state.images_seen = step.images_seen_after
+            if prepared != phase.index:
+                prepared = phase.index
+                reporter.phase_prepared(phase, metrics, started)
+            reporter.after_step(step, metrics, data_wait, stopping=interrupts.received is not None)
+            if interrupts.received:
+                break
+    summaries.close()
+    finished = state.images_seen >= schedule.total_images
+    return TrainResult(state.images_seen, None if finished else interrupts.received)
+
+
+def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
+    """The configuration with what only the data can tell filled in.
+
+    Raises:
+      UserError: they do not fit.
+    """
+    try:
+        return config.for_data(
+            resolution=pyramid.resolution,
+            channels=pyramid.channels,
+            label_size=pyramid.label_size,
+        )
+    except ValueError as error:
+        raise UserError(f"{pyramid.directory}: --{error}") from error
+
+
+def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> None:
+    """Makes sure that every global batch splits evenly over replicas and minibatch stddev groups.
+
+    Raises:
+      UserError: one does not.
+    """
+    for phase in schedule.phases:
+        group = min(stddev_group_size, max(1, phase.batch_size // replicas))
+        unit = replicas * group
+        if phase.batch_size % unit:
+            lower = phase.batch_size - phase.batch_size % unit
+            nearest = f"{lower} and {lower + unit}" if lower else f"{unit}"
+            raise UserError(
+                f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
+                f"{unit}, for {replicas} replicas and stddev groups of {group}; nearest: {nearest}. "
+                f"Received: {phase.batch_size}"
+            )
+
+
+def _to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> StepInputs:
+    """Gives each replica its part of a global batch, and all of them what else a step needs."""
+
+    def split(array: np.ndarray) -> tf.Tensor:
+        def part(context: tf.distribute.ReplicaContext) -> tf.Tensor:
+            size = len(array) // context.num_replicas_in_sync
+            start = context.replica_id_in_sync_group * size
+            return tf.constant(array[start : start + size])
+
+        return strategy.experimental_distribute_values_from_function(part)
+
+    return StepInputs(
+        images=split(batch.images),
+        labels=split(batch.labels),
+        fake_labels=split(batch.fake_labels),
+        alpha=tf.constant(step.alpha, tf.float32),
+        learning_rate=tf.constant(step.phase.learning_rate, tf.float32),
+        images_seen=tf.constant(step.images_seen, tf.int64),
+    )
+
+
+def _timed(batches: Iterator[tuple[Step, Batch]]) -> Iterator[tuple[Step, Batch, float]]:
+    """Adds the seconds that each batch was waited for."""
+    while True:
+        asked = time.monotonic()
+        following = next(batches, None)
+        if following is None:
+            return
+        yield (*following, time.monotonic() - asked)
+
+
+def _announce(
+    config: TrainConfig,
+    schedule: Schedule,
+    pyramid: Pyramid,
+    strategy: tf.distribute.Strategy,
+    images_seen: int,
+) -> None:
+    resolution = config.network.resolutions[-1]
+    labels = f", {config.network.label_size} labels" if config.network.label_size else ""
+    logging.info(
+        "%s: %d images, %d channels%s; training to %dx%d on %d replica(s), %s",
+        pyramid.directory,
+        pyramid.count,
+        pyramid.channels,
+        labels,
+        resolution,
+        resolution,
+        strategy.num_replicas_in_sync,
+        config.run.precision,
+    )
+    last = schedule.phases[-1].resolution
+    if last < resolution:
+        logging.warning(
+            "--total_kimg=%g ends at %dx%d, before %dx%d begins",
+            config.schedule.total_kimg,
+            last,
+            last,
+            resolution,
+            resolution,
+        )
+    verb = "continuing at" if images_seen else "starting at"
+    logging.info("%s %.1f of %g kimg", verb, images_seen / 1000, config.schedule.total_kimg)
+
+
+def _required(value: str, name: str) -> str:
+    if not value:
+        raise UserError(f"--{name} is required. See pgan-train --help")
+    return value

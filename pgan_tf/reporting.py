@@ -1,0 +1,155 @@
+"""What happens between steps, and when: ticks, grids, saved generators, checkpoints."""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from pgan_tf.checkpoints import Checkpoints
+from pgan_tf.config import TrainConfig
+from pgan_tf.cost import remaining_seconds
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.saved_generator import as_keras_model, save_generator
+from pgan_tf.schedule import Phase, Schedule, Step
+from pgan_tf.state import TrainState
+from pgan_tf.step import Metrics
+from pgan_tf.summaries import Every, Summaries, Ticker, progress_line
+
+
+class Reporter:
+    """Watches the steps go by and writes what is due.
+
+    Grids, generators and checkpoints are written at ticks, and cause one, so that the speed a tick reports
+    is training's alone.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        run: RunDirectory,
+        schedule: Schedule,
+        state: TrainState,
+        checkpoints: Checkpoints,
+        summaries: Summaries,
+    ):
+        self._config = config
+        self._run = run
+        self._schedule = schedule
+        self._state = state
+        self._checkpoints = checkpoints
+        self._summaries = summaries
+        seen, intervals = state.images_seen, config.run
+        self._tick = Every(intervals.tick_kimg, seen)
+        self._sample = Every(intervals.sample_kimg, seen)
+        self._checkpoint = Every(intervals.checkpoint_kimg, seen)
+        self._network = Every(intervals.network_kimg, seen)
+        self._ticker = Ticker(seen)
+
+    def begin(self, phase: Phase) -> None:
+        """Writes what a new run begins with: the configuration, reals, and fakes of no training."""
+        self._summaries.write_config()
+        self._summaries.write_reals()
+        self._write_fakes(phase)
+        self._restart_clock()
+
+    def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
+        """Leaves a phase's first step, in which its graph is made, out of the speed.
+
+        Args:
+          phase: that has begun.
+          metrics: of its first step.
+          started: `time.monotonic()` before it.
+        """
+        for value in metrics.values():
+            value.numpy()  # waits for the device
+        seconds = time.monotonic() - started
+        logging.info("%s: prepared in %.1f s", phase.name, seconds)
+        self._ticker.exclude(seconds, phase.batch_size)
+
+    def after_step(self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool) -> None:
+        """Counts a step and writes what has come due.
+
+        Args:
+          step: just done; `state.images_seen` is past it.
+          metrics: its figures, on the device.
+          data_wait: seconds it waited for its batch.
+          stopping: whether it is the last step of this process, so that everything is due.
+        """
+        seen = self._state.images_seen
+        ends_phase = seen >= step.phase.end
+        ends_run = seen >= self._schedule.total_images
+        last = ends_run or stopping
+        self._ticker.add(metrics, data_wait=data_wait)
+        # Each is asked, since asking moves its mark.
+        sample = self._sample.due(seen) or ends_phase or last
+        checkpoint = self._checkpoint.due(seen) or last
+        network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
+        if not (self._tick.due(seen) or sample or checkpoint or network):
+            return
+        self._write_tick(step.phase)
+        if sample:
+            self._write_fakes(step.phase)
+        if network:
+            self._save_generator(step.phase)
+        if checkpoint:
+            self._checkpoints.save()
+        self._restart_clock()
+
+    def _restart_clock(self) -> None:
+        self._ticker.restart(self._state.images_seen)
+
+    def _write_tick(self, phase: Phase) -> None:
+        seen = self._state.images_seen
+        figures = self._ticker.report(seen)
+        alpha = phase.alpha(seen)
+        eta = remaining_seconds(
+            self._schedule,
+            self._config.network,
+            images_seen=seen,
+            phase=phase,
+            seconds_per_image=figures["speed/seconds_per_kimg"] / 1000,
+        )
+        logging.info("%s", progress_line(phase, alpha, seen, figures, eta))
+        figures.update(
+            {
+                "progress/kimg": seen / 1000,
+                "progress/resolution": phase.resolution,
+                "progress/alpha": alpha,
+                "progress/batch_size": phase.batch_size,
+                "progress/learning_rate": phase.learning_rate,
+                "progress/eta_hours": eta / 3600,
+            }
+        )
+        self._summaries.write_figures(figures, seen)
+
+    def _write_fakes(self, phase: Phase) -> None:
+        alpha = self._alpha(phase)
+        ema = self._state.ema_generator
+
+        def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+            inputs = [tf.constant(latents), None if labels is None else tf.constant(labels)]
+            return ema(*inputs, resolution=phase.resolution, alpha=alpha).numpy()
+
+        self._summaries.write_fakes(generate, self._state.images_seen, batch_size=phase.batch_size)
+
+    def _save_generator(self, phase: Phase) -> None:
+        seen, alpha = self._state.images_seen, self._alpha(phase)
+        model = as_keras_model(self._state.ema_generator, resolution=phase.resolution, alpha=alpha)
+        description = {
+            "format": 1,
+            "images_seen": seen,
+            "kimg": seen / 1000,
+            "resolution": phase.resolution,
+            "alpha": phase.alpha(seen),
+            "final_resolution": self._schedule.phases[-1].resolution,
+            "channels": self._config.network.channels,
+            "latent_size": self._config.network.resolved_latent_size,
+            "label_size": self._config.network.label_size,
+            "label_names": list(self._summaries.label_names),
+        }
+        save_generator(self._run.generator(seen, self._config.run.network_kimg), model, description)
+
+    def _alpha(self, phase: Phase) -> float | None:
+        """The fade of a generator that is shown or saved now."""
+        return phase.alpha(self._state.images_seen) if phase.fading else None

@@ -1,0 +1,83 @@
+"""From a generator to pictures: latents, images, grids, PNG files."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+# [b latent_size], [b n] or None -> [b h w c] float32 in [-1, 1]
+Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
+
+# The grid fits a 1920x1080 screen, the original's choice.
+_SCREEN_WIDTH, _SCREEN_HEIGHT = 1920, 1080
+
+
+def draw_latents(count: int, latent_size: int, *, seed: int) -> np.ndarray:
+    """`[count latent_size]` float32, standard normal; row i does not depend on `count`."""
+    return np.random.default_rng(seed).standard_normal([count, latent_size]).astype(np.float32)
+
+
+def generate_images(
+    generate: Generate, latents: np.ndarray, labels: np.ndarray | None, *, batch_size: int
+) -> Iterator[np.ndarray]:
+    """Generates batch by batch.
+
+    Args:
+      generate: the network.
+      latents: `[n latent_size]`.
+      labels: `[n label_size]`, or None.
+      batch_size: most images at a time, which bounds the memory.
+
+    Yields:
+      `[b h w c]` uint8, in order, n images in all.
+    """
+    for start in range(0, len(latents), batch_size):
+        chosen = slice(start, start + batch_size)
+        yield to_uint8(generate(latents[chosen], None if labels is None else labels[chosen]))
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Floats in [-1, 1] to uint8 in [0, 255], rounded; what lies outside is clipped."""
+    return np.clip(np.rint((np.asarray(images, np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def grid_size(resolution: int, label_size: int = 0) -> tuple[int, int]:
+    """Columns and rows of a training grid.
+
+    Args:
+      resolution: of the images, in pixels.
+      label_size: with up to 16 labels, each row shows one of them.
+    """
+    columns = int(np.clip(_SCREEN_WIDTH // resolution, 4, 16))
+    rows = int(np.clip(_SCREEN_HEIGHT // resolution, 2, 10))
+    if 0 < label_size <= 16:
+        rows = label_size
+    return columns, rows
+
+
+def make_grid(images: np.ndarray, columns: int) -> np.ndarray:
+    """Puts `[n h w c]` images side by side, row by row: `[rows*h columns*w c]`; gaps are black."""
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    padded = np.zeros([rows * columns, height, width, channels], images.dtype)
+    padded[:count] = images
+    grid = padded.reshape([rows, columns, height, width, channels]).transpose(0, 2, 1, 3, 4)
+    return grid.reshape([rows * height, columns * width, channels])
+
+
+def enlarge(images: np.ndarray, factor: int) -> np.ndarray:
+    """Repeats each pixel of `[n h w c]` factor x factor."""
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def save_png(path: Path, image: np.ndarray) -> None:
+    """Writes a `[h w 1 or 3]` uint8 image whole or not at all."""
+    squeezed = image[:, :, 0] if image.shape[2] == 1 else image
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        Image.fromarray(squeezed).save(temporary, format="PNG")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,126 @@
+"""Generators on disk: a functional Keras model in one `.keras` file, with a description inside."""
+
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pgan_tf.networks import Generator
+from tfrecords_tools.errors import UserError
+
+# A member of the .keras archive, which Keras itself leaves alone.
+DESCRIPTION = "pgan_tf.json"
+_NAME = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
+
+
+def as_keras_model(generator: Generator, *, resolution: int, alpha: float | None) -> keras.Model:
+    """A functional model of a generator at one stage, sharing its weights.
+
+    Args:
+      generator: usually the EMA generator.
+      resolution: the stage's.
+      alpha: the fade it is fixed at, or None where the stage does not fade.
+
+    Returns:
+      Inputs `latents [b latent_size]`, and `labels [b n]` where it is conditional; output
+      `[b resolution resolution channels]` float32 in [-1, 1].
+    """
+    config = generator.config
+    latents = keras.Input([config.resolved_latent_size], name="latents", dtype="float32")
+    inputs, labels = [latents], None
+    if config.label_size:
+        labels = keras.Input([config.label_size], name="labels", dtype="float32")
+        inputs.append(labels)
+    images = generator(latents, labels, resolution=resolution, alpha=alpha)
+    return keras.Model(inputs, images, name="generator")
+
+
+def save_generator(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
+    """Writes a model and what there is to say of it, whole or not at all.
+
+    Args:
+      path: ends in `.keras`.
+      model: of `as_keras_model`.
+      description: JSON values, such as `kimg`, `resolution`, `label_names`.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial.keras")
+    try:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.writestr(DESCRIPTION, json.dumps(dict(description), indent=2))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_generator(path: str | os.PathLike) -> keras.Model:
+    """Loads a generator.
+
+    Args:
+      path: a `.keras` file, or a run directory, whose newest EMA generator is taken.
+
+    Returns:
+      A functional model: inputs `latents [b latent_size]`, and `labels [b n]` where it is conditional;
+      output `[b h w c]` float32 in [-1, 1].
+
+    Raises:
+      UserError: there is no generator at `path`.
+    """
+    file = find_generator(path)
+    try:
+        return keras.saving.load_model(file, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file}: not a generator that can be loaded: {error}") from error
+
+
+def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
+    """What was said of a generator when it was saved; empty where nothing was.
+
+    Raises:
+      UserError: there is no `.keras` file at `path`.
+    """
+    file = find_generator(path)
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if DESCRIPTION not in archive.namelist():
+                return {}
+            return json.loads(archive.read(DESCRIPTION))
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise UserError(f"{file}: not a .keras file: {error}") from error
+
+
+def find_generator(path: str | os.PathLike) -> Path:
+    """The `.keras` file that `path` means: itself, or the newest one of a run directory.
+
+    Raises:
+      UserError: there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run directory or .keras file")
+    saved = {float(match["kimg"]): file for file in (path / "networks").glob("generator-*.keras")
+             if (match := _NAME.fullmatch(file.name))}  # fmt: skip
+    if saved:
+        return saved[max(saved)]
+    imported = path / "generator.keras"
+    if imported.is_file():
+        return imported
+    raise UserError(f"{path}: no generator in it; expected networks/generator-NNNNNN.keras")
+
+
+def as_function(model: keras.Model) -> Any:
+    """A generator model as `sampling.Generate`: NumPy arrays in, NumPy array out."""
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        inputs = [latents] if labels is None else [latents, labels]
+        return keras.ops.convert_to_numpy(model(inputs, training=False))
+
+    return generate

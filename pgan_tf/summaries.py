@@ -1,0 +1,248 @@
+"""What a run tells while it trains: progress lines, TensorBoard, metrics.jsonl, image grids."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from pgan_tf import flags
+from pgan_tf.config import TrainConfig
+from pgan_tf.data import records_at
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.sampling import (
+    Generate,
+    draw_latents,
+    enlarge,
+    generate_images,
+    grid_size,
+    make_grid,
+    save_png,
+)
+from pgan_tf.schedule import Phase
+from tfrecords_tools.format import Pyramid
+
+# Seeds that keep the grids' latents and labels apart from what networks are trained with.
+_LATENTS_SEED = 1000
+_PER_ROW_MAX_LABELS = 16
+
+
+class Every:
+    """Says when an interval of images has been crossed, whatever the batch size.
+
+    `due` is true once for each multiple of the interval that is reached or passed.
+    """
+
+    def __init__(self, interval_kimg: float, images_seen: int):
+        """
+        Args:
+          interval_kimg: thousands of images between events.
+          images_seen: where counting begins; its own interval counts as done.
+        """
+        self._images = interval_kimg * 1000
+        self._done = images_seen // self._images
+
+    def due(self, images_seen: int) -> bool:
+        """Whether a multiple of the interval lies after the last one seen, up to `images_seen`."""
+        reached = images_seen // self._images
+        crossed = reached > self._done
+        self._done = reached
+        return crossed
+
+
+class Ticker:
+    """Sums up metrics on their device between two reports, and keeps time.
+
+    Args:
+      clock: seconds from anywhere; tests pass their own.
+    """
+
+    def __init__(self, images_seen: int, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self.restart(images_seen)
+
+    def restart(self, images_seen: int) -> None:
+        """Begins anew, as after something that is not training."""
+        self._totals: dict[str, tf.Tensor] = {}
+        self._steps = 0
+        self._data_wait = 0.0
+        self._since = self._clock()
+        self._images_seen = images_seen
+
+    def exclude(self, seconds: float, images: int) -> None:
+        """Leaves a stretch of time, and the images trained in it, out of the speed."""
+        self._since += seconds
+        self._images_seen += images
+
+    def add(self, metrics: Mapping[str, tf.Tensor], *, data_wait: float) -> None:
+        """Adds one step's metrics, which stay where they are, and the seconds it waited for data."""
+        self._totals = {
+            name: self._totals[name] + value if name in self._totals else value
+            for name, value in metrics.items()
+        }
+        self._steps += 1
+        self._data_wait += data_wait
+
+    def report(self, images_seen: int) -> dict[str, float]:
+        """Means since the last report (sums for skipped updates), and speed; then restarts."""
+        steps = max(self._steps, 1)
+        figures = {
+            name: float(total) if name.endswith("_skipped") else float(total) / steps
+            for name, total in self._totals.items()
+        }
+        # Read after the metrics: converting them waits for the device to finish.
+        seconds = max(self._clock() - self._since, 1e-9)
+        images = images_seen - self._images_seen
+        figures["speed/images_per_second"] = images / seconds
+        figures["speed/seconds_per_kimg"] = 1000 * seconds / max(images, 1)
+        figures["speed/data_wait_fraction"] = self._data_wait / seconds
+        self.restart(images_seen)
+        return figures
+
+
+class Summaries:
+    """Writes a run's figures and pictures to its directory."""
+
+    def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: Pyramid):
+        """
+        Args:
+          run: where to write.
+          config: with what only the data can tell filled in.
+          pyramid: the data, for the grid of reals and for labels.
+        """
+        self._run = run
+        self._config = config
+        self._pyramid = pyramid
+        self._resolution = config.network.resolutions[-1]
+        self._label_size = config.network.label_size
+        self._seed = config.run.seed
+        self._columns, rows = grid_size(self._resolution, self._label_size)
+        self._records = self._choose_reals(rows)
+        self._latents = draw_latents(
+            len(self._records), config.network.resolved_latent_size, seed=_LATENTS_SEED + self._seed
+        )
+        self._labels = None
+        if self._label_size and pyramid.labels is not None:
+            self._labels = np.asarray(pyramid.labels[self._records])
+        self._writer = tf.summary.create_file_writer(str(run.path))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """What the labels are called; empty where they have no names, or there are none."""
+        return (self._pyramid.label_names or ()) if self._label_size else ()
+
+    def _choose_reals(self, rows: int) -> np.ndarray:
+        """Record numbers for the grid: the first in training order; with few labels, a row of each."""
+        cells = self._columns * rows
+        count = self._pyramid.count
+        if self._pyramid.labels is None or not 0 < self._label_size <= _PER_ROW_MAX_LABELS:
+            positions = np.arange(cells, dtype=np.int64)
+            return records_at(positions, count=count, seed=self._seed)
+        order = records_at(np.arange(count, dtype=np.int64), count=count, seed=self._seed)
+        classes = np.argmax(self._pyramid.labels, axis=1)[order]
+        chosen = []
+        for label in range(self._label_size):
+            members = order[classes == label]
+            # A class without images leaves its row to the others.
+            chosen.append(np.resize(members if len(members) else order, self._columns))
+        return np.concatenate(chosen)
+
+    def write_config(self) -> None:
+        """The configuration as TensorBoard text."""
+        text = "\n".join(f"    {line}" for line in flags.to_flagfile(self._config).splitlines())
+        with self._writer.as_default(step=0):
+            tf.summary.text("config", text)
+
+    def write_reals(self) -> None:
+        """The grid of reals at the final resolution, once a run."""
+        images = self._pyramid.level(self._resolution).read(self._records).transpose(0, 2, 3, 1)
+        grid = make_grid(images, self._columns)
+        save_png(self._run.reals, grid)
+        self._write_image("images/reals", grid, 0)
+
+    def write_fakes(self, generate: Generate, images_seen: int, *, batch_size: int) -> None:
+        """A grid of what the EMA generator makes of the same latents every time."""
+        images = np.concatenate(
+            list(generate_images(generate, self._latents, self._labels, batch_size=batch_size))
+        )
+        grid = make_grid(enlarge(images, self._resolution // images.shape[1]), self._columns)
+        save_png(self._run.fakes(images_seen, self._config.run.sample_kimg), grid)
+        self._write_image("images/fakes", grid, images_seen)
+
+    def _write_image(self, tag: str, grid: np.ndarray, images_seen: int) -> None:
+        with self._writer.as_default(step=images_seen):
+            tf.summary.image(tag, grid[np.newaxis])
+        self._writer.flush()
+
+    def write_figures(self, figures: Mapping[str, float], images_seen: int) -> None:
+        """One tick's figures: TensorBoard scalars and a line of metrics.jsonl."""
+        with self._writer.as_default(step=images_seen):
+            for name, value in figures.items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+        line: dict[str, Any] = {"images_seen": images_seen, **figures}
+        with self._run.metrics.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_after(self, images_seen: int) -> None:
+        """Drops lines of metrics.jsonl past a checkpoint that is continued from, or broken ones."""
+        if not self._run.metrics.exists():
+            return
+        kept = []
+        for line in self._run.metrics.read_text().splitlines():
+            try:
+                if json.loads(line)["images_seen"] <= images_seen:
+                    kept.append(line)
+            except (ValueError, KeyError, TypeError):
+                logging.warning("%s: dropped a broken line: %s", self._run.metrics, line)
+        temporary = self._run.path / ".metrics.partial"
+        temporary.write_text("".join(f"{line}\n" for line in kept))
+        temporary.replace(self._run.metrics)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def progress_line(
+    phase: Phase, alpha: float, images_seen: int, figures: Mapping[str, float], eta: float
+) -> str:
+    """One tick for people.
+
+    Args:
+      phase: being trained.
+      alpha: at the tick.
+      images_seen: at the tick.
+      figures: of the tick.
+      eta: seconds until the end of training.
+    """
+    skipped = sum(value for name, value in figures.items() if name.endswith("_skipped"))
+    parts = [
+        f"{phase.name:<16}",
+        f"alpha {alpha:.3f}",
+        f"kimg {images_seen / 1000:.1f}",
+        f"{figures['speed/images_per_second']:.1f} img/s",
+        f"{figures['speed/seconds_per_kimg']:.1f} s/kimg",
+        f"ETA {format_duration(eta)}",
+        f"D {figures['loss/discriminator']:.3f}",
+        f"G {figures['loss/generator']:.3f}",
+    ]
+    if skipped:
+        parts.append(f"{skipped:.0f} updates skipped")
+    return "  ".join(parts)
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds for people: `2d 03h`, `3h 25m`, `12m 05s`, `40s`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02d}h"
+    if hours:
+        return f"{hours}h {minute:02d}m"
+    if minutes:
+        return f"{minute}m {second:02d}s"
+    return f"{second}s"
