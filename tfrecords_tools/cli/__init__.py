@@ -1,0 +1,1 @@
+"""The commands: each parses flags and calls one function."""

@@ -1,0 +1,198 @@
+"""One image file into the pixels of a pyramid: what is done with every kind of file.
+
+The policy is documented for users in docs/datasets.md.
+"""
+
+import dataclasses
+import warnings
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tfrecords_tools.sources.base import BadImageError
+
+Crop = Literal["center", "pad", "none"]
+Resize = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
+
+# Named, so that a file's contents cannot choose a decoder that runs programs (PostScript).
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
+EXTENSIONS = frozenset(
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif"}
+    | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
+)
+_FILTERS = MappingProxyType(
+    {
+        "lanczos": Image.Resampling.LANCZOS,
+        "bicubic": Image.Resampling.BICUBIC,
+        "bilinear": Image.Resampling.BILINEAR,
+        "box": Image.Resampling.BOX,
+        "nearest": Image.Resampling.NEAREST,
+    }
+)
+_GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+_ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagePolicy:
+    """How files become images of one kind.
+
+    Attributes:
+      channels: 1 or 3.
+      resolution: side of the result in pixels.
+      crop: "center" takes the largest centred square, "pad" adds background to make a square,
+        "none" accepts square images only.
+      resize: the filter.
+      background: RGB, 0..255, what transparent pixels and padding show.
+      max_pixels: files with more pixels are refused before they are decoded.
+      allow_upscale: whether images smaller than the resolution are enlarged, or refused.
+    """
+
+    channels: int
+    resolution: int
+    crop: Crop = "center"
+    resize: Resize = "lanczos"
+    background: tuple[int, int, int] = (255, 255, 255)
+    max_pixels: int = 100_000_000
+    allow_upscale: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a file says about its image before it is decoded: size in pixels, whether it is gray."""
+
+    width: int
+    height: int
+    gray: bool
+
+    def square_side(self, crop: Crop) -> int:
+        """Side in pixels of the square that cropping leaves."""
+        return (max if crop == "pad" else min)(self.width, self.height)
+
+
+def read_header(path: Path, max_pixels: int) -> Header:
+    """Reads a file's header.
+
+    Raises:
+      BadImageError: it is not an image, or too large.
+    """
+    with _open(path, max_pixels) as image:
+        gray = image.mode in _GRAY_MODES
+        return Header(image.width, image.height, gray)
+
+
+def check_size(path: Path, header: Header, policy: ImagePolicy) -> None:
+    """Refuses an image whose size does not suit the policy.
+
+    Raises:
+      BadImageError: it is not square, or too small.
+    """
+    size = f"is {header.width}x{header.height} pixels"
+    if policy.crop == "none" and header.width != header.height:
+        raise BadImageError(str(path), f"{size}, not square; use --crop=center or --crop=pad")
+    if header.square_side(policy.crop) < policy.resolution and not policy.allow_upscale:
+        raise BadImageError(
+            str(path),
+            f"{size}, too small for {policy.resolution}x{policy.resolution}; use a smaller"
+            " --resolution, or --allow_upscale to enlarge such images",
+        )
+
+
+def read_pixels(path: Path, policy: ImagePolicy) -> np.ndarray:
+    """Decodes a file and makes its image fit.
+
+    Returns:
+      [channels resolution resolution] uint8.
+
+    Raises:
+      BadImageError: the file is damaged, or its image does not suit the policy.
+    """
+    with _open(path, policy.max_pixels) as image:
+        check_size(path, Header(image.width, image.height, gray=False), policy)
+        try:
+            image.load()
+            upright = _upright(image)
+            plain = _without_alpha(_eight_bits(upright, path), policy.background)
+        except BadImageError:
+            raise
+        except Exception as error:  # whatever a decoder says about a damaged file
+            raise _undecodable(path, error) from error
+    colour = plain.convert("L" if policy.channels == 1 else "RGB")
+    square = _fit(colour, policy)
+    pixels = np.asarray(square)
+    return pixels[None] if policy.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _open(path: Path, max_pixels: int) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large images. Ours is the stricter or the more informed limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise BadImageError(str(path), f"{error}") from error
+    except Exception as error:
+        raise _undecodable(path, error) from error
+    if image.width * image.height > max_pixels:
+        image.close()
+        raise BadImageError(
+            str(path),
+            f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
+        )
+    return image
+
+
+def _undecodable(path: Path, error: Exception) -> BadImageError:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return BadImageError(str(path), "is not an image, or damaged")
+    if isinstance(error, OSError) and error.strerror:
+        return BadImageError(str(path), f"cannot be read: {error.strerror}")
+    return BadImageError(str(path), f"is damaged: {str(error) or type(error).__name__}")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image as the camera was held. An unreadable EXIF block does not spoil the pixels."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:
+        return image
+
+
+def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+    """Scales 16-bit grays to 8 bits: round(value / 257). Pillow's own conversion clips them."""
+    if image.mode == "F":
+        raise BadImageError(str(path), "has floating-point pixels, whose range is not known")
+    if not image.mode.startswith("I"):
+        return image
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise BadImageError(str(path), "has 32-bit pixels, whose range is not known")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _without_alpha(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
+    if image.mode not in _ALPHA_MODES and "transparency" not in image.info:
+        return image
+    backdrop = Image.new("RGBA", image.size, (*background, 255))
+    return Image.alpha_composite(backdrop, image.convert("RGBA")).convert("RGB")
+
+
+def _fit(image: Image.Image, policy: ImagePolicy) -> Image.Image:
+    """Makes an L or RGB image square, then of the right size."""
+    width, height = image.size
+    if width != height and policy.crop == "pad":
+        side = max(width, height)
+        fill = Image.new("RGB", (1, 1), policy.background).convert(image.mode).getpixel((0, 0))
+        padded = Image.new(image.mode, (side, side), fill)
+        padded.paste(image, ((side - width) // 2, (side - height) // 2))
+        image = padded
+    elif width != height:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    if image.width == policy.resolution:
+        return image
+    return image.resize((policy.resolution, policy.resolution), _FILTERS[policy.resize])

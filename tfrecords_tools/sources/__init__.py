@@ -1,0 +1,1 @@
+"""Where a pyramid's images come from: one file a source."""

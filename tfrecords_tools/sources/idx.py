@@ -1,0 +1,193 @@
+"""Files in MNIST's IDX format: MNIST itself, Fashion-MNIST, EMNIST and others like them."""
+
+import dataclasses
+import functools
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.base import one_hot
+
+Split = Literal["train", "test"]
+
+_UINT8 = 0x08
+_IMAGES_NAMES = {
+    "train": ("train-images-idx3-ubyte", "train-images.idx3-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-images.idx3-ubyte"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class IdxSource:
+    """Grayscale images of an IDX file, zero-padded evenly to the next power of two (28 to 32).
+
+    Attributes:
+      images_path: a file of uint8 [n h w], compressed by gzip or not.
+      labels_path: a file of uint8 [n], or None without labels.
+      shape: (n, h, w) of the images.
+      resolution: side of the padded images in pixels.
+      label_names: a name for each class.
+    """
+
+    images_path: Path
+    labels_path: Path | None
+    shape: tuple[int, int, int]
+    resolution: int
+    label_names: tuple[str, ...] | None
+    channels: int = 1
+    shuffled: bool = True
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return self.shape[0]
+
+    @functools.cached_property
+    def _images(self) -> np.ndarray:
+        return read_idx(self.images_path, 3)
+
+    def labels(self) -> np.ndarray | None:
+        """One-hot labels [n classes] float32."""
+        if self.labels_path is None or self.label_names is None:
+            return None
+        return one_hot(read_idx(self.labels_path, 1), len(self.label_names))
+
+    def load(self, index: int) -> np.ndarray:
+        """Image `index` as [1 H W] uint8."""
+        _, height, width = self.shape
+        top, left = (self.resolution - height) // 2, (self.resolution - width) // 2
+        image = np.zeros((1, self.resolution, self.resolution), np.uint8)
+        image[0, top : top + height, left : left + width] = self._images[index]
+        return image
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says about the source."""
+        labels = self.labels_path and str(self.labels_path)
+        return {
+            "kind": "idx",
+            "images": str(self.images_path),
+            "labels": labels,
+            "size": list(self.shape[1:]),
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the pixels out: each worker reads them for itself."""
+        return {key: value for key, value in self.__dict__.items() if key != "_images"}
+
+
+def open_idx(
+    path: Path, split: Split, labels: bool | None, label_names: tuple[str, ...] | None
+) -> IdxSource:
+    """Opens a pair of IDX files.
+
+    Args:
+      path: a folder with MNIST's file names, or a file of images.
+      split: which pair of a folder; "train" is what the original uses.
+      labels: True needs the labels' file beside the images', False leaves it, None takes what is
+        there.
+      label_names: a name for each class; None numbers them.
+
+    Raises:
+      UserError: a file is missing, damaged, or of another kind.
+    """
+    images_path = path if path.is_file() else _find_images(path, split)
+    count, height, width = read_idx(images_path, 3).shape
+    if count == 0 or height == 0 or width == 0:
+        raise UserError(f"{images_path}: holds no images")
+    labels_path = None if labels is False else _labels_beside(images_path)
+    if labels and labels_path is None:
+        raise UserError(
+            f"{images_path}: --labels=classes needs a labels file beside it; found none"
+        )
+    if labels_path is None and label_names:
+        raise UserError("--label_names needs labels. Received: images without labels")
+    if labels_path is not None:
+        label_names = _checked_names(labels_path, images_path, count, label_names)
+    resolution = max(4, 1 << math.ceil(math.log2(max(height, width))))
+    return IdxSource(images_path, labels_path, (count, height, width), resolution, label_names)
+
+
+def read_idx(path: Path, dimensions: int) -> np.ndarray:
+    """The array in an IDX file of uint8, compressed by gzip or not.
+
+    Returns:
+      uint8 of `dimensions` dimensions; mapped from disk unless compressed.
+
+    Raises:
+      UserError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(2) == b"\x1f\x8b"
+        if compressed:
+            with gzip.open(path) as unzipped:
+                data = np.frombuffer(unzipped.read(), np.uint8)
+        elif path.stat().st_size:
+            data = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
+        else:
+            data = np.empty(0, np.uint8)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: damaged: {error}") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    magic = bytes([0, 0, _UINT8, dimensions])
+    if data[:4].tobytes() != magic:
+        raise UserError(
+            f"{path}: not an IDX file of uint8 in {dimensions} dimensions: it must begin with"
+            f" {magic.hex(' ')}. Received: {data[:4].tobytes().hex(' ') or 'nothing'}"
+        )
+    body = 4 + 4 * dimensions
+    shape = tuple(int(size) for size in data[4:body].view(">u4")) if len(data) >= body else (0,)
+    expected = body + math.prod(shape)
+    if len(data) != expected:
+        raise UserError(
+            f"{path}: truncated or damaged: its header says {expected} bytes."
+            f" Received: {len(data)} bytes"
+        )
+    return data[body:].reshape(shape)
+
+
+def _find_images(folder: Path, split: Split) -> Path:
+    if not folder.is_dir():
+        raise UserError(f"--input={folder}: no such file or folder")
+    for name in _IMAGES_NAMES[split]:
+        for candidate in (folder / name, folder / f"{name}.gz"):
+            if candidate.is_file():
+                return candidate
+    raise UserError(
+        f"--input={folder}: no MNIST files; expected {_IMAGES_NAMES[split][0]} or"
+        f" {_IMAGES_NAMES[split][0]}.gz in it, or --input=FILE of images"
+    )
+
+
+def _labels_beside(images_path: Path) -> Path | None:
+    name = images_path.name.removesuffix(".gz")
+    wanted = name.replace("images", "labels").replace("idx3", "idx1")
+    if wanted == name:
+        return None
+    for candidate in (images_path.with_name(wanted), images_path.with_name(f"{wanted}.gz")):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _checked_names(
+    labels_path: Path, images_path: Path, count: int, names: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    labels = read_idx(labels_path, 1)
+    if len(labels) != count:
+        raise UserError(
+            f"{labels_path}: must hold {count} labels, as {images_path.name} holds images."
+            f" Received: {len(labels)}"
+        )
+    classes = int(labels.max()) + 1
+    if names is None:
+        return tuple(str(number) for number in range(classes))
+    if len(names) < classes:
+        raise UserError(f"--label_names must name {classes} classes. Received: {','.join(names)}")
+    return names

@@ -1,0 +1,148 @@
+"""Drawn shapes: data for demonstrations and tests, from a seed and nothing else.
+
+Every image shows one large shape in a strong colour, lit from the upper left, on a pale background
+with a soft shadow. Shapes are signed distance functions, so they are smooth at every resolution.
+"""
+
+import colorsys
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.sources.base import one_hot
+
+SHAPES = ("circle", "ring", "square", "star", "triangle")
+_LIGHT = (-0.55, -0.65)
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSource:
+    """Image `i` is a function of `seed` and `i` alone, so a larger set begins with a smaller one.
+
+    Attributes:
+      count: number of images.
+      resolution: side in pixels.
+      seed: any integer from 0.
+      with_labels: whether the shapes are classes.
+    """
+
+    count: int
+    resolution: int
+    seed: int = 0
+    with_labels: bool = False
+    channels: int = 3
+    shuffled: bool = False
+
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        """The shapes' names; None without labels."""
+        return SHAPES if self.with_labels else None
+
+    def labels(self) -> np.ndarray | None:
+        """One-hot shapes [n 5] float32."""
+        if not self.with_labels:
+            return None
+        classes = [_shape_number(self.seed, index) for index in range(self.count)]
+        return one_hot(np.array(classes, np.int64), len(SHAPES))
+
+    def load(self, index: int) -> np.ndarray:
+        """Image `index` as [3 H W] uint8."""
+        return draw(self.seed, index, self.resolution)
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says about the source."""
+        return {"kind": "synthetic", "seed": self.seed, "shapes": list(SHAPES)}
+
+
+def draw(seed: int, index: int, resolution: int) -> np.ndarray:
+    """Draws one image, [3 resolution resolution] uint8.
+
+    The picture is the square -1..1 in both axes, y pointing down.
+    """
+    random = np.random.default_rng((seed, index))
+    distance_to = _DISTANCES[SHAPES[_shape_number(seed, index)]]
+    centre = random.uniform(-0.08, 0.08, size=2)
+    radius = random.uniform(0.64, 0.78)
+    angle = random.uniform(-0.2, 0.2)
+    colour = _rgb(random.uniform(), 0.85, 0.95)
+    paper = _rgb(random.uniform(), 0.06, 0.97)
+
+    pixel = 2.0 / resolution
+    side = (np.arange(resolution, dtype=np.float32) + 0.5) * pixel - 1.0
+    x, y = (side - centre[0])[None, :], (side - centre[1])[:, None]
+    across, down = _turned(x, y, angle)
+    distance = radius * distance_to(across / radius, down / radius)
+    # The shadow is the same shape, displaced away from the light and blurred.
+    across, down = _turned(x - 0.09, y - 0.12, angle)
+    shadow = _ramp(radius * distance_to(across / radius, down / radius), 0.26)
+
+    image = paper[:, None, None] * (1.0 - 0.16 * (side[None, :, None] + 1.0) / 2.0)
+    image = image * (1.0 - 0.35 * shadow)
+    facing = (x * _LIGHT[0] + y * _LIGHT[1]) / radius
+    highlight = np.exp(-((x / radius + 0.38) ** 2 + (y / radius + 0.42) ** 2) / 0.08)
+    lit = colour[:, None, None] * (0.78 + 0.3 * facing) + 0.45 * highlight
+    cover = _ramp(distance, pixel)
+    image = image + cover * (lit.clip(0.0, 1.0) - image)
+    return np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def _shape_number(seed: int, index: int) -> int:
+    """The shape of image `index`, drawn from a stream of its own so that labels cost no drawing."""
+    return int(np.random.default_rng((seed, index, 1)).integers(len(SHAPES)))
+
+
+def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:
+    return np.array(colorsys.hsv_to_rgb(hue, saturation, value), np.float32)
+
+
+def _ramp(distance: np.ndarray, width: float) -> np.ndarray:
+    """1 inside, 0 outside, smooth over `width` around the outline."""
+    inside = (0.5 - distance / width).clip(0.0, 1.0)
+    return inside * inside * (3.0 - 2.0 * inside)
+
+
+def _turned(x: np.ndarray, y: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    cos, sin = np.cos(angle), np.sin(angle)
+    return x * cos + y * sin, y * cos - x * sin
+
+
+def _circle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.hypot(x, y) - 0.95
+
+
+def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.abs(np.hypot(x, y) - 0.71) - 0.24
+
+
+def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.8
+
+
+def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Equilateral, pointing up: the largest of the distances to its three sides."""
+    slope = np.sqrt(3.0) / 2.0
+    y = y - 0.12
+    return np.maximum(np.abs(x) * slope - y * 0.5, y) - 0.55
+
+
+def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Five points, one up: folds the plane onto half a point, then measures to one edge."""
+    part = np.pi / 5.0
+    angle, length = np.arctan2(x, -y), np.hypot(x, y)
+    folded = np.abs((angle + part) % (2.0 * part) - part)
+    # The edge runs from the point (0, outer) to the notch at angle `part`.
+    outer, inner = 1.05, 0.5
+    edge = np.array([inner * np.sin(part), inner * np.cos(part) - outer])
+    normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
+    return length * np.sin(folded) * normal[0] + (length * np.cos(folded) - outer) * normal[1]
+
+
+_DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "circle": _circle,
+    "ring": _ring,
+    "square": _square,
+    "star": _star,
+    "triangle": _triangle,
+}

@@ -1,0 +1,149 @@
+"""Output that appears whole or not at all."""
+
+import contextlib
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import MANIFEST_NAME, labels_name
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuses an output that exists, or that could not be made.
+
+    Args:
+      output: the directory to be made, as an absolute path.
+      overwrite: whether an existing pyramid of the same name may be replaced.
+
+    Raises:
+      UserError: says what is in the way.
+    """
+    if not output.name:
+        raise UserError(f"--output must name a new directory. Received: {output}")
+    parent = _existing_ancestor(output)
+    if not parent.is_dir():
+        raise UserError(f"--output={output}: {parent} is a file, not a directory")
+    if not os.path.lexists(output):
+        return
+    if not output.is_dir():
+        raise UserError(f"--output={output}: a file of that name exists")
+    strangers = [path.name for path in output.iterdir() if not _belongs(path.name, output.name)]
+    if strangers and overwrite:
+        raise UserError(
+            f"--output={output}: not overwritten, because it holds something else than a pyramid:"
+            f" {min(strangers)}"
+        )
+    if not overwrite and any(output.iterdir()):
+        raise UserError(f"--output={output}: exists already; --overwrite replaces it")
+
+
+@contextlib.contextmanager
+def staged_directory(output: Path) -> Iterator[Path]:
+    """A temporary directory that becomes `output` when the block ends without an exception.
+
+    It lies beside `output`, so that becoming it is one rename. After an exception, Ctrl-C included,
+    it is removed; after kill -9 the next run for the same output removes it.
+
+    Args:
+      output: absolute; replaced if it exists, so `check_output` comes first.
+
+    Raises:
+      UserError: nothing can be written there.
+    """
+    made = _make_parents(output)
+    try:
+        _remove_abandoned(output)
+        try:
+            staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
+        except OSError as error:
+            raise UserError(
+                f"--output={output}: cannot write in {output.parent}: {error.strerror}"
+            ) from error
+        try:
+            # Held open and locked for as long as this process lives: see _remove_abandoned.
+            lock = os.open(staging, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield staging
+                staging.chmod(0o777 & ~_umask())
+                _move_into_place(staging, output)
+            finally:
+                os.close(lock)
+        except BaseException:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise
+    except BaseException:
+        for directory in made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Forces a file or directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _move_into_place(staging: Path, output: Path) -> None:
+    for path in staging.iterdir():
+        sync(path)
+    sync(staging)
+    if output.exists():
+        replaced = output.parent / staging.name.replace(".partial-", ".replaced-")
+        output.rename(replaced)
+        staging.rename(output)
+        sync(output.parent)
+        shutil.rmtree(replaced)
+    else:
+        staging.rename(output)
+        sync(output.parent)
+
+
+def _belongs(file_name: str, name: str) -> bool:
+    return file_name in (MANIFEST_NAME, labels_name(name)) or (
+        file_name.startswith(f"{name}-r") and ".tfrecords" in file_name
+    )
+
+
+def _existing_ancestor(path: Path) -> Path:
+    return next(parent for parent in path.parents if os.path.lexists(parent))
+
+
+def _make_parents(output: Path) -> list[Path]:
+    """Makes the directories above `output`; returns those made, deepest first."""
+    missing = [parent for parent in output.parents if not parent.exists()]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot make {output.parent}: {error.strerror}"
+        ) from error
+    return missing
+
+
+def _remove_abandoned(output: Path) -> None:
+    """Removes what killed runs for this output left: directories that no process has locked."""
+    pattern = glob.escape(str(output.parent / f".{output.name}.partial-")) + "*"
+    for abandoned in glob.glob(pattern):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(abandoned, os.O_RDONLY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(abandoned, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
