@@ -14,8 +14,8 @@ PREFIX = "state"
 class Checkpoints:
     """The checkpoints of one run directory, named by images_seen.
 
-    Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits any
-    program that names its state alike.
+    Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits
+    any program that names its state alike.
     """
 
     def __init__(self, directory: Path, state: TrainState, *, keep: int):
@@ -45,8 +45,8 @@ class Checkpoints:
             self._manager.save(checkpoint_number=images_seen)
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
-                f"{self._directory}: the checkpoint at {images_seen} images can't be written, the ones "
-                f"before it stay: {getattr(error, 'message', error)}"
+                f"{self._directory}: the checkpoint at {images_seen} images can't be written, "
+                f"the ones before it stay: {getattr(error, 'message', error)}"
             ) from error
 
     def restore(self) -> bool:

@@ -19,17 +19,17 @@ PENALTY_RESOLUTIONS = ("final", "stage")
 
 
 def option(
-    default: Any, help: str, *, choices: tuple[str, ...] = (), adjustable: bool = False
+    default: Any, help_text: str, *, choices: tuple[str, ...] = (), adjustable: bool = False
 ) -> Any:
     """A dataclass field that becomes a flag.
 
     Args:
       default: the value if the flag is not given; a mapping is copied for each instance.
-      help: one sentence for `--help`.
+      help_text: one sentence for `--help`.
       choices: the values a string may take, if they are limited.
       adjustable: whether a run that exists may be continued with another value.
     """
-    metadata = {"help": help, "choices": choices, "adjustable": adjustable}
+    metadata = {"help": help_text, "choices": choices, "adjustable": adjustable}
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)

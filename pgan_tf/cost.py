@@ -1,4 +1,4 @@
-"""What a stage costs, counted from the layers: multiplications of the convolutions and dense layers.
+"""What a stage costs: multiplications, counted from the convolutions and dense layers.
 
 Used to extrapolate the speed of one stage to the others. Plain Python.
 """
@@ -10,8 +10,8 @@ from pgan_tf.schedule import Phase, Schedule
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:
     """Multiply-adds of one forward pass of the generator and the discriminator for one image.
 
-    The resampling convolutions are counted as they are computed when fused: 4x4 kernels at the lower
-    resolution.
+    The resampling convolutions are counted as they are computed when fused: 4x4 kernels at the
+    lower resolution.
 
     Args:
       config: the networks.

@@ -1,9 +1,9 @@
 """From a pyramid to batches, in an order that is a pure function of (seed, images_seen).
 
-Every epoch is a permutation of the whole dataset, computed one record number at a time, so nothing is
-buffered, and a run that continues, or changes its batch size between stages, neither repeats nor misses an
-image within an epoch. Batches are read ahead in the background, across stage switches too, since the
-schedule tells what comes next.
+Every epoch is a permutation of the whole dataset, computed one record number at a time, so nothing
+is buffered, and a run that continues, or changes its batch size between stages, neither repeats nor
+misses an image within an epoch. Batches are read ahead in the background, across stage switches
+too, since the schedule tells what comes next.
 """
 
 import collections
@@ -84,9 +84,8 @@ def read_batch(pyramid: Pyramid, step: Step, *, seed: int, label_size: int) -> B
     if not label_size or pyramid.labels is None:
         empty = np.zeros([batch_size, 0], np.float32)
         return Batch(images, empty, empty)
-    generator = np.random.Generator(np.random.Philox(key=[seed, _FAKE_LABELS],
-                                                     counter=[0, 0, 0, step.images_seen]))  # fmt: skip
-    drawn = generator.integers(pyramid.count, size=batch_size)
+    stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
+    drawn = np.random.Generator(stream).integers(pyramid.count, size=batch_size)
     return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[drawn]))
 
 

@@ -9,9 +9,10 @@ def make_strategy(distribution: str, *, logical_cpus: int = 0) -> tf.distribute.
     """Makes the strategy; call it before anything else touches TensorFlow's devices.
 
     Args:
-      distribution: `auto` takes every visible GPU, or all logical CPUs, else one device; `one_device`
-        the first GPU or the CPU; `mirrored` a replica on every GPU or logical CPU.
-      logical_cpus: split the CPU into this many logical devices and use them instead of GPUs; 0 does not.
+      distribution: `auto` takes every visible GPU, or all logical CPUs, else one device;
+        `one_device` the first GPU or the CPU; `mirrored` a replica on every GPU or logical CPU.
+      logical_cpus: split the CPU into this many logical devices and use them instead of GPUs; 0
+        does not.
 
     Raises:
       UserError: TensorFlow's devices were set up otherwise before.

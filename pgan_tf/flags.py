@@ -1,9 +1,8 @@
-"""Command-line flags made from the configuration's fields, and flagfiles made from a configuration."""
+"""Command-line flags made from the configuration's fields, and back to a flagfile."""
 
 import dataclasses
-import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from absl import flags
@@ -14,8 +13,7 @@ from tfrecords_tools.errors import UserError
 
 def define_train_flags(flag_values: flags.FlagValues) -> None:
     """Defines one flag for every option of `TrainConfig`, with its default and help."""
-    for section, field in _options():
-        del section
+    for _, field in _options():
         _define(field, flag_values)
 
 
@@ -69,7 +67,7 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
 
 
 def to_flagfile(config: TrainConfig) -> str:
-    """A flagfile's text that stands for `config`: every flag that has a value, sorted by section."""
+    """The text of a flagfile that stands for `config`: every flag that has a value."""
     lines = ["# Repeats this run: pgan-train --flagfile=THIS_FILE"]
     for section, field in _options():
         value = getattr(getattr(config, section), field.name)
@@ -80,7 +78,7 @@ def to_flagfile(config: TrainConfig) -> str:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """The flags whose values differ so that a run could not be continued, as `--name=new (was old)`."""
+    """The flags that a run can't be continued with, as `--name=new (was old)`."""
     found = []
     for section, field in _options():
         was, now = (getattr(getattr(c, section), field.name) for c in (old, new))
@@ -102,30 +100,27 @@ def _options() -> Iterator[tuple[str, dataclasses.Field]]:
 
 
 def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
-    default = (
-        field.default_factory()
-        if field.default_factory is not dataclasses.MISSING
-        else field.default
-    )
+    makes_default = field.default_factory is not dataclasses.MISSING
+    default: Any = field.default_factory() if makes_default else field.default
     name, help_text = field.name, field.metadata["help"]
     kind = _without_none(field.type)
     if field.metadata["choices"]:
         flags.DEFINE_enum(
             name, default, field.metadata["choices"], help_text, flag_values=flag_values
         )
-    elif typing.get_origin(kind) is Mapping or typing.get_origin(kind) is types.MappingProxyType:
+    elif typing.get_origin(kind) is Mapping:
         parser = _TableParser(typing.get_args(kind)[1])
         flags.DEFINE(
             parser, name, default, help_text, flag_values=flag_values, serializer=_TableSerializer()
         )
     else:
-        define = {
+        define: dict[type, Callable[..., Any]] = {
             bool: flags.DEFINE_boolean,
             int: flags.DEFINE_integer,
             float: flags.DEFINE_float,
             str: flags.DEFINE_string,
-        }[kind]
-        define(name, default, help_text, flag_values=flag_values)
+        }
+        define[kind](name, default, help_text, flag_values=flag_values)
 
 
 def _without_none(annotation: Any) -> Any:

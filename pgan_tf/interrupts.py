@@ -9,7 +9,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """While entered, the first SIGINT or SIGTERM is noted; a second SIGINT ends the program at once.
+    """While entered, a first SIGINT or SIGTERM is noted; a second SIGINT ends the program at once.
 
     Attributes:
       received: the signal that asked to stop, or None.

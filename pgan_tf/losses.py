@@ -1,7 +1,7 @@
 """What the networks minimise: pure functions, tensors in, tensors out, one value a sample.
 
-WGAN-GP (Gulrajani et al. 2017) with the drift term of appendix A.1, and AC-GAN (Odena et al. 2017) label
-losses. All tensors are float32; `[b]` is one value a sample.
+WGAN-GP (Gulrajani et al. 2017) with the drift term of appendix A.1, and AC-GAN (Odena et al. 2017)
+label losses. All tensors are float32; `[b]` is one value a sample.
 """
 
 from collections.abc import Callable
@@ -52,10 +52,10 @@ def gradient_norms(
     Args:
       score: maps `[b h w c]` images to `[b]` scores.
       images: where to take the gradient.
-      scale: stage resolution / final resolution, to take the norm at the final resolution. The original
-        shows the discriminator images that are upscaled, by repetition, to the final resolution: each of
-        the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the norm there is scale times
-        the norm here. 1 takes it at the stage's own resolution.
+      scale: stage resolution / final resolution, to take the norm at the final resolution. The
+        original shows the discriminator images that are upscaled, by repetition, to the final
+        resolution: each of the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the
+        norm there is scale times the norm here. 1 takes it at the stage's own resolution.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)

@@ -1,8 +1,8 @@
 """The generator and the discriminator (appendix A, table 2), assembled from shared layers.
 
-Both create every layer of every resolution at once. A stage of training only selects which of them a
-call runs through: `resolution` says how far, `alpha` whether the last step is fading in. So growing
-never changes the state, and nothing else needs to know that it happens.
+Both create every layer of every resolution at once. A stage of training only selects which of them
+a call runs through: `resolution` says how far, `alpha` whether the last step is fading in. So
+growing never changes the state, and nothing else needs to know that it happens.
 
 Tensors are NHWC; images are in [-1, 1].
 """
@@ -69,7 +69,8 @@ class _Network:
         return self._add(layer, None, inputs)
 
     def _layer_seed(self, name: str) -> int:
-        # From the layer's name, so that adding a layer leaves the others' initial values as they were.
+        # From the layer's name, so that adding a layer leaves the others' initial values as they
+        # were.
         return (self._seed + zlib.crc32(f"{self.name}/{name}".encode())) % 2**31
 
     @property
@@ -82,7 +83,8 @@ class _Network:
 
         Args:
           resolution: the stage's.
-          fading: whether the call has an alpha, so that the lower resolution's RGB layer takes part.
+          fading: whether the call has an alpha, so that the lower resolution's RGB layer takes
+            part.
         """
         active = set(self._layers_at(resolution, fading=fading))
         return [v for name, layer in self._parts.items() if name in active for v in layer.variables]
@@ -176,8 +178,8 @@ class Generator(_Network):
           latents: `[b latent_size]` float32, standard normal.
           labels: `[b label_size]` float32, one-hot; None where label_size is 0.
           resolution: the stage's.
-          alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a model
-            that is saved; None once it has.
+          alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a
+            model that is saved; None once it has.
 
         Returns:
           `[b resolution resolution channels]` float32, nominally in [-1, 1].
@@ -268,8 +270,8 @@ class Discriminator(_Network):
           alpha: a scalar in [0, 1] while the stage fades in, None once it has.
 
         Returns:
-          Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None where
-          label_size is 0.
+          Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
+          where label_size is 0.
 
         Raises:
           ValueError: a resolution without layers, or an alpha at 4x4.

@@ -20,8 +20,8 @@ from pgan_tf.summaries import Every, Summaries, Ticker, progress_line
 class Reporter:
     """Watches the steps go by and writes what is due.
 
-    Grids, generators and checkpoints are written at ticks, and cause one, so that the speed a tick reports
-    is training's alone.
+    Grids, generators and checkpoints are written at ticks, and cause one, so that the speed a tick
+    reports is training's alone.
     """
 
     def __init__(

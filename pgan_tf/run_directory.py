@@ -1,4 +1,4 @@
-"""A run directory: where everything that one run writes is, and whether a run may continue in it."""
+"""A run directory: where what one run writes is, and whether a run may continue in it."""
 
 import errno
 import os
@@ -52,8 +52,8 @@ class RunDirectory:
                 )
         elif self.path.is_dir() and any(self.path.iterdir()):
             raise UserError(
-                f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); name a "
-                "new --run_dir"
+                f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); "
+                "name a new --run_dir"
             )
         try:
             self.networks.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def read_config(path: str | os.PathLike) -> TrainConfig | None:
 
 
 def kimg_name(images_seen: int, interval_kimg: float) -> str:
-    """Thousands of images as six digits, and three decimals where they are needed to tell files apart."""
+    """Thousands of images in six digits, with three decimals where files come that often."""
     if interval_kimg >= 1:
         return f"{images_seen // 1000:06d}"
     return f"{images_seen / 1000:010.3f}"

@@ -66,8 +66,8 @@ def load_generator(path: str | os.PathLike) -> keras.Model:
       path: a `.keras` file, or a run directory, whose newest EMA generator is taken.
 
     Returns:
-      A functional model: inputs `latents [b latent_size]`, and `labels [b n]` where it is conditional;
-      output `[b h w c]` float32 in [-1, 1].
+      A functional model: inputs `latents [b latent_size]`, and `labels [b n]` where it is
+      conditional; output `[b h w c]` float32 in [-1, 1].
 
     Raises:
       UserError: there is no generator at `path`.

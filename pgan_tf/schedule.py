@@ -1,8 +1,9 @@
 """When which resolution is trained: images_seen -> phase. Plain Python (section 2 of the paper).
 
-The first stage only stabilizes. Every later one fades in over fade_kimg, alpha rising from 0 to 1, then
-stabilizes for stabilize_kimg; the last lasts until total_kimg. Everything here is a pure function of
-images_seen, so a run continued from a checkpoint does what it would have done uninterrupted.
+The first stage only stabilizes. Every later one fades in over fade_kimg, alpha rising from 0 to 1,
+then stabilizes for stabilize_kimg; the last lasts until total_kimg. Everything here is a pure
+function of images_seen, so a run continued from a checkpoint does what it would have done
+uninterrupted.
 """
 
 import dataclasses
@@ -105,7 +106,7 @@ class Schedule:
         self.phases = tuple(phases)
 
     def phase_at(self, images_seen: int) -> Phase:
-        """The phase that trains on the image after `images_seen`; the last one from its start on."""
+        """The phase that trains on the image after `images_seen`; past the end, the last one."""
         return next((p for p in self.phases if images_seen < p.end), self.phases[-1])
 
     def steps(self, images_seen: int = 0) -> Iterator[Step]:

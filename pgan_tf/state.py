@@ -10,11 +10,13 @@ from pgan_tf.networks import Discriminator, Generator
 class TrainState:
     """The networks, the EMA generator, both optimizers and the counters.
 
-    Its variables have the same names and shapes from the first step to the last, whatever the stage.
+    Its variables have the same names and shapes from the first step to the last, whatever the
+    stage.
 
     Attributes:
       generator, discriminator: being trained.
-      ema_generator: the moving average of the generator's weights; what is sampled, saved and measured.
+      ema_generator: the moving average of the generator's weights; what is sampled, saved and
+        measured.
       generator_optimizer, discriminator_optimizer: Adam.
       images_seen: real images shown to the discriminator; an int.
       phase_index: the phase whose gradients the optimizers' moments hold; an int.
@@ -55,7 +57,7 @@ class TrainState:
         return int(self._phase_index.numpy())
 
     def enter_phase(self, index: int, *, reset_optimizers: bool) -> None:
-        """Notes that the phase `index` trains from here on, and clears Adam's moments and step counts.
+        """Notes which phase trains from here on, and clears Adam's moments and step counts.
 
         Args:
           index: of the phase (`schedule.Phase.index`).
@@ -64,7 +66,8 @@ class TrainState:
         self._phase_index.assign(index)
         if reset_optimizers:
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-                # Its learning rate among them, which is not used: the schedule's is given each step.
+                # Its learning rate among them, which is not used: the schedule's is given each
+                # step.
                 for variable in optimizer.variables:
                     variable.assign(tf.zeros_like(variable.value))
 

@@ -1,4 +1,4 @@
-"""One iteration of training as one graph: a discriminator step, the moving average, a generator step."""
+"""One iteration as one graph: a discriminator step, the moving average, a generator step."""
 
 import enum
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class StepInputs(NamedTuple):
 
 
 class _Noise(enum.IntEnum):
-    """What a random stream is for. The values are part of a run's reproducibility: never renumber."""
+    """What a random stream is for. Runs are reproducible by these values: never renumber."""
 
     MIRROR = 0
     DISCRIMINATOR_LATENTS = 1
@@ -138,8 +138,8 @@ def prepare_reals(
 
     Args:
       images: `[b c h w]` uint8.
-      alpha: scalar in [0, 1] while a stage fades in: reals fade too, from what the resolution below holds
-        of them (2x2 means, repeated) to themselves. None: they stay as they are.
+      alpha: scalar in [0, 1] while a stage fades in: reals fade too, from what the resolution below
+        holds of them (2x2 means, repeated) to themselves. None: they stay as they are.
       mirror_seed: `[2]`; each image is mirrored left-right with probability 1/2. None: none is.
 
     Returns:
@@ -171,7 +171,8 @@ def discriminator_gradients(
     """Gradients of the discriminator's loss, the mean over this replica's batch.
 
     Args:
-      generator, discriminator: at the stage's `resolution` and `alpha` (None where it does not fade).
+      generator, discriminator: at the stage's `resolution` and `alpha` (None where it does not
+        fade).
       variables: the discriminator's, to take gradients of.
       config: weights and targets of the loss.
       reals: `[b h w c]` float32 in [-1, 1].
@@ -261,7 +262,7 @@ def _apply(
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
 ) -> tf.Tensor:
-    """Updates the variables, unless a gradient is not finite; returns 1.0 if it was skipped, else 0.0."""
+    """Updates the variables, unless a gradient is not finite: 1.0 if that was skipped, else 0.0."""
     context = tf.distribute.get_replica_context()
     # The mean over replicas, taken before deciding, so that all decide alike. The optimizer's own
     # `apply` would reduce the gradients once more, hence its `update_step`.

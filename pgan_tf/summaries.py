@@ -78,7 +78,7 @@ class Ticker:
         self._images_seen += images
 
     def add(self, metrics: Mapping[str, tf.Tensor], *, data_wait: float) -> None:
-        """Adds one step's metrics, which stay where they are, and the seconds it waited for data."""
+        """Adds a step's metrics, which stay where they are, and the seconds it waited for data."""
         self._totals = {
             name: self._totals[name] + value if name in self._totals else value
             for name, value in metrics.items()
@@ -135,7 +135,7 @@ class Summaries:
         return (self._pyramid.label_names or ()) if self._label_size else ()
 
     def _choose_reals(self, rows: int) -> np.ndarray:
-        """Record numbers for the grid: the first in training order; with few labels, a row of each."""
+        """Records for the grid, the first in training order; with few labels, a row of each."""
         cells = self._columns * rows
         count = self._pyramid.count
         if self._pyramid.labels is None or not 0 < self._label_size <= _PER_ROW_MAX_LABELS:

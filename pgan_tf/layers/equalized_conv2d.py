@@ -16,9 +16,9 @@ class EqualizedConv2D(keras.layers.Layer):
     """2D convolution, same padding, whose stored kernel is scaled by gain / sqrt(fan_in) when used.
 
     `resample="upscale"` repeats each pixel 2x2 before the convolution; `resample="downscale"` takes
-    2x2 means after it. Both are linear, so they fold into one strided convolution with a 4x4 kernel,
-    which is how they are computed with `fused` on; off, they are computed in two steps. The stored
-    kernel and, up to rounding, the output are the same.
+    2x2 means after it. Both are linear, so they fold into one strided convolution with a 4x4
+    kernel, which is how they are computed with `fused` on; off, they are computed in two steps. The
+    stored kernel and, up to rounding, the output are the same.
 
     Args:
       filters: output channels.
@@ -100,8 +100,8 @@ class EqualizedConv2D(keras.layers.Layer):
 
 def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Upscale by repetition, then convolve, as one transposed convolution of stride 2."""
-    # A transposed convolution spreads each input pixel through its filter, where a convolution gathers:
-    # hence the flip and the exchanged channels.
+    # A transposed convolution spreads each input pixel through its filter, where a convolution
+    # gathers: hence the flip and the exchanged channels.
     spread = tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])  # [3 3 out in]
     batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
     height, width = (x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2))

@@ -10,11 +10,12 @@ import tensorflow as tf
 class MinibatchStdDev(keras.layers.Layer):
     """Appends a channel that says how much the samples of a group differ.
 
-    A batch of b samples falls into b / G groups, with G = min(group_size, b); sample i belongs to group
-    i mod (b / G). For each group: the population standard deviation over its samples of every feature
-    and pixel, averaged over features and pixels to one number. Computed in float32.
+    A batch of b samples falls into b / G groups, with G = min(group_size, b); sample i belongs to
+    group i mod (b / G). For each group: the population standard deviation over its samples of every
+    feature and pixel, averaged over features and pixels to one number. Computed in float32.
 
-    Should G not divide b, the largest divisor of b below it is taken, so that a last short batch works.
+    Should G not divide b, the largest divisor of b below it is taken, so that a last short batch
+    works.
 
     Args:
       group_size: most samples in a group.

@@ -10,8 +10,8 @@ import tensorflow as tf
 class PixelNorm(keras.layers.Layer):
     """Scales every pixel's feature vector to unit mean square: x / sqrt(mean_c(x^2) + epsilon).
 
-    Works on any `[b ... c]`: images of features, or latents, which are a single "pixel". The mean is
-    taken in float32 whatever the layer's precision.
+    Works on any `[b ... c]`: images of features, or latents, which are a single "pixel". The mean
+    is taken in float32 whatever the layer's precision.
 
     Args:
       epsilon: keeps a vector of zeros at zeros.
