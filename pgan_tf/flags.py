@@ -100,8 +100,9 @@ def _options() -> Iterator[tuple[str, dataclasses.Field]]:
 
 
 def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
-    makes_default = field.default_factory is not dataclasses.MISSING
-    default: Any = field.default_factory() if makes_default else field.default
+    default: Any = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = field.default_factory()
     name, help_text = field.name, field.metadata["help"]
     kind = _without_none(field.type)
     if field.metadata["choices"]:

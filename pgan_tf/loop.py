@@ -136,7 +136,8 @@ def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> 
             nearest = f"{lower} and {lower + unit}" if lower else f"{unit}"
             raise UserError(
                 f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
-                f"{unit}, for {replicas} replicas and stddev groups of {group}; the nearest: {nearest}. "
+                f"{unit}, for {replicas} replicas and stddev groups of {group}; the nearest: "
+                f"{nearest}. "
                 f"Received: {phase.batch_size}"
             )
 

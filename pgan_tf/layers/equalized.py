@@ -9,7 +9,7 @@ RELU_GAIN = math.sqrt(2.0)
 
 
 def unit_normal(seed: int | None) -> keras.initializers.Initializer:
-    """Stored weights start as N(0, 1), whatever the layer's size: scaling comes when they are used."""
+    """Stored weights start as N(0, 1), whatever the layer's size; they are scaled when used."""
     return keras.initializers.RandomNormal(mean=0.0, stddev=1.0, seed=seed)
 
 
