@@ -27,7 +27,7 @@ DESCRIPTION = (
     " which pgan-train and the original implementation read. See docs/datasets.md."
 )
 
-# Which flags mean something to which source. All others are refused, not ignored.
+# The flags that mean something to each source. Others are refused, not ignored.
 _SOURCE_FLAGS = {
     "images": frozenset(
         {"input", "resolution", "channels", "labels", "crop", "resize", "background", "shuffle"}
@@ -42,7 +42,7 @@ _SOURCE_LABELS = {
     "synthetic": ("none", "classes"),
 }
 _COMMON_FLAGS = frozenset({"source", "output", "num_images", "num_workers", "overwrite"})
-_NOT_RECORDED = frozenset({"overwrite", "num_workers", "help", "flagfile", "undefok"})
+_NOT_RECORDED = frozenset({"output", "overwrite", "num_workers"})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,9 +74,11 @@ def define_flags(values: flags.FlagValues) -> None:
     )
     string("input", None, "images: the folder. idx: the folder of the files, or the images' file.")
     string(
-        "output", None, "The directory to make; its last part names the pyramid. Needs a parent to"
-        " write in: a temporary directory there becomes the output when all is done."
-    )  # fmt: skip
+        "output",
+        None,
+        "The directory to make; its last part names the pyramid. It appears when all is done: until"
+        " then a temporary directory lies beside it.",
+    )
     boolean("overwrite", False, "Replace the output if it is a pyramid that exists already.")
     string(
         "resolution",
@@ -90,8 +92,8 @@ def define_flags(values: flags.FlagValues) -> None:
         "auto",
         ("auto", "none", "folders", "classes"),
         "images: folders makes each folder directly below --input a class (auto: none). idx:"
-        " classes reads the labels' file beside the images' (auto: if there is one). synthetic: classes are"
-        " the shapes (auto: none).",
+        " classes reads the labels' file beside the images' (auto: if there is one). synthetic: the"
+        " shapes are classes (auto: none).",
     )
     string("label_names", None, "idx: the classes' names, comma-separated. Default: 0,1,2,...")
     enum("split", "train", ("train", "test"), "idx: which files of a folder to read.")

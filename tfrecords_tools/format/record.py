@@ -9,6 +9,7 @@ without parsing protocol buffers.
 """
 
 import dataclasses
+import math
 import struct
 
 import google_crc32c
@@ -49,7 +50,7 @@ class RecordLayout:
           [k] uint32.
         """
         extend, start = google_crc32c.extend, self.head_crc
-        rows = pixels.reshape(len(pixels), -1)
+        rows = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
         if self.tail:
             sums = [extend(extend(start, row), self.tail) for row in rows]
         else:

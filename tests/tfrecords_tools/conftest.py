@@ -1,0 +1,84 @@
+"""Fixtures for the tests of tfrecords_tools."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.writer import WriteOptions, write_pyramid
+
+GOLDEN = Path(__file__).parent / "golden" / "original_pyramid"
+
+
+@dataclasses.dataclass(frozen=True)
+class ArraySource:
+    """Images that are there already, [n C H W] uint8."""
+
+    images: np.ndarray
+    one_hot: np.ndarray | None = None
+    shuffled: bool = True
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def count(self):
+        return len(self.images)
+
+    @property
+    def channels(self):
+        return self.images.shape[1]
+
+    @property
+    def resolution(self):
+        return self.images.shape[2]
+
+    def labels(self):
+        return self.one_hot
+
+    def load(self, index):
+        return self.images[index]
+
+    def describe(self):
+        return {"kind": "array"}
+
+
+@pytest.fixture(scope="session")
+def array_source():
+    """The class: `array_source(images, labels)`."""
+    return ArraySource
+
+
+@pytest.fixture
+def write(tmp_path):
+    """write(source, name, **options): writes a pyramid without a word, returns its directory."""
+
+    def write(source, name="pyramid", **options):
+        options.setdefault("shuffle", source.shuffled)
+        write_pyramid(source, tmp_path / name, WriteOptions(**options), {}, lambda line: None)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The original implementation's pyramid."""
+    return GOLDEN
+
+
+@pytest.fixture
+def golden_copy(tmp_path):
+    """A copy of it, to be damaged."""
+    return Path(shutil.copytree(GOLDEN, tmp_path / "original_pyramid"))
+
+
+@pytest.fixture
+def random_images():
+    """random_images(n, c, r): noise, [n c r r] uint8."""
+
+    def random_images(count, channels, resolution, seed=0):
+        shape = (count, channels, resolution, resolution)
+        return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+    return random_images
