@@ -3,8 +3,10 @@
 The policy is documented for users in docs/datasets.md.
 """
 
+import contextlib
 import dataclasses
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -79,9 +81,8 @@ def read_header(path: Path, max_pixels: int) -> Header:
     Raises:
       BadImageError: it is not an image, or too large.
     """
-    with _open(path, max_pixels) as image:
-        gray = image.mode in _GRAY_MODES
-        return Header(image.width, image.height, gray)
+    with _pillow_on_our_terms(), _open(path, max_pixels) as image:
+        return Header(image.width, image.height, image.mode in _GRAY_MODES)
 
 
 def check_size(path: Path, header: Header, policy: ImagePolicy) -> None:
@@ -110,30 +111,36 @@ def read_pixels(path: Path, policy: ImagePolicy) -> np.ndarray:
     Raises:
       BadImageError: the file is damaged, or its image does not suit the policy.
     """
-    with _open(path, policy.max_pixels) as image:
+    with _pillow_on_our_terms(), _open(path, policy.max_pixels) as image:
         check_size(path, Header(image.width, image.height, gray=False), policy)
         try:
             image.load()
-            upright = _upright(image)
-            plain = _without_alpha(_eight_bits(upright, path), policy.background)
+            plain = _without_alpha(_eight_bits(_upright(image), path), policy.background)
         except BadImageError:
             raise
         except Exception as error:  # whatever a decoder says about a damaged file
             raise _undecodable(path, error) from error
-    colour = plain.convert("L" if policy.channels == 1 else "RGB")
-    square = _fit(colour, policy)
+        square = _fit(plain.convert("L" if policy.channels == 1 else "RGB"), policy)
     pixels = np.asarray(square)
     return pixels[None] if policy.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _open(path: Path, max_pixels: int) -> Image.Image:
+@contextlib.contextmanager
+def _pillow_on_our_terms() -> Iterator[None]:
+    """Replaces Pillow's limit of pixels by `max_pixels`, and leaves its warnings to our errors."""
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large images. Ours is the stricter or the more informed limit.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise BadImageError(str(path), f"{error}") from error
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _open(path: Path, max_pixels: int) -> Image.Image:
+    try:
+        image = Image.open(path, formats=FORMATS)
     except Exception as error:
         raise _undecodable(path, error) from error
     if image.width * image.height > max_pixels:

@@ -36,7 +36,7 @@ def test_a_bad_images_error_crosses_processes():
 
 
 def test_a_worker_that_dies_is_a_users_error():
-    with pytest.raises(UserError, match="smaller --num_workers. Received: 2"):
+    with pytest.raises(UserError, match=r"smaller --num_workers. Received: 2"):
         list(run_unordered(os._exit, [3], 2))
 
 

@@ -175,7 +175,7 @@ def test_exif_orientation_is_applied(saved, orientation, name):
     }[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = saved(np.ascontiguousarray(stored), name, exif=exif, **{"lossless": True})
+    path = saved(np.ascontiguousarray(stored), name, exif=exif, lossless=True)
     np.testing.assert_array_equal(read_pixels(path, RGB), upright.transpose(2, 0, 1))
 
 
@@ -225,7 +225,7 @@ def test_box_is_the_mean_and_nearest_a_choice(saved):
     path = saved(pixels)
     box = read_pixels(path, dataclasses.replace(GRAY, resize="box"))[0]
     means = pixels.reshape(4, 2, 4, 2).mean(axis=(1, 3))
-    assert np.abs(box - means).max() <= 0.51
+    assert np.abs(box - means).max() <= 1  # Pillow rounds after each axis
     nearest = read_pixels(path, dataclasses.replace(GRAY, resize="nearest"))[0]
     assert np.isin(nearest, pixels).all()
 
@@ -249,14 +249,14 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     # 2^34 pixels in a file of some hundred bytes: decoding would take 16 GiB.
     path = tmp_path / "bomb.png"
     path.write_bytes(png(1 << 17, 1 << 17, depth=8, colour=0, raw=bytes(10_000)))
-    with pytest.raises(BadImageError, match="bomb.png: .*pixels"):
+    with pytest.raises(BadImageError, match=r"bomb.png: .*pixels"):
         read_pixels(path, RGB)
 
 
 def test_the_limit_of_pixels_is_the_users(saved):
     path = saved(noise(10, 10, 3))
     read_pixels(path, dataclasses.replace(RGB, max_pixels=100))
-    with pytest.raises(BadImageError, match="has 10x10 pixels, more than --max_pixels=99"):
+    with pytest.raises(BadImageError, match=r"has 10x10 pixels, more than --max_pixels=99"):
         read_pixels(path, dataclasses.replace(RGB, max_pixels=99))
 
 
@@ -287,7 +287,7 @@ def test_what_is_no_image_is_refused_by_name(tmp_path, content):
 
 
 def test_a_file_that_is_gone_is_said_so(tmp_path):
-    with pytest.raises(BadImageError, match="x.png: cannot be read: No such file"):
+    with pytest.raises(BadImageError, match=r"x.png: cannot be read: No such file"):
         read_pixels(tmp_path / "x.png", RGB)
 
 

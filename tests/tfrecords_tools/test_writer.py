@@ -150,7 +150,7 @@ def test_a_bad_image_ends_the_run_and_leaves_nothing(write, tmp_path, array_sour
 
 def test_no_good_image_at_all_is_an_error(write, tmp_path, array_source, random_images):
     source = Flawed(array_source(random_images(5, 1, 4)), range(5))
-    with pytest.raises(UserError, match="no image could be read; the first: .*is damaged"):
+    with pytest.raises(UserError, match=r"no image could be read; the first: .*is damaged"):
         write(source, skip_bad_images=True)
     assert os.listdir(tmp_path) == []
 
@@ -173,7 +173,7 @@ def test_a_full_disk_is_a_users_error_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(UserError, match="pyramid: the disk filled up; nothing is kept"):
+    with pytest.raises(UserError, match=r"pyramid: the disk filled up; nothing is kept"):
         write(array_source(random_images(5, 1, 4)))
     assert os.listdir(tmp_path) == []
 

@@ -1,0 +1,170 @@
+"""Folders of images: which files, in which order, of which class, at which size."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.pixels import ImagePolicy
+from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.images import find_images, folder_classes, open_images
+
+AUTO = ImagePolicy(channels=0, resolution=0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "photos"
+
+
+def put(path, size=(8, 8), colour="red", mode="RGB"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
+    return path
+
+
+def opened(folder, policy=AUTO, use_folders=False, skip=False, workers=1, lines=None):
+    say = (lines if lines is not None else []).append
+    return open_images(folder, policy, use_folders, workers, skip, say)
+
+
+def test_images_are_found_in_every_folder_in_the_order_of_their_paths(folder):
+    for name in ("b/2.png", "b/10.png", "a.png", "c/d/e.JPG", "B.Png"):
+        put(folder / name)
+    assert find_images(folder) == (["B.Png", "a.png", "b/10.png", "b/2.png", "c/d/e.JPG"], 0)
+
+
+def test_hidden_and_other_files_are_left_out(folder):
+    for name in (".hidden.png", ".thumbnails/x.png", "good.png"):
+        put(folder / name)
+    (folder / "notes.txt").write_text("")
+    lines = []
+    assert opened(folder, lines=lines).files == ("good.png",)
+    assert f"Ignored 1 files in {folder} that are not images by their extension" in lines
+
+
+def test_linked_folders_are_followed_but_not_in_circles(folder, tmp_path):
+    put(folder / "a.png")
+    put(tmp_path / "elsewhere" / "b.png")
+    os.symlink(tmp_path / "elsewhere", folder / "link")
+    os.symlink(folder, folder / "circle")
+    assert find_images(folder)[0] == ["a.png", "link/b.png"]
+
+
+def test_an_empty_folder_is_refused(folder):
+    folder.mkdir()
+    with pytest.raises(UserError, match=r"photos: no images; .*Received: an empty folder"):
+        opened(folder)
+
+
+def test_a_folder_without_images_is_refused(folder):
+    folder.mkdir()
+    (folder / "notes.txt").write_text("")
+    with pytest.raises(UserError, match=r"photos: no images; .*Received: 1 other files"):
+        opened(folder)
+
+
+def test_a_missing_folder_and_a_file_are_refused(folder, tmp_path):
+    with pytest.raises(UserError, match="photos: no such folder"):
+        opened(folder)
+    with pytest.raises(UserError, match=r"x\.png: not a folder"):
+        opened(put(tmp_path / "x.png"))
+
+
+def test_class_folders_are_labels_in_sorted_order(folder):
+    for name in ("dogs/1.png", "cats/1.png", "dogs/deep/2.png", "ants/1.png"):
+        put(folder / name)
+    source = opened(folder, use_folders=True)
+    assert source.label_names == ("ants", "cats", "dogs")
+    assert source.files == ("ants/1.png", "cats/1.png", "dogs/1.png", "dogs/deep/2.png")
+    expected = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float32)
+    np.testing.assert_array_equal(source.labels(), expected)
+    assert source.labels().dtype == np.float32
+
+
+def test_an_image_in_no_class_folder_is_refused(folder):
+    with pytest.raises(UserError, match=r"photos/stray\.png: in no class folder"):
+        folder_classes(folder, ["cats/1.png", "stray.png"])
+
+
+def test_without_labels_there_are_none(folder):
+    put(folder / "cats/1.png")
+    source = opened(folder)
+    assert source.labels() is None and source.label_names is None
+
+
+def test_all_gray_images_make_one_channel_and_one_of_colour_three(folder):
+    put(folder / "1.png", mode="L", colour=3)
+    put(folder / "2.png", mode="LA", colour=(3, 255))
+    assert opened(folder).channels == 1
+    put(folder / "3.png")
+    assert opened(folder).channels == 3
+
+
+def test_the_resolution_is_the_largest_that_enlarges_nothing_and_is_said(folder):
+    put(folder / "1.png", (100, 300))
+    put(folder / "2.png", (64, 500))
+    put(folder / "3.png", (600, 63))
+    lines = []
+    assert opened(folder, lines=lines).resolution == 32
+    said = f"Resolution 32x32: the smallest image, {folder}/3.png, is 63 pixels"
+    assert said in lines
+    padded = ImagePolicy(channels=0, resolution=0, crop="pad")
+    assert opened(folder, padded).resolution == 256
+
+
+def test_images_below_the_smallest_resolution_are_refused(folder):
+    put(folder / "1.png", (3, 3))
+    with pytest.raises(UserError, match=r"1\.png: is 3 pixels, too small"):
+        opened(folder)
+
+
+def test_a_small_image_is_refused_by_name_before_any_work(folder):
+    put(folder / "1.png", (64, 64))
+    put(folder / "2.png", (30, 64))
+    with pytest.raises(BadImageError, match=r"2\.png: is 30x64 pixels, too small for 32x32"):
+        opened(folder, ImagePolicy(channels=3, resolution=32))
+
+
+def test_a_damaged_header_is_refused_by_name_unless_bad_images_are_skipped(folder):
+    put(folder / "1.png")
+    (folder / "2.png").write_bytes(b"nothing")
+    with pytest.raises(BadImageError, match=r"2\.png: is not an image"):
+        opened(folder)
+    source = opened(folder, skip=True)
+    assert source.count == 2 and source.resolution == 8
+
+
+def test_only_damaged_images_are_refused_even_when_skipped(folder):
+    folder.mkdir()
+    (folder / "2.png").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="photos: none of its 1 image files can be used"):
+        opened(folder, skip=True)
+
+
+def test_headers_are_read_by_several_processes_alike(folder, monkeypatch):
+    monkeypatch.setattr("tfrecords_tools.sources.images._SCAN_CHUNK", 1)
+    for number in range(10):
+        put(folder / f"{number}.png", (20 + number, 40))
+    assert opened(folder, workers=2).policy == opened(folder, workers=1).policy
+
+
+def test_a_source_works_in_another_process(folder):
+    put(folder / "1.png")
+    source = pickle.loads(pickle.dumps(opened(folder)))
+    image = source.load(0)
+    assert image.shape == (3, 8, 8) and image[:, 0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_name_that_is_no_text_is_read(folder):
+    folder.mkdir()
+    try:
+        path = os.path.join(os.fsencode(folder), b"caf\xe9.png")
+        with open(path, "wb") as file:
+            Image.new("RGB", (4, 4)).save(file, "PNG")
+    except OSError:
+        pytest.skip("this file system takes text only")
+    assert opened(folder).load(0).shape == (3, 4, 4)

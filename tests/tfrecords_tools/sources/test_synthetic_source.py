@@ -1,0 +1,54 @@
+"""Drawn shapes."""
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.sources.synthetic import SHAPES, SyntheticSource, draw
+
+
+def test_an_image_depends_on_seed_and_number_alone():
+    few, many = SyntheticSource(5, 16, seed=3), SyntheticSource(500, 16, seed=3)
+    for index in (4, 0):
+        np.testing.assert_array_equal(few.load(index), many.load(index))
+    assert not np.array_equal(draw(3, 0, 16), draw(3, 1, 16))
+    assert not np.array_equal(draw(3, 0, 16), draw(4, 0, 16))
+
+
+@pytest.mark.parametrize("resolution", [4, 32, 256])
+def test_images_are_uint8_rgb_at_any_resolution(resolution):
+    image = SyntheticSource(1, resolution).load(0)
+    assert image.dtype == np.uint8 and image.shape == (3, resolution, resolution)
+
+
+def test_a_picture_is_the_same_at_every_resolution():
+    # Anti-aliased: a fine drawing, averaged, is the coarse drawing nearly everywhere.
+    for index in range(5):
+        fine = draw(0, index, 256).reshape(3, 32, 8, 32, 8).mean(axis=(2, 4))
+        assert np.abs(fine - draw(0, index, 32)).mean() < 3
+
+
+def test_every_image_has_a_colourful_middle_and_a_pale_corner():
+    for index in range(30):
+        image = draw(0, index, 32).astype(int)
+        assert image[:, 0, 0].min() > 180
+        spread = image.max(axis=0) - image.min(axis=0)
+        assert spread[8:24, 8:24].mean() > 80
+
+
+def test_labels_name_the_shape_that_is_drawn():
+    source = SyntheticSource(200, 32, with_labels=True)
+    labels = source.labels()
+    assert labels.dtype == np.float32 and labels.shape == (200, len(SHAPES))
+    assert source.label_names == SHAPES
+    assert (labels.sum(axis=1) == 1).all() and (labels.sum(axis=0) > 20).all()
+    # A ring's middle is the pale background; every other shape covers it.
+    for index in range(40):
+        middle = source.load(index)[:, 15:17, 15:17].astype(int).mean(axis=(1, 2))
+        is_ring = SHAPES[labels[index].argmax()] == "ring"
+        assert (np.ptp(middle) < 60) == is_ring, index
+
+
+def test_without_labels_there_are_none():
+    source = SyntheticSource(3, 8)
+    assert source.labels() is None and source.label_names is None
+    assert not source.shuffled
