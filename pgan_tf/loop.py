@@ -60,10 +60,7 @@ def train(config: TrainConfig) -> TrainResult:
     strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
     check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
     run.open(config)
-    if config.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(config.run.seed)
-
+    _set_up_tensorflow(config)
     state = TrainState(config, strategy)
     checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
     continued = checkpoints.restore()
@@ -142,6 +139,15 @@ def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> 
             )
 
 
+def _set_up_tensorflow(config: TrainConfig) -> None:
+    keras.utils.set_random_seed(config.run.seed)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    # TensorFlow's remapper fails on the double backward of leaky ReLU and says so for every graph;
+    # what it would do is skipped either way.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
 def _to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> StepInputs:
     """Gives each replica its part of a global batch, and all of them what else a step needs."""
 
@@ -180,31 +186,25 @@ def _announce(
     strategy: tf.distribute.Strategy,
     images_seen: int,
 ) -> None:
-    resolution = config.network.resolutions[-1]
+    final = config.network.resolutions[-1]
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
-    logging.info(
-        "%s: %d images, %d channels%s; training to %dx%d on %d replica(s), %s",
-        pyramid.directory,
-        pyramid.count,
-        pyramid.channels,
-        labels,
-        resolution,
-        resolution,
-        strategy.num_replicas_in_sync,
-        config.run.precision,
+    total = f"{config.schedule.total_kimg:g} kimg"
+    print(
+        f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
+        f"to {final}x{final} on {strategy.num_replicas_in_sync} replica(s), "
+        f"{config.run.precision}; {'continuing' if images_seen else 'starting'} at {images_seen / 1000:.1f} of {total}",
+        flush=True,
     )
     last = schedule.phases[-1].resolution
-    if last < resolution:
+    if last < final:
         logging.warning(
-            "--total_kimg=%g ends at %dx%d, before %dx%d begins",
-            config.schedule.total_kimg,
+            "--total_kimg=%s ends at %dx%d, before %dx%d begins",
+            total,
             last,
             last,
-            resolution,
-            resolution,
+            2 * last,
+            2 * last,
         )
-    verb = "continuing at" if images_seen else "starting at"
-    logging.info("%s %.1f of %g kimg", verb, images_seen / 1000, config.schedule.total_kimg)
 
 
 def _required(value: str, name: str) -> str:

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import logging
 
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.config import TrainConfig
@@ -64,7 +63,7 @@ class Reporter:
         for value in metrics.values():
             value.numpy()  # waits for the device
         seconds = time.monotonic() - started
-        logging.info("%s: prepared in %.1f s", phase.name, seconds)
+        print(f"{phase.name}: prepared in {seconds:.1f} s", flush=True)
         self._ticker.exclude(seconds, phase.batch_size)
 
     def after_step(self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool) -> None:
@@ -110,7 +109,7 @@ class Reporter:
             phase=phase,
             seconds_per_image=figures["speed/seconds_per_kimg"] / 1000,
         )
-        logging.info("%s", progress_line(phase, alpha, seen, figures, eta))
+        print(progress_line(phase, alpha, seen, figures, eta), flush=True)
         figures.update(
             {
                 "progress/kimg": seen / 1000,

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from pgan_tf.networks import Generator
+from pgan_tf.sampling import Generate
 from tfrecords_tools.errors import UserError
 
 # A member of the .keras archive, which Keras itself leaves alone.
@@ -116,7 +117,7 @@ def find_generator(path: str | os.PathLike) -> Path:
     raise UserError(f"{path}: no generator in it; expected networks/generator-NNNNNN.keras")
 
 
-def as_function(model: keras.Model) -> Any:
+def as_function(model: keras.Model) -> Generate:
     """A generator model as `sampling.Generate`: NumPy arrays in, NumPy array out."""
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:

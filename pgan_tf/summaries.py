@@ -71,11 +71,13 @@ class Ticker:
         self._data_wait = 0.0
         self._since = self._clock()
         self._images_seen = images_seen
+        self._excluded_seconds = 0.0
+        self._excluded_images = 0
 
     def exclude(self, seconds: float, images: int) -> None:
         """Leaves a stretch of time, and the images trained in it, out of the speed."""
-        self._since += seconds
-        self._images_seen += images
+        self._excluded_seconds += seconds
+        self._excluded_images += images
 
     def add(self, metrics: Mapping[str, tf.Tensor], *, data_wait: float) -> None:
         """Adds a step's metrics, which stay where they are, and the seconds it waited for data."""
@@ -94,8 +96,12 @@ class Ticker:
             for name, total in self._totals.items()
         }
         # Read after the metrics: converting them waits for the device to finish.
-        seconds = max(self._clock() - self._since, 1e-9)
+        seconds = self._clock() - self._since
         images = images_seen - self._images_seen
+        if images > self._excluded_images:
+            seconds -= self._excluded_seconds
+            images -= self._excluded_images
+        seconds = max(seconds, 1e-9)
         figures["speed/images_per_second"] = images / seconds
         figures["speed/seconds_per_kimg"] = 1000 * seconds / max(images, 1)
         figures["speed/data_wait_fraction"] = self._data_wait / seconds

@@ -1,6 +1,7 @@
-"""What every command line of the project has in common: flags, help, one-line errors, exit codes."""
+"""What every command of the project has in common: flags, help, one-line errors, exit codes."""
 
 import errno
+import logging as python_logging
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -35,22 +36,21 @@ def run(
     define: Callable[[flags.FlagValues], None],
     body: Callable[[flags.FlagValues], int | None],
 ) -> int:
-    """Parses a command line into flags of its own, calls `body` with them and returns the exit code.
+    """Parses a command line into flags of its own, calls `body` with them, returns the exit code.
 
     Args:
       name: the command, as the user types it.
       description: what `--help` says above the flags.
       argv: the arguments without the program's name; None takes them from `sys.argv`.
-      define: defines the command's flags on the `FlagValues` it is given. The flags are the command's
-        own, not absl's global ones, so several commands can run in one process.
+      define: defines the command's flags on the `FlagValues` it is given. The flags are the
+        command's own, not absl's global ones, so several commands can run in one process.
       body: does the work; returns an exit code, or None for success.
 
     Returns:
       0 for success, 2 for a user's mistake (said in one line on stderr), 130 after Ctrl-C, or what
       `body` returned.
     """
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
+    _set_up_logging()
     flag_values = flags.FlagValues()
     define(flag_values)
     flags.DEFINE_boolean("help", False, "Show this help and exit.", flag_values=flag_values)
@@ -71,6 +71,17 @@ def run(
             raise
         where = f"{error.filename}: " if error.filename else ""
         return _fail(name, f"{where}{error.strerror}")
+
+
+def _set_up_logging() -> None:
+    """Warnings go to stderr, as one line without file names and thread numbers."""
+    if not flags.FLAGS.is_parsed():
+        # Commands have flags of their own; without this absl says that it waits for its own.
+        flags.FLAGS.mark_as_parsed()
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.WARNING)
+    formatter = python_logging.Formatter("%(levelname)s: %(message)s")
+    logging.get_absl_handler().setFormatter(formatter)
 
 
 def _parse(flag_values: flags.FlagValues, name: str, arguments: list[str]) -> None:

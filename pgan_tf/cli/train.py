@@ -1,12 +1,11 @@
 """pgan-train: trains, or continues a run."""
 
-import os
-import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
 from pgan_tf import flags
+from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.run_directory import read_config
 from tfrecords_tools import command
 
@@ -30,15 +29,15 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     config = flags.config_from_flags(flag_values, base)
 
     # TensorFlow takes seconds to import: only once the flags are known to be right.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from pgan_tf.loop import train
+    with quiet_tensorflow():
+        from pgan_tf.loop import train
 
     result = train(config)
     if result.interrupted_by is None:
-        sys.stdout.write(f"{NAME}: done. Pictures and networks are in {run_dir}\n")
+        print(f"done. Pictures and networks are in {run_dir}")
         return command.EXIT_OK
-    sys.stdout.write(
-        f"{NAME}: stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg; "
-        f"saved. To continue: {NAME} --run_dir={run_dir}\n"
+    print(
+        f"stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg, "
+        f"and saved. To continue: {NAME} --run_dir={run_dir}"
     )
     return 128 + result.interrupted_by

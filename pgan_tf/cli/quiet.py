@@ -1,0 +1,37 @@
+"""Importing TensorFlow without its start-up chatter."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps what TensorFlow writes to stderr while it is imported to itself, unless that fails.
+
+    Lines about oneDNN and missing CUDA drivers come before its log level is in force, on every
+    start and every machine, and read like errors. A user who sets TF_CPP_MIN_LOG_LEVEL sees all of
+    them.
+    """
+    if _LOG_LEVEL in os.environ:
+        yield
+        return
+    os.environ[_LOG_LEVEL] = "3"
+    with tempfile.TemporaryFile() as kept:
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
