@@ -17,7 +17,7 @@ def check_output(output: Path, overwrite: bool) -> None:
     """Refuses an output that exists, or that could not be made.
 
     Args:
-      output: the directory to be made, as an absolute path.
+      output: the directory to be made, as an absolute path. If it exists and is empty, it may stay.
       overwrite: whether an existing pyramid of the same name may be replaced.
 
     Raises:
@@ -33,10 +33,10 @@ def check_output(output: Path, overwrite: bool) -> None:
     if not output.is_dir():
         raise UserError(f"--output={output}: a file of that name exists")
     strangers = [path.name for path in output.iterdir() if not _belongs(path.name, output.name)]
-    if strangers and overwrite:
+    if strangers:
         raise UserError(
-            f"--output={output}: not overwritten, because it holds something else than a pyramid:"
-            f" {min(strangers)}"
+            f"--output={output}: exists and holds something else than a pyramid, so it is never"
+            f" replaced; choose a new directory. Received: one with {min(strangers)}"
         )
     if not overwrite and any(output.iterdir()):
         raise UserError(f"--output={output}: exists already; --overwrite replaces it")

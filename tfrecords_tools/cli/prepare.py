@@ -19,6 +19,7 @@ from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.idx import open_idx
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.synthetic import SyntheticSource
+from tfrecords_tools.staging import check_output
 from tfrecords_tools.writer import WriteOptions, readable_bytes, write_pyramid
 
 NAME = "pgan-prepare-tfrecords"
@@ -149,6 +150,8 @@ def prepare(values: flags.FlagValues) -> None:
             raise UserError(f"--{name} is required. See {NAME} --help")
     _refuse_foreign_flags(values, given["source"])
     workers = given["num_workers"] or _cores()
+    output = Path(os.path.abspath(given["output"]))
+    check_output(output, given["overwrite"])  # before a long look at the input
     with _terminated_as_interrupted():
         source = _open_source(given, workers)
         options = WriteOptions(
@@ -158,15 +161,16 @@ def prepare(values: flags.FlagValues) -> None:
             skip_bad_images=given["skip_bad_images"],
             overwrite=given["overwrite"],
         )
-        summary = write_pyramid(source, given["output"], options, _recorded(given), _say)
+        summary = write_pyramid(source, output, options, _recorded(given), _say)
     labels = f"{summary.label_size} classes" if summary.label_size else "no labels"
     skipped = f", {summary.skipped} bad images skipped" if summary.skipped else ""
     _say(
         f"Wrote {summary.count} images, {source.channels}x{source.resolution}x{source.resolution},"
         f" {labels}{skipped}: {readable_bytes(summary.bytes)} in {summary.seconds:.1f} s"
     )
-    name = os.path.basename(os.path.abspath(given["output"]))
-    _say(f"Train on it: pgan-train --data_dir={values['output'].value} --run_dir=runs/{name}")
+    _say(
+        f"Train on it: pgan-train --data_dir={values['output'].value} --run_dir=runs/{output.name}"
+    )
 
 
 def _open_source(given: Mapping[str, Any], workers: int) -> Source:

@@ -26,7 +26,7 @@ def labels_name(name: str) -> str:
     return f"{name}-rxx.labels"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Pyramid:
     """A dataset on disk, opened by `open_pyramid`.
 
@@ -47,10 +47,10 @@ class Pyramid:
     count: int
     channels: int
     resolution: int
-    levels: tuple[Level, ...]
-    labels: np.ndarray | None = None
+    levels: tuple[Level, ...] = dataclasses.field(repr=False)
+    labels: np.ndarray | None = dataclasses.field(default=None, repr=False)
     label_names: tuple[str, ...] | None = None
-    manifest: dict[str, Any] | None = None
+    manifest: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
 
     @property
     def label_size(self) -> int:
