@@ -1,0 +1,29 @@
+"""Fixtures for tests of the trainer. Two logical CPUs, so that two replicas can be tested anywhere."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.pgan_tf.tiny import write_pyramid
+
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture
+def one_device():
+    return tf.distribute.OneDeviceStrategy("/CPU:0")
+
+
+@pytest.fixture
+def pyramid_dir(tmp_path):
+    """24 RGB images at 8x8 without labels."""
+    return write_pyramid(tmp_path / "data" / "tiny", resolution=8, channels=3)
+
+
+@pytest.fixture
+def labelled_dir(tmp_path):
+    """24 grayscale images at 8x8 with three labels."""
+    labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
+    return write_pyramid(tmp_path / "data" / "labelled", resolution=8, channels=1, labels=labels)
