@@ -189,7 +189,7 @@ def test_help_lists_the_flags(capsys):
         assert flag in out
 
 
-LONG_RUN = ("--source=synthetic", "--resolution=256", "--num_images=20000", "--num_workers=2")
+LONG_RUN = ("--source=synthetic", "--resolution=256", "--num_images=5000", "--num_workers=2")
 
 
 @pytest.fixture
