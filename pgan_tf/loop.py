@@ -189,10 +189,11 @@ def _announce(
     final = config.network.resolutions[-1]
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
     total = f"{config.schedule.total_kimg:g} kimg"
+    verb = "continuing" if images_seen else "starting"
     print(
         f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
         f"to {final}x{final} on {strategy.num_replicas_in_sync} replica(s), "
-        f"{config.run.precision}; {'continuing' if images_seen else 'starting'} at {images_seen / 1000:.1f} of {total}",
+        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
         flush=True,
     )
     last = schedule.phases[-1].resolution

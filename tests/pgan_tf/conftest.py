@@ -27,3 +27,8 @@ def labelled_dir(tmp_path):
     """24 grayscale images at 8x8 with three labels."""
     labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
     return write_pyramid(tmp_path / "data" / "labelled", resolution=8, channels=1, labels=labels)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

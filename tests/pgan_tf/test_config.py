@@ -1,0 +1,78 @@
+import re
+
+import pytest
+
+from pgan_tf.config import (
+    DataConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+
+
+def test_feature_maps_halve_with_resolution_up_to_the_most():
+    config = NetworkConfig(resolution=1024)
+    assert [config.features(s) for s in range(10)] == [512] * 5 + [256, 128, 64, 32, 16]
+    assert config.resolved_latent_size == 512
+    assert NetworkConfig(fmap_decay=0.5, fmap_base=100).features(1) == 70
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: NetworkConfig(resolution=100), "power of two from 4, such as 64 or 128.*: 100"),
+        (lambda: NetworkConfig(resolution=2), "power of two from 4, such as 4. Received: 2"),
+        (lambda: NetworkConfig(fmap_max=0), "fmap_max must be at least 1. Received: 0"),
+        (lambda: NetworkConfig(resolution=1024, fmap_base=64), "feature map at 1024x1024"),
+        (lambda: NetworkConfig(channels=4), "channels must be 1 or 3. Received: 4"),
+        (lambda: ScheduleConfig(start_resolution=5), "start_resolution must be a power of two"),
+        (lambda: ScheduleConfig(fade_kimg=-1), "fade_kimg must be at least 0. Received: -1"),
+        (lambda: ScheduleConfig(fade_kimg=float("nan")), "fade_kimg must be at least 0"),
+        (lambda: ScheduleConfig(total_kimg=0), "total_kimg must be above 0. Received: 0"),
+        (lambda: ScheduleConfig(batch_size=0), "batch_size must be at least 1"),
+        (lambda: ScheduleConfig(batch_size_by_resolution={7: 8}), "power of two.* Received: 7"),
+        (lambda: ScheduleConfig(learning_rate_by_resolution={8: 0}), "at 8 must be above 0"),
+        (lambda: LossConfig(loss="hinge"), "loss must be one of wgan_gp. Received: hinge"),
+        (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
+        (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
+        (lambda: RunConfig(seed=-1), "seed must be from 0"),
+        (lambda: RunConfig(precision="float64"), "precision must be one of .*: float64"),
+        (lambda: RunConfig(tick_kimg=0), "tick_kimg must be above 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_batch_that_does_not_fill_its_stddev_groups_is_refused_with_the_nearest():
+    schedule = ScheduleConfig(batch_size_by_resolution={8: 10})
+    message = "batch size at 8x8 must be a multiple of stddev_group_size 4; the nearest are 8 and 12"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        TrainConfig(network=NetworkConfig(resolution=8), schedule=schedule)
+
+
+def test_a_batch_below_the_group_size_is_one_group():
+    schedule = ScheduleConfig(batch_size=3)
+    TrainConfig(network=NetworkConfig(resolution=8), schedule=schedule)
+
+
+def test_the_data_fills_in_what_only_it_can_tell():
+    config = TrainConfig().for_data(resolution=64, channels=1, label_size=10)
+    assert (config.network.resolution, config.network.channels) == (64, 1)
+    assert config.network.label_size == 10
+
+
+def test_a_resolution_below_the_datas_is_kept_and_labels_can_be_left_out():
+    config = TrainConfig(data=DataConfig(use_labels=False), network=NetworkConfig(resolution=32))
+    config = config.for_data(resolution=64, channels=3, label_size=10)
+    assert (config.network.resolution, config.network.label_size) == (32, 0)
+
+
+def test_a_resolution_above_the_datas_is_refused():
+    config = TrainConfig(network=NetworkConfig(resolution=128))
+    with pytest.raises(ValueError, match="must not be above the data's 64. Received: 128"):
+        config.for_data(resolution=64, channels=3, label_size=0)

@@ -1,0 +1,114 @@
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.data import read_batch, read_batches, records_at
+from pgan_tf.schedule import Schedule
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
+
+CONFIG = ScheduleConfig(
+    stabilize_kimg=0.04,
+    fade_kimg=0.02,
+    total_kimg=0.12,
+    batch_size=10,
+    batch_size_by_resolution={4: 8},
+)
+
+
+@given(st.integers(1, 200), st.integers(0, 2**31 - 1), st.integers(1, 50))
+def test_every_epoch_shows_every_image_once_whatever_the_batches(count, seed, batch):
+    positions = np.arange(3 * count)
+    records = np.concatenate(
+        [
+            records_at(positions[i : i + batch], count=count, seed=seed)
+            for i in range(0, len(positions), batch)
+        ]
+    )
+    for epoch in range(3):
+        assert sorted(records[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    first, second = (records_at(np.arange(100) + e * 100, count=100, seed=1) for e in (0, 1))
+    other = records_at(np.arange(100), count=100, seed=2)
+    assert (first != second).any()
+    assert (first != other).any()
+
+
+def test_no_image_is_missed_across_a_change_of_batch_and_resolution(pyramid_dir):
+    pyramid = open_pyramid(pyramid_dir)
+    full = pyramid.level(8).read(np.arange(24))
+    small = pyramid.level(4).read(np.arange(24))
+    seen = collections.Counter()
+    for step, batch in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+        level = full if step.phase.resolution == 8 else small
+        for image in batch.images:
+            (record,) = np.flatnonzero((level == image).all(axis=(1, 2, 3)))
+            seen[record] += 1
+    assert seen == dict.fromkeys(range(24), 5)  # 120 images of 24
+
+
+def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
+    pyramid = open_pyramid(labelled_dir)
+    schedule = Schedule(CONFIG, 8)
+    whole = list(read_batches(pyramid, schedule.steps(), seed=3, label_size=3))
+    rest = list(read_batches(pyramid, schedule.steps(40), seed=3, label_size=3))
+    assert len(rest) == 8
+    for (step, batch), (same_step, same_batch) in zip(whole[5:], rest, strict=True):
+        assert step == same_step
+        for array, same in zip(batch, same_batch, strict=True):
+            np.testing.assert_array_equal(array, same)
+
+
+def test_labels_follow_their_images(labelled_dir):
+    pyramid = open_pyramid(labelled_dir)
+    step = next(Schedule(CONFIG, 8).steps())
+    batch = read_batch(pyramid, step, seed=3, label_size=3)
+    records = records_at(np.arange(8), count=24, seed=3)
+    np.testing.assert_array_equal(batch.labels.argmax(axis=1), records % 3)
+    assert batch.fake_labels.shape == (8, 3)
+    np.testing.assert_array_equal(batch.fake_labels.sum(axis=1), np.ones(8))
+
+
+def test_labels_of_fakes_are_drawn_from_the_datas():
+    pyramid = FewLabels()
+    steps = Schedule(dataclasses.replace(CONFIG, total_kimg=8.0), 4).steps()
+    drawn = np.concatenate(
+        [read_batch(pyramid, step, seed=3, label_size=2).fake_labels for step in steps]
+    )
+    assert drawn[:, 1].mean() == pytest.approx(0.25, abs=0.03)
+
+
+class FewLabels:
+    """A pyramid of which one image in four has label 1."""
+
+    count = 100
+    labels = np.eye(2, dtype=np.float32)[(np.arange(100) % 4 == 0).astype(int)]
+
+    def level(self, resolution):
+        return self
+
+    def read(self, records):
+        return np.zeros([len(records), 1, 4, 4], np.uint8)
+
+
+def test_a_pyramid_without_labels_gives_empty_ones(pyramid_dir):
+    step = next(Schedule(CONFIG, 8).steps())
+    batch = read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0)
+    assert batch.labels.shape == batch.fake_labels.shape == (8, 0)
+
+
+def test_a_damaged_record_ends_training_with_the_files_name(pyramid_dir):
+    path = pyramid_dir / "tiny-r03.tfrecords"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    pyramid = open_pyramid(pyramid_dir)
+    with pytest.raises(UserError, match=r"tiny-r03\.tfrecords"):
+        list(read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0))

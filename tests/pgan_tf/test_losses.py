@@ -1,0 +1,61 @@
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf import losses
+
+
+def test_wasserstein_losses_are_differences_of_scores():
+    real, fake = tf.constant([1.0, 2.0]), tf.constant([5.0, -1.0])
+    np.testing.assert_array_equal(losses.wasserstein_discriminator(real, fake), [4.0, -3.0])
+    np.testing.assert_array_equal(losses.wasserstein_generator(fake), [-5.0, 1.0])
+
+
+def test_drift_is_the_weighted_square():
+    np.testing.assert_allclose(losses.drift(tf.constant([3.0, -2.0]), weight=0.5), [4.5, 2.0])
+
+
+def test_gradient_penalty_is_relative_to_its_target():
+    norms = tf.constant([750.0, 0.0, 1500.0])
+    penalty = losses.gradient_penalty(norms, weight=10.0, target=750.0)
+    np.testing.assert_allclose(penalty, [0.0, 10.0, 10.0])
+
+
+def test_mix_goes_from_reals_to_fakes_by_one_factor_a_sample():
+    reals, fakes = tf.zeros([2, 2, 2, 1]), tf.fill([2, 2, 2, 1], 4.0)
+    mixed = losses.mix(reals, fakes, tf.reshape(tf.constant([0.0, 0.25]), [2, 1, 1, 1]))
+    np.testing.assert_array_equal(mixed[0], np.zeros([2, 2, 1]))
+    np.testing.assert_array_equal(mixed[1], np.ones([2, 2, 1]))
+
+
+def test_gradient_norm_of_a_linear_score_is_the_norm_of_its_weights(rng):
+    weights = tf.constant(rng.normal(size=[4, 4, 3]), tf.float32)
+    images = tf.constant(rng.normal(size=[5, 4, 4, 3]), tf.float32)
+    norms = losses.gradient_norms(
+        lambda x: tf.reduce_sum(x * weights, axis=[1, 2, 3]), images, scale=1.0
+    )
+    np.testing.assert_allclose(norms, np.full(5, np.linalg.norm(weights)), rtol=1e-5)
+
+
+def test_gradient_norm_at_the_final_resolution_is_that_of_the_repeated_image(rng):
+    weights = tf.constant(rng.normal(size=[8, 8, 1]), tf.float32)
+    images = tf.constant(rng.normal(size=[3, 8, 8, 1]), tf.float32)
+
+    def score_of_full_size(full):  # downscales, as the original's discriminator does
+        small = tf.reduce_mean(tf.reshape(full, [-1, 8, 4, 8, 4, 1]), axis=[2, 4])
+        return tf.reduce_sum(tf.square(small) * weights, axis=[1, 2, 3])
+
+    full = tf.repeat(tf.repeat(images, 4, axis=1), 4, axis=2)
+    at_full_size = losses.gradient_norms(score_of_full_size, full, scale=1.0)
+    at_the_stage = losses.gradient_norms(
+        lambda x: tf.reduce_sum(tf.square(x) * weights, axis=[1, 2, 3]), images, scale=8 / 32
+    )
+    np.testing.assert_allclose(at_the_stage, at_full_size, rtol=1e-5)
+
+
+def test_label_loss_is_the_negative_log_probability():
+    logits = np.array([[1.0, 2.0, 0.5]], np.float32)
+    labels = np.array([[0.0, 1.0, 0.0]], np.float32)
+    expected = -np.log(np.exp(2.0) / np.exp(logits).sum())
+    np.testing.assert_allclose(
+        losses.label_cross_entropy(logits, labels, weight=3.0), [3.0 * expected], rtol=1e-5
+    )
