@@ -9,13 +9,15 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from tfrecords_tools.sources.base import BadImageError
 
+# Where an image's bytes are: a file, or part of something else, opened and seekable.
+ImageFile = Path | BinaryIO
 Crop = Literal["center", "pad", "none"]
 Resize = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 
@@ -75,17 +77,22 @@ class Header:
         return (max if crop == "pad" else min)(self.width, self.height)
 
 
-def read_header(path: Path, max_pixels: int) -> Header:
-    """Reads a file's header.
+def read_header(file: ImageFile, max_pixels: int, name: str | None = None) -> Header:
+    """Reads a file's header, which for most formats is at its beginning.
+
+    Args:
+      file: the image's bytes.
+      max_pixels: the most that it may have.
+      name: how errors call it; a path is called by its name.
 
     Raises:
       BadImageError: it is not an image, or too large.
     """
-    with _pillow_on_our_terms(), _open(path, max_pixels) as image:
+    with _pillow_on_our_terms(), _open(file, name or str(file), max_pixels) as image:
         return Header(image.width, image.height, image.mode in _GRAY_MODES)
 
 
-def check_size(path: Path, header: Header, policy: ImagePolicy) -> None:
+def check_size(name: str, header: Header, policy: ImagePolicy) -> None:
     """Refuses an image whose size does not suit the policy.
 
     Raises:
@@ -93,17 +100,22 @@ def check_size(path: Path, header: Header, policy: ImagePolicy) -> None:
     """
     size = f"is {header.width}x{header.height} pixels"
     if policy.crop == "none" and header.width != header.height:
-        raise BadImageError(str(path), f"{size}, not square; use --crop=center or --crop=pad")
+        raise BadImageError(name, f"{size}, not square; use --crop=center or --crop=pad")
     if header.square_side(policy.crop) < policy.resolution and not policy.allow_upscale:
         raise BadImageError(
-            str(path),
+            name,
             f"{size}, too small for {policy.resolution}x{policy.resolution}; use a smaller"
             " --resolution, or --allow_upscale to enlarge such images",
         )
 
 
-def read_pixels(path: Path, policy: ImagePolicy) -> np.ndarray:
+def read_pixels(file: ImageFile, policy: ImagePolicy, name: str | None = None) -> np.ndarray:
     """Decodes a file and makes its image fit.
+
+    Args:
+      file: the image's bytes.
+      policy: what "fit" means.
+      name: how errors call it; a path is called by its name.
 
     Returns:
       [channels resolution resolution] uint8.
@@ -111,15 +123,16 @@ def read_pixels(path: Path, policy: ImagePolicy) -> np.ndarray:
     Raises:
       BadImageError: the file is damaged, or its image does not suit the policy.
     """
-    with _pillow_on_our_terms(), _open(path, policy.max_pixels) as image:
-        check_size(path, Header(image.width, image.height, gray=False), policy)
+    name = name or str(file)
+    with _pillow_on_our_terms(), _open(file, name, policy.max_pixels) as image:
+        check_size(name, Header(image.width, image.height, gray=False), policy)
         try:
             image.load()
-            plain = _without_alpha(_eight_bits(_upright(image), path), policy.background)
+            plain = _without_alpha(_eight_bits(_upright(image), name), policy.background)
         except BadImageError:
             raise
         except Exception as error:  # whatever a decoder says about a damaged file
-            raise _undecodable(path, error) from error
+            raise _undecodable(name, error) from error
         square = _fit(plain.convert("L" if policy.channels == 1 else "RGB"), policy)
     pixels = np.asarray(square)
     return pixels[None] if policy.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
@@ -138,26 +151,26 @@ def _pillow_on_our_terms() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(path: Path, max_pixels: int) -> Image.Image:
+def _open(file: ImageFile, name: str, max_pixels: int) -> Image.Image:
     try:
-        image = Image.open(path, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
     except Exception as error:
-        raise _undecodable(path, error) from error
+        raise _undecodable(name, error) from error
     if image.width * image.height > max_pixels:
         image.close()
         raise BadImageError(
-            str(path),
+            name,
             f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
         )
     return image
 
 
-def _undecodable(path: Path, error: Exception) -> BadImageError:
+def _undecodable(name: str, error: Exception) -> BadImageError:
     if isinstance(error, Image.UnidentifiedImageError):
-        return BadImageError(str(path), "is not an image, or damaged")
+        return BadImageError(name, "is not an image, or damaged")
     if isinstance(error, OSError) and error.strerror:
-        return BadImageError(str(path), f"cannot be read: {error.strerror}")
-    return BadImageError(str(path), f"is damaged: {str(error) or type(error).__name__}")
+        return BadImageError(name, f"cannot be read: {error.strerror}")
+    return BadImageError(name, f"is damaged: {str(error) or type(error).__name__}")
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -168,15 +181,15 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _eight_bits(image: Image.Image, path: Path) -> Image.Image:
+def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Scales 16-bit grays to 8 bits: round(value / 257). Pillow's own conversion clips them."""
     if image.mode == "F":
-        raise BadImageError(str(path), "has floating-point pixels, whose range is not known")
+        raise BadImageError(name, "has floating-point pixels, whose range is not known")
     if not image.mode.startswith("I"):
         return image
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 0xFFFF:
-        raise BadImageError(str(path), "has 32-bit pixels, whose range is not known")
+        raise BadImageError(name, "has 32-bit pixels, whose range is not known")
     return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 

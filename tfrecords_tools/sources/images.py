@@ -1,8 +1,8 @@
-"""Folders of image files, with class sub-folders as labels where asked."""
+"""Folders and archives of image files, with class sub-folders as labels where asked."""
 
+import contextlib
 import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,24 +21,23 @@ from tfrecords_tools.pixels import (
     read_pixels,
 )
 from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.files import Files, open_files
 
 _SCAN_CHUNK = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class ImagesSource:
-    """Image files below a folder, in the order of their relative paths.
+    """Image files of a folder or an archive, in the order of their relative paths.
 
     Attributes:
-      root: the folder.
-      files: paths relative to it.
+      files: the files.
       policy: how files become pixels.
       classes: [n] int64 class of each file, or None without labels.
       label_names: the classes' folders, sorted.
     """
 
-    root: Path
-    files: tuple[str, ...]
+    files: Files
     policy: ImagePolicy
     classes: np.ndarray | None = None
     label_names: tuple[str, ...] | None = None
@@ -47,7 +46,7 @@ class ImagesSource:
     @property
     def count(self) -> int:
         """Number of images."""
-        return len(self.files)
+        return len(self.files.names)
 
     @property
     def channels(self) -> int:
@@ -67,12 +66,13 @@ class ImagesSource:
 
     def load(self, index: int) -> np.ndarray:
         """Image `index` as [C H W] uint8."""
-        return read_pixels(self.root / self.files[index], self.policy)
+        file = self.files.open(index, most_bytes(self.policy))
+        return read_pixels(file, self.policy, self.files.called(index))
 
     def describe(self) -> dict[str, Any]:
         """What the manifest says about the source."""
         policy = dataclasses.asdict(self.policy)
-        return {"kind": "images", "input": str(self.root), "files": self.count, **policy}
+        return {"kind": "images", "input": str(self.files.root), "files": self.count, **policy}
 
 
 def open_images(
@@ -86,10 +86,11 @@ def open_images(
     """Finds the images and reads their headers, so that most mistakes are seen before any work.
 
     Args:
-      root: a folder.
+      root: a folder, or an archive: .zip, .tar, .tar.gz or .tgz.
       policy: how files become pixels. `channels` 0 means 1 if every image is gray, else 3;
         `resolution` 0 the largest power of two that no image has to be enlarged to.
-      use_folders: whether the folders directly below `root` are classes.
+      use_folders: whether the folders directly below `root` are classes; in an archive, below the
+        folder that holds all.
       num_workers: processes that read headers.
       skip_bad_images: whether files that are no images may be among them.
       say: called with lines for the user.
@@ -97,15 +98,9 @@ def open_images(
     Raises:
       UserError: there is no usable image, or (unless skipped) a bad one.
     """
-    files, ignored = find_images(root)
-    if not files:
-        kinds = " ".join(sorted(EXTENSIONS))
-        found = f"{ignored} other files" if ignored else "an empty folder"
-        raise UserError(f"--input={root}: no images; looked for {kinds}. Received: {found}")
-    if ignored:
-        say(f"Ignored {ignored} files in {root} that are not images by their extension")
-    classes, names = folder_classes(root, files) if use_folders else (None, None)
-    summary = _scan(root, files, policy, num_workers, skip_bad_images)
+    files = open_files(root, EXTENSIONS, say)
+    classes, names = folder_classes(files) if use_folders else (None, None)
+    summary = _scan(files, policy, num_workers, skip_bad_images)
     chosen = dataclasses.replace(
         policy,
         channels=policy.channels or (1 if summary.all_gray else 3),
@@ -116,39 +111,22 @@ def open_images(
             f"Resolution {chosen.resolution}x{chosen.resolution}: the smallest image,"
             f" {summary.smallest}, is {summary.side} pixels"
         )
-    return ImagesSource(root, tuple(files), chosen, classes, names)
+    return ImagesSource(files, chosen, classes, names)
 
 
-def find_images(root: Path) -> tuple[list[str], int]:
-    """Image files below a folder, by extension, hidden ones left out, links to folders followed.
+def most_bytes(policy: ImagePolicy) -> int:
+    """Size of the largest file that could be an image within the policy's `max_pixels`.
 
-    Returns:
-      Paths relative to `root`, sorted, and the number of other files.
+    Four channels of 16 bits, not compressed, and a megabyte of other things.
     """
-    if not root.is_dir():
-        problem = "not a folder" if root.exists() else "no such folder"
-        raise UserError(f"--input={root}: {problem}; expected a folder of images")
-    found: list[str] = []
-    ignored = 0
-    pending = [(str(root), "", frozenset({os.path.realpath(root)}))]
-    while pending:
-        folder, prefix, above = pending.pop()
-        for entry in os.scandir(folder):
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                real = os.path.realpath(entry.path)
-                if real not in above:  # a link to a folder above would never end
-                    pending.append((entry.path, f"{prefix}{entry.name}/", above | {real}))
-            elif os.path.splitext(entry.name)[1].lower() in EXTENSIONS:
-                found.append(prefix + entry.name)
-            else:
-                ignored += 1
-    return sorted(found), ignored
+    return 8 * policy.max_pixels + (1 << 20)
 
 
-def folder_classes(root: Path, files: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+def folder_classes(files: Files) -> tuple[np.ndarray, tuple[str, ...]]:
     """The class of each file: the folder directly below the root.
+
+    An archive of one folder usually holds that folder, not its contents: it is not a class if there
+    are folders in it.
 
     Returns:
       [n] int64 class numbers, and the classes' names, sorted.
@@ -156,15 +134,18 @@ def folder_classes(root: Path, files: Sequence[str]) -> tuple[np.ndarray, tuple[
     Raises:
       UserError: a file is in no such folder.
     """
-    folders = []
-    for file in files:
-        folder, slash, _ = file.partition("/")
-        if not slash:
+    parts = [name.split("/") for name in files.names]
+    depth = 0
+    if not files.root.is_dir():
+        while all(len(part) > depth + 2 and part[depth] == parts[0][depth] for part in parts):
+            depth += 1
+    for index, part in enumerate(parts):
+        if len(part) < depth + 2:
             raise UserError(
-                f"{root / file}: in no class folder; --labels=folders needs every image in a"
-                f" sub-folder of {root}, named after its class"
+                f"{files.called(index)}: in no class folder; --labels=folders needs every image in"
+                f" a sub-folder of {files.root}, named after its class"
             )
-        folders.append(folder)
+    folders = [part[depth] for part in parts]
     names = tuple(sorted(set(folders)))
     numbers = {name: number for number, name in enumerate(names)}
     return np.array([numbers[folder] for folder in folders], np.int64), names
@@ -181,42 +162,49 @@ class _HeaderSummary:
 
 @dataclasses.dataclass(frozen=True)
 class _HeaderReader:
-    root: Path
+    files: Files
     policy: ImagePolicy
     skip_bad_images: bool
 
-    def __call__(self, files: Sequence[str]) -> tuple[int, _HeaderSummary | None]:
+    def __call__(self, indices: np.ndarray) -> tuple[int, _HeaderSummary | None]:
         """The number of files and, if any is usable, their summary."""
         headers: list[tuple[Header, str]] = []
-        for file in files:
-            path = self.root / file
+        for index in indices:
             try:
-                header = read_header(path, self.policy.max_pixels)
-                check_size(path, header, self.policy)
+                header = self._header(int(index))
+                check_size(self.files.called(index), header, self.policy)
             except BadImageError:
                 if not self.skip_bad_images:
                     raise
             else:
-                headers.append((header, str(path)))
+                headers.append((header, self.files.called(index)))
         if not headers:
-            return len(files), None
+            return len(indices), None
         side, smallest = min(
             (header.square_side(self.policy.crop), name) for header, name in headers
         )
         gray = all(header.gray for header, _ in headers)
-        return len(files), _HeaderSummary(gray, side, smallest)
+        return len(indices), _HeaderSummary(gray, side, smallest)
+
+    def _header(self, index: int) -> Header:
+        name, most = self.files.called(index), most_bytes(self.policy)
+        with contextlib.suppress(BadImageError):
+            return read_header(self.files.head(index, most), self.policy.max_pixels, name)
+        # Some formats keep it elsewhere than at the beginning.
+        return read_header(self.files.open(index, most), self.policy.max_pixels, name)
 
 
 def _scan(
-    root: Path, files: list[str], policy: ImagePolicy, num_workers: int, skip_bad_images: bool
+    files: Files, policy: ImagePolicy, num_workers: int, skip_bad_images: bool
 ) -> _HeaderSummary:
-    tasks = [files[start : start + _SCAN_CHUNK] for start in range(0, len(files), _SCAN_CHUNK)]
-    read = _HeaderReader(root, policy, skip_bad_images)
+    order = files.reading_order()
+    tasks = [order[start : start + _SCAN_CHUNK] for start in range(0, len(order), _SCAN_CHUNK)]
+    read = _HeaderReader(files, policy, skip_bad_images)
     # A process takes longer to start than a few chunks to read.
     workers = min(num_workers, len(tasks) // 4)
     summaries: list[_HeaderSummary] = []
     with (
-        tqdm(total=len(files), unit=" headers", disable=None) as progress,
+        tqdm(total=len(order), unit=" headers", disable=None) as progress,
         closing(run_unordered(read, tasks, workers)) as results,
     ):
         for number, summary in results:
@@ -224,7 +212,7 @@ def _scan(
             if summary is not None:
                 summaries.append(summary)
     if not summaries:
-        raise UserError(f"--input={root}: none of its {len(files)} image files can be used")
+        raise UserError(f"--input={files.root}: none of its {len(order)} image files can be used")
     smallest = min(summaries, key=lambda summary: (summary.side, summary.smallest))
     return dataclasses.replace(smallest, all_gray=all(summary.all_gray for summary in summaries))
 

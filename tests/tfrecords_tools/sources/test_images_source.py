@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImagePolicy
+from tfrecords_tools.pixels import EXTENSIONS, ImagePolicy
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.images import find_images, folder_classes, open_images
+from tfrecords_tools.sources.files import find_files
+from tfrecords_tools.sources.images import open_images
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 
@@ -34,7 +35,9 @@ def opened(folder, policy=AUTO, use_folders=False, skip=False, workers=1, lines=
 def test_images_are_found_in_every_folder_in_the_order_of_their_paths(folder):
     for name in ("b/2.png", "b/10.png", "a.png", "c/d/e.JPG", "B.Png"):
         put(folder / name)
-    assert find_images(folder) == (["B.Png", "a.png", "b/10.png", "b/2.png", "c/d/e.JPG"], 0)
+    files = find_files(folder, EXTENSIONS)
+    assert files.names == ("B.Png", "a.png", "b/10.png", "b/2.png", "c/d/e.JPG")
+    assert files.ignored == 0
 
 
 def test_hidden_and_other_files_are_left_out(folder):
@@ -42,7 +45,7 @@ def test_hidden_and_other_files_are_left_out(folder):
         put(folder / name)
     (folder / "notes.txt").write_text("")
     lines = []
-    assert opened(folder, lines=lines).files == ("good.png",)
+    assert opened(folder, lines=lines).files.names == ("good.png",)
     assert f"Ignored 1 files in {folder} that are not images by their extension" in lines
 
 
@@ -51,7 +54,7 @@ def test_linked_folders_are_followed_but_not_in_circles(folder, tmp_path):
     put(tmp_path / "elsewhere" / "b.png")
     os.symlink(tmp_path / "elsewhere", folder / "link")
     os.symlink(folder, folder / "circle")
-    assert find_images(folder)[0] == ["a.png", "link/b.png"]
+    assert find_files(folder, EXTENSIONS).names == ("a.png", "link/b.png")
 
 
 def test_an_empty_folder_is_refused(folder):
@@ -79,15 +82,17 @@ def test_class_folders_are_labels_in_sorted_order(folder):
         put(folder / name)
     source = opened(folder, use_folders=True)
     assert source.label_names == ("ants", "cats", "dogs")
-    assert source.files == ("ants/1.png", "cats/1.png", "dogs/1.png", "dogs/deep/2.png")
+    assert source.files.names == ("ants/1.png", "cats/1.png", "dogs/1.png", "dogs/deep/2.png")
     expected = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]], np.float32)
     np.testing.assert_array_equal(source.labels(), expected)
     assert source.labels().dtype == np.float32
 
 
 def test_an_image_in_no_class_folder_is_refused(folder):
+    put(folder / "cats/1.png")
+    put(folder / "stray.png")
     with pytest.raises(UserError, match=r"photos/stray\.png: in no class folder"):
-        folder_classes(folder, ["cats/1.png", "stray.png"])
+        opened(folder, use_folders=True)
 
 
 def test_without_labels_there_are_none(folder):
