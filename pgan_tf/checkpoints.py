@@ -10,6 +10,9 @@ from tfrecords_tools.errors import UserError
 
 PREFIX = "state"
 
+# What TensorFlow raises for files that are damaged, missing, or of another program.
+_UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
+
 
 class Checkpoints:
     """The checkpoints of one run directory, named by images_seen.
@@ -59,7 +62,7 @@ class Checkpoints:
         for path in candidates:
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except _UNREADABLE as error:
                 logging.warning("%s can't be read, trying the one before it: %s", path, error)
             else:
                 return True

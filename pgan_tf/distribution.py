@@ -1,5 +1,7 @@
 """Which devices train: the choice of a `tf.distribute` strategy."""
 
+import functools
+
 import tensorflow as tf
 
 from tfrecords_tools.errors import UserError
@@ -20,6 +22,13 @@ def make_strategy(distribution: str, *, logical_cpus: int = 0) -> tf.distribute.
     devices = _devices(logical_cpus)
     if distribution == "one_device" or (distribution == "auto" and len(devices) == 1):
         return tf.distribute.OneDeviceStrategy(devices[0])
+    return _mirrored(tuple(devices))
+
+
+@functools.lru_cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    # Once a process: a second one would number its collectives from the start again, and TensorFlow
+    # would take them for the first one's, whatever their shapes.
     return tf.distribute.MirroredStrategy(devices)
 
 

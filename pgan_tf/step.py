@@ -274,10 +274,12 @@ def _apply(
     def update() -> tf.Tensor:
         for gradient, variable in zip(gradients, variables, strict=True):
             optimizer.update_step(gradient, variable, learning_rate)
-        optimizer.iterations.assign_add(1)
         return tf.constant(0.0)
 
-    return tf.cond(finite, update, lambda: tf.constant(1.0))
+    skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
+    # Outside of the condition, because Keras has the replicas agree on this one variable.
+    optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
+    return skipped
 
 
 def _noise_seed(seed: int, images_seen: tf.Tensor, purpose: _Noise) -> tf.Tensor:

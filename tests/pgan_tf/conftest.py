@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pgan_tf.distribution import make_strategy
 from tests.pgan_tf.tiny import write_pyramid
 
 tf.config.set_logical_device_configuration(
@@ -14,6 +15,11 @@ tf.config.set_logical_device_configuration(
 @pytest.fixture
 def one_device():
     return tf.distribute.OneDeviceStrategy("/CPU:0")
+
+
+@pytest.fixture
+def two_replicas():
+    return make_strategy("mirrored", logical_cpus=2)
 
 
 @pytest.fixture

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+
+from pgan_tf.checkpoints import Checkpoints
+from pgan_tf.state import TrainState
+from tests.pgan_tf.tiny import tiny_config
+from tfrecords_tools.errors import UserError
+
+
+@pytest.fixture
+def state(one_device):
+    return TrainState(tiny_config(), one_device)
+
+
+def scramble(state, seed):
+    rng = np.random.default_rng(seed)
+    for variable in state.variables().values():
+        variable.assign(rng.integers(1, 1000, variable.shape).astype(variable.dtype.as_numpy_dtype))
+
+
+def values(state):
+    return {name: variable.numpy() for name, variable in state.variables().items()}
+
+
+def assert_equal(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(actual[name], value, err_msg=name)
+
+
+def test_every_weight_moment_and_counter_has_a_name_of_its_own(state):
+    names = state.variables()
+    weights = sum(
+        len(n.variables) for n in (state.generator, state.discriminator, state.ema_generator)
+    )
+    optimizers = (state.generator_optimizer, state.discriminator_optimizer)
+    assert len(names) == weights + sum(len(o.variables) for o in optimizers) + 2
+    for name in ("generator/8x8_conv0/kernel", "generator_ema/to_rgb_4x4/bias", "images_seen"):
+        assert name in names
+
+
+def test_everything_is_restored(state, tmp_path):
+    scramble(state, 1)
+    saved = values(state)
+    Checkpoints(tmp_path, state, keep=3).save()
+    scramble(state, 2)
+    assert Checkpoints(tmp_path, state, keep=3).restore()
+    assert_equal(values(state), saved)
+
+
+def test_a_new_directory_has_nothing_to_restore(state, tmp_path):
+    assert not Checkpoints(tmp_path / "new", state, keep=3).restore()
+
+
+def save_at(checkpoints, state, images_seen):
+    scramble(state, images_seen)
+    state.images_seen = images_seen
+    checkpoints.save()
+    return values(state)
+
+
+def test_only_the_newest_are_kept(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path, state, keep=2)
+    for images_seen in (100, 200, 300):
+        save_at(checkpoints, state, images_seen)
+    assert sorted(p.name for p in tmp_path.glob("*.index")) == [
+        "state-200.index",
+        "state-300.index",
+    ]
+
+
+@pytest.mark.parametrize("damage", ["truncated data", "no index", "garbage index", "no data"])
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
+    state, tmp_path, damage, caplog
+):
+    checkpoints = Checkpoints(tmp_path, state, keep=3)
+    older = save_at(checkpoints, state, 100)
+    save_at(checkpoints, state, 200)
+    data, index = tmp_path / "state-200.data-00000-of-00001", tmp_path / "state-200.index"
+    if damage == "truncated data":
+        data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    elif damage == "no data":
+        data.unlink()
+    elif damage == "no index":
+        index.unlink()
+    else:
+        index.write_bytes(b"garbage" * 100)
+    scramble(state, 5)
+    assert Checkpoints(tmp_path, state, keep=3).restore()
+    assert_equal(values(state), older)
+
+
+def test_checkpoints_that_can_not_be_read_at_all_are_an_error(state, tmp_path):
+    save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
+    for path in tmp_path.glob("*.data*"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="none of its 1 checkpoints can be read"):
+        Checkpoints(tmp_path, state, keep=3).restore()
+
+
+def test_a_save_that_fails_says_so_and_keeps_what_was_there(state, tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, state, keep=3)
+    older = save_at(checkpoints, state, 100)
+    monkeypatch.setattr(
+        "tensorflow.train.CheckpointManager.save", _raise(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(UserError, match=r"at 200 images can't be written.*No space left"):
+        save_at(checkpoints, state, 200)
+    monkeypatch.undo()
+    assert Checkpoints(tmp_path, state, keep=3).restore()
+    assert_equal(values(state), older)
+
+
+def _raise(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+def test_entering_a_phase_clears_moments_and_nothing_else(state):
+    scramble(state, 1)
+    before = values(state)
+    state.enter_phase(2, reset_optimizers=True)
+    for name, value in values(state).items():
+        if "adam" in name:
+            assert not value.any(), name
+        elif name != "phase_index":
+            np.testing.assert_array_equal(value, before[name], err_msg=name)
+    assert state.phase_index == 2
+
+
+def test_optimizers_can_be_left_as_they_are(state):
+    scramble(state, 1)
+    before = values(state)
+    state.enter_phase(2, reset_optimizers=False)
+    assert_equal(values(state), {**before, "phase_index": np.int64(2)})

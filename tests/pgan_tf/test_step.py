@@ -1,0 +1,274 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import LossConfig
+from pgan_tf.state import TrainState
+from pgan_tf.step import (
+    StepInputs,
+    discriminator_gradients,
+    generator_gradients,
+    make_train_step,
+    prepare_reals,
+)
+from tests.pgan_tf.layers import reference
+from tests.pgan_tf.tiny import tiny_config
+
+
+def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None):
+    rng = np.random.default_rng(images_seen)
+    if images is None:
+        images = rng.integers(0, 256, [batch, channels, 8, 8]).astype(np.uint8)
+    labels = np.eye(max(label_size, 1), label_size, dtype=np.float32)[np.arange(batch) % 1]
+
+    def split(array):
+        if strategy is None:
+            return tf.constant(array)
+        parts = np.split(array, strategy.num_replicas_in_sync)
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+        )
+
+    return StepInputs(
+        images=split(images),
+        labels=split(labels),
+        fake_labels=split(labels),
+        alpha=tf.constant(0.5),
+        learning_rate=tf.constant(0.01),
+        images_seen=tf.constant(images_seen, tf.int64),
+    )
+
+
+def arrays(network):
+    return {path: variable.numpy() for path, variable in network.variables.items()}
+
+
+def test_reals_are_scaled_to_the_unit_range():
+    images = tf.constant([[[[0, 255], [51, 204]]]], tf.uint8)
+    np.testing.assert_allclose(prepare_reals(images, None)[0, :, :, 0], [[-1, 1], [-0.6, 0.6]])
+
+
+def test_reals_fade_from_the_resolution_below(rng):
+    images = rng.integers(0, 256, [2, 3, 4, 4]).astype(np.uint8)
+    full = images.transpose(0, 2, 3, 1) / 127.5 - 1.0
+    expected = 0.75 * reference.upscale(reference.downscale(full)) + 0.25 * full
+    actual = prepare_reals(tf.constant(images), tf.constant(0.25))
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+
+
+def test_about_half_of_the_reals_are_mirrored_and_the_same_ones_each_time(rng):
+    images = rng.integers(0, 256, [400, 1, 4, 4]).astype(np.uint8)
+    seed = tf.constant([1, 2], tf.int64)
+    plain = prepare_reals(tf.constant(images), None).numpy()
+    mirrored = prepare_reals(tf.constant(images), None, mirror_seed=seed).numpy()
+    flipped = (mirrored == plain[:, :, ::-1]).all(axis=(1, 2, 3))
+    kept = (mirrored == plain).all(axis=(1, 2, 3))
+    assert (flipped ^ kept).all()
+    assert 0.4 < flipped.mean() < 0.6
+    again = prepare_reals(tf.constant(images), None, mirror_seed=seed)
+    np.testing.assert_array_equal(again, mirrored)
+
+
+class NumpyAdam:
+    """Adam by its paper, with epsilon outside of the bias correction as in TensorFlow 1."""
+
+    def __init__(self, beta2=0.99, epsilon=1e-8):
+        self.beta2, self.epsilon, self.t, self.v = beta2, epsilon, 0, {}
+
+    def step(self, weights, gradients, learning_rate):
+        self.t += 1
+        rate = learning_rate * np.sqrt(1 - self.beta2**self.t)
+        updated = dict(weights)
+        for name, g in gradients.items():
+            self.v[name] = self.beta2 * self.v.get(name, 0.0) + (1 - self.beta2) * g**2
+            updated[name] = weights[name] - rate * g / (np.sqrt(self.v[name]) + self.epsilon)
+        return updated
+
+
+def test_a_step_updates_discriminator_then_average_then_generator(one_device, monkeypatch):
+    config = tiny_config(label_size=2)
+    state = TrainState(config, one_device)
+    train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+    adam, generator_adam = NumpyAdam(), NumpyAdam()
+    recorded = record_gradients(monkeypatch)
+    tf.config.run_functions_eagerly(True)
+    try:
+        for i in range(3):
+            before_g, before_d = arrays(state.generator), arrays(state.discriminator)
+            before_ema = arrays(state.ema_generator)
+            train_step(inputs(images_seen=8 * i, label_size=2))
+            expected = adam.step(before_d, recorded["discriminator"], 0.01)
+            for name, value in arrays(state.discriminator).items():
+                np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+            expected = generator_adam.step(before_g, recorded["generator"], 0.01)
+            for name, value in arrays(state.generator).items():
+                np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+            for name, value in arrays(state.ema_generator).items():
+                # Of the generator's weights as they were before this step's generator update.
+                mean = before_ema[name] + (before_g[name] - before_ema[name]) * (1 - 0.9)
+                np.testing.assert_allclose(value, mean, atol=2e-6, err_msg=name)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def record_gradients(monkeypatch):
+    """Notes the gradients that a step computes, by variable path."""
+    recorded = {}
+
+    def spy(name, function):
+        def wrapped(generator, discriminator, variables, *args, **kwargs):
+            gradients, metrics = function(generator, discriminator, variables, *args, **kwargs)
+            recorded[name] = {
+                v.path: g.numpy() for v, g in zip(variables, gradients, strict=True)
+            }
+            return gradients, metrics
+
+        return wrapped
+
+    for name, function in (
+        ("discriminator", discriminator_gradients),
+        ("generator", generator_gradients),
+    ):
+        monkeypatch.setattr(f"pgan_tf.step.{name}_gradients", spy(name, function))
+    return recorded
+
+
+def test_a_step_leaves_other_stages_alone(one_device):
+    config = tiny_config()
+    state = TrainState(config, one_device)
+    before = arrays(state.generator)
+    images = np.zeros([8, 3, 4, 4], np.uint8)
+    train_step = make_train_step(state, config, one_device, resolution=4, fading=False)
+    train_step(inputs(images=images))
+    changed = {name for name, value in arrays(state.generator).items()
+               if (value != before[name]).any()}  # fmt: skip
+    assert changed == {v.path for v in state.generator.variables_at(4, fading=False)}
+
+
+def test_noise_is_a_function_of_seed_and_images_seen(one_device):
+    figures = []
+    for seen in (0, 0, 8):
+        config = tiny_config()
+        state = TrainState(config, one_device)
+        train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
+        images = np.full([8, 3, 8, 8], 7, np.uint8)
+        figures.append(float(train_step(inputs(images_seen=seen, images=images))["scores/fake"]))
+    assert figures[0] == figures[1] != figures[2]
+
+
+@pytest.mark.parametrize("network", ["discriminator", "generator"])
+def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network):
+    config = tiny_config()
+    state = TrainState(config, one_device)
+    # Either network's fakes pass through the other, so one bad weight spoils both updates.
+    damaged = state.discriminator if network == "discriminator" else state.generator
+    variable = damaged.variables["4x4_conv/kernel"]
+    variable.assign(np.full(variable.shape, np.nan))
+    before_g, before_d = arrays(state.generator), arrays(state.discriminator)
+    train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
+    metrics = train_step(inputs())
+    assert float(metrics["updates/discriminator_skipped"]) == 1.0
+    assert float(metrics["updates/generator_skipped"]) == 1.0
+    for network_arrays, now in (
+        (before_g, arrays(state.generator)),
+        (before_d, arrays(state.discriminator)),
+    ):
+        for name, value in now.items():
+            np.testing.assert_array_equal(value, network_arrays[name], err_msg=name)
+    assert int(state.discriminator_optimizer.iterations.numpy()) == 0
+
+
+def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):
+    figures = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        config = tiny_config(precision=precision)
+        state = TrainState(config, one_device)
+        train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+        metrics = train_step(inputs())
+        assert float(metrics["updates/discriminator_skipped"]) == 0.0
+        figures[precision] = float(metrics["loss/discriminator"])
+    assert figures["mixed_bfloat16"] == pytest.approx(figures["float32"], rel=0.05)
+
+
+def test_two_replicas_stay_equal(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
+    for i in range(3):
+        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas))
+    assert np.isfinite(float(metrics["loss/discriminator"]))
+    for name, variable in state.variables().items():
+        if name in ("images_seen", "phase_index"):
+            continue
+        first, second = two_replicas.experimental_local_results(variable)
+        np.testing.assert_array_equal(first, second, err_msg=name)
+    assert int(state.generator_optimizer.iterations.numpy()) == 3
+
+
+def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    before = arrays(state.discriminator)
+    # One replica's copy of a bias is damaged, as a hardware fault would.
+    bias = state.discriminator.variables["4x4_dense1/bias"].value
+    two_replicas.experimental_local_results(bias)[1].assign([np.nan])
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    metrics = train_step(inputs(16, strategy=two_replicas))
+    assert float(metrics["updates/discriminator_skipped"]) == 1.0
+    for name, value in arrays(state.discriminator).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+def test_two_replicas_average_their_gradients_as_one_device_does(two_replicas):
+    # The same images, latents and mixing on both replicas: their mean is either one's gradient.
+    config = tiny_config()
+    weights = []
+    for chosen in (tf.distribute.OneDeviceStrategy("/CPU:0"), two_replicas):
+        state = TrainState(config, chosen)
+        latents = np.random.default_rng(1).normal(size=[8, 8]).astype(np.float32)
+        reals = np.random.default_rng(2).normal(size=[8, 8, 8, 3]).astype(np.float32)
+        variables = state.discriminator.variables_at(8, fading=False)
+
+        def replica_step(state=state, variables=variables, latents=latents, reals=reals):
+            from pgan_tf.step import _apply
+
+            gradients, _ = discriminator_gradients(
+                state.generator,
+                state.discriminator,
+                variables,
+                LossConfig(),
+                resolution=8,
+                alpha=None,
+                reals=tf.constant(reals),
+                labels=None,
+                latents=tf.constant(latents),
+                mixing=tf.fill([8, 1, 1, 1], 0.3),
+            )
+            _apply(state.discriminator_optimizer, gradients, variables, tf.constant(0.01))
+
+        @tf.function
+        def step(chosen=chosen, replica_step=replica_step):
+            chosen.run(replica_step)
+
+        step()
+        weights.append(arrays(state.discriminator))
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], value, atol=1e-6, err_msg=name)
+
+
+def test_generator_gradients_do_not_touch_the_discriminator(one_device):
+    config = tiny_config()
+    state = TrainState(config, one_device)
+    variables = state.generator.variables_at(8, fading=False)
+    gradients, metrics = generator_gradients(
+        state.generator,
+        state.discriminator,
+        variables,
+        LossConfig(),
+        resolution=8,
+        alpha=None,
+        labels=None,
+        latents=tf.ones([8, 8]),
+    )
+    assert len(gradients) == len(variables)
+    assert set(metrics) == {"loss/generator"}
