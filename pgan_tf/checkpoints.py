@@ -34,6 +34,7 @@ class Checkpoints:
             self._checkpoint, str(directory), max_to_keep=keep, checkpoint_name=PREFIX
         )
         self._directory = directory
+        self._saved_at: int | None = None
 
     def save(self) -> None:
         """Saves the state as of now, unless that is saved already.
@@ -42,7 +43,7 @@ class Checkpoints:
           UserError: it can't be written; the checkpoints before it stay as they were.
         """
         images_seen = self._state.images_seen
-        if str(self._directory / f"{PREFIX}-{images_seen}") in self._manager.checkpoints:
+        if images_seen == self._saved_at:
             return
         try:
             self._manager.save(checkpoint_number=images_seen)
@@ -51,6 +52,7 @@ class Checkpoints:
                 f"{self._directory}: the checkpoint at {images_seen} images can't be written, "
                 f"the ones before it stay: {getattr(error, 'message', error)}"
             ) from error
+        self._saved_at = images_seen
 
     def restore(self) -> bool:
         """Restores the newest checkpoint that can be read; False where there is none at all.
@@ -65,6 +67,7 @@ class Checkpoints:
             except _UNREADABLE as error:
                 logging.warning("%s can't be read, trying the one before it: %s", path, error)
             else:
+                self._saved_at = self._state.images_seen
                 return True
         if candidates:
             raise UserError(

@@ -1,0 +1,104 @@
+"""What a user of pgan-train can get wrong: one line, exit code 2, nothing left behind."""
+
+import numpy as np
+import pytest
+
+from pgan_tf.cli import train
+from tests.pgan_tf.tiny import write_pyramid
+
+SMALL = ["--fmap_base=32", "--fmap_max=8", "--total_kimg=0.008", "--batch_size=8"]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_pyramid(tmp_path / "data" / "tiny", resolution=8, channels=3)
+
+
+def refuse(capsys, *arguments):
+    """Runs the command, which must fail as a user's mistake; returns the error line."""
+    assert train.main([*arguments, *SMALL]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("pgan-train: error: ")
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--run_dir={tmp}/run"], "--data_dir is required"),
+        (["--data_dir={data}"], "--run_dir is required"),
+        (["--fmap_bas=3"], "Unknown command line flag 'fmap_bas'. Did you mean: fmap_base"),
+        (["--data_dir={tmp}/nothing", "--run_dir={tmp}/run"], "nothing: no such directory"),
+        (["--data_dir={tmp}", "--run_dir={tmp}/run"], "no pyramid in it"),
+        (["--resolution=100"], "--resolution must be a power of two from 4, such as 64 or 128"),
+        (["--resolution=ten"], "--resolution"),
+        (["--data_dir={data}", "--run_dir={tmp}/run", "--resolution=64"], "data's 8. Received: 64"),
+        (["--batch_size_by_resolution=4"], "expected resolution:value pairs"),
+        (["--data_dir={data}", "--run_dir={tmp}/run", "--batch_size=6"], "nearest are 4 and 8"),
+        (["--flagfile={tmp}/missing.flags"], "missing.flags"),
+        (["training.flags"], "arguments are given as --flag=value. Received: training.flags"),
+        (["--data_dir={data}", "--run_dir={data}/tiny-r02.tfrecords/run"], "can't be written"),
+        (["--data_dir={data}", "--run_dir={data}"], "neither empty nor a run of pgan-train"),
+        (["--precision=float64"], "--precision"),
+    ],
+)
+def test_wrong_flags(capsys, tmp_path, data, arguments, message):
+    before = sorted(tmp_path.rglob("*"))
+    filled = [a.format(tmp=tmp_path, data=data) for a in arguments]
+    # A batch size given twice: absl takes the last, so the test's own goes last.
+    small = [flag for flag in SMALL if flag.split("=")[0] not in {a.split("=")[0] for a in filled}]
+    assert train.main([*small, *filled]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_missing_level(capsys, tmp_path, data):
+    (data / "tiny-r02.tfrecords").unlink()
+    error = refuse(capsys, f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}")
+    assert "tiny-r02.tfrecords: missing" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_truncated_level(capsys, tmp_path, data):
+    path = data / "tiny-r03.tfrecords"
+    path.write_bytes(path.read_bytes()[:-5])
+    error = refuse(capsys, f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}")
+    assert "tiny-r03.tfrecords" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_of_the_wrong_length(capsys, tmp_path, data):
+    with (data / "tiny-rxx.labels").open("wb") as file:
+        np.save(file, np.eye(3, dtype=np.float32))
+    error = refuse(capsys, f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}")
+    assert "tiny-rxx.labels" in error
+    assert "3" in error and "24" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_made_with_other_flags(capsys, tmp_path, data):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.flags").write_text(f"--data_dir={data}\n--fmap_max=16\n--resolution=8\n")
+    error = refuse(capsys, f"--run_dir={run_dir}")
+    assert "made with other flags: " in error
+    assert "--fmap_max=8 (was 16)" in error
+    assert [p.name for p in run_dir.iterdir()] == ["config.flags"]
+
+
+def test_a_broken_config_of_a_run(capsys, tmp_path):
+    (tmp_path / "config.flags").write_text("--fmap_bas=3\n")
+    assert "config.flags: Unknown command line flag" in refuse(capsys, f"--run_dir={tmp_path}")
+
+
+def test_a_damaged_record_names_its_file(capsys, tmp_path, data):
+    path = data / "tiny-r02.tfrecords"
+    content = bytearray(path.read_bytes())
+    content[-10] ^= 1
+    path.write_bytes(content)
+    arguments = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *SMALL[:2]]
+    assert train.main([*arguments, "--total_kimg=0.032", "--batch_size=8"]) == 2
+    assert "tiny-r02.tfrecords" in capsys.readouterr().err

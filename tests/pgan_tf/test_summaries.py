@@ -1,0 +1,168 @@
+import glob
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.schedule import Phase
+from pgan_tf.summaries import Every, Summaries, Ticker, format_duration, progress_line
+from tests.pgan_tf.tiny import tiny_config
+from tfrecords_tools.format import open_pyramid
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=50), st.integers(0, 5000))
+def test_an_interval_is_due_once_for_every_crossing_whatever_the_steps(steps, start):
+    every = Every(0.5, start)
+    seen, fired = start, 0
+    for step in steps:
+        crossed = (seen + step) // 500 > seen // 500
+        seen += step
+        assert every.due(seen) == crossed
+        fired += crossed
+    assert not every.due(seen)
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_tick_reports_means_sums_and_speed():
+    clock = Clock()
+    ticker = Ticker(1000, clock)
+    for loss, skipped in ((1.0, 0.0), (3.0, 1.0)):
+        metrics = {"loss": tf.constant(loss), "updates/d_skipped": tf.constant(skipped)}
+        ticker.add(metrics, data_wait=0.5)
+    clock.now += 10
+    figures = ticker.report(1200)
+    assert figures == pytest.approx(
+        {
+            "loss": 2.0,
+            "updates/d_skipped": 1.0,
+            "speed/images_per_second": 20.0,
+            "speed/seconds_per_kimg": 50.0,
+            "speed/data_wait_fraction": 0.1,
+        }
+    )
+    clock.now += 5
+    assert ticker.report(1300) == pytest.approx(
+        {
+            "speed/images_per_second": 20.0,
+            "speed/seconds_per_kimg": 50.0,
+            "speed/data_wait_fraction": 0.0,
+        }
+    )
+
+
+def test_what_is_not_training_does_not_count_as_speed():
+    clock = Clock()
+    ticker = Ticker(0, clock)
+    clock.now += 7
+    ticker.exclude(7, 100)
+    clock.now += 2
+    assert ticker.report(300)["speed/images_per_second"] == pytest.approx(100)
+
+
+def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
+    clock = Clock()
+    ticker = Ticker(0, clock)
+    clock.now += 10
+    ticker.exclude(10, 100)
+    assert ticker.report(100)["speed/images_per_second"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(39.6, "40s"), (125, "2m 05s"), (3 * 3600 + 25 * 60, "3h 25m"), (2.125 * 86400, "2d 03h")],
+)
+def test_durations_are_told_in_two_units(seconds, text):
+    assert format_duration(seconds) == text
+
+
+def test_the_progress_line_tells_where_training_is():
+    phase = Phase(3, 16, True, 2000, 4000, 16, 0.001)
+    figures = {
+        "speed/images_per_second": 12.34,
+        "speed/seconds_per_kimg": 81.0,
+        "loss/discriminator": -1.5,
+        "loss/generator": 2.25,
+        "updates/generator_skipped": 0.0,
+        "updates/discriminator_skipped": 2.0,
+    }
+    line = progress_line(phase, 0.25, 2500, figures, 100.0)
+    assert " ".join(line.split()) == (
+        "16x16 fade alpha 0.250 kimg 2.5 12.3 img/s 81.0 s/kimg ETA 1m 40s D -1.500 G 2.250 "
+        "2 updates skipped"
+    )
+
+
+@pytest.fixture
+def summaries(tmp_path, labelled_dir):
+    run = RunDirectory(tmp_path / "run")
+    config = tiny_config(labelled_dir, run.path, label_size=3, channels=1)
+    run.open(config)
+    return Summaries(run, config, open_pyramid(labelled_dir))
+
+
+def test_reals_are_drawn_with_a_row_for_each_label(summaries, tmp_path, labelled_dir):
+    summaries.write_reals()
+    grid = np.asarray(Image.open(tmp_path / "run" / "reals.png"))
+    assert grid.shape == (3 * 8, 16 * 8)
+    full = open_pyramid(labelled_dir).level(8).read(np.arange(24))[:, 0]
+    for row in range(3):
+        for column in range(16):
+            cell = grid[row * 8 : row * 8 + 8, column * 8 : column * 8 + 8]
+            (record,) = np.flatnonzero((full == cell).all(axis=(1, 2)))
+            assert record % 3 == row
+
+
+def test_fakes_are_drawn_at_the_final_resolution_with_the_same_latents_each_time(
+    summaries, tmp_path
+):
+    shown = []
+
+    def generate(latents, labels):
+        shown.append((latents, labels))
+        return np.zeros([len(latents), 4, 4, 1], np.float32)
+
+    summaries.write_fakes(generate, 0, batch_size=48)
+    summaries.write_fakes(generate, 32, batch_size=48)
+    assert Image.open(tmp_path / "run" / "fakes-000000.032.png").size == (16 * 8, 3 * 8)
+    np.testing.assert_array_equal(shown[0][0], shown[1][0])
+    np.testing.assert_array_equal(shown[0][1].argmax(axis=1), np.repeat([0, 1, 2], 16))
+
+
+def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
+    summaries.write_config()
+    summaries.write_reals()
+    summaries.write_figures({"loss/generator": 1.5}, 16)
+    summaries.write_figures({"loss/generator": 2.5}, 32)
+    summaries.close()
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {"images_seen": 16, "loss/generator": 1.5},
+        {"images_seen": 32, "loss/generator": 2.5},
+    ]
+    (events,) = glob.glob(str(tmp_path / "run" / "events.out.tfevents.*"))
+    read = EventAccumulator(events, size_guidance={"tensors": 0})
+    read.Reload()
+    assert set(read.Tags()["tensors"]) == {"config", "images/reals", "loss/generator"}
+    scalars = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors("loss/generator")]
+    assert scalars == [(16, 1.5), (32, 2.5)]
+    config = tf.make_ndarray(read.Tensors("config")[0].tensor_proto).item()
+    assert b"--fade_kimg=0.032" in config
+
+
+def test_figures_past_a_checkpoint_and_broken_lines_are_dropped(summaries, tmp_path):
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text('{"images_seen": 8}\n{"images_seen": 16}\n{"images_seen": 24}\n{"images_s')
+    summaries.forget_after(16)
+    assert metrics.read_text() == '{"images_seen": 8}\n{"images_seen": 16}\n'
