@@ -33,6 +33,28 @@ def run_unordered(
       UserError: a worker process died.
       Exception: whatever `function` raised, after the other workers have stopped.
     """
+    yield from _run(function, tasks, num_workers, _take_finished)
+
+
+def run_ordered(
+    function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
+) -> Generator[Result, None, None]:
+    """As `run_unordered`, in the order of the tasks.
+
+    A slow task holds the others up, rather than let their results pile up in memory.
+    """
+    yield from _run(function, tasks, num_workers, _take_first)
+
+
+_Pending = list[concurrent.futures.Future]
+
+
+def _run(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    num_workers: int,
+    take: Callable[[_Pending], _Pending],
+) -> Generator[Result, None, None]:
     if num_workers <= 1:
         yield from map(function, tasks)
         return
@@ -40,16 +62,14 @@ def run_unordered(
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("spawn"), _start_worker, (function,)
     )
-    pending: set[concurrent.futures.Future] = set()
+    pending: _Pending = []
     try:
         for task in tasks:
-            pending.add(_submit(executor, task))
+            pending.append(_submit(executor, task))
             if len(pending) >= num_workers * _AHEAD:
-                done, pending = _wait(pending)
-                yield from (future.result() for future in done)
+                yield from (future.result() for future in take(pending))
         while pending:
-            done, pending = _wait(pending)
-            yield from (future.result() for future in done)
+            yield from (future.result() for future in take(pending))
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process was killed, perhaps for want of memory: try a smaller --num_workers."
@@ -57,6 +77,19 @@ def run_unordered(
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _take_finished(pending: _Pending) -> _Pending:
+    """Waits for any to finish; removes from `pending` and returns all that have."""
+    done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+    taken = [future for future in pending if future in done]
+    pending[:] = [future for future in pending if future not in done]
+    return taken
+
+
+def _take_first(pending: _Pending) -> _Pending:
+    """Removes the first from `pending` and returns it."""
+    return [pending.pop(0)]
 
 
 def _submit(executor: concurrent.futures.Executor, task: Any) -> concurrent.futures.Future:
@@ -67,10 +100,6 @@ def _submit(executor: concurrent.futures.Executor, task: Any) -> concurrent.futu
         return executor.submit(_call, task)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
-def _wait(pending: set) -> tuple[set, set]:
-    return concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
 
 
 class _Worker:

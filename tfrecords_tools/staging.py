@@ -6,11 +6,14 @@ import glob
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, labels_name
+
+# Lies in a directory that can be continued, and is removed when that is finished.
+JOURNAL_NAME = "progress.jsonl"
 
 
 def check_output(output: Path, overwrite: bool) -> None:
@@ -43,7 +46,7 @@ def check_output(output: Path, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def staged_directory(output: Path) -> Iterator[Path]:
+def staged_directory(output: Path, resume: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """A temporary directory that becomes `output` when the block ends without an exception.
 
     It lies beside `output`, so that becoming it is one rename. After an exception, Ctrl-C included,
@@ -51,32 +54,28 @@ def staged_directory(output: Path) -> Iterator[Path]:
 
     Args:
       output: absolute; replaced if it exists, so `check_output` comes first.
+      resume: if given, what an interrupted run left is continued rather than removed, and after an
+        exception the directory stays if it has a journal. Called with such a directory; says
+        whether it is the beginning of what is being made.
 
     Raises:
-      UserError: nothing can be written there.
+      UserError: nothing can be written there, or what is there is the beginning of something else.
     """
     made = _make_parents(output)
     try:
-        _remove_abandoned(output)
+        staging, lock = _find_abandoned(output, resume)
+        if staging is None:
+            staging, lock = _make_staging(output)
         try:
-            staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
-        except OSError as error:
-            raise UserError(
-                f"--output={output}: cannot write in {output.parent}: {error.strerror}"
-            ) from error
-        try:
-            # Held open and locked for as long as this process lives: see _remove_abandoned.
-            lock = os.open(staging, os.O_RDONLY)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield staging
-                staging.chmod(0o777 & ~_umask())
-                _move_into_place(staging, output)
-            finally:
-                os.close(lock)
+            yield staging
+            staging.chmod(0o777 & ~_umask())
+            _move_into_place(staging, output)
         except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
+            if resume is None or not (staging / JOURNAL_NAME).exists():
+                shutil.rmtree(staging, ignore_errors=True)
             raise
+        finally:
+            os.close(lock)
     except BaseException:
         for directory in made:
             with contextlib.suppress(OSError):
@@ -96,6 +95,7 @@ def sync(path: Path) -> None:
 def _move_into_place(staging: Path, output: Path) -> None:
     for path in staging.iterdir():
         sync(path)
+    (staging / JOURNAL_NAME).unlink(missing_ok=True)
     sync(staging)
     if output.exists():
         replaced = output.parent / staging.name.replace(".partial-", ".replaced-")
@@ -130,17 +130,45 @@ def _make_parents(output: Path) -> list[Path]:
     return missing
 
 
-def _remove_abandoned(output: Path) -> None:
-    """Removes what killed runs for this output left: directories that no process has locked."""
+def _make_staging(output: Path) -> tuple[Path, int]:
+    """Makes a temporary directory, locked for as long as this process lives."""
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot write in {output.parent}: {error.strerror}"
+        ) from error
+    lock = os.open(staging, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return staging, lock
+
+
+def _find_abandoned(output: Path, resume: Callable[[Path], bool] | None) -> tuple[Path | None, int]:
+    """Looks at what killed runs for this output left: directories that no process has locked.
+
+    Returns:
+      The directory to be continued, and its lock; (None, -1) if there is none. Others are removed.
+    """
     pattern = glob.escape(str(output.parent / f".{output.name}.partial-")) + "*"
-    for abandoned in glob.glob(pattern):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(abandoned, os.O_RDONLY)
+    found: tuple[Path | None, int] = (None, -1)
+    for abandoned in sorted(glob.glob(pattern)):
+        path = Path(abandoned)
+        with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
+            lock = os.open(path, os.O_RDONLY)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(abandoned, ignore_errors=True)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if resume is None or not (path / JOURNAL_NAME).exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif not resume(path):
+                    raise UserError(
+                        f"--output={output}: what an earlier run left in {path} was begun with"
+                        " other flags, or from another input; leave out --resume to begin again"
+                    )
+                elif found[0] is None:
+                    found = path, os.dup(lock)
             finally:
-                os.close(descriptor)
+                os.close(lock)
+    return found
 
 
 def _umask() -> int:

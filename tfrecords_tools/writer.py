@@ -2,29 +2,32 @@
 
 import dataclasses
 import errno
-import hashlib
 import os
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from tfrecords_tools import conversion
+from tfrecords_tools.appending import AppendedOutput
+from tfrecords_tools.conversion import Chunk, Converter, Written, chunks
+from tfrecords_tools.disk import check_disk, readable_bytes
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import labels_name, level_name, write_manifest
-from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
+from tfrecords_tools.journal import Journal, has_identity, identity_of
+from tfrecords_tools.layout import Layout
+from tfrecords_tools.placing import PlacedOutput
 from tfrecords_tools.sources.base import Source
-from tfrecords_tools.staging import check_output, staged_directory
+from tfrecords_tools.staging import JOURNAL_NAME, check_output, staged_directory
+
+__all__ = ["Summary", "WriteOptions", "pyramid_order", "readable_bytes", "write_pyramid"]
 
 # The seed with which the original implementation shuffles.
 SHUFFLE_SEED = 123
-_SPARE_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,11 @@ class WriteOptions:
       num_workers: processes that convert.
       skip_bad_images: whether to leave bad images out, rather than to stop at the first.
       overwrite: whether an existing pyramid may be replaced.
+      encoding: "raw", as the original reads it, or "png".
+      shards: files of each level.
+      resume: whether to go on where an interrupted run stopped, and to keep what is done if this
+        one is.
+      beam: options of the Apache Beam pipeline that does the work; None for this machine.
     """
 
     shuffle: bool = True
@@ -44,6 +52,10 @@ class WriteOptions:
     num_workers: int = 1
     skip_bad_images: bool = False
     overwrite: bool = False
+    encoding: str = "raw"
+    shards: int = 1
+    resume: bool = False
+    beam: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +69,28 @@ class Summary:
     skipped: int
 
 
+class Output(Protocol):
+    """A way to write a pyramid's files."""
+
+    def prepare(self, done: Sequence[Written]) -> list[Written]:
+        """Makes the files, or looks after those parts that an interrupted run has written.
+
+        Returns:
+          The parts of `done` that are really there, in order.
+        """
+        ...
+
+    def convert(
+        self, converter: Converter, chunks: Iterable[Chunk], num_workers: int
+    ) -> Generator[Written, None, None]:
+        """Converts and writes chunks; yields what was written once it is."""
+        ...
+
+    def finish(self, parts: Sequence[Written]) -> None:
+        """Completes the files, given all parts in order."""
+        ...
+
+
 def write_pyramid(
     source: Source,
     output: str | os.PathLike,
@@ -66,7 +100,7 @@ def write_pyramid(
 ) -> Summary:
     """Writes a source's images as a pyramid, named after its directory.
 
-    The bytes depend on the source, `shuffle` and `num_images` alone, not on the number of workers.
+    The bytes depend on the source, `shuffle`, `num_images`, `encoding` and `shards` alone.
 
     Args:
       source: the images.
@@ -82,24 +116,20 @@ def write_pyramid(
     target = Path(os.path.abspath(output))
     check_output(target, options.overwrite)
     order = pyramid_order(source.count, options)
-    sizes = conversion.level_bytes(len(order), source.channels, source.resolution)
-    _check_disk(target, sum(sizes.values()), source, len(order), say)
-    with staged_directory(target) as staging:
-        conversion.allocate(staging, target.name, sizes)
-        try:
-            parts = _convert(source, staging, target.name, order, options, say)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    layout = _layout(target.name, len(order), source, options)
+    runner = "local" if options.beam is None else "beam"
+    identity = identity_of(source, layout, order, options.skip_bad_images, runner)
+    resume = (lambda path: has_identity(path, identity)) if options.resume else None
+    with staged_directory(target, resume) as staging:
+        check_disk(target, staging, layout, source, order, say)
+        with Journal(staging, identity) as journal:
+            try:
+                parts = _convert(source, staging, layout, order, options, journal, say)
+            except BaseException as error:
+                _explain(error, target, options.resume, journal, layout, say)
                 raise
-            raise UserError(f"--output={target}: the disk filled up; nothing is kept") from error
         skipped = [bad for part in parts for bad in part.skipped]
-        if len(skipped) == len(order):
-            raise UserError(f"no image could be read; the first: {skipped[0][1]}: {skipped[0][2]}")
-        if skipped:
-            order = order[~np.isin(order, [index for index, _, _ in skipped])]
-            for side, size in sizes.items():
-                record_bytes = size // (len(order) + len(skipped))
-                conversion.close_gaps(staging / level_name(target.name, side), record_bytes, parts)
+        order = order[~np.isin(order, [index for index, _, _ in skipped])] if skipped else order
         label_size = _write_labels(source, order, staging / labels_name(target.name))
         files = _describe_files(staging)
         manifest = {
@@ -108,8 +138,8 @@ def write_pyramid(
             "channels": source.channels,
             "label_size": label_size,
             "label_names": source.label_names and list(source.label_names),
-            "encoding": "raw",
-            "shards": 1,
+            "encoding": layout.encoding,
+            "shards": layout.shards,
             "shuffled": options.shuffle,
             "source": source.describe(),
             "flags": dict(flags),
@@ -145,59 +175,76 @@ def pyramid_order(count: int, options: WriteOptions) -> np.ndarray:
     return order[: options.num_images]
 
 
-def readable_bytes(size: int) -> str:
-    """A size as people write it: 1536 is `1.5 kB`... in steps of 1000, as disks are sold."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def _check_disk(
-    target: Path, size: int, source: Source, count: int, say: Callable[[str], None]
-) -> None:
-    size += count * 4 * len(source.label_names or ())
-    place = next(parent for parent in target.parents if parent.exists())
-    free = shutil.disk_usage(place).free
-    say(
-        f"Writing {count} images of {source.channels}x{source.resolution}x{source.resolution}"
-        f" to {target}: {readable_bytes(size)} needed, {readable_bytes(free)} free"
-    )
-    if size + _SPARE_BYTES > free:
+def _layout(name: str, count: int, source: Source, options: WriteOptions) -> Layout:
+    if options.shards > count:
         raise UserError(
-            f"--output={target}: not enough disk: {readable_bytes(size)} needed."
-            f" Received: {readable_bytes(free)} free in {place}"
+            f"--shards must be at most {count}, the number of images. Received: {options.shards}"
         )
+    return Layout(name, count, source.channels, source.resolution, options.encoding, options.shards)
 
 
 def _convert(
     source: Source,
     staging: Path,
-    name: str,
+    layout: Layout,
     order: np.ndarray,
     options: WriteOptions,
+    journal: Journal,
     say: Callable[[str], None],
-) -> list[conversion.Written]:
+) -> list[Written]:
     """Fills the levels' files; returns what was written where, in order."""
-    image_bytes = source.channels * source.resolution**2
-    tasks = list(conversion.chunks(order, image_bytes, options.num_workers))
-    write = conversion.ChunkWriter(source, staging, name, options.skip_bad_images)
-    parts = []
+    output = _output(staging, layout, options)
+    parts = output.prepare(journal.done())
+    journal.begin_again(parts)
+    done = sum(part.stop - part.start for part in parts)
+    if done:
+        say(f"Continuing: {done} of {layout.count} images are done")
+    converter = Converter(source, options.skip_bad_images)
+    tasks = list(chunks(order, layout, parts, options.num_workers))
     # Closed, so that after Ctrl-C no worker writes on while the directory is being removed.
     with (
-        tqdm(total=len(order), unit=" images", disable=None) as progress,
-        closing(run_unordered(write, tasks, min(options.num_workers, len(tasks)))) as results,
+        tqdm(total=len(order), initial=done, unit=" images", disable=None) as progress,
+        closing(output.convert(converter, tasks, min(options.num_workers, len(tasks)))) as results,
     ):
         for part in results:
+            journal.add(part)
             parts.append(part)
-            progress.update(part.count + len(part.skipped))
+            progress.update(part.stop - part.start)
     parts.sort(key=lambda part: part.start)
-    for part in parts:
-        for _, bad, reason in part.skipped:
-            say(f"Skipped {bad}: {reason}")
+    skipped = [bad for part in parts for bad in part.skipped]
+    for _, bad, reason in skipped:
+        say(f"Skipped {bad}: {reason}")
+    if len(skipped) == len(order):
+        raise UserError(f"no image could be read; the first: {skipped[0][1]}: {skipped[0][2]}")
+    journal.finishing()
+    output.finish(parts)
     return parts
+
+
+def _output(staging: Path, layout: Layout, options: WriteOptions) -> Output:
+    if options.beam is not None:
+        from tfrecords_tools.beam import BeamOutput  # an extra, so imported only here
+
+        return BeamOutput(staging, layout, options.beam)
+    return (AppendedOutput if layout.encoding == "png" else PlacedOutput)(staging, layout)
+
+
+def _explain(
+    error: BaseException,
+    target: Path,
+    resume: bool,
+    journal: Journal,
+    layout: Layout,
+    say: Callable[[str], None],
+) -> None:
+    """Says what an interruption leaves, and makes a full disk a user's error."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if resume:
+        done = sum(part.stop - part.start for part in journal.done())
+        say(f"{done} of {layout.count} images are done and kept: --resume continues")
+    if full:
+        kept = "free some and run again with --resume" if resume else "nothing is kept"
+        raise UserError(f"--output={target}: the disk filled up; {kept}") from error
 
 
 def _write_labels(source: Source, order: np.ndarray, path: Path) -> int:
@@ -211,18 +258,17 @@ def _write_labels(source: Source, order: np.ndarray, path: Path) -> int:
 
 
 def _describe_files(directory: Path) -> dict[str, dict[str, Any]]:
-    paths = sorted(directory.iterdir())
-    with ThreadPoolExecutor() as executor:  # hashlib computes without holding the interpreter
-        sums = list(executor.map(_sha256, paths))
-    return {
-        path.name: {"bytes": path.stat().st_size, "sha256": digest}
-        for path, digest in zip(paths, sums, strict=True)
-    }
-
-
-def _sha256(path: Path) -> str:
-    digest, block = hashlib.sha256(), bytearray(1 << 20)
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(block):
-            digest.update(memoryview(block)[:size])
-    return digest.hexdigest()
+    names = sorted(set(os.listdir(directory)) - {MANIFEST_NAME, JOURNAL_NAME})
+    paths = [directory / name for name in names]
+    sizes = [path.stat().st_size for path in paths]
+    with (
+        tqdm(
+            total=sum(sizes), unit="B", unit_scale=True, desc="sums", disable=None, leave=False
+        ) as progress,
+        ThreadPoolExecutor() as executor,  # hashlib computes without holding the interpreter
+    ):
+        sums = executor.map(lambda path: sha256_of(path, progress.update), paths)
+        return {
+            name: {"bytes": size, "sha256": digest}
+            for name, size, digest in zip(names, sizes, sums, strict=True)
+        }

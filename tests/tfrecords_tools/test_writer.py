@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from tfrecords_tools import conversion, writer
+from tfrecords_tools import conversion, disk, placing, writer
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import level_name, open_pyramid
 from tfrecords_tools.sources.base import BadImageError
@@ -118,7 +118,7 @@ class Flawed:
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 def test_skipped_images_leave_no_gaps(write, array_source, random_images, monkeypatch, bad, chunk):
     monkeypatch.setattr(conversion, "_CHUNK_IMAGES", chunk)
-    monkeypatch.setattr(conversion, "_COPY_BYTES", 100)
+    monkeypatch.setattr(placing, "_COPY_BYTES", 100)
     images, labels = random_images(60, 1, 8), np.eye(60, dtype=np.float32)
     whole = array_source(images, labels)
     directory = write(Flawed(whole, bad), skip_bad_images=True)
@@ -184,7 +184,7 @@ def test_a_disk_too_small_is_refused_before_the_first_byte(
     class Usage:
         free = 2_000_000
 
-    monkeypatch.setattr(writer.shutil, "disk_usage", lambda path: Usage)
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage)
     with pytest.raises(
         UserError, match=r"not enough disk: 2\.0 MB needed\. Received: 2\.0 MB free in"
     ):

@@ -2,28 +2,19 @@
 
 import dataclasses
 import os
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format.level import Level, RawFile, find_channels
-from tfrecords_tools.format.manifest import MANIFEST_NAME, read_manifest
-
-SMALLEST_LOG2 = 2
-_LEVEL_PATTERN = re.compile(r"(?P<name>.+)-r(?P<log2>\d\d)\.tfrecords")
-
-
-def level_name(name: str, resolution: int) -> str:
-    """File name of a level: `NAME-r05.tfrecords` at 32x32."""
-    return f"{name}-r{resolution.bit_length() - 1:02d}.tfrecords"
-
-
-def labels_name(name: str) -> str:
-    """File name of a pyramid's labels, which all its levels share."""
-    return f"{name}-rxx.labels"
+from tfrecords_tools.format.first_record import find_channels
+from tfrecords_tools.format.level import Level, RecordFile
+from tfrecords_tools.format.manifest import MANIFEST_NAME, read_manifest, sha256_of
+from tfrecords_tools.format.names import find_levels, index_path, labels_name
+from tfrecords_tools.format.png_file import PngFile
+from tfrecords_tools.format.raw_file import RawFile
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,6 +28,7 @@ class Pyramid:
       channels: 1 (grayscale) or 3 (RGB).
       resolution: side in pixels at the full resolution, a power of two from 4.
       levels: from 4x4 to the full resolution.
+      encoding: "raw" or "png", how the levels' files store images.
       labels: [count label_size] float32, mapped from disk, or None.
       label_names: a name for each column of `labels`, where the manifest has them.
       manifest: the contents of `manifest.json`, or None where there is none.
@@ -48,9 +40,15 @@ class Pyramid:
     channels: int
     resolution: int
     levels: tuple[Level, ...] = dataclasses.field(repr=False)
+    encoding: str = "raw"
     labels: np.ndarray | None = dataclasses.field(default=None, repr=False)
     label_names: tuple[str, ...] | None = None
     manifest: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def shards(self) -> int:
+        """Number of files of each level."""
+        return len(self.levels[-1].files)
 
     @property
     def label_size(self) -> int:
@@ -80,18 +78,15 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
       UserError: in one line, what is missing, damaged or contradictory.
     """
     directory = Path(directory)
-    name, paths = _find_levels(directory)
+    name, paths = find_levels(directory)
     manifest = read_manifest(directory)
-    levels = [_open_level(paths[log2], 1 << log2) for log2 in sorted(paths)]
+    encoding = find_encoding(manifest, paths[max(paths)])
+    levels = [open_level(paths[log2], 1 << log2, encoding) for log2 in sorted(paths)]
+    _check_counts(levels)
     full = levels[-1]
-    for level in levels:
-        if (level.count, level.channels) != (full.count, full.channels):
-            raise UserError(
-                f"{level.files[0].path}: every level must hold the same images:"
-                f" {_contents(full)} at {full.resolution}x{full.resolution}."
-                f" Received: {_contents(level)} at {level.resolution}x{level.resolution}"
-            )
     labels = _open_labels(directory, name, full.count)
+    if manifest is not None and labels is not None:
+        _check_labels_sum(directory / labels_name(name), manifest)
     pyramid = Pyramid(
         directory=directory,
         name=name,
@@ -99,6 +94,7 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
         channels=full.channels,
         resolution=full.resolution,
         levels=tuple(levels),
+        encoding=encoding,
         labels=labels,
         label_names=tuple((manifest or {}).get("label_names") or ()) or None,
         manifest=manifest,
@@ -107,38 +103,47 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
     return pyramid
 
 
-def _find_levels(directory: Path) -> tuple[str, dict[int, Path]]:
-    """The pyramid's name, and its files by resolution_log2, without a gap."""
-    if not directory.is_dir():
-        problem = "not a directory" if directory.exists() else "no such directory"
-        raise UserError(f"{directory}: {problem}; expected a pyramid of pgan-prepare-tfrecords")
-    found: dict[str, dict[int, Path]] = {}
-    for path in sorted(directory.iterdir()):
-        match = _LEVEL_PATTERN.fullmatch(path.name)
-        if match:
-            found.setdefault(match["name"], {})[int(match["log2"])] = path
-    if not found:
-        raise UserError(
-            f"{directory}: no pyramid in it; expected files like {level_name('NAME', 4)}, as"
-            " written by pgan-prepare-tfrecords"
-        )
-    if len(found) > 1:
-        raise UserError(f"{directory}: must hold one pyramid. Received: {', '.join(sorted(found))}")
-    name, paths = found.popitem()
-    for log2 in range(SMALLEST_LOG2, max(*paths, SMALLEST_LOG2) + 1):
-        if log2 not in paths:
+def open_level(paths: Sequence[Path], resolution: int, encoding: str) -> Level:
+    """Opens a level's files.
+
+    Raises:
+      UserError: one is missing, damaged, or holds something else.
+    """
+    # A shard may be empty if all its images were skipped, but not all of them.
+    filled = next((path for path in paths if path.stat().st_size), paths[0])
+    channels = find_channels(filled, resolution)
+    files: list[RecordFile] = []
+    for path in paths:
+        if encoding == "png":
+            files.append(PngFile(path, channels, resolution))
+        else:
+            files.append(RawFile(path, channels, resolution, may_be_empty=len(paths) > 1))
+    return Level(resolution, channels, tuple(files))
+
+
+def find_encoding(manifest: dict[str, Any] | None, paths: Sequence[Path]) -> str:
+    """How images are stored: as the manifest says; without one, an index says that it is PNG."""
+    if manifest is not None:
+        return manifest["encoding"]
+    return "png" if index_path(paths[0]).exists() else "raw"
+
+
+def _check_counts(levels: Sequence[Level]) -> None:
+    """Refuses levels that do not hold the same images in the same shards."""
+    full = levels[-1]
+    for level in levels:
+        if (level.count, level.channels) != (full.count, full.channels):
             raise UserError(
-                f"{directory / level_name(name, 1 << log2)}: missing; a pyramid has every level"
-                f" from 4x4 to its full resolution, {1 << max(paths)}x{1 << max(paths)}"
+                f"{level.files[0].path}: every level must hold the same images:"
+                f" {_contents(full)} at {full.resolution}x{full.resolution}."
+                f" Received: {_contents(level)} at {level.resolution}x{level.resolution}"
             )
-    if min(paths) < SMALLEST_LOG2:
-        raise UserError(f"{paths[min(paths)]}: unexpected; the smallest level of a pyramid is 4x4")
-    return name, paths
-
-
-def _open_level(path: Path, resolution: int) -> Level:
-    channels = find_channels(path, resolution)
-    return Level(resolution, channels, (RawFile(path, channels, resolution),))
+        for file, full_file in zip(level.files, full.files, strict=True):
+            if file.count != full_file.count:
+                raise UserError(
+                    f"{file.path}: must hold as many images as {full_file.path.name},"
+                    f" {full_file.count}. Received: {file.count}"
+                )
 
 
 def _open_labels(directory: Path, name: str, count: int) -> np.ndarray | None:
@@ -161,11 +166,21 @@ def _open_labels(directory: Path, name: str, count: int) -> np.ndarray | None:
     return labels.view(np.ndarray)
 
 
+def _check_labels_sum(path: Path, manifest: dict[str, Any]) -> None:
+    """Labels have no checksum of their own, so they are compared with the manifest's."""
+    stated = manifest["files"].get(path.name, {}).get("sha256")
+    if stated is not None and sha256_of(path) != stated:
+        raise UserError(
+            f"{path}: damaged, or not the labels that were written: its SHA-256 is not"
+            f" the one in {MANIFEST_NAME}"
+        )
+
+
 def _compare_with_manifest(pyramid: Pyramid) -> None:
     if pyramid.manifest is None:
         return
     path = pyramid.directory / MANIFEST_NAME
-    for key in ("count", "resolution", "channels"):
+    for key in ("count", "resolution", "channels", "shards"):
         stated, found = pyramid.manifest[key], getattr(pyramid, key)
         if stated != found:
             raise UserError(

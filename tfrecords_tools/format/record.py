@@ -17,6 +17,8 @@ import numpy as np
 
 _MASK_DELTA = 0xA282EAD8
 FRAME_HEAD_BYTES = 12
+# What a frame adds to an example: its head, and the last checksum.
+FRAME_BYTES = FRAME_HEAD_BYTES + 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +69,8 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
       data_first: whether the feature `data` comes before `shape`. The order within a protocol
         buffer's map is the writer's choice. This project writes `shape` first, and reads both.
     """
-    shape_entry = _map_entry(b"shape", 0x1A, _varints((channels, resolution, resolution)))
     pixel_bytes = channels * resolution * resolution
-    data_entry_head = _map_entry_head(b"data", 0x0A, pixel_bytes)
-    before, after = (b"", shape_entry) if data_first else (shape_entry, b"")
-    features_bytes = len(shape_entry) + len(data_entry_head) + pixel_bytes
-    example_head = b"\x0a" + _varint(features_bytes) + before + data_entry_head
+    example_head, after = example_ends(channels, resolution, pixel_bytes, data_first)
     length = struct.pack("<Q", len(example_head) + pixel_bytes + len(after))
     length_crc = masked(np.array([google_crc32c.value(length)], np.uint32))
     head = length + length_crc.astype("<u4").tobytes() + example_head
@@ -88,6 +86,24 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
         tail=after,
         head_crc=google_crc32c.value(example_head),
     )
+
+
+def example_ends(
+    channels: int, resolution: int, data_bytes: int, data_first: bool = False
+) -> tuple[bytes, bytes]:
+    """What stands in an example before and after the value of `data`.
+
+    Args:
+      channels: C, at least 1.
+      resolution: H and W in pixels.
+      data_bytes: size of the value.
+      data_first: as in `record_layout`.
+    """
+    shape_entry = _map_entry(b"shape", 0x1A, _varints((channels, resolution, resolution)))
+    data_head = _map_entry_head(b"data", 0x0A, data_bytes)
+    before, after = (b"", shape_entry) if data_first else (shape_entry, b"")
+    features_bytes = len(shape_entry) + len(data_head) + data_bytes
+    return b"\x0a" + _varint(features_bytes) + before + data_head, after
 
 
 def encode_records(images: np.ndarray) -> np.ndarray:

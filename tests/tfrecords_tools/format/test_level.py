@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Level, encode_records, open_pyramid, record_layout
-from tfrecords_tools.format.level import RawFile
+from tfrecords_tools.format.raw_file import RawFile
 
 
 @pytest.fixture(scope="module")

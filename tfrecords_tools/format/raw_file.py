@@ -1,0 +1,81 @@
+"""A file of uncompressed images: records of one length, found by multiplication."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.first_record import check_first_record
+from tfrecords_tools.format.record import record_layout
+
+
+class RawFile:
+    """A level's file of raw images, or a part of it.
+
+    The file is mapped, not read: memory does not grow with it, and threads may share an instance.
+    """
+
+    def __init__(self, path: Path, channels: int, resolution: int, may_be_empty: bool = False):
+        """Maps the file and checks its size and its first record.
+
+        Args:
+          path: the file.
+          channels: C of its images.
+          resolution: H and W of its images.
+          may_be_empty: whether it may hold no record: a shard all of whose images were skipped.
+
+        Raises:
+          UserError: the file is empty, cut short, or holds something else than such images.
+        """
+        self.path = path
+        self._layouts = tuple(record_layout(channels, resolution, order) for order in (False, True))
+        record_bytes = self._layouts[0].record_bytes
+        size = path.stat().st_size
+        if size or not may_be_empty:
+            heads = tuple(layout.head for layout in self._layouts)
+            check_first_record(path, channels, resolution, heads)
+        if size % record_bytes:
+            raise UserError(
+                f"{path}: truncated or damaged: its size must be a multiple of its record length,"
+                f" {record_bytes} bytes. Received: {size} bytes"
+            )
+        self.count = size // record_bytes
+        mapped = map_file(path)
+        self._records = tuple(mapped.view(layout.dtype) for layout in self._layouts)
+
+    def read(self, indices: np.ndarray, check: bool) -> np.ndarray:
+        """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1."""
+        pixels = self._records[0]["pixels"][indices]
+        rest = self._read_layout(0, pixels, np.arange(len(indices)), indices, check)
+        if len(rest):
+            pixels[rest] = self._records[1]["pixels"][indices[rest]]
+            unknown = self._read_layout(1, pixels[rest], rest, indices, check)
+            if len(unknown):
+                self._refuse(indices[unknown[0]], "its header is damaged")
+        return pixels
+
+    def _read_layout(
+        self, layout: int, pixels: np.ndarray, where: np.ndarray, indices: np.ndarray, check: bool
+    ) -> np.ndarray:
+        """Checks the records `indices[where]`; returns those of `where` laid out otherwise."""
+        expected, records = self._layouts[layout], self._records[layout]
+        wanted = indices[where]
+        same = (records["head"][wanted] == np.frombuffer(expected.head, np.uint8)).all(axis=1)
+        if expected.tail:
+            same &= (records["tail"][wanted] == np.frombuffer(expected.tail, np.uint8)).all(axis=1)
+        if check:
+            known = slice(None) if same.all() else same
+            bad = expected.checksums(pixels[known]) != records["crc"][wanted[known]]
+            if bad.any():
+                self._refuse(wanted[known][bad][0], "its checksum (CRC-32C) is wrong")
+        return where[~same]
+
+    def _refuse(self, index: int, why: str) -> None:
+        raise UserError(f"{self.path}: record {index} (of 0..{self.count - 1}) is damaged: {why}")
+
+
+def map_file(path: Path, dtype: str = "u1") -> np.ndarray:
+    """A file's contents, mapped from disk; an empty file, which cannot be mapped, as an array."""
+    if not path.stat().st_size:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype, mode="r").view(np.ndarray)
