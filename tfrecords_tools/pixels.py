@@ -126,16 +126,35 @@ def read_pixels(file: ImageFile, policy: ImagePolicy, name: str | None = None) -
     name = name or str(file)
     with _pillow_on_our_terms(), _open(file, name, policy.max_pixels) as image:
         check_size(name, Header(image.width, image.height, gray=False), policy)
-        try:
-            image.load()
-            plain = _without_alpha(_eight_bits(_upright(image), name), policy.background)
-        except BadImageError:
-            raise
-        except Exception as error:  # whatever a decoder says about a damaged file
-            raise _undecodable(name, error) from error
+        plain = _decoded(image, name, policy.background)
         square = _fit(plain.convert("L" if policy.channels == 1 else "RGB"), policy)
     pixels = np.asarray(square)
     return pixels[None] if policy.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def read_rgb(file: ImageFile, size: tuple[int, int], name: str | None = None) -> np.ndarray:
+    """Decodes a file whose image must have one size, and neither crops nor scales it.
+
+    Args:
+      file: the image's bytes.
+      size: width and height in pixels.
+      name: how errors call it; a path is called by its name.
+
+    Returns:
+      [3 height width] uint8.
+
+    Raises:
+      BadImageError: the file is damaged, or its image of another size.
+    """
+    name = name or str(file)
+    with _pillow_on_our_terms(), _open(file, name, max_pixels=None) as image:
+        if image.size != size:
+            raise BadImageError(
+                name,
+                f"must be {size[0]}x{size[1]} pixels. Received: {image.width}x{image.height}",
+            )
+        pixels = np.asarray(_decoded(image, name, ImagePolicy.background).convert("RGB"))
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 @contextlib.contextmanager
@@ -151,18 +170,29 @@ def _pillow_on_our_terms() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(file: ImageFile, name: str, max_pixels: int) -> Image.Image:
+def _open(file: ImageFile, name: str, max_pixels: int | None) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
     except Exception as error:
         raise _undecodable(name, error) from error
-    if image.width * image.height > max_pixels:
+    if max_pixels is not None and image.width * image.height > max_pixels:
         image.close()
         raise BadImageError(
             name,
             f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
         )
     return image
+
+
+def _decoded(image: Image.Image, name: str, background: tuple[int, int, int]) -> Image.Image:
+    """The pixels in 8 bits, upright and opaque."""
+    try:
+        image.load()
+        return _without_alpha(_eight_bits(_upright(image), name), background)
+    except BadImageError:
+        raise
+    except Exception as error:  # whatever a decoder says about a damaged file
+        raise _undecodable(name, error) from error
 
 
 def _undecodable(name: str, error: Exception) -> BadImageError:

@@ -22,7 +22,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.pixels import ImageFile
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.files import HEAD_BYTES, Files
+from tfrecords_tools.sources.files import HEAD_BYTES, NamedFiles
 from tfrecords_tools.sources.gzip_access import GzipAccess
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -58,6 +58,11 @@ class _Archive:
     names: tuple[str, ...]
     ignored: int
     places: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """Number of members."""
+        return len(self.names)
 
     def called(self, index: int) -> str:
         """The archive's path and the member's name."""
@@ -147,7 +152,7 @@ class GzippedTarFiles(_Archive):
         return self._plain.read(int(self.places[index, 0]), size)
 
 
-def open_archive(path: Path, extensions: Collection[str]) -> Files:
+def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:
     """The files of an archive, hidden ones left out.
 
     Args:

@@ -16,19 +16,15 @@ HEAD_BYTES = 1 << 16
 
 
 class Files(Protocol):
-    """Files in the order of their names. Picklable: workers get a copy and open it themselves."""
+    """Numbered image files. Picklable: workers get a copy and open it themselves."""
 
     @property
     def root(self) -> Path:
-        """The folder or the archive."""
+        """The folder or file that holds them."""
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names relative to the root, parts separated by slashes, sorted."""
-
-    @property
-    def ignored(self) -> int:
-        """Number of files of other kinds."""
+    def count(self) -> int:
+        """Number of files."""
 
     def called(self, index: int) -> str:
         """How the user finds a file."""
@@ -50,6 +46,18 @@ class Files(Protocol):
         ...
 
 
+class NamedFiles(Files, Protocol):
+    """Files in the order of their names."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names relative to the root, parts separated by slashes, sorted."""
+
+    @property
+    def ignored(self) -> int:
+        """Number of files of other kinds."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FolderFiles:
     """Files in a folder and its sub-folders."""
@@ -57,6 +65,11 @@ class FolderFiles:
     root: Path
     names: tuple[str, ...]
     ignored: int
+
+    @property
+    def count(self) -> int:
+        """Number of files."""
+        return len(self.names)
 
     def called(self, index: int) -> str:
         """The file's path."""
@@ -107,7 +120,7 @@ def find_files(root: Path, extensions: Collection[str]) -> FolderFiles:
     return FolderFiles(root, tuple(sorted(found)), ignored)
 
 
-def open_files(root: Path, extensions: Collection[str], say: Callable[[str], None]) -> Files:
+def open_files(root: Path, extensions: Collection[str], say: Callable[[str], None]) -> NamedFiles:
     """The files of a folder or of an archive.
 
     Args:
@@ -121,7 +134,7 @@ def open_files(root: Path, extensions: Collection[str], say: Callable[[str], Non
     from tfrecords_tools.sources.archives import open_archive
 
     if root.is_dir() or not root.exists():
-        files: Files = find_files(root, extensions)
+        files: NamedFiles = find_files(root, extensions)
     else:
         files = open_archive(root, extensions)
     if not files.names:

@@ -1,4 +1,4 @@
-"""Folders and archives of image files, with class sub-folders as labels where asked."""
+"""Images in files of folders and archives, with class sub-folders as labels where asked."""
 
 import contextlib
 import dataclasses
@@ -21,32 +21,34 @@ from tfrecords_tools.pixels import (
     read_pixels,
 )
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.files import Files, open_files
+from tfrecords_tools.sources.files import Files, NamedFiles, open_files
 
 _SCAN_CHUNK = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class ImagesSource:
-    """Image files of a folder or an archive, in the order of their relative paths.
+    """Image files, in their order.
 
     Attributes:
       files: the files.
       policy: how files become pixels.
       classes: [n] int64 class of each file, or None without labels.
-      label_names: the classes' folders, sorted.
+      label_names: a name for each class, or None.
+      kind: the source's name.
     """
 
     files: Files
     policy: ImagePolicy
     classes: np.ndarray | None = None
     label_names: tuple[str, ...] | None = None
+    kind: str = "images"
     shuffled: bool = True
 
     @property
     def count(self) -> int:
         """Number of images."""
-        return len(self.files.names)
+        return self.files.count
 
     @property
     def channels(self) -> int:
@@ -72,7 +74,7 @@ class ImagesSource:
     def describe(self) -> dict[str, Any]:
         """What the manifest says about the source."""
         policy = dataclasses.asdict(self.policy)
-        return {"kind": "images", "input": str(self.files.root), "files": self.count, **policy}
+        return {"kind": self.kind, "input": str(self.files.root), "files": self.count, **policy}
 
 
 def open_images(
@@ -100,6 +102,22 @@ def open_images(
     """
     files = open_files(root, EXTENSIONS, say)
     classes, names = folder_classes(files) if use_folders else (None, None)
+    policy = complete_policy(files, policy, num_workers, skip_bad_images, say)
+    return ImagesSource(files, policy, classes, names)
+
+
+def complete_policy(
+    files: Files,
+    policy: ImagePolicy,
+    num_workers: int,
+    skip_bad_images: bool,
+    say: Callable[[str], None],
+) -> ImagePolicy:
+    """Reads all headers; chooses the number of channels and the resolution where they are 0.
+
+    Raises:
+      UserError: there is no usable image, or (unless skipped) a bad one.
+    """
     summary = _scan(files, policy, num_workers, skip_bad_images)
     chosen = dataclasses.replace(
         policy,
@@ -111,7 +129,7 @@ def open_images(
             f"Resolution {chosen.resolution}x{chosen.resolution}: the smallest image,"
             f" {summary.smallest}, is {summary.side} pixels"
         )
-    return ImagesSource(files, chosen, classes, names)
+    return chosen
 
 
 def most_bytes(policy: ImagePolicy) -> int:
@@ -122,7 +140,7 @@ def most_bytes(policy: ImagePolicy) -> int:
     return 8 * policy.max_pixels + (1 << 20)
 
 
-def folder_classes(files: Files) -> tuple[np.ndarray, tuple[str, ...]]:
+def folder_classes(files: NamedFiles) -> tuple[np.ndarray, tuple[str, ...]]:
     """The class of each file: the folder directly below the root.
 
     An archive of one folder usually holds that folder, not its contents: it is not a class if there

@@ -1,0 +1,169 @@
+"""CelebA-HQ: images that have been built already, as PNG, JPEG or .npy files."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import numpy as np
+from tqdm import tqdm
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.pixels import ImageFile, read_header, read_rgb
+from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.celeba import check_count
+from tfrecords_tools.sources.files import NamedFiles, open_files
+
+COUNT = 30_000
+DEFAULT_RESOLUTION = 1024
+_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".npy"})
+
+
+@dataclasses.dataclass(frozen=True)
+class CelebahqSource:
+    """Images of one size, in the order of the numbers in their names.
+
+    Attributes:
+      files: the images.
+      order: [n] int64, the file of each image.
+      resolution: side of the images in pixels.
+    """
+
+    files: NamedFiles
+    order: np.ndarray
+    resolution: int
+    channels: int = 3
+    shuffled: bool = True
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return len(self.order)
+
+    def labels(self) -> np.ndarray | None:
+        """None: CelebA-HQ has no labels."""
+        return None
+
+    def load(self, index: int) -> np.ndarray:
+        """Image `index` as [3 H W] uint8."""
+        number = int(self.order[index])
+        name = self.files.called(number)
+        file = self.files.open(number, _most_bytes(self.resolution))
+        if name.lower().endswith(".npy"):
+            return _read_array(file, name, self.resolution)
+        return read_rgb(file, (self.resolution, self.resolution), name)
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says about the source."""
+        return {"kind": "celebahq", "input": str(self.files.root), "files": self.count}
+
+
+def open_celebahq(
+    path: Path, resolution: int, expected: int, say: Callable[[str], None]
+) -> CelebahqSource:
+    """Finds the images, and checks that they are all there, in order and of one size.
+
+    Args:
+      path: a folder or an archive of files whose names end in the image's number, from 0 or 1.
+      resolution: side that all images must have, in pixels.
+      expected: how many there must be; 0 for any number.
+      say: called with lines for the user.
+
+    Raises:
+      UserError: one is missing, doubled, or of another size.
+    """
+    files = open_files(path, _EXTENSIONS, say)
+    order = _numbered(files)
+    check_count(path, files.count, expected, "CelebA-HQ")
+    for index in tqdm(files.reading_order(), unit=" headers", disable=None):
+        _check_size(files, int(index), resolution)
+    return CelebahqSource(files, order, resolution)
+
+
+def _numbered(files: NamedFiles) -> np.ndarray:
+    """The files' order by number, [n] int64."""
+    by_number: dict[int, int] = {}
+    for index, name in enumerate(files.names):
+        digits = re.search(r"(\d+)$", PurePosixPath(name).stem)
+        if digits is None:
+            raise UserError(
+                f"{files.called(index)}: no number at the end of its name; expected names such as"
+                " imgHQ00000.png, in CelebA-HQ's order"
+            )
+        number = int(digits[1])
+        if number in by_number:
+            other = files.called(by_number[number])
+            raise UserError(f"{files.called(index)}: has the same number as {other}")
+        by_number[number] = index
+    numbers = sorted(by_number)
+    first = min(numbers[0], 1)
+    for wanted, number in enumerate(numbers, start=first):
+        if number != wanted:
+            raise UserError(
+                f"--input={files.root}: image {wanted} is missing; the numbers must follow each"
+                f" other from 0 or 1. Received: {len(numbers)} images, {numbers[0]} to"
+                f" {numbers[-1]}"
+            )
+    return np.array([by_number[number] for number in numbers], np.int64)
+
+
+def _check_size(files: NamedFiles, index: int, resolution: int) -> None:
+    name = files.called(index)
+    file = files.head(index, _most_bytes(resolution))
+    if name.lower().endswith(".npy"):
+        _array_shape(file, name, resolution)
+        return
+    header = read_header(file, 1 << 40, name)
+    if (header.width, header.height) != (resolution, resolution):
+        raise BadImageError(
+            name,
+            f"must be {resolution}x{resolution} pixels. Received: {header.width}x{header.height}",
+        )
+
+
+def _most_bytes(resolution: int) -> int:
+    """Size of the largest file that could be an image: four channels of 16 bits, and more."""
+    return 8 * resolution**2 + (1 << 20)
+
+
+def _read_array(file: ImageFile, name: str, resolution: int) -> np.ndarray:
+    shape = _array_shape(file, name, resolution)
+    if not isinstance(file, Path):
+        file.seek(0)
+    try:
+        array = np.load(file, allow_pickle=False).reshape(shape)
+    except (ValueError, EOFError) as error:
+        raise BadImageError(name, f"is damaged: {error}") from error
+    return array if shape[0] == 3 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _array_shape(file: ImageFile, name: str, resolution: int) -> tuple[int, ...]:
+    """Shape of the image in a .npy file: CHW, or HWC. Read before the pixels, which may be huge."""
+    try:
+        if isinstance(file, Path):
+            with file.open("rb") as opened:
+                shape, dtype = _array_header(opened)
+        else:
+            shape, dtype = _array_header(file)
+    except (ValueError, EOFError) as error:
+        raise BadImageError(name, f"is damaged or no .npy file: {error}") from error
+    plain = shape[1:] if len(shape) == 4 and shape[0] == 1 else shape
+    allowed = ((3, resolution, resolution), (resolution, resolution, 3))
+    if dtype != np.uint8 or plain not in allowed:
+        raise BadImageError(
+            name, f"must be uint8 {list(allowed[0])}. Received: {dtype} {list(shape)}"
+        )
+    return plain
+
+
+def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise ValueError(f"version {version}")
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
+        np.lib.format.read_array_header_2_0
+    )  # fmt: skip
+    shape, _, dtype = read(file)
+    return shape, dtype

@@ -1,0 +1,149 @@
+"""CIFAR-10 and CIFAR-100, from the pickles for Python that their authors publish."""
+
+import dataclasses
+import functools
+import gzip
+import tarfile
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
+from tfrecords_tools.sources.safe_pickle import load_plain
+
+_PIXELS = 3 * 32 * 32
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """Where things are: the folder in the archive, files by split, keys in the pickles."""
+
+    folder: str
+    splits: dict[str, tuple[str, ...]]
+    labels: str
+    names_file: str
+    names: str
+    classes: int
+
+
+_LAYOUTS = {
+    "cifar10": _Layout(
+        folder="cifar-10-batches-py",
+        splits={
+            "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
+            "test": ("test_batch",),
+        },
+        labels="labels",
+        names_file="batches.meta",
+        names="label_names",
+        classes=10,
+    ),
+    "cifar100": _Layout(
+        folder="cifar-100-python",
+        splits={"train": ("train",), "test": ("test",)},
+        labels="fine_labels",
+        names_file="meta",
+        names="fine_label_names",
+        classes=100,
+    ),
+}
+
+
+def open_cifar(
+    path: Path, kind: Literal["cifar10", "cifar100"], split: str, with_labels: bool
+) -> ArraySource:
+    """Reads CIFAR's pickles; nothing in them is executed.
+
+    Args:
+      path: the folder of the files, the folder above it, or the .tar.gz as it is published.
+      kind: which of the two; of CIFAR-100 the 100 fine labels.
+      split: "train", as the original, or "test".
+      with_labels: whether to take the labels.
+
+    Raises:
+      UserError: a file is missing, damaged, or something else than it should be.
+    """
+    return decode(kind, path, functools.partial(_read, path, kind, split), with_labels)
+
+
+def _read(path: Path, kind: str, split: str) -> Decoded:
+    layout = _LAYOUTS[kind]
+    wanted = layout.splits[split]
+    contents = _contents(path, layout, (*wanted, layout.names_file))
+    images, classes = [], []
+    for name in wanted:
+        if name not in contents:
+            raise UserError(
+                f"--input={path}: no {name}; expected {', '.join(wanted)} in it."
+                f" Received: {', '.join(sorted(contents)) or 'none of them'}"
+            )
+        called = f"{path}: {name}"
+        batch = load_plain(contents.pop(name), called)
+        data = _entry(batch, "data", called)
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype != np.uint8
+            or data.ndim != 2
+            or data.shape[1] != _PIXELS
+        ):
+            received = (
+                f"{data.dtype} {list(data.shape)}"
+                if isinstance(data, np.ndarray)
+                else type(data).__name__
+            )
+            raise UserError(
+                f"{called}: its data must be uint8 [n, {_PIXELS}]. Received: {received}"
+            )
+        images.append(data.reshape(-1, 3, 32, 32))
+        labels = _entry(batch, layout.labels, called)
+        classes.append(checked_classes(called, labels, len(data), layout.classes))
+    return Decoded(np.concatenate(images), np.concatenate(classes), _names(path, layout, contents))
+
+
+def _entry(batch: Any, key: str, called: str) -> Any:
+    if not isinstance(batch, dict) or key not in batch:
+        keys = sorted(map(str, batch)) if isinstance(batch, dict) else type(batch).__name__
+        raise UserError(f"{called}: must be a dictionary with {key!r}. Received: {keys}")
+    return batch[key]
+
+
+def _names(path: Path, layout: _Layout, contents: dict[str, bytes]) -> tuple[str, ...]:
+    """The classes' names; their numbers if the file that names them is not there."""
+    if layout.names_file not in contents:
+        return tuple(str(number) for number in range(layout.classes))
+    called = f"{path}: {layout.names_file}"
+    names = _entry(load_plain(contents[layout.names_file], called), layout.names, called)
+    if (
+        not isinstance(names, list)
+        or len(names) != layout.classes
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise UserError(f"{called}: must name {layout.classes} classes. Received: {names!r:.60}")
+    return tuple(names)
+
+
+def _contents(path: Path, layout: _Layout, wanted: tuple[str, ...]) -> dict[str, bytes]:
+    """The bytes of those of the wanted files that are there."""
+    if path.is_dir():
+        folder = path / layout.folder if (path / layout.folder).is_dir() else path
+        return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+    if not path.exists():
+        raise UserError(
+            f"--input={path}: no such file or folder; expected {layout.folder} or its .tar.gz"
+        )
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = member.name.rpartition("/")[2]
+                data = archive.extractfile(member) if member.isreg() else None
+                if data is not None and name in wanted:
+                    found[name] = data.read()
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(
+            f"--input={path}: damaged, or neither a folder nor a .tar.gz: {error}"
+        ) from error
+    return found

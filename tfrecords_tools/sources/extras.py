@@ -1,0 +1,25 @@
+"""Libraries that only some sources need, and that are installed only where asked."""
+
+import importlib
+from typing import Any
+
+from tfrecords_tools.errors import UserError
+
+
+def require(module: str, extra: str) -> Any:
+    """Imports a library of one of the project's extras.
+
+    Args:
+      module: its name.
+      extra: the extra that installs it.
+
+    Raises:
+      UserError: it is not installed; says how to install it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(
+            f"this source needs {module}, which is not installed here ({error});"
+            f" pip install 'pgan_tf[{extra}]' brings it"
+        ) from error

@@ -1,0 +1,151 @@
+"""HDF5 archives of the original's Theano version."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.extras import require
+
+
+@dataclasses.dataclass(frozen=True)
+class Hdf5Source:
+    """The largest images of an archive, in its order.
+
+    Attributes:
+      path: the archive.
+      dataset: name of the largest images in it, uint8 [n C H W].
+      shape: (n, C, H, W).
+      labels_path: the `-labels.npy` beside the archive, or None without labels.
+      label_names: the classes' numbers.
+    """
+
+    path: Path
+    dataset: str
+    shape: tuple[int, int, int, int]
+    labels_path: Path | None
+    label_names: tuple[str, ...] | None
+    shuffled: bool = True
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return self.shape[0]
+
+    @property
+    def channels(self) -> int:
+        """1 (grayscale) or 3 (RGB)."""
+        return self.shape[1]
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images in pixels."""
+        return self.shape[2]
+
+    @functools.cached_property
+    def _images(self) -> Any:
+        return _opened(self.path)[self.dataset]
+
+    def labels(self) -> np.ndarray | None:
+        """The labels as they are stored [n classes] float32; class numbers become one-hot."""
+        return None if self.labels_path is None else _read_labels(self.labels_path, self.count)
+
+    def load(self, index: int) -> np.ndarray:
+        """Image `index` as [C H W] uint8."""
+        try:
+            return self._images[index]
+        except OSError as error:
+            raise BadImageError(f"{self.path}: image {index}", f"is damaged: {error}") from error
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says about the source."""
+        labels = self.labels_path and str(self.labels_path)
+        return {
+            "kind": "hdf5",
+            "input": str(self.path),
+            "dataset": self.dataset,
+            "labels": labels,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the open archive out: each worker opens it for itself."""
+        return {key: value for key, value in self.__dict__.items() if key != "_images"}
+
+
+def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
+    """Opens an archive.
+
+    Args:
+      path: the .h5 file, whose datasets named `data...` hold a resolution each.
+      labels: True needs the `-labels.npy` beside it, False leaves it, None takes it if it is there.
+
+    Raises:
+      UserError: a file is missing, damaged, or something else than it should be.
+    """
+    if not path.is_file():
+        raise UserError(f"--input={path}: no such file; expected an HDF5 archive")
+    h5py = require("h5py", "hdf5")
+    with _opened(path) as file:
+        shapes = {
+            name: value.shape
+            for name, value in file.items()
+            if name.startswith("data") and isinstance(value, h5py.Dataset) and value.ndim == 4
+        }
+        if not shapes:
+            raise UserError(
+                f"--input={path}: no images; expected datasets named data..., [n C H W]."
+                f" Received: {', '.join(file) or 'an empty archive'}"
+            )
+        dataset = max(shapes, key=lambda name: shapes[name][3])
+        dtype = file[dataset].dtype
+    count, channels, height, width = shape = shapes[dataset]
+    if (
+        dtype != np.uint8
+        or channels not in (1, 3)
+        or height != width
+        or height < 4
+        or height & (height - 1)
+        or count == 0
+    ):
+        raise UserError(
+            f"--input={path}: {dataset} must be uint8 [n, C, H, W], C 1 or 3, H = W a power of two"
+            f" from 4. Received: {dtype} {list(shape)}"
+        )
+    labels_path = path.with_name(f"{path.stem}-labels.npy")
+    if labels is False or (labels is None and not labels_path.is_file()):
+        return Hdf5Source(path, dataset, shape, None, None)
+    if not labels_path.is_file():
+        raise UserError(f"{labels_path}: no such file; --labels=classes needs it")
+    classes = _read_labels(labels_path, count).shape[1]
+    names = tuple(str(number) for number in range(classes))
+    return Hdf5Source(path, dataset, shape, labels_path, names)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return require("h5py", "hdf5").File(path, "r")
+    except OSError as error:
+        raise UserError(f"--input={path}: damaged or no HDF5 archive: {error}") from error
+
+
+def _read_labels(path: Path, count: int) -> np.ndarray:
+    """Labels [count classes] float32."""
+    try:
+        labels = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: damaged or no array of numbers: {error}") from error
+    numbers = isinstance(labels, np.ndarray) and labels.dtype.kind in "iuf"
+    if numbers and labels.ndim == 1 and labels.dtype.kind in "iu" and len(labels) == count:
+        if labels.min() >= 0:
+            return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
+    elif numbers and labels.ndim == 2 and len(labels) == count and np.isfinite(labels).all():
+        return labels.astype(np.float32)
+    shape = f"{labels.dtype} {list(labels.shape)}" if numbers else "something else"
+    raise UserError(
+        f"{path}: must hold [{count}, classes] finite numbers, or [{count}] class numbers from 0."
+        f" Received: {shape}"
+    )

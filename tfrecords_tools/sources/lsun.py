@@ -1,0 +1,153 @@
+"""LSUN: an LMDB database of encoded images, one category each."""
+
+import dataclasses
+import functools
+import io
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.pixels import ImagePolicy, read_pixels
+from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.extras import require
+
+DEFAULT_RESOLUTION = 256
+# Every so many keys one is kept, from which the others are found.
+_SPACING = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class LsunSource:
+    """Images of an LMDB database, in the order of its keys.
+
+    Attributes:
+      path: the database.
+      count: number of images.
+      landmarks: the keys number 0, 256, 512, ...
+      policy: how values become pixels.
+    """
+
+    path: Path
+    count: int
+    landmarks: tuple[bytes, ...]
+    policy: ImagePolicy
+    channels: int = 3
+    shuffled: bool = False
+    label_names: tuple[str, ...] | None = None
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images in pixels."""
+        return self.policy.resolution
+
+    @functools.cached_property
+    def _reader(self) -> "_Reader":
+        return _Reader(self.path, self.landmarks)
+
+    def labels(self) -> np.ndarray | None:
+        """None: a database is of one category."""
+        return None
+
+    def load(self, index: int) -> np.ndarray:
+        """Image `index` as [3 H W] uint8."""
+        key, value = self._reader.read(index)
+        return read_pixels(io.BytesIO(value), self.policy, f"{self.path}: {_shown(key)}")
+
+    def describe(self) -> dict[str, Any]:
+        """What the manifest says about the source."""
+        return {"kind": "lsun", "input": str(self.path), **dataclasses.asdict(self.policy)}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the open database out: each worker opens it for itself."""
+        return {key: value for key, value in self.__dict__.items() if key != "_reader"}
+
+
+def open_lsun(path: Path, resolution: int, num_images: int | None, max_pixels: int) -> LsunSource:
+    """Opens a database, and notes some of its keys.
+
+    Args:
+      path: its folder, such as `bedroom_train_lmdb`, or its file.
+      resolution: side of the images in pixels, after the largest centred square has been scaled by
+        Lanczos; smaller images are enlarged, as by the original.
+      num_images: how many images are wanted; no key after them is looked at. None for all.
+      max_pixels: images with more pixels are bad.
+
+    Raises:
+      UserError: there is no such database, or it is damaged or empty.
+    """
+    lmdb = require("lmdb", "lmdb")
+    database = _opened(lmdb, path)
+    try:
+        entries = database.stat()["entries"]
+        if entries == 0:
+            raise UserError(f"--input={path}: an empty database")
+        count = min(entries, num_images or entries)
+        with database.begin() as transaction, transaction.cursor() as cursor:
+            keys = itertools.islice(cursor.iternext(keys=True, values=False), count)
+            walk = tqdm(keys, total=count, unit=" keys", disable=None)
+            landmarks = tuple(itertools.islice(walk, 0, None, _SPACING))
+    except lmdb.Error as error:
+        raise UserError(f"--input={path}: damaged: {error}") from error
+    finally:
+        database.close()
+    policy = ImagePolicy(3, resolution, max_pixels=max_pixels, allow_upscale=True)
+    # More images than there are is the writer's to refuse, as for every source.
+    return LsunSource(path, count, landmarks, policy)
+
+
+class _Reader:
+    """Reads images by number; fast for one after the other."""
+
+    def __init__(self, path: Path, landmarks: tuple[bytes, ...]):
+        self._lmdb = require("lmdb", "lmdb")
+        self._path = path
+        self._landmarks = landmarks
+        self._cursor = _opened(self._lmdb, path).begin().cursor()
+        self._at = -1
+
+    def read(self, index: int) -> tuple[bytes, bytes]:
+        """Key and value number `index`."""
+        try:
+            if index != self._at + 1 or not self._cursor.next():
+                found = self._cursor.set_key(self._landmarks[index // _SPACING])
+                for _ in range(index % _SPACING):
+                    found = found and self._cursor.next()
+                if not found:
+                    raise UserError(f"--input={self._path}: changed while it was read")
+            self._at = index
+            return self._cursor.item()
+        except self._lmdb.Error as error:
+            self._at = -1
+            raise BadImageError(f"{self._path}: image {index}", f"is damaged: {error}") from error
+
+
+def _opened(lmdb: Any, path: Path) -> Any:
+    file = path / "data.mdb" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"--input={path}: no LMDB database; expected a folder with data.mdb")
+    try:
+        database = lmdb.open(
+            str(path),
+            subdir=path.is_dir(),
+            readonly=True,
+            # Nobody writes, and the disk may be read-only.
+            lock=False,
+            readahead=False,
+        )
+    except lmdb.Error as error:
+        raise UserError(f"--input={path}: damaged or no LMDB database: {error}") from error
+    expected = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+    received = file.stat().st_size
+    if received < expected:
+        # Looking at pages beyond the end would kill the process.
+        database.close()
+        raise UserError(f"{file}: truncated: {expected} bytes expected. Received: {received}")
+    return database
+
+
+def _shown(key: bytes) -> str:
+    return key.decode("ascii", "backslashreplace")

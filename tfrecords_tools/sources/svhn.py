@@ -1,0 +1,61 @@
+"""Street View House Numbers, the cropped digits: MATLAB files of 32x32 images."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
+from tfrecords_tools.sources.extras import require
+
+_DIGITS = tuple(str(digit) for digit in range(10))
+
+
+def open_svhn(path: Path, split: str, with_labels: bool) -> ArraySource:
+    """Reads SVHN's cropped digits.
+
+    Args:
+      path: a file, or the folder of `train_32x32.mat`, `test_32x32.mat`, `extra_32x32.mat`.
+      split: which file of a folder; "train" is what the original uses.
+      with_labels: whether to take the labels.
+
+    Raises:
+      UserError: the file is missing, damaged, or something else than it should be.
+    """
+    file = path / f"{split}_32x32.mat" if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"{file}: no such file; expected SVHN's cropped digits (format 2)")
+    return decode("svhn", path, functools.partial(_read, file), with_labels)
+
+
+def _read(file: Path) -> Decoded:
+    loadmat = require("scipy.io", "svhn").loadmat
+    try:
+        contents = loadmat(str(file), variable_names=["X", "y"])
+    except Exception as error:  # a damaged file can fail in any way
+        raise UserError(
+            f"{file}: damaged or no MATLAB file: {error or type(error).__name__}"
+        ) from error
+    pixels, labels = contents.get("X"), contents.get("y")
+    if not _is_uint8(pixels) or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
+        raise UserError(f"{file}: X must be uint8 [32, 32, 3, n]. Received: {_shown(pixels)}")
+    count = pixels.shape[3]
+    if not isinstance(labels, np.ndarray) or labels.shape != (count, 1):
+        raise UserError(f"{file}: y must be [{count}, 1]. Received: {_shown(labels)}")
+    if labels.dtype.kind not in "iuf" or not np.isin(labels, np.arange(1, 11)).all():
+        raise UserError(
+            f"{file}: y must hold 1 to 10, of which 10 is the digit 0."
+            f" Received: {labels.dtype} {labels.min()} to {labels.max()}"
+        )
+    classes = checked_classes(str(file), labels[:, 0].astype(np.int64) % 10, count, 10)
+    return Decoded(pixels.transpose(3, 2, 0, 1), classes, _DIGITS)
+
+
+def _is_uint8(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.uint8
+
+
+def _shown(value: Any) -> str:
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else "none"
