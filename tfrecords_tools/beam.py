@@ -8,10 +8,12 @@ the output may be on any file system that all workers share.
 import contextlib
 import dataclasses
 import importlib
+import io
 import json
+import logging
 import os
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -60,13 +62,14 @@ class BeamOutput:
             by_shard.setdefault(chunk.shard, []).append(chunk)
         if by_shard:
             write = ShardWriter(self.directory, self.layout, converter)
-            try:
-                run_pipeline(write, list(by_shard.values()), self.options)
-            except Exception:
-                self._raise_bad_image()
-                raise
+            run_pipeline(write, list(by_shard.values()), self.options)
         for shard in by_shard:
-            yield _read_note(_note_path(self.directory, shard))
+            path = _note_path(self.directory, shard)
+            if path.exists():
+                yield _read_note(path)
+        for path in bad_image_notes(self.directory):
+            name, reason = json.loads(path.read_text())
+            raise BadImageError(name, reason)
 
     def finish(self, parts: Sequence[Written]) -> None:
         """Removes the workers' notes."""
@@ -77,13 +80,6 @@ class BeamOutput:
         paths = shard_paths(self.directory, self.layout, part.shard).values()
         whole = (part.start, part.stop) == self.layout.bounds(part.shard)
         return whole and all(path.exists() for path in paths)
-
-    def _raise_bad_image(self) -> None:
-        """Raises the error of a bad image as it was, out of what the runner has wrapped it in."""
-        for path in self.directory.glob(f"bad-image-*{_UNFINISHED}"):
-            with contextlib.suppress(ValueError):
-                name, reason = json.loads(path.read_text())
-                raise BadImageError(name, reason)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,39 +96,45 @@ class ShardWriter:
     layout: Layout
     converter: Converter
 
-    def __call__(self, chunks: list[Chunk]) -> int:
-        """Writes the shard that consists of these chunks; returns its number of images."""
+    def __call__(self, chunks: list[Chunk]) -> None:
+        """Writes the shard that consists of these chunks, and a note that it is whole.
+
+        A bad image is noted, not raised: the runner would try again, and then show its own error.
+        """
+        if bad_image_notes(self.directory):
+            return
         shard = chunks[0].shard
         finished = shard_paths(self.directory, self.layout, shard)
         suffix = f".{uuid.uuid4().hex}{_UNFINISHED}"
         unfinished = {side: path.with_name(path.name + suffix) for side, path in finished.items()}
-        indexed = self.layout.encoding == "png"
-        encode = Encoder(self.layout.encoding, self.converter)
-        parts = []
         try:
-            with ShardAppender(unfinished, indexed) as files:
-                for chunk in chunks:
-                    encoded = encode(chunk)
-                    files.append(encoded)
-                    parts.append(encoded.written)
+            parts = self._write(chunks, unfinished)
             for side, path in finished.items():
-                if indexed:
+                if self.layout.encoding == "png":
                     _move(index_path(unfinished[side]), index_path(path))
                 _move(unfinished[side], path)
-        except BaseException as error:
+            count = sum(part.count for part in parts)
+            skipped = [bad for part in parts for bad in part.skipped]
+            note = self.directory / f"shard-{shard:05d}{suffix}"
+            note.write_text(json.dumps([shard, chunks[0].start, count, skipped]))
+            _move(note, _note_path(self.directory, shard))
+        except BadImageError as error:
+            note = self.directory / f"bad-image-{shard:05d}{suffix}"
+            note.write_text(json.dumps([error.name, error.reason]))
+        finally:
             for path in unfinished.values():
                 for remains in (path, index_path(path)):
                     remains.unlink(missing_ok=True)
-            if isinstance(error, BadImageError):
-                note = self.directory / f"bad-image-{shard}{_UNFINISHED}"
-                note.write_text(json.dumps([error.name, error.reason]))
-            raise
-        count = sum(part.count for part in parts)
-        skipped = [bad for part in parts for bad in part.skipped]
-        note = self.directory / f"note-{shard}{suffix}"
-        note.write_text(json.dumps([shard, chunks[0].start, count, skipped]))
-        _move(note, _note_path(self.directory, shard))
-        return count
+
+    def _write(self, chunks: list[Chunk], paths: dict[int, Path]) -> list[Written]:
+        encode = Encoder(self.layout.encoding, self.converter)
+        parts = []
+        with ShardAppender(paths, indexed=self.layout.encoding == "png") as files:
+            for chunk in chunks:
+                encoded = encode(chunk)
+                files.append(encoded)
+                parts.append(encoded.written)
+        return parts
 
 
 def run_pipeline(write: ShardWriter, shards: list[list[Chunk]], options: Sequence[str]) -> None:
@@ -151,16 +153,23 @@ def pipeline_options(options: Sequence[str]) -> object:
       UserError: Beam refuses them, or does not know one.
     """
     import_beam()
-    module = importlib.import_module("apache_beam.options.pipeline_options")
+    options_module = importlib.import_module("apache_beam.options.pipeline_options")
+    runner_module = importlib.import_module("apache_beam.runners.runner")
     if not any(option.split("=")[0] == "--runner" for option in options):
         # In this process. Beam's own default may first look for a program on the net.
-        options = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", *options]
+        options = ["--runner=FnApiRunner", *options]
+    said = io.StringIO()
     try:
-        parsed = module.PipelineOptions(list(options))
-        known = parsed.get_all_options(retain_unknown_options=False)
-        every = parsed.get_all_options(retain_unknown_options=True)
-    except SystemExit as error:
-        raise UserError(f"--beam_options: Beam refuses them. Received: {options}") from error
+        with contextlib.redirect_stderr(said), _quietly():
+            parsed = options_module.PipelineOptions(list(options))
+            known = parsed.get_all_options(retain_unknown_options=False)
+            every = parsed.get_all_options(retain_unknown_options=True)
+            runner_module.create_runner(known["runner"])
+    except SystemExit as error:  # argparse, whose last line says why
+        *_, why = said.getvalue().splitlines() or [""]
+        raise UserError(f"--beam_options: {why.rpartition('error: ')[2]}") from error
+    except (ValueError, ImportError, AttributeError) as error:
+        raise UserError(f"--beam_options: {error}") from error
     unknown = sorted(set(every) - set(known))
     if unknown:
         raise UserError(f"--beam_options: must be options of Apache Beam. Received: --{unknown[0]}")
@@ -174,11 +183,28 @@ def import_beam() -> ModuleType:
       UserError: it is not installed.
     """
     try:
-        return importlib.import_module("apache_beam")
+        with _quietly():
+            return importlib.import_module("apache_beam")
     except ImportError as error:
         raise UserError(
             "--runner=beam needs Apache Beam, which is not installed: pip install 'pgan_tf[beam]'"
         ) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keeps Beam's warnings about optional libraries, and such, from the user."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def bad_image_notes(directory: Path) -> list[Path]:
+    """What workers have noted about bad images that end the run, by shard."""
+    return sorted(directory.glob(f"bad-image-*{_UNFINISHED}"))
 
 
 def shard_paths(directory: Path, layout: Layout, shard: int) -> dict[int, Path]:

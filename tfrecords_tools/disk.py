@@ -38,7 +38,7 @@ def check_disk(
     """
     labels = layout.count * 4 * len(source.label_names or ())
     size = layout.count * layout.image_bytes + labels
-    there = sum(path.stat().st_blocks * 512 for path in staging.iterdir())
+    there = sum(path.stat().st_blocks * 512 for path in staging.glob("*.tfrecords*"))
     free = shutil.disk_usage(staging).free
     needed, sampled = f"{readable_bytes(size)} needed", ""
     if layout.encoding == "png":

@@ -112,13 +112,22 @@ def open_level(paths: Sequence[Path], resolution: int, encoding: str) -> Level:
     # A shard may be empty if all its images were skipped, but not all of them.
     filled = next((path for path in paths if path.stat().st_size), paths[0])
     channels = find_channels(filled, resolution)
-    files: list[RecordFile] = []
-    for path in paths:
-        if encoding == "png":
-            files.append(PngFile(path, channels, resolution))
-        else:
-            files.append(RawFile(path, channels, resolution, may_be_empty=len(paths) > 1))
+    may_be_empty = len(paths) > 1
+    files = [open_file(path, channels, resolution, encoding, may_be_empty) for path in paths]
     return Level(resolution, channels, tuple(files))
+
+
+def open_file(
+    path: Path, channels: int, resolution: int, encoding: str, may_be_empty: bool
+) -> RecordFile:
+    """Opens one file of a level.
+
+    Raises:
+      UserError: it is missing, damaged, or holds something else.
+    """
+    if encoding == "png":
+        return PngFile(path, channels, resolution)
+    return RawFile(path, channels, resolution, may_be_empty)
 
 
 def find_encoding(manifest: dict[str, Any] | None, paths: Sequence[Path]) -> str:

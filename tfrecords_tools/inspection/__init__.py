@@ -1,0 +1,1 @@
+"""Looking at pyramids: what is in them, whether they are whole, and how two of them differ."""

@@ -1,0 +1,156 @@
+"""Two pyramids, image by image."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from tfrecords_tools.format import Pyramid, open_pyramid
+from tfrecords_tools.inspection.sheet import draw_sheet
+from tfrecords_tools.parallel import run_unordered
+
+_CHUNK_BYTES = 8 << 20
+_CHUNK_IMAGES = 1024
+_LABEL_ROWS = 1 << 16
+
+
+@dataclasses.dataclass
+class LevelDifference:
+    """How the images of one resolution differ.
+
+    Attributes:
+      resolution: side in pixels.
+      compared: number of images.
+      differing: numbers of those that are not equal, in order.
+      largest: largest absolute difference of two values, 0..255.
+      total: sum of absolute differences.
+    """
+
+    resolution: int
+    compared: int = 0
+    differing: list[int] = dataclasses.field(default_factory=list)
+    largest: int = 0
+    total: int = 0
+
+    def add(self, other: "LevelDifference") -> None:
+        """Adds the differences of other images."""
+        self.compared += other.compared
+        self.differing += other.differing
+        self.largest = max(self.largest, other.largest)
+        self.total += other.total
+
+
+def describe_kinds(first: Pyramid, second: Pyramid) -> Iterator[str]:
+    """How the pyramids differ apart from their pixels."""
+    for what in ("count", "channels", "resolution", "label_size", "label_names"):
+        values = getattr(first, what), getattr(second, what)
+        if values[0] != values[1]:
+            yield f"{what}: {values[0]} and {values[1]}"
+    rows = _differing_labels(first.labels, second.labels)
+    if len(rows):
+        yield f"labels: {len(rows)} images differ: {listed(rows)}"
+
+
+def compare_levels(
+    first: Pyramid, second: Pyramid, resolutions: list[int], num_workers: int
+) -> list[LevelDifference]:
+    """Compares the images that both pyramids have, level by level.
+
+    Args:
+      first: a pyramid.
+      second: one with as many channels.
+      resolutions: levels that both have.
+      num_workers: processes that compare.
+    """
+    count = min(first.count, second.count)
+    compare = ImageComparer(first.directory, second.directory)
+    tasks = []
+    for resolution in resolutions:
+        step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (first.channels * resolution**2)))
+        tasks += [(resolution, start, min(start + step, count)) for start in range(0, count, step)]
+    differences = {resolution: LevelDifference(resolution) for resolution in resolutions}
+    # A process takes longer to start than a few chunks to compare.
+    workers = min(num_workers, len(tasks) // 8)
+    with (
+        tqdm(total=count * len(resolutions), unit=" images", disable=None) as progress,
+        closing(run_unordered(compare, tasks, workers)) as results,
+    ):
+        for part in results:
+            differences[part.resolution].add(part)
+            progress.update(part.compared)
+    for difference in differences.values():
+        difference.differing.sort()
+    return list(differences.values())
+
+
+def draw_differences(
+    first: Pyramid, second: Pyramid, resolution: int, indices: list[int]
+) -> Image.Image:
+    """A row for each image: in the first pyramid, in the second, and the absolute difference."""
+    chosen = np.array(indices, np.int64)
+    images = [pyramid.level(resolution).read(chosen) for pyramid in (first, second)]
+    difference = np.abs(images[0].astype(np.int16) - images[1]).astype(np.uint8)
+    rows = np.stack([*images, difference], axis=1).reshape(-1, *difference.shape[1:])
+    captions = [
+        f"{index} {name}" for index in indices for name in ("first", "second", "difference")
+    ]
+    return draw_sheet(rows, captions, columns=3)
+
+
+def listed(numbers: Any, limit: int = 10) -> str:
+    """The first of some numbers, as text."""
+    text = ", ".join(str(number) for number in numbers[:limit])
+    return text + (f" and {len(numbers) - limit} more" if len(numbers) > limit else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageComparer:
+    """Compares images of one level. Sent to each worker, which opens the pyramids for itself.
+
+    Attributes:
+      first: a pyramid's directory.
+      second: another's.
+    """
+
+    first: Path
+    second: Path
+
+    @functools.cached_property
+    def _opened(self) -> tuple[Pyramid, Pyramid]:
+        return open_pyramid(self.first), open_pyramid(self.second)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves open files out."""
+        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
+
+    def __call__(self, part: tuple[int, int, int]) -> LevelDifference:
+        """Compares the images start..stop - 1 of a resolution."""
+        resolution, start, stop = part
+        indices = np.arange(start, stop)
+        first, second = (pyramid.level(resolution).read(indices) for pyramid in self._opened)
+        difference = LevelDifference(resolution, stop - start)
+        unequal = np.flatnonzero((first != second).any(axis=(1, 2, 3)))
+        if len(unequal):
+            absolute = np.abs(first[unequal].astype(np.int16) - second[unequal])
+            difference.differing = (start + unequal).tolist()
+            difference.largest = int(absolute.max())
+            difference.total = int(absolute.sum(dtype=np.int64))
+        return difference
+
+
+def _differing_labels(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray:
+    """Numbers of the images whose labels differ; none where there is nothing to compare."""
+    if first is None or second is None or first.shape[1] != second.shape[1]:
+        return np.empty(0, np.int64)
+    count = min(len(first), len(second))
+    found = []
+    for start in range(0, count, _LABEL_ROWS):
+        rows = slice(start, min(start + _LABEL_ROWS, count))
+        found.append(start + np.flatnonzero((first[rows] != second[rows]).any(axis=1)))
+    return np.concatenate(found)

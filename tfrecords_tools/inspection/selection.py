@@ -1,0 +1,129 @@
+"""Which images of a pyramid to look at, and where to write what is seen."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
+
+_BLOCK_ROWS = 1 << 16
+
+
+def select_images(
+    pyramid: Pyramid, images: str | None, label: str | None, limit: int | None, seed: int | None
+) -> np.ndarray:
+    """Numbers of the images that the user asked for, [k] int64.
+
+    Args:
+      pyramid: the images.
+      images: numbers and ranges, such as "0-9,17"; None for all.
+      label: the name or number of a class; None for all.
+      limit: how many at most.
+      seed: chooses at random which; None takes the first.
+
+    Raises:
+      UserError: there are no such images, or no such class.
+    """
+    chosen = _parse_numbers(images, pyramid.count)
+    if label is not None:
+        chosen = chosen[_has_class(pyramid, chosen, find_class(pyramid, label))]
+    if not len(chosen):
+        raise UserError(f"{pyramid.directory}: no image is chosen by --images and --label")
+    if limit is None or limit >= len(chosen):
+        return chosen
+    if seed is None:
+        return chosen[:limit]
+    drawn = np.random.default_rng(seed).choice(len(chosen), limit, replace=False)
+    return chosen[np.sort(drawn)]
+
+
+def find_class(pyramid: Pyramid, label: str) -> int:
+    """The column of a class, by its name or number."""
+    names = pyramid.label_names or ()
+    if label in names:
+        return names.index(label)
+    if label.isdecimal() and int(label) < pyramid.label_size:
+        return int(label)
+    if not pyramid.label_size:
+        raise UserError(f"--label: {pyramid.directory} has no labels. Received: {label}")
+    known = ", ".join(names[:20]) or f"0..{pyramid.label_size - 1}"
+    raise UserError(f"--label must be one of {known}. Received: {label}")
+
+
+def class_name(pyramid: Pyramid, column: int) -> str:
+    """A class as people call it: its name, or its number."""
+    return pyramid.label_names[column] if pyramid.label_names else str(column)
+
+
+def label_text(pyramid: Pyramid, index: int) -> str:
+    """The classes of an image, by name; empty where there are none."""
+    if pyramid.labels is None:
+        return ""
+    columns = np.flatnonzero(pyramid.labels[index] > 0)
+    return ", ".join(class_name(pyramid, int(column)) for column in columns)
+
+
+def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
+    """A resolution of the pyramid: the one asked for, or else the full one."""
+    if resolution is None:
+        return pyramid.resolution
+    if resolution not in [level.resolution for level in pyramid.levels]:
+        levels = ", ".join(str(level.resolution) for level in pyramid.levels)
+        raise UserError(f"--resolution must be one of {levels}. Received: {resolution}")
+    return resolution
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary file that becomes `path`, replacing it, when the block ends without an error."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        raise UserError(f"--output={path}: cannot be written: {error.strerror}") from error
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        if path.is_dir():
+            raise UserError(f"--output={path}: is a directory; a file's name is needed")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _has_class(pyramid: Pyramid, chosen: np.ndarray, column: int) -> np.ndarray:
+    """Which of the chosen images are of a class, [k] bool."""
+    labels = pyramid.labels
+    if labels is None:
+        return np.zeros(len(chosen), bool)
+    blocks = range(0, len(chosen), _BLOCK_ROWS)
+    parts = [labels[chosen[start : start + _BLOCK_ROWS], column] > 0 for start in blocks]
+    return np.concatenate(parts) if parts else np.zeros(0, bool)
+
+
+def _parse_numbers(text: str | None, count: int) -> np.ndarray:
+    if text is None:
+        return np.arange(count)
+    parts = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if match is None:
+            raise UserError(f"--images must be numbers and ranges like 0-9,17. Received: {text}")
+        first = int(match[1])
+        last = int(match[2]) if match[2] else first
+        if last >= count or first > last:
+            raise UserError(f"--images must be within 0-{count - 1}. Received: {part.strip()}")
+        parts.append(np.arange(first, last + 1))
+    return np.concatenate(parts)

@@ -1,0 +1,86 @@
+"""Contact sheets: many images in one picture, with a line of text under each."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfrecords_tools.errors import UserError
+
+# Tiny images are enlarged to about this side in pixels, so that something can be seen.
+_VISIBLE_SIDE = 64
+_MAX_PIXELS = 100_000_000
+_GAP = 2
+_TEXT_SIZE = 10
+_TEXT_HEIGHT = 14
+_PAPER, _INK = (255, 255, 255), (40, 40, 40)
+
+
+def draw_sheet(
+    images: np.ndarray, captions: Sequence[str] | None = None, columns: int | None = None
+) -> Image.Image:
+    """Draws images in rows, each at whole multiples of its pixels.
+
+    Args:
+      images: [k C H W] uint8.
+      captions: a text for each, cut to the image's width; None for no text.
+      columns: images in a row; None makes the sheet about square.
+
+    Raises:
+      UserError: the picture would be too large.
+    """
+    count, _, side, _ = images.shape
+    tile = side * max(1, _VISIBLE_SIDE // side)
+    height = tile + (_TEXT_HEIGHT if captions else 0)
+    columns = min(count, columns or math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    size = (columns * (tile + _GAP) + _GAP, rows * (height + _GAP) + _GAP)
+    if size[0] * size[1] > _MAX_PIXELS:
+        raise UserError(
+            f"a sheet of {count} images of {side}x{side} would be {size[0]}x{size[1]} pixels;"
+            " choose fewer by --num_images or a smaller --resolution"
+        )
+    sheet = Image.new("RGB", size, _PAPER)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT_SIZE)
+    for number, image in enumerate(images):
+        left = _GAP + number % columns * (tile + _GAP)
+        top = _GAP + number // columns * (height + _GAP)
+        picture = to_picture(image).resize((tile, tile), Image.Resampling.NEAREST)
+        sheet.paste(picture, (left, top))
+        if captions:
+            text = _shortened(captions[number], font, tile)
+            pen.text((left + 1, top + tile), text, _INK, font)
+    return sheet
+
+
+def stack(sheets: Sequence[Image.Image]) -> Image.Image:
+    """One sheet above the other."""
+    size = max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)
+    whole = Image.new("RGB", size, _PAPER)
+    top = 0
+    for sheet in sheets:
+        whole.paste(sheet, (0, top))
+        top += sheet.height
+    return whole
+
+
+def to_picture(image: np.ndarray) -> Image.Image:
+    """An image [C H W] uint8, C = 1 or 3, for Pillow."""
+    if len(image) == 1:
+        return Image.fromarray(image[0])
+    return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+
+
+def enlarge(images: np.ndarray, side: int) -> np.ndarray:
+    """Images [k C h h] at `side`, a multiple of h, by repeating pixels."""
+    factor = side // images.shape[-1]
+    return images.repeat(factor, axis=2).repeat(factor, axis=3)
+
+
+def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
+    # The built-in font is Latin; what it lacks would be an error in some versions of Pillow.
+    text = text.encode("latin-1", "replace").decode("latin-1")
+    while text and font.getbbox(text)[2] > width:
+        text = text[:-1]
+    return text
