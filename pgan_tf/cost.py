@@ -21,7 +21,9 @@ def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> 
     base = config.features(1)
     total = float((config.resolved_latent_size + config.label_size) * base * 16)
     total += base * 16 * config.features(0) + config.features(0) * (1 + config.label_size)
-    total += 16 * 9 * base * (base + base + 1)  # at 4x4; the discriminator's sees the stddev channel
+    total += (
+        16 * 9 * base * (base + base + 1)
+    )  # at 4x4; the discriminator's sees the stddev channel
     for log in range(log2(MIN_RESOLUTION) + 1, log2(resolution) + 1):
         lower, upper = config.features(log - 2), config.features(log - 1)
         pixels = 4.0**log

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the trainer. Two logical CPUs, so that two replicas can be tested anywhere."""
+"""Fixtures for tests of the trainer, with two logical CPUs for tests of two replicas."""
 
 import numpy as np
 import pytest

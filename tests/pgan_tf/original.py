@@ -29,7 +29,7 @@ def original_name(network: str, path: str, final_resolution: int) -> str:
     if "_rgb_" in layer:
         direction, _, size = layer.split("_")
         lod = log2(final_resolution) - log2(int(size.split("x")[0]))
-        return f"{ {'to': 'ToRGB', 'from': 'FromRGB'}[direction]}_lod{lod}/{kind}"
+        return f"{ {'to': 'ToRGB', 'from': 'FromRGB'}[direction] }_lod{lod}/{kind}"
     size, layer = layer.split("_", 1)
     return f"{size}/{_NAMES[network][layer]}/{kind}"
 

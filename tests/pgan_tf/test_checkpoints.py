@@ -70,9 +70,7 @@ def test_only_the_newest_are_kept(state, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["truncated data", "no index", "garbage index", "no data"])
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
-    state, tmp_path, damage, caplog
-):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path, damage, caplog):
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
     save_at(checkpoints, state, 200)

@@ -50,7 +50,9 @@ def test_values_out_of_range_are_refused(make, message):
 
 def test_a_batch_that_does_not_fill_its_stddev_groups_is_refused_with_the_nearest():
     schedule = ScheduleConfig(batch_size_by_resolution={8: 10})
-    message = "batch size at 8x8 must be a multiple of stddev_group_size 4; the nearest are 8 and 12"
+    message = (
+        "batch size at 8x8 must be a multiple of stddev_group_size 4; the nearest are 8 and 12"
+    )
     with pytest.raises(ValueError, match=re.escape(message)):
         TrainConfig(network=NetworkConfig(resolution=8), schedule=schedule)
 

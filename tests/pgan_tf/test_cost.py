@@ -20,7 +20,9 @@ def test_multiplications_are_those_of_the_layers(resolution, fading):
             per_pixel *= side
         if "dense" in layer:
             return per_pixel
-        size = int(layer.split("_")[-1].split("x")[0]) if "rgb" in layer else int(layer.split("x")[0])
+        size = (
+            int(layer.split("_")[-1].split("x")[0]) if "rgb" in layer else int(layer.split("x")[0])
+        )
         resampling = "conv0" if network.name == "generator" else "conv1"
         if resampling in layer:  # 4x4 instead of 3x3, at the lower resolution
             return per_pixel * 16 / 9 * (size / 2) ** 2

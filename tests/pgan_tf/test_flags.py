@@ -20,7 +20,9 @@ def test_no_flags_are_the_defaults():
 
 
 def test_flags_reach_their_sections():
-    config = parse("--fmap_max=64", "--fade_kimg=0.2", "--nofused_scale", "--data_dir=x", "--seed=7")
+    config = parse(
+        "--fmap_max=64", "--fade_kimg=0.2", "--nofused_scale", "--data_dir=x", "--seed=7"
+    )
     assert config.network.fmap_max == 64
     assert config.schedule.fade_kimg == 0.2
     assert config.network.fused_scale is False

@@ -67,7 +67,7 @@ def test_discriminator_activates_before_or_after_downscaling_by_fused_scale(rng,
         variable.assign(rng.normal(size=variable.shape))
     weights = {p: v.numpy().astype(np.float64) for p, v in discriminator.variables.items()}
 
-    def layer(x, name, gain=np.sqrt(2)):
+    def layer(x, name, gain=2**0.5):
         kernel, bias = weights[f"{name}/kernel"], weights[f"{name}/bias"]
         kernel = kernel * gain / np.sqrt(np.prod(kernel.shape[:-1]))
         return x @ kernel + bias if kernel.ndim == 2 else reference.convolve(x, kernel, bias)

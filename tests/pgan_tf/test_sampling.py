@@ -38,7 +38,13 @@ def test_a_grid_is_filled_row_by_row_and_gaps_are_black():
 
 @pytest.mark.parametrize(
     ("resolution", "labels", "expected"),
-    [(32, 0, (16, 10)), (1024, 0, (4, 2)), (32, 10, (16, 10)), (128, 3, (15, 3)), (8, 100, (16, 10))],
+    [
+        (32, 0, (16, 10)),
+        (1024, 0, (4, 2)),
+        (32, 10, (16, 10)),
+        (128, 3, (15, 3)),
+        (8, 100, (16, 10)),
+    ],
 )
 def test_the_grid_fits_a_screen_with_a_row_for_each_of_few_labels(resolution, labels, expected):
     assert sampling.grid_size(resolution, labels) == expected

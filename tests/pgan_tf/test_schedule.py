@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,11 +80,11 @@ def test_steps_continue_exactly_where_they_were_interrupted(
     )
     schedule = Schedule(config, 2**resolution_log2)
     steps = list(schedule.steps())
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in itertools.pairwise(steps):
         assert after.images_seen == before.images_seen_after
         assert after.phase.index >= before.phase.index
     middle = min(at // batch, len(steps) - 1)
     assert list(schedule.steps(steps[middle].images_seen)) == steps[middle:]
-    for first, second in zip(schedule.phases, schedule.phases[1:], strict=False):
+    for first, second in itertools.pairwise(schedule.phases):
         assert first.end == second.start
     assert schedule.phases[-1].end == schedule.total_images

@@ -118,9 +118,7 @@ def record_gradients(monkeypatch):
     def spy(name, function):
         def wrapped(generator, discriminator, variables, *args, **kwargs):
             gradients, metrics = function(generator, discriminator, variables, *args, **kwargs)
-            recorded[name] = {
-                v.path: g.numpy() for v, g in zip(variables, gradients, strict=True)
-            }
+            recorded[name] = {v.path: g.numpy() for v, g in zip(variables, gradients, strict=True)}
             return gradients, metrics
 
         return wrapped

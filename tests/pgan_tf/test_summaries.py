@@ -155,7 +155,9 @@ def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
     read = EventAccumulator(events, size_guidance={"tensors": 0})
     read.Reload()
     assert set(read.Tags()["tensors"]) == {"config", "images/reals", "loss/generator"}
-    scalars = [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors("loss/generator")]
+    scalars = [
+        (e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors("loss/generator")
+    ]
     assert scalars == [(16, 1.5), (32, 2.5)]
     config = tf.make_ndarray(read.Tensors("config")[0].tensor_proto).item()
     assert b"--fade_kimg=0.032" in config

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
 from tfrecords_tools.writer import WriteOptions, write_pyramid
-
-# A busy machine is no reason to fail.
-settings.register_profile("patient", deadline=None)
-settings.load_profile("patient")
 
 GOLDEN = Path(__file__).parent / "golden" / "original_pyramid"
 
