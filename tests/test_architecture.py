@@ -28,7 +28,7 @@ def documented_order():
     text = (ROOT / "docs" / "architecture.md").read_text()
     return [
         name.rstrip("/").removesuffix(".py")
-        for name in re.findall(r"^\| `(\w+(?:\.py|/))` \| \S", text, re.M)
+        for name in re.findall(r"^\| `(\w+(?:\.py|/))` \| [^|\s]", text, re.M)
     ]
 
 
