@@ -106,8 +106,13 @@ class _Reader:
         self._lmdb = require("lmdb", "lmdb")
         self._path = path
         self._landmarks = landmarks
-        self._cursor = _opened(self._lmdb, path).begin().cursor()
+        self._database = _opened(self._lmdb, path)
+        self._cursor = self._database.begin().cursor()
         self._at = -1
+
+    def close(self) -> None:
+        """Closes the database, which a process can open only once."""
+        self._database.close()
 
     def read(self, index: int) -> tuple[bytes, bytes]:
         """Key and value number `index`."""

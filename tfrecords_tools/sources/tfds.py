@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.pixels import ImagePolicy
 from tfrecords_tools.sources.arrays import checked_classes
@@ -153,7 +155,7 @@ def _image_feature(tfds: Any, name: str, info: Any) -> str:
 
 
 def _is_image(tfds: Any, feature: Any) -> bool:
-    return isinstance(feature, tfds.features.Image) and feature.np_dtype.itemsize <= 2
+    return isinstance(feature, tfds.features.Image) and np.dtype(feature.np_dtype).kind == "u"
 
 
 def _label_feature(tfds: Any, info: Any) -> str | None:

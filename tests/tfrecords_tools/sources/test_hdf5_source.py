@@ -1,0 +1,126 @@
+"""The Theano version's archives, written here by h5py."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.hdf5 import open_hdf5
+
+h5py = pytest.importorskip("h5py")
+
+
+def images(side, count=7, channels=3):
+    return np.random.default_rng(side).integers(0, 256, (count, channels, side, side), np.uint8)
+
+
+@pytest.fixture(params=[1, 3])
+def archive(request, tmp_path):
+    """All resolutions in one file, names in an order that is not theirs."""
+    path = tmp_path / "celeb.a.h5"
+    with h5py.File(path, "w") as file:
+        for side in (4, 8, 16, 32):
+            file[f"data{side}x{side}"] = images(side, channels=request.param)
+        file["other"] = np.zeros((7, 3, 64, 64), np.uint8)
+    return path
+
+
+def test_the_largest_images_are_taken_in_their_order(archive):
+    source = open_hdf5(archive, None)
+    assert (source.count, source.resolution, source.dataset) == (7, 32, "data32x32")
+    assert source.shuffled and source.labels() is None
+    expected = images(32, channels=source.channels)
+    for index in (0, 6, 3):
+        image = source.load(index)
+        assert image.dtype == np.uint8
+        np.testing.assert_array_equal(image, expected[index])
+
+
+def test_labels_beside_the_archive_are_taken_as_they_are(archive, tmp_path):
+    labels = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+    np.save(tmp_path / "celeb.a-labels.npy", labels)
+    source = open_hdf5(archive, None)
+    assert source.label_names == ("0", "1", "2", "3") and source.labels().dtype == np.float32
+    np.testing.assert_array_equal(source.labels(), labels)
+    assert open_hdf5(archive, False).labels() is None
+
+
+def test_class_numbers_become_one_hot(archive, tmp_path):
+    np.save(tmp_path / "celeb.a-labels.npy", np.array([2, 0, 1, 2, 2, 0, 0], np.uint8))
+    expected = np.eye(3, dtype=np.float32)[[2, 0, 1, 2, 2, 0, 0]]
+    np.testing.assert_array_equal(open_hdf5(archive, True).labels(), expected)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.zeros((6, 4), np.float32),
+        np.full((7, 2), np.nan),
+        np.array([-1] * 7),
+        np.zeros(7),
+        np.zeros((7, 2, 2)),
+        np.array([{}] * 7, object),
+        np.array(["a"] * 7),
+    ],
+)
+def test_wrong_labels_are_refused(archive, tmp_path, labels):
+    np.save(tmp_path / "celeb.a-labels.npy", labels, allow_pickle=True)
+    with pytest.raises(
+        UserError, match=r"celeb\.a-labels\.npy: (must hold \[7, classes\]|damaged)"
+    ):
+        open_hdf5(archive, None)
+
+
+def test_labels_that_are_asked_for_must_be_there(archive):
+    with pytest.raises(UserError, match=r"celeb\.a-labels\.npy: no such file; --labels=classes"):
+        open_hdf5(archive, True)
+
+
+def test_each_process_opens_the_archive_for_itself(archive):
+    source = open_hdf5(archive, None)
+    expected = source.load(2)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(source)).load(2), expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({}, "no images; expected datasets named data.* Received: an empty archive"),
+        ({"x": np.zeros((2, 3, 4, 4), np.uint8)}, "no images; .* Received: x"),
+        ({"data4": np.zeros((2, 3, 4, 4))}, r"data4 must be uint8 .* float64 \[2, 3, 4, 4\]"),
+        ({"data4": np.zeros((2, 2, 4, 4), np.uint8)}, r"uint8 \[2, 2, 4, 4\]"),
+        ({"data6": np.zeros((2, 3, 6, 6), np.uint8)}, r"uint8 \[2, 3, 6, 6\]"),
+        ({"data4": np.zeros((2, 3, 4, 8), np.uint8)}, r"uint8 \[2, 3, 4, 8\]"),
+        ({"data4": np.zeros((0, 3, 4, 4), np.uint8)}, r"uint8 \[0, 3, 4, 4\]"),
+    ],
+)
+def test_wrong_contents_are_refused(tmp_path, content, expected):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, value in content.items():
+            file[name] = value
+    with pytest.raises(UserError, match=rf"x\.h5: .*{expected}"):
+        open_hdf5(tmp_path / "x.h5", None)
+
+
+def test_a_damaged_or_missing_archive_is_refused(archive, tmp_path):
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(UserError, match=r"celeb\.a\.h5: damaged or no HDF5 archive"):
+        open_hdf5(archive, None)
+    with pytest.raises(UserError, match=r"x\.h5: no such file"):
+        open_hdf5(tmp_path / "x.h5", None)
+
+
+def test_a_damaged_image_is_named(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        data = images(32)
+        file.create_dataset("data", data=data, chunks=(1, 3, 32, 32), fletcher32=True)
+    content = bytearray(path.read_bytes())
+    content[content.index(data[4].tobytes()) + 9] ^= 1
+    path.write_bytes(content)
+    source = open_hdf5(path, None)
+    source.load(3)
+    with pytest.raises(BadImageError, match=r"x\.h5: image 4: is damaged"):
+        source.load(4)
