@@ -19,8 +19,8 @@ from tfrecords_tools.inspection.comparison import (
 from tfrecords_tools.inspection.extraction import LABELS_NAME, extract
 from tfrecords_tools.inspection.overview import describe, draw_preview
 from tfrecords_tools.inspection.selection import (
+    caption,
     find_resolution,
-    label_text,
     select_images,
     written_whole,
 )
@@ -84,7 +84,7 @@ def show(values: flags.FlagValues, directory: str) -> None:
     indices = select_images(pyramid, given["images"], given["label"], limit, given["seed"])
     captions = None
     if given["captions"]:
-        captions = [f"{index} {label_text(pyramid, int(index))}" for index in indices]
+        captions = [caption(pyramid, int(index)) for index in indices]
     images = pyramid.level(side).read(indices)
     with written_whole(path) as temporary:
         draw_sheet(images, captions, given["columns"]).save(temporary, "PNG")

@@ -70,7 +70,14 @@ def find_levels(directory: Path) -> tuple[str, dict[int, list[Path]]]:
     name, levels = found.popitem()
     _check_levels(directory, name, levels)
     for log2, paths in levels.items():
-        _check_shards(directory, name, 1 << log2, paths, len(levels[max(levels)]))
+        _check_shards(directory, name, 1 << log2, paths)
+    shards = len(levels[max(levels)])
+    for paths in levels.values():
+        if len(paths) != shards:
+            raise UserError(
+                f"{paths[0]}: every level must be cut into as many files, {shards}."
+                f" Received: {len(paths)}"
+            )
     return name, levels
 
 
@@ -87,20 +94,13 @@ def _check_levels(directory: Path, name: str, levels: dict[int, list[Path]]) -> 
         raise UserError(f"{path}: unexpected; the smallest level of a pyramid is 4x4")
 
 
-def _check_shards(
-    directory: Path, name: str, resolution: int, paths: list[Path], expected: int
-) -> None:
-    """Refuses a level that is not whole, or not cut as the full level is."""
+def _check_shards(directory: Path, name: str, resolution: int, paths: list[Path]) -> None:
+    """Refuses a level that is not whole. Names sort so that the last one is of the most shards."""
     match = _LEVEL_PATTERN.fullmatch(paths[-1].name)
     stated = int(match["shards"] or 0) if match else 0
     wanted = level_file_names(name, resolution, "raw" if not stated else "", stated or 1)
     names = [path.name for path in paths]
-    for missing in sorted(set(wanted) - set(names)):
-        raise UserError(f"{directory / missing}: missing; the level is cut into {stated} shards")
     for extra in sorted(set(names) - set(wanted)):
         raise UserError(f"{directory / extra}: unexpected beside {paths[-1].name}")
-    if len(paths) != expected:
-        raise UserError(
-            f"{paths[0]}: every level must be cut into as many files, {expected}."
-            f" Received: {len(paths)}"
-        )
+    for missing in sorted(set(wanted) - set(names)):
+        raise UserError(f"{directory / missing}: missing; the level is cut into {stated} shards")

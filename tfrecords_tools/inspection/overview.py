@@ -9,7 +9,7 @@ from PIL import Image
 from tfrecords_tools.disk import readable_bytes
 from tfrecords_tools.format import Pyramid
 from tfrecords_tools.format.names import index_path
-from tfrecords_tools.inspection.selection import class_name, label_text
+from tfrecords_tools.inspection.selection import caption, class_name
 from tfrecords_tools.inspection.sheet import draw_sheet, enlarge, stack
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS = 8, 6
@@ -48,7 +48,7 @@ def draw_preview(pyramid: Pyramid) -> Image.Image:
     side = max(level.resolution for level in pyramid.levels if level.resolution <= _PREVIEW_SIDE)
     wanted = min(pyramid.count, _PREVIEW_COLUMNS * _PREVIEW_ROWS)
     indices = np.linspace(0, pyramid.count - 1, wanted).astype(np.int64)
-    captions = [f"{index} {label_text(pyramid, int(index))}" for index in indices]
+    captions = [caption(pyramid, int(index)) for index in indices]
     grid = draw_sheet(pyramid.level(side).read(indices), captions, _PREVIEW_COLUMNS)
     shown = [level for level in pyramid.levels if level.resolution <= side]
     first = indices[:1]

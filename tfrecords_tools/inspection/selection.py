@@ -61,12 +61,12 @@ def class_name(pyramid: Pyramid, column: int) -> str:
     return pyramid.label_names[column] if pyramid.label_names else str(column)
 
 
-def label_text(pyramid: Pyramid, index: int) -> str:
-    """The classes of an image, by name; empty where there are none."""
+def caption(pyramid: Pyramid, index: int) -> str:
+    """The number of an image, and its classes if it has any."""
     if pyramid.labels is None:
-        return ""
+        return str(index)
     columns = np.flatnonzero(pyramid.labels[index] > 0)
-    return ", ".join(class_name(pyramid, int(column)) for column in columns)
+    return f"{index}: {', '.join(class_name(pyramid, int(column)) for column in columns)}"
 
 
 def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
