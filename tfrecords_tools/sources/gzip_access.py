@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 _COMPRESSED_CHUNK = 1 << 14
-_PLAIN_CHUNK = 1 << 18
+_PLAIN_CHUNK = 1 << 16
 # A checkpoint takes about 50 kB of memory. More of them make reading faster.
-_CHECKPOINTS = 400
-_CLOSEST = 1 << 20
+_CHECKPOINTS = 1000
+_CLOSEST = 1 << 17
 
 
 @dataclasses.dataclass
@@ -29,7 +29,8 @@ class GzipAccess:
     """Reads at any offset of the decompressed bytes. Not for several threads at once.
 
     It goes forward from the nearest earlier state of the decompressor that it has kept: the current
-    one, or a checkpoint of the first time it came by.
+    one, or a checkpoint of the first time it came by. The last bytes decompressed are kept too, as
+    what is read next often begins in them.
     """
 
     def __init__(self, path: Path, plain_bytes: int):
@@ -44,6 +45,7 @@ class GzipAccess:
         start = _Position(0, 0, zlib.decompressobj(wbits=31))
         self._checkpoints = [start]
         self._now = start.copy()
+        self._last = b""
 
     def read(self, offset: int, size: int) -> bytes:
         """Decompressed bytes.
@@ -54,13 +56,19 @@ class GzipAccess:
         Raises:
           zlib.error, EOFError: the file is damaged or truncated.
         """
-        if not self._nearest_is_current(offset):
+        parts: list[bytes] = []
+        last_start = self._now.plain - len(self._last)
+        if last_start <= offset < self._now.plain:
+            part = self._last[offset - last_start : offset - last_start + size]
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        elif not self._nearest_is_current(offset):
             at = bisect.bisect(self._checkpoints, offset, key=lambda position: position.plain) - 1
             self._now = self._checkpoints[at].copy()
-        parts: list[bytes] = []
+            self._last = b""
         while size > 0:
             start = self._now.plain
-            data = self._next()
+            self._last = data = self._next()
             if not data:
                 break
             part = data[max(0, offset - start) : max(0, offset + size - start)]
