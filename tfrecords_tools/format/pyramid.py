@@ -159,17 +159,29 @@ def _open_labels(directory: Path, name: str, count: int) -> np.ndarray | None:
     path = directory / labels_name(name)
     if not path.exists():
         return None
+    labels = load_labels(path)
+    if len(labels) != count:
+        raise UserError(f"{path}: must hold {count} labels, one an image. Received: {len(labels)}")
+    return labels
+
+
+def load_labels(path: Path) -> np.ndarray:
+    """A labels file, [images classes] float32, mapped from disk.
+
+    Raises:
+      UserError: it is damaged, or holds something else.
+    """
     try:
         labels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # whatever Python's parser says about a damaged header
         raise UserError(f"{path}: not an array saved by numpy.save ({error})") from error
     if not isinstance(labels, np.ndarray):
         raise UserError(f"{path}: must be one array saved by numpy.save. Received: an archive")
     if labels.dtype != np.float32 or labels.ndim != 2:
         received = f"{labels.dtype} {list(labels.shape)}"
         raise UserError(f"{path}: labels must be float32 [images classes]. Received: {received}")
-    if len(labels) != count:
-        raise UserError(f"{path}: must hold {count} labels, one an image. Received: {len(labels)}")
     if labels.shape[1] == 0:
         raise UserError(f"{path}: must have at least one class. Received: none")
     return labels.view(np.ndarray)

@@ -18,7 +18,7 @@ from tfrecords_tools.format.first_record import find_channels
 from tfrecords_tools.format.level import RecordFile
 from tfrecords_tools.format.manifest import checksum_holds
 from tfrecords_tools.format.names import find_levels
-from tfrecords_tools.format.pyramid import find_encoding, open_file
+from tfrecords_tools.format.pyramid import find_encoding, load_labels, open_file
 from tfrecords_tools.levels import make_levels
 from tfrecords_tools.parallel import run_unordered
 
@@ -195,15 +195,15 @@ def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | No
 def _check_labels(directory: Path) -> Iterator[str]:
     for path in sorted(directory.glob("*-rxx.labels")):
         try:
-            labels = np.load(path, mmap_mode="r", allow_pickle=False)
-            for start in range(0, len(labels), _LABEL_ROWS):
-                bad = ~np.isfinite(labels[start : start + _LABEL_ROWS])
-                if bad.any():
-                    row = start + int(np.argwhere(bad)[0][0])
-                    yield f"{path}: row {row} holds a number that is not finite"
-                    return
-        except (ValueError, EOFError, TypeError) as error:
-            yield f"{path}: not an array saved by numpy.save ({error})"
+            labels = load_labels(path)
+        except UserError as error:
+            yield str(error)
+            continue
+        for start in range(0, len(labels), _LABEL_ROWS):
+            bad = np.argwhere(~np.isfinite(labels[start : start + _LABEL_ROWS]))
+            if len(bad):
+                yield f"{path}: row {start + int(bad[0][0])} holds a number that is not finite"
+                break
 
 
 def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
