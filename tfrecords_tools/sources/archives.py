@@ -5,7 +5,6 @@ Members' names are only names, whatever they climb out of: no file of that name 
 
 import dataclasses
 import functools
-import gzip
 import io
 import os
 import stat
@@ -27,17 +26,6 @@ from tfrecords_tools.sources.gzip_access import GzipAccess
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ZIP_MAGIC = b"PK\x03\x04"
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    OverflowError,
-    UnicodeDecodeError,
-)
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 
@@ -170,7 +158,11 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:
             return TarFiles(path, *_list_tar(path, "r:", extensions))
         if name.endswith((".tar.gz", ".tgz")):
             return GzippedTarFiles(path, *_list_tar(path, "r:gz", extensions))
-    except _DAMAGED as error:
+    except UserError:
+        raise
+    except Exception as error:  # a damaged directory can make the libraries fail in any way
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise UserError(f"--input={path}: damaged or no such archive: {error}") from error
     raise UserError(
         f"--input={path}: not a folder; expected a folder, or an archive named .zip, .tar, .tar.gz"
@@ -188,6 +180,8 @@ def _open_zip(path: Path, extensions: Collection[str]) -> ZipFiles:
     names, ignored = _wanted(members, extensions)
     for name in names:
         info = members[name]
+        if info.header_offset < 0:
+            raise zipfile.BadZipFile(f"{name} begins before the file")
         if info.flag_bits & _ENCRYPTED:
             raise UserError(f"--input={path}: {name} is encrypted; decrypt the archive first")
         if info.compress_type not in _METHODS:

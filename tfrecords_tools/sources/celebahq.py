@@ -134,7 +134,9 @@ def _read_array(file: ImageFile, name: str, resolution: int) -> np.ndarray:
         file.seek(0)
     try:
         array = np.load(file, allow_pickle=False).reshape(shape)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # NumPy evaluates a header as Python's literals
         raise BadImageError(name, f"is damaged: {error}") from error
     return array if shape[0] == 3 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
@@ -147,7 +149,9 @@ def _array_shape(file: ImageFile, name: str, resolution: int) -> tuple[int, ...]
                 shape, dtype = _array_header(opened)
         else:
             shape, dtype = _array_header(file)
-    except (ValueError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # NumPy evaluates a header as Python's literals
         raise BadImageError(name, f"is damaged or no .npy file: {error}") from error
     plain = shape[1:] if len(shape) == 4 and shape[0] == 1 else shape
     allowed = ((3, resolution, resolution), (resolution, resolution, 3))

@@ -58,7 +58,9 @@ class Hdf5Source:
         """Image `index` as [C H W] uint8."""
         try:
             return self._images[index]
-        except OSError as error:
+        except UserError:
+            raise
+        except Exception as error:  # a damaged file can make the library fail in any way
             raise BadImageError(f"{self.path}: image {index}", f"is damaged: {error}") from error
 
     def describe(self) -> dict[str, Any]:
@@ -88,21 +90,8 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
     """
     if not path.is_file():
         raise UserError(f"--input={path}: no such file; expected an HDF5 archive")
-    h5py = require("h5py", "hdf5")
-    with _opened(path) as file:
-        shapes = {
-            name: value.shape
-            for name, value in file.items()
-            if name.startswith("data") and isinstance(value, h5py.Dataset) and value.ndim == 4
-        }
-        if not shapes:
-            raise UserError(
-                f"--input={path}: no images; expected datasets named data..., [n C H W]."
-                f" Received: {', '.join(file) or 'an empty archive'}"
-            )
-        dataset = max(shapes, key=lambda name: shapes[name][3])
-        dtype = file[dataset].dtype
-    count, channels, height, width = shape = shapes[dataset]
+    dataset, shape, dtype = _largest(path)
+    count, channels, height, width = shape
     if (
         dtype != np.uint8
         or channels not in (1, 3)
@@ -123,6 +112,28 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
     classes = _read_labels(labels_path, count).shape[1]
     names = tuple(str(number) for number in range(classes))
     return Hdf5Source(path, dataset, shape, labels_path, names)
+
+
+def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
+    """Name, shape and type of the largest images."""
+    h5py = require("h5py", "hdf5")
+    with _opened(path) as file:
+        try:
+            found = {
+                name: (value.shape, value.dtype)
+                for name, value in file.items()
+                if name.startswith("data") and isinstance(value, h5py.Dataset) and value.ndim == 4
+            }
+            names = ", ".join(file)
+        except Exception as error:  # a damaged file can make the library fail in any way
+            raise UserError(f"--input={path}: damaged: {error}") from error
+    if not found:
+        raise UserError(
+            f"--input={path}: no images; expected datasets named data..., [n C H W]."
+            f" Received: {names or 'an empty archive'}"
+        )
+    name = max(found, key=lambda name: found[name][0][3])
+    return name, *found[name]
 
 
 def _opened(path: Path) -> Any:
