@@ -297,6 +297,18 @@ class TrainConfig:
                     f"{group}; the nearest are {lower} and {lower + group}. Received: {batch_size}"
                 )
 
+    @property
+    def writes_within_a_kimg(self) -> bool:
+        """Whether grids or generators can come more often than once a kimg."""
+        lengths = (
+            self.run.sample_kimg,
+            self.run.network_kimg,
+            self.schedule.stabilize_kimg,
+            self.schedule.fade_kimg,
+            self.schedule.total_kimg,
+        )
+        return any(0 < length < 1 for length in lengths)
+
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.
 

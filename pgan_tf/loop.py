@@ -8,6 +8,7 @@ images_seen, so a run that is interrupted and started again takes the same walk.
 
 import dataclasses
 import functools
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -54,7 +55,9 @@ def train(config: TrainConfig) -> TrainResult:
       UserError: the data or the run directory do not fit the configuration.
     """
     pyramid = open_pyramid(_required(config.data.data_dir, "data_dir"))
-    run = RunDirectory(_required(config.run.run_dir, "run_dir"))
+    run = RunDirectory(
+        _required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
+    )
     config = fit_to_data(config, pyramid)
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
     strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
@@ -104,11 +107,15 @@ def train(config: TrainConfig) -> TrainResult:
 
 
 def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
-    """The configuration with what only the data can tell filled in.
+    """The configuration with what only the data can tell filled in, and paths from the root.
 
     Raises:
       UserError: they do not fit.
     """
+    # So that the run can be continued from any directory.
+    data = dataclasses.replace(config.data, data_dir=str(pyramid.directory.absolute()))
+    run = dataclasses.replace(config.run, run_dir=os.path.abspath(config.run.run_dir))
+    config = dataclasses.replace(config, data=data, run=run)
     try:
         return config.for_data(
             resolution=pyramid.resolution,

@@ -147,7 +147,7 @@ class Reporter:
             "label_size": self._config.network.label_size,
             "label_names": list(self._summaries.label_names),
         }
-        save_generator(self._run.generator(seen, self._config.run.network_kimg), model, description)
+        save_generator(self._run.generator(seen), model, description)
 
     def _alpha(self, phase: Phase) -> float | None:
         """The fade of a generator that is shown or saved now."""

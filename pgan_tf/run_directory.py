@@ -21,20 +21,28 @@ class RunDirectory:
       reals: `reals.png`.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike, *, fractions: bool = False):
+        """
+        Args:
+          path: of the directory, which need not exist.
+          fractions: whether files are written more than once a kimg, so that their names need
+            decimals (`TrainConfig.writes_within_a_kimg`).
+        """
+        self._fractions = fractions
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.networks = self.path / "networks"
         self.metrics = self.path / "metrics.jsonl"
         self.reals = self.path / "reals.png"
 
-    def fakes(self, images_seen: int, interval_kimg: float) -> Path:
+    def fakes(self, images_seen: int) -> Path:
         """A grid of fakes, named by kimg."""
-        return self.path / f"fakes-{kimg_name(images_seen, interval_kimg)}.png"
+        return self.path / f"fakes-{kimg_name(images_seen, fractions=self._fractions)}.png"
 
-    def generator(self, images_seen: int, interval_kimg: float) -> Path:
+    def generator(self, images_seen: int) -> Path:
         """A saved EMA generator, named by kimg."""
-        return self.networks / f"generator-{kimg_name(images_seen, interval_kimg)}.keras"
+        name = kimg_name(images_seen, fractions=self._fractions)
+        return self.networks / f"generator-{name}.keras"
 
     def open(self, config: TrainConfig) -> None:
         """Makes the directory, or makes sure that it holds a run of the same configuration.
@@ -83,8 +91,7 @@ def read_config(path: str | os.PathLike) -> TrainConfig | None:
     return flags.parse_flagfile(text, str(file))
 
 
-def kimg_name(images_seen: int, interval_kimg: float) -> str:
-    """Thousands of images in six digits, with three decimals where files come that often."""
-    if interval_kimg >= 1:
-        return f"{images_seen // 1000:06d}"
-    return f"{images_seen / 1000:010.3f}"
+def kimg_name(images_seen: int, *, fractions: bool) -> str:
+    """Thousands of images in six digits: `000123`; with `fractions`, also `000123.456`."""
+    thousands, rest = divmod(images_seen, 1000)
+    return f"{thousands:06d}.{rest:03d}" if rest and fractions else f"{thousands:06d}"

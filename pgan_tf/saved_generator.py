@@ -34,11 +34,12 @@ def as_keras_model(generator: Generator, *, resolution: int, alpha: float | None
     """
     config = generator.config
     latents = keras.Input([config.resolved_latent_size], name="latents", dtype="float32")
-    inputs, labels = [latents], None
+    labels = None
     if config.label_size:
         labels = keras.Input([config.label_size], name="labels", dtype="float32")
-        inputs.append(labels)
     images = generator(latents, labels, resolution=resolution, alpha=alpha)
+    # A lone input is not put into a list, because Keras then warns when it is called without one.
+    inputs = latents if labels is None else [latents, labels]
     return keras.Model(inputs, images, name="generator")
 
 
@@ -121,7 +122,7 @@ def as_function(model: keras.Model) -> Generate:
     """A generator model as `sampling.Generate`: NumPy arrays in, NumPy array out."""
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        inputs = [latents] if labels is None else [latents, labels]
+        inputs = latents if labels is None else [latents, labels]
         return keras.ops.convert_to_numpy(model(inputs, training=False))
 
     return generate

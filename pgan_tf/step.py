@@ -120,7 +120,7 @@ def make_train_step(
         )
         return metrics
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(inputs: StepInputs) -> Metrics:
         per_replica = strategy.run(replica_step, args=(inputs,))
         return {

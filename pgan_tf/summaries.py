@@ -175,7 +175,7 @@ class Summaries:
             list(generate_images(generate, self._latents, self._labels, batch_size=batch_size))
         )
         grid = make_grid(enlarge(images, self._resolution // images.shape[1]), self._columns)
-        save_png(self._run.fakes(images_seen, self._config.run.sample_kimg), grid)
+        save_png(self._run.fakes(images_seen), grid)
         self._write_image("images/fakes", grid, images_seen)
 
     def _write_image(self, tag: str, grid: np.ndarray, images_seen: int) -> None:

@@ -64,7 +64,9 @@ def test_a_run_goes_through_all_stages_and_reports_each_tick(finished):
         [("4x4 stabilize", "0.0"), ("8x8 fade", "0.0"), ("8x8 stabilize", "0.1")],
         strict=True,
     ):
-        assert re.search(rf"^{phase} +alpha [01]\.\d+  kimg {kimg}  .*img/s.*ETA.*D .*G ", line), line
+        assert re.search(rf"^{phase} +alpha [01]\.\d+  kimg {kimg}  .*img/s.*ETA.*D .*G ", line), (
+            line
+        )
     assert "done" in result.stdout
     assert result.stderr == ""
 
@@ -76,10 +78,10 @@ def test_a_run_directory_holds_what_the_readme_says(finished):
     assert len(events) == 1
     assert [n for n in names if n not in events and not n.startswith("checkpoints")] == [
         "config.flags",
-        "fakes-000000.000.png",
         "fakes-000000.032.png",
         "fakes-000000.064.png",
         "fakes-000000.096.png",
+        "fakes-000000.png",
         "metrics.jsonl",
         "networks/generator-000000.032.keras",
         "networks/generator-000000.096.keras",
@@ -244,7 +246,9 @@ def test_help_names_every_flag(capsys):
 
 
 def test_importing_the_package_does_not_import_tensorflow():
-    code = "import sys, pgan_tf, pgan_tf.cli.train, pgan_tf.cli.generate, tfrecords_tools.cli.prepare"
+    code = (
+        "import sys, pgan_tf, pgan_tf.cli.train, pgan_tf.cli.generate, tfrecords_tools.cli.prepare"
+    )
     check = f"{code}; sys.exit('tensorflow' in sys.modules)"
     started = time.monotonic()
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

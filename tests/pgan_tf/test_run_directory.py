@@ -60,8 +60,14 @@ def test_there_is_no_configuration_where_there_is_no_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("images_seen", "interval", "name"),
-    [(0, 20, "000000"), (123_456, 20, "000123"), (200, 0.2, "000000.200")],
+    ("images_seen", "fractions", "name"),
+    [
+        (0, False, "000000"),
+        (0, True, "000000"),
+        (123_456, False, "000123"),
+        (123_456, True, "000123.456"),
+        (2000, True, "000002"),
+    ],
 )
-def test_files_are_named_by_kimg(images_seen, interval, name):
-    assert kimg_name(images_seen, interval) == name
+def test_files_are_named_by_kimg(images_seen, fractions, name):
+    assert kimg_name(images_seen, fractions=fractions) == name

@@ -106,7 +106,7 @@ def test_the_progress_line_tells_where_training_is():
 
 @pytest.fixture
 def summaries(tmp_path, labelled_dir):
-    run = RunDirectory(tmp_path / "run")
+    run = RunDirectory(tmp_path / "run", fractions=True)
     config = tiny_config(labelled_dir, run.path, label_size=3, channels=1)
     run.open(config)
     return Summaries(run, config, open_pyramid(labelled_dir))
