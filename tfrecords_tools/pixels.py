@@ -36,6 +36,8 @@ _FILTERS = MappingProxyType(
         "nearest": Image.Resampling.NEAREST,
     }
 )
+# The EXIF tag.
+_ORIENTATION = 0x0112
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
@@ -127,7 +129,8 @@ def read_pixels(file: ImageFile, policy: ImagePolicy, name: str | None = None) -
     with _pillow_on_our_terms(), _open(file, name, policy.max_pixels) as image:
         check_size(name, Header(image.width, image.height, gray=False), policy)
         plain = _decoded(image, name, policy.background)
-        square = _fit(plain.convert("L" if policy.channels == 1 else "RGB"), policy)
+        mode = "L" if policy.channels == 1 else "RGB"
+        square = _fit(plain if plain.mode == mode else plain.convert(mode), policy)
     pixels = np.asarray(square)
     return pixels[None] if policy.channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -206,6 +209,8 @@ def _undecodable(name: str, error: Exception) -> BadImageError:
 def _upright(image: Image.Image) -> Image.Image:
     """The image as the camera was held. An unreadable EXIF block does not spoil the pixels."""
     try:
+        if image.getexif().get(_ORIENTATION, 1) == 1:
+            return image  # exif_transpose would copy it
         return ImageOps.exif_transpose(image)
     except Exception:
         return image

@@ -60,3 +60,47 @@ def test_an_image_of_4x4_is_its_only_level(random_images):
     (only,) = make_levels(image)
     np.testing.assert_array_equal(only, image)
     assert resolutions(4) == (4,) and resolutions(32) == (32, 16, 8, 4)
+
+
+def test_values_at_the_ends_of_every_type_do_not_overflow():
+    for value in (0, 1, 254, 255):
+        for level in make_levels(np.full((1, 1, 1024, 1024), value, np.uint8)):
+            assert (level == value).all()
+
+
+def in_float32(images):
+    """The original's arithmetic, step by step."""
+    means = images.astype(np.float32)
+    while means.shape[-1] > 4:
+        means = (
+            means[:, :, 0::2, 0::2]
+            + means[:, :, 0::2, 1::2]
+            + means[:, :, 1::2, 0::2]
+            + means[:, :, 1::2, 1::2]
+        ) * 0.25
+        yield np.rint(means).clip(0, 255).astype(np.uint8)
+
+
+def test_the_means_are_those_of_the_originals_arithmetic(random_images):
+    images = random_images(1, 3, 1024)
+    # Halves are what rounding could get wrong: half of the pixels one brighter than the others.
+    images[0, 1] = np.indices((1024, 1024)).sum(axis=0) % 2 + 100
+    images[0, 2] = (np.arange(1024) // 4 % 2 + 7)[:, None]
+    levels = list(make_levels(images))
+    for level, expected in zip(levels[1:], in_float32(images), strict=True):
+        np.testing.assert_array_equal(level, expected)
+
+
+def test_beyond_1024_the_means_are_float32s(random_images):
+    image = random_images(1, 1, 2048)
+    levels = list(make_levels(image))
+    assert [level.shape[-1] for level in levels] == list(resolutions(2048))
+    for level, expected in zip(levels[1:], in_float32(image), strict=True):
+        np.testing.assert_array_equal(level, expected)
+
+
+def test_images_that_are_not_contiguous_are_levelled_too(random_images):
+    images = random_images(2, 3, 16)
+    turned = images.transpose(0, 1, 3, 2)
+    for level, expected in zip(make_levels(turned), make_levels(turned.copy()), strict=True):
+        np.testing.assert_array_equal(level, expected)
