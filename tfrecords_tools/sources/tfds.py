@@ -61,7 +61,11 @@ def open_tfds(
     import tensorflow_datasets as tfds
 
     name, split = parse_name(source)
-    builder = _prepared(tfds, name, data_dir, manual_dir, say)
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except Exception as error:
+        raise UserError(f"--source=tfds:{name}: no such data set: {_in_short(error)}") from error
+    # What it will hold is known before it is there.
     image = _image_feature(tfds, name, builder.info)
     label = None if labels is False else _label_feature(tfds, builder.info)
     if labels and label is None:
@@ -69,6 +73,7 @@ def open_tfds(
             f"--labels=classes needs one class an image. Received: {name} with"
             f" {_shown(builder.info)}"
         )
+    _prepare(tfds, builder, name, manual_dir, say)
     root = Path(builder.data_dir)
     files, classes = index_records(root, _parts(builder, name, split), image, label)
     names = None
@@ -86,18 +91,10 @@ def open_tfds(
     return ImagesSource(files, chosen, classes, names, kind=source)
 
 
-def _prepared(
-    tfds: Any,
-    name: str,
-    data_dir: Path | None,
-    manual_dir: Path | None,
-    say: Callable[[str], None],
-) -> Any:
-    """The data set's builder, its files in place."""
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:
-        raise UserError(f"--source=tfds:{name}: no such data set: {_first_line(error)}") from error
+def _prepare(
+    tfds: Any, builder: Any, name: str, manual_dir: Path | None, say: Callable[[str], None]
+) -> None:
+    """Downloads and prepares the data set, unless its files are in place."""
     if not Path(builder.data_dir).exists():
         say(f"Downloading and preparing {name} in {builder.data_dir}")
     config = tfds.download.DownloadConfig(
@@ -108,16 +105,16 @@ def _prepared(
     try:
         builder.download_and_prepare(download_config=config)
     except Exception as error:  # the network, the publisher's files, the data set's own code
+        by_hand = "; --manual_dir says where such files are" if "anual" in str(error) else ""
         raise UserError(
             f"--source=tfds:{name}: cannot be downloaded or prepared:"
-            f" {type(error).__name__}: {_first_line(error)}"
+            f" {type(error).__name__}: {_in_short(error)}{by_hand}"
         ) from error
     if builder.info.file_format.value != "tfrecord":
         raise UserError(
             f"--source=tfds:{name}: must be prepared as tfrecord files, in {builder.data_dir}."
             f" Received: {builder.info.file_format.value}"
         )
-    return builder
 
 
 def _parts(builder: Any, name: str, split: str) -> list[Part]:
@@ -174,6 +171,6 @@ def _shown(info: Any) -> str:
     return ", ".join(f"{key}: {type(value).__name__}" for key, value in info.features.items())
 
 
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+def _in_short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{text[:500]}..." if len(text) > 500 else text or type(error).__name__

@@ -186,6 +186,19 @@ def test_a_download_that_fails_is_one_clear_error(tfds, tmp_path, monkeypatch):
         opened("tfds:mnist", tmp_path)
 
 
+def test_a_data_set_without_images_is_refused_before_it_is_downloaded(tfds, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", None)
+    with pytest.raises(UserError, match="must have one 8-bit image .* Received: text: Text, label"):
+        opened("tfds:imdb_reviews", tmp_path)
+    with pytest.raises(UserError, match="--labels=classes needs one class an image"):
+        opened("tfds:celeb_a_hq", tmp_path, labels=True)
+
+
+def test_files_to_be_downloaded_by_hand_are_asked_for(tfds, tmp_path):
+    with pytest.raises(UserError, match="Manual directory .*; --manual_dir says where such files"):
+        opened("tfds:celeb_a_hq", tmp_path)
+
+
 def seeded(folder):
     """Debian's files as they were published: the header of gzip is all that differs."""
     for path in FASHION.glob("*.gz"):
