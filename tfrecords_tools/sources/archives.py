@@ -1,4 +1,6 @@
-"""Files in .zip, .tar and .tar.gz archives, read in place: nothing is ever unpacked to disk.
+"""Files of folders and of .zip, .tar and .tar.gz archives.
+
+Archives are read in place: nothing is ever unpacked to disk.
 
 Members' names are only names, whatever they climb out of: no file of that name is ever opened.
 """
@@ -12,7 +14,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +23,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.pixels import ImageFile
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.files import HEAD_BYTES, NamedFiles
+from tfrecords_tools.sources.files import HEAD_BYTES, NamedFiles, find_files
 from tfrecords_tools.sources.gzip_access import GzipAccess
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -138,6 +140,30 @@ class GzippedTarFiles(_Archive):
 
     def _unpack(self, index: int, size: int) -> bytes:
         return self._plain.read(int(self.places[index, 0]), size)
+
+
+def open_files(root: Path, extensions: Collection[str], say: Callable[[str], None]) -> NamedFiles:
+    """The files of a folder or of an archive.
+
+    Args:
+      root: a folder, or a file named .zip, .tar, .tar.gz or .tgz.
+      extensions: of the files wanted, in lower case, with the dot.
+      say: called with lines for the user.
+
+    Raises:
+      UserError: there is no such place, it is damaged, or it holds no such file.
+    """
+    if root.is_dir() or not root.exists():
+        files: NamedFiles = find_files(root, extensions)
+    else:
+        files = open_archive(root, extensions)
+    if not files.names:
+        kinds = " ".join(sorted(extensions))
+        found = f"{files.ignored} other files" if files.ignored else "an empty folder"
+        raise UserError(f"--input={root}: no images; looked for {kinds}. Received: {found}")
+    if files.ignored:
+        say(f"Ignored {files.ignored} files in {root} that are not images by their extension")
+    return files
 
 
 def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:

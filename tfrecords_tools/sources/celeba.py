@@ -10,8 +10,9 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.pixels import read_rgb
+from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
-from tfrecords_tools.sources.files import NamedFiles, open_files
+from tfrecords_tools.sources.files import NamedFiles
 
 COUNT = 202_599
 _WIDTH, _HEIGHT = 178, 218

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
@@ -118,29 +118,3 @@ def find_files(root: Path, extensions: Collection[str]) -> FolderFiles:
             else:
                 ignored += 1
     return FolderFiles(root, tuple(sorted(found)), ignored)
-
-
-def open_files(root: Path, extensions: Collection[str], say: Callable[[str], None]) -> NamedFiles:
-    """The files of a folder or of an archive.
-
-    Args:
-      root: a folder, or a file named .zip, .tar, .tar.gz or .tgz.
-      extensions: of the files wanted, in lower case, with the dot.
-      say: called with lines for the user.
-
-    Raises:
-      UserError: there is no such place, it is damaged, or it holds no such file.
-    """
-    from tfrecords_tools.sources.archives import open_archive
-
-    if root.is_dir() or not root.exists():
-        files: NamedFiles = find_files(root, extensions)
-    else:
-        files = open_archive(root, extensions)
-    if not files.names:
-        kinds = " ".join(sorted(extensions))
-        found = f"{files.ignored} other files" if files.ignored else "an empty folder"
-        raise UserError(f"--input={root}: no images; looked for {kinds}. Received: {found}")
-    if files.ignored:
-        say(f"Ignored {files.ignored} files in {root} that are not images by their extension")
-    return files

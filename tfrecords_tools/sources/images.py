@@ -20,8 +20,9 @@ from tfrecords_tools.pixels import (
     read_header,
     read_pixels,
 )
+from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.files import Files, NamedFiles, open_files
+from tfrecords_tools.sources.files import Files, NamedFiles
 
 _SCAN_CHUNK = 500
 
