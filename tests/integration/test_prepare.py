@@ -84,10 +84,12 @@ def test_shapes_need_no_input(prepare):
     pyramid = open_pyramid("out")
     assert (pyramid.count, pyramid.label_size) == (5, 5)
     assert pyramid.manifest["flags"] == {
+        "encoding": "raw",
         "labels": "classes",
         "num_images": 5,
         "resolution": "8",
         "seed": 0,
+        "shards": 1,
         "source": "synthetic",
     }
 
