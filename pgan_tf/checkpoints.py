@@ -1,5 +1,6 @@
 """Saving and restoring the whole training state, newest readable checkpoint first."""
 
+import re
 from pathlib import Path
 
 import tensorflow as tf
@@ -9,16 +10,18 @@ from pgan_tf.state import TrainState
 from tfrecords_tools.errors import UserError
 
 PREFIX = "state"
+_INDEX = re.compile(rf"{PREFIX}-(?P<images_seen>\d+)\.index")
 
 # What TensorFlow raises for files that are damaged, missing, or of another program.
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
 
 
 class Checkpoints:
-    """The checkpoints of one run directory, named by images_seen.
+    """The checkpoints of one run directory: `state-<images_seen>.index` and `.data-*`.
 
     Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits
-    any program that names its state alike.
+    any program that names its state alike. Which checkpoints there are is told by the files
+    themselves: TensorFlow writes the index last, so one with an index was written whole.
     """
 
     def __init__(self, directory: Path, state: TrainState, *, keep: int):
@@ -28,16 +31,14 @@ class Checkpoints:
           state: what is saved and restored.
           keep: how many stay; older ones are deleted.
         """
-        self._state = state
-        self._checkpoint = tf.train.Checkpoint(variables=state.variables())
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(directory), max_to_keep=keep, checkpoint_name=PREFIX
-        )
         self._directory = directory
+        self._state = state
+        self._keep = keep
+        self._checkpoint = tf.train.Checkpoint(variables=state.variables())
         self._saved_at: int | None = None
 
     def save(self) -> None:
-        """Saves the state as of now, unless that is saved already.
+        """Saves the state as of now, unless that is saved already, and deletes what is too old.
 
         Raises:
           UserError: it can't be written; the checkpoints before it stay as they were.
@@ -46,13 +47,16 @@ class Checkpoints:
         if images_seen == self._saved_at:
             return
         try:
-            self._manager.save(checkpoint_number=images_seen)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._checkpoint.write(self._path(images_seen))
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._directory}: the checkpoint at {images_seen} images can't be written, "
                 f"the ones before it stay: {getattr(error, 'message', error)}"
             ) from error
         self._saved_at = images_seen
+        for old in self._newest_first()[self._keep :]:
+            self._delete(old)
 
     def restore(self) -> bool:
         """Restores the newest checkpoint that can be read; False where there is none at all.
@@ -60,17 +64,33 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, but none of them can be read.
         """
-        candidates = list(reversed(self._manager.checkpoints))
-        for path in candidates:
+        candidates = self._newest_first()
+        for images_seen in candidates:
+            path = self._path(images_seen)
             try:
-                self._checkpoint.restore(path).assert_consumed()
+                self._checkpoint.read(path).assert_consumed()
             except _UNREADABLE as error:
-                logging.warning("%s can't be read, trying the one before it: %s", path, error)
+                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
-                self._saved_at = self._state.images_seen
+                self._saved_at = images_seen
                 return True
         if candidates:
             raise UserError(
                 f"{self._directory}: none of its {len(candidates)} checkpoints can be read"
             )
         return False
+
+    def _path(self, images_seen: int) -> str:
+        return str(self._directory / f"{PREFIX}-{images_seen}")
+
+    def _newest_first(self) -> list[int]:
+        """images_seen of every checkpoint that was written whole."""
+        matches = (_INDEX.fullmatch(path.name) for path in self._directory.glob(f"{PREFIX}-*"))
+        return sorted((int(match["images_seen"]) for match in matches if match), reverse=True)
+
+    def _delete(self, images_seen: int) -> None:
+        # The index first: what is left without one is no checkpoint.
+        (self._directory / f"{PREFIX}-{images_seen}.index").unlink(missing_ok=True)
+        for path in self._directory.glob(f"{PREFIX}-{images_seen}.data-*"):
+            path.unlink(missing_ok=True)

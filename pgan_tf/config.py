@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MIN_RESOLUTION = 4
+MAX_FMAP_DECAY = 8.0
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 DISTRIBUTIONS = ("auto", "one_device", "mirrored")
@@ -89,6 +90,10 @@ class NetworkConfig:
         if self.latent_size is not None:
             _require_at_least("latent_size", self.latent_size, 1)
         _require_at_least("fmap_decay", self.fmap_decay, 0)
+        if self.fmap_decay > MAX_FMAP_DECAY:
+            raise ValueError(
+                f"fmap_decay must be at most {MAX_FMAP_DECAY}. Received: {self.fmap_decay}"
+            )
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: {self.channels}")
         _require_at_least("label_size", self.label_size, 0)
@@ -234,7 +239,7 @@ class RunConfig:
     precision: str = option("float32", "Keras dtype policy of the networks.", choices=PRECISIONS)
     distribution: str = option(
         "auto",
-        "Devices: auto takes every visible GPU, else one device.",
+        "Devices: auto takes every visible GPU or logical CPU, else the CPU.",
         choices=DISTRIBUTIONS,
         adjustable=True,
     )
@@ -278,28 +283,15 @@ class TrainConfig:
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
-        if self.network.resolution is not None:
-            self._require_trainable(self.network.resolution)
-
-    def _require_trainable(self, resolution: int) -> None:
-        start = self.schedule.start_resolution
-        if start > resolution:
+        start, final = self.schedule.start_resolution, self.network.resolution
+        if final is not None and start > final:
             raise ValueError(
-                f"start_resolution must not be above resolution {resolution}. Received: {start}"
+                f"start_resolution must not be above resolution {final}. Received: {start}"
             )
-        for stage in (2**r for r in range(log2(start), log2(resolution) + 1)):
-            batch_size = self.schedule.batch_size_at(stage)
-            group = min(self.network.stddev_group_size, batch_size)
-            if batch_size % group:
-                lower = batch_size - batch_size % group
-                raise ValueError(
-                    f"the batch size at {stage}x{stage} must be a multiple of stddev_group_size "
-                    f"{group}; the nearest are {lower} and {lower + group}. Received: {batch_size}"
-                )
 
     @property
     def writes_within_a_kimg(self) -> bool:
-        """Whether grids or generators can come more often than once a kimg."""
+        """Whether grids or generators are due at fractions of a kimg."""
         lengths = (
             self.run.sample_kimg,
             self.run.network_kimg,
@@ -307,7 +299,7 @@ class TrainConfig:
             self.schedule.fade_kimg,
             self.schedule.total_kimg,
         )
-        return any(0 < length < 1 for length in lengths)
+        return any(length % 1 for length in lengths)
 
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.

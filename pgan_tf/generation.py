@@ -28,13 +28,14 @@ def generate_pngs(
     """Writes images of a generator as PNGs, and as one grid.
 
     Files are `000000.png` on, and `000000-<class>.png` where the generator is conditional: classes
-    take turns, so that each gets as many images, and the grid has one class a row.
+    take turns, so that each gets as many images, and the grid has one class a row. Where labels are
+    no classes (several may hold of an image), those of real images are used, in turn.
 
     Args:
       network: a run directory or a `.keras` file.
       output: a directory, made if it is new.
       num_images: how many.
-      seed: of the latents; image i depends on the seed and i alone.
+      seed: of the latents; the first images of a seed are the same however many are drawn.
       classes: names or numbers; empty takes all of them.
       grid: whether to write `grid.png` (of the first 1024 images).
       batch_size: images at a time.
@@ -48,11 +49,15 @@ def generate_pngs(
     file = find_generator(network)
     model = load_generator(file)
     latent_size, label_size = _input_sizes(model)
-    names = _class_names(label_size, describe_generator(file))
+    description = describe_generator(file)
+    names = _class_names(label_size, description)
     chosen = _choose_classes(classes, names, str(file))
     latents = draw_latents(num_images, latent_size, seed=seed)
-    indices = [chosen[i % len(chosen)] for i in range(num_images)] if chosen else []
-    labels = np.eye(label_size, dtype=np.float32)[indices] if chosen else None
+    rows = np.eye(max(label_size, 1), label_size, dtype=np.float32)[chosen]
+    if description.get("label_rows") and not classes:
+        chosen, rows = [], np.array(description["label_rows"], np.float32)
+    turns = np.arange(num_images) % max(len(rows), 1)
+    labels = rows[turns] if label_size else None
 
     output.mkdir(parents=True, exist_ok=True)
     kept: list[np.ndarray] = []
@@ -60,7 +65,7 @@ def generate_pngs(
     number = 0
     for batch in generate_images(as_function(model), latents, labels, batch_size=batch_size):
         for image in batch:
-            suffix = f"-{_file_name(names[indices[number]])}" if chosen else ""
+            suffix = f"-{_file_name(names[chosen[turns[number]]])}" if chosen else ""
             save_png(output / f"{number:06d}{suffix}.png", image)
             if grid and number < _GRID_MAX_IMAGES:
                 kept.append(image)

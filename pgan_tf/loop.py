@@ -6,6 +6,7 @@ A run is a walk through `Schedule.steps`. Everything random is a pure function o
 images_seen, so a run that is interrupted and started again takes the same walk.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -62,24 +63,36 @@ def train(config: TrainConfig) -> TrainResult:
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
     strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
     check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
-    run.open(config)
+    run.open(config, pyramid)
+    with contextlib.closing(run):
+        return _train(config, pyramid, run, schedule, strategy)
+
+
+def _train(
+    config: TrainConfig,
+    pyramid: Pyramid,
+    run: RunDirectory,
+    schedule: Schedule,
+    strategy: tf.distribute.Strategy,
+) -> TrainResult:
     _set_up_tensorflow(config)
     state = TrainState(config, strategy)
     checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
     continued = checkpoints.restore()
-    summaries = Summaries(run, config, pyramid)
-    reporter = Reporter(config, run, schedule, state, checkpoints, summaries)
     _announce(config, schedule, pyramid, strategy, state.images_seen)
-    if continued:
-        summaries.forget_after(state.images_seen)
-    else:
+    if state.images_seen >= schedule.total_images:
+        return TrainResult(state.images_seen, None)
+    summaries = Summaries(run, config, pyramid)
+    summaries.forget_after(state.images_seen)
+    reporter = Reporter(config, run, schedule, state, checkpoints, summaries)
+    if not continued:
         reporter.begin(schedule.phases[0])
 
     @functools.lru_cache(maxsize=1)
     def train_step_at(resolution: int, fading: bool) -> Callable[[StepInputs], Metrics]:
         return make_train_step(state, config, strategy, resolution=resolution, fading=fading)
 
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, contextlib.closing(summaries):
         batches = read_batches(
             pyramid,
             schedule.steps(state.images_seen),
@@ -87,21 +100,28 @@ def train(config: TrainConfig) -> TrainResult:
             label_size=config.network.label_size,
         )
         prepared = None
-        for step, batch, data_wait in _timed(batches):
-            started = time.monotonic()
-            phase = step.phase
-            if phase.index != state.phase_index:
-                state.enter_phase(phase.index, reset_optimizers=config.optimizer.reset_optimizer)
-            train_step = train_step_at(phase.resolution, phase.fading)
-            metrics = train_step(_to_replicas(strategy, step, batch))
-            state.images_seen = step.images_seen_after
-            if prepared != phase.index:
-                prepared = phase.index
-                reporter.phase_prepared(phase, metrics, started)
-            reporter.after_step(step, metrics, data_wait, stopping=interrupts.received is not None)
-            if interrupts.received:
-                break
-    summaries.close()
+        try:
+            for step, batch, data_wait in _timed(batches):
+                started = time.monotonic()
+                phase = step.phase
+                if phase.index != state.phase_index:
+                    reset = config.optimizer.reset_optimizer
+                    state.enter_phase(phase.index, reset_optimizers=reset)
+                train_step = train_step_at(phase.resolution, phase.fading)
+                metrics = train_step(_to_replicas(strategy, step, batch))
+                state.images_seen = step.images_seen_after
+                if prepared != phase.index:
+                    prepared = phase.index
+                    reporter.phase_prepared(phase, metrics, started)
+                # Looked at once: a signal that comes while reports are written waits for the next.
+                stopping = interrupts.received
+                reporter.after_step(step, metrics, data_wait, stopping=stopping is not None)
+                if stopping:
+                    break
+        except UserError:
+            # Damaged data, or a full disk: between two steps, so what was learned can be kept.
+            checkpoints.save()
+            raise
     finished = state.images_seen >= schedule.total_images
     return TrainResult(state.images_seen, None if finished else interrupts.received)
 
@@ -170,9 +190,10 @@ def _to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> 
         images=split(batch.images),
         labels=split(batch.labels),
         fake_labels=split(batch.fake_labels),
-        alpha=tf.constant(step.alpha, tf.float32),
-        learning_rate=tf.constant(step.phase.learning_rate, tf.float32),
-        images_seen=tf.constant(step.images_seen, tf.int64),
+        # From arrays: TensorFlow keeps every Python number that it makes a tensor of, for good.
+        alpha=tf.constant(np.array(step.alpha, np.float32)),
+        learning_rate=tf.constant(np.array(step.phase.learning_rate, np.float32)),
+        images_seen=tf.constant(np.array(step.images_seen, np.int64)),
     )
 
 
@@ -199,7 +220,7 @@ def _announce(
     verb = "continuing" if images_seen else "starting"
     print(
         f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
-        f"to {final}x{final} on {strategy.num_replicas_in_sync} replica(s), "
+        f"to {final}x{final} on {_devices(strategy)}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
         flush=True,
     )
@@ -213,6 +234,11 @@ def _announce(
             2 * last,
             2 * last,
         )
+
+
+def _devices(strategy: tf.distribute.Strategy) -> str:
+    """The devices that replicas run on, as `GPU:0, GPU:1`."""
+    return ", ".join(device.rpartition("device:")[2] for device in strategy.extended.worker_devices)
 
 
 def _required(value: str, name: str) -> str:

@@ -29,9 +29,9 @@ def gradient_penalty(gradient_norms: tf.Tensor, *, weight: float, target: float)
     return weight * tf.square(gradient_norms - target) / target**2
 
 
-def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor, *, weight: float = 1.0) -> tf.Tensor:
-    """`[b]`: weight * softmax cross-entropy of `[b n]` logits against `[b n]` one-hot labels."""
-    return weight * tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """`[b]`: softmax cross-entropy of `[b n]` logits against `[b n]` one-hot labels."""
+    return tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
 def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """What happens between steps, and when: ticks, grids, saved generators, checkpoints."""
 
+import functools
 import time
 
 import numpy as np
@@ -44,6 +45,10 @@ class Reporter:
         self._checkpoint = Every(intervals.checkpoint_kimg, seen)
         self._network = Every(intervals.network_kimg, seen)
         self._ticker = Ticker(seen)
+        # The last model is kept, because layers remember every model that they are part of.
+        self._keras_model = functools.lru_cache(maxsize=1)(
+            functools.partial(as_keras_model, state.ema_generator)
+        )
 
     def begin(self, phase: Phase) -> None:
         """Writes what a new run begins with: the configuration, reals, and fakes of no training."""
@@ -82,7 +87,7 @@ class Reporter:
         self._ticker.add(metrics, data_wait=data_wait)
         # Each is asked, since asking moves its mark.
         sample = self._sample.due(seen) or ends_phase or last
-        checkpoint = self._checkpoint.due(seen) or last
+        checkpoint = self._checkpoint.due(seen) or ends_phase or last
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
         if not (self._tick.due(seen) or sample or checkpoint or network):
             return
@@ -134,7 +139,7 @@ class Reporter:
 
     def _save_generator(self, phase: Phase) -> None:
         seen, alpha = self._state.images_seen, self._alpha(phase)
-        model = as_keras_model(self._state.ema_generator, resolution=phase.resolution, alpha=alpha)
+        model = self._keras_model(resolution=phase.resolution, alpha=alpha)
         description = {
             "format": 1,
             "images_seen": seen,
@@ -146,6 +151,7 @@ class Reporter:
             "latent_size": self._config.network.resolved_latent_size,
             "label_size": self._config.network.label_size,
             "label_names": list(self._summaries.label_names),
+            "label_rows": self._summaries.label_rows,
         }
         save_generator(self._run.generator(seen), model, description)
 

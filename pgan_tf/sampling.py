@@ -10,7 +10,7 @@ from PIL import Image
 # [b latent_size], [b n] or None -> [b h w c] float32 in [-1, 1]
 Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
-# The grid fits a 1920x1080 screen, the original's choice.
+# What a grid should fit: a screen, as the original's. It has 4 columns and 2 rows at least.
 _SCREEN_WIDTH, _SCREEN_HEIGHT = 1920, 1080
 
 

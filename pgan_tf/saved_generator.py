@@ -76,9 +76,16 @@ def load_generator(path: str | os.PathLike) -> keras.Model:
     """
     file = find_generator(path)
     try:
-        return keras.saving.load_model(file, compile=False)
+        model = keras.saving.load_model(file, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: not a generator that can be loaded: {error}") from error
+    names = [entry.name for entry in model.inputs]
+    if names not in (["latents"], ["latents", "labels"]) or len(model.outputs[0].shape) != 4:
+        raise UserError(
+            f"{file}: not a generator: expected the inputs latents, or latents and labels, and "
+            f"images as output. Received: {', '.join(names)}"
+        )
+    return model
 
 
 def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
@@ -108,14 +115,23 @@ def find_generator(path: str | os.PathLike) -> Path:
         return path
     if not path.is_dir():
         raise UserError(f"{path}: no such run directory or .keras file")
-    saved = {float(match["kimg"]): file for file in (path / "networks").glob("generator-*.keras")
-             if (match := _NAME.fullmatch(file.name))}  # fmt: skip
+    saved = [file for file in (path / "networks").glob("*.keras") if _NAME.fullmatch(file.name)]
     if saved:
-        return saved[max(saved)]
+        return max(saved, key=_images_seen)
     imported = path / "generator.keras"
     if imported.is_file():
         return imported
     raise UserError(f"{path}: no generator in it; expected networks/generator-NNNNNN.keras")
+
+
+def _images_seen(file: Path) -> float:
+    """When a generator was saved: by its description, or else by its name, which may be rounded."""
+    match = _NAME.fullmatch(file.name)
+    by_name = float(match["kimg"]) * 1000 if match else 0.0
+    try:
+        return float(describe_generator(file).get("images_seen", by_name))
+    except UserError:
+        return by_name
 
 
 def as_function(model: keras.Model) -> Generate:

@@ -22,6 +22,8 @@ class Phase:
       resolution: side of the images, in pixels.
       fading: whether alpha rises here; otherwise it is 1.
       start, end: in images; the phase holds start <= images_seen < end.
+      fade_images: length of the whole fade, of which a run that ends early sees only a part; 0
+        where there is none.
       batch_size: global batch, in images.
       learning_rate: of both networks' Adam.
     """
@@ -31,6 +33,7 @@ class Phase:
     fading: bool
     start: int
     end: int
+    fade_images: int
     batch_size: int
     learning_rate: float
 
@@ -38,7 +41,7 @@ class Phase:
         """Weight of the new layers, in [0, 1], for the batch that begins at `images_seen`."""
         if not self.fading:
             return 1.0
-        return min(1.0, max(0.0, (images_seen - self.start) / (self.end - self.start)))
+        return min(1.0, max(0.0, (images_seen - self.start) / self.fade_images))
 
     @property
     def name(self) -> str:
@@ -98,6 +101,7 @@ class Schedule:
                         fading=fading,
                         start=start,
                         end=end,
+                        fade_images=length if fading else 0,
                         batch_size=config.batch_size_at(stage_resolution),
                         learning_rate=config.learning_rate_at(stage_resolution),
                     )

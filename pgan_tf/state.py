@@ -1,6 +1,7 @@
 """Everything that training changes, in one place."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
@@ -50,7 +51,8 @@ class TrainState:
 
     @images_seen.setter
     def images_seen(self, value: int) -> None:
-        self._images_seen.assign(value)
+        # From an array: TensorFlow keeps every Python number that it makes a tensor of, for good.
+        self._images_seen.assign(np.array(value, np.int64))
 
     @property
     def phase_index(self) -> int:

@@ -1,6 +1,7 @@
 """What a run tells while it trains: progress lines, TensorBoard, metrics.jsonl, image grids."""
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -125,7 +126,8 @@ class Summaries:
         self._resolution = config.network.resolutions[-1]
         self._label_size = config.network.label_size
         self._seed = config.run.seed
-        self._columns, rows = grid_size(self._resolution, self._label_size)
+        self._one_hot = self._label_size > 0 and _is_one_hot(pyramid.labels)
+        self._columns, rows = grid_size(self._resolution, self._label_size if self._one_hot else 0)
         self._records = self._choose_reals(rows)
         self._latents = draw_latents(
             len(self._records), config.network.resolved_latent_size, seed=_LATENTS_SEED + self._seed
@@ -141,20 +143,24 @@ class Summaries:
         return (self._pyramid.label_names or ()) if self._label_size else ()
 
     def _choose_reals(self, rows: int) -> np.ndarray:
-        """Records for the grid, the first in training order; with few labels, a row of each."""
-        cells = self._columns * rows
-        count = self._pyramid.count
-        if self._pyramid.labels is None or not 0 < self._label_size <= _PER_ROW_MAX_LABELS:
-            positions = np.arange(cells, dtype=np.int64)
+        """Records for the grid, the first in training order; with few classes, a row of each."""
+        count, labels = self._pyramid.count, self._pyramid.labels
+        if labels is None or not self._one_hot or self._label_size > _PER_ROW_MAX_LABELS:
+            positions = np.arange(self._columns * rows, dtype=np.int64)
             return records_at(positions, count=count, seed=self._seed)
         order = records_at(np.arange(count, dtype=np.int64), count=count, seed=self._seed)
-        classes = np.argmax(self._pyramid.labels, axis=1)[order]
+        classes = np.argmax(labels, axis=1)[order]
         chosen = []
         for label in range(self._label_size):
             members = order[classes == label]
             # A class without images leaves its row to the others.
             chosen.append(np.resize(members if len(members) else order, self._columns))
         return np.concatenate(chosen)
+
+    @property
+    def label_rows(self) -> list[list[float]]:
+        """Labels of the data to draw from, where they are no classes; empty for one-hot ones."""
+        return [] if self._one_hot or self._labels is None else self._labels.tolist()
 
     def write_config(self) -> None:
         """The configuration as TensorBoard text."""
@@ -189,7 +195,9 @@ class Summaries:
             for name, value in figures.items():
                 tf.summary.scalar(name, value)
         self._writer.flush()
-        line: dict[str, Any] = {"images_seen": images_seen, **figures}
+        # JSON has no NaN, which losses are when an update was skipped.
+        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+        line: dict[str, Any] = {"images_seen": images_seen, **finite}
         with self._run.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -210,6 +218,13 @@ class Summaries:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _is_one_hot(labels: np.ndarray | None) -> bool:
+    """Whether every row of `[n classes]` names one class."""
+    if labels is None:
+        return False
+    return bool(((labels == 1).sum(axis=1) == 1).all() and ((labels == 0) | (labels == 1)).all())
 
 
 def progress_line(

@@ -39,7 +39,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer(
         "seed",
         0,
-        "Another seed, other images. Image i depends on the seed and i alone.",
+        "Another seed, other images. The first N images of a seed are the same for every N.",
         lower_bound=0,
         flag_values=flag_values,
     )
@@ -65,6 +65,8 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
         if not flags[name]:
             raise UserError(f"--{name} is required. See {NAME} --help")
     output = Path(flags["output"])
+    if output.exists() and not output.is_dir():
+        raise UserError(f"--output must be a directory. Received: {output}, a file")
     if output.is_dir() and any(output.iterdir()) and not flags["overwrite"]:
         raise UserError(f"--output={output} holds files already; name another, or give --overwrite")
 

@@ -17,6 +17,8 @@ def quiet_tensorflow() -> Iterator[None]:
     start and every machine, and read like errors. A user who sets TF_CPP_MIN_LOG_LEVEL sees all of
     them.
     """
+    # The networks are written for this one, whatever else the user's Keras is set up for.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     if _LOG_LEVEL in os.environ:
         yield
         return

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable("pgan_tf")
 class WeightedSum(keras.layers.Layer):
-    """old + (new - old) * alpha.
+    """old + (new - old) * alpha, computed in float32.
 
     Args:
       alpha: the weight in [0, 1], where it is fixed, as in a saved generator. None: it is the third
@@ -19,13 +19,14 @@ class WeightedSum(keras.layers.Layer):
     """
 
     def __init__(self, alpha: float | None = None, **kwargs: Any):
-        super().__init__(**kwargs)
+        # Not cast to a lower precision on the way in: in bfloat16 an alpha of 0.9985 would be 1.
+        super().__init__(autocast=False, **kwargs)
         self.alpha = alpha
 
     def call(self, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
-        old, new = inputs[0], inputs[1]
+        old, new = (tf.cast(x, tf.float32) for x in inputs[:2])
         alpha = inputs[2] if self.alpha is None else self.alpha
-        return old + (new - old) * tf.cast(alpha, new.dtype)
+        return tf.cast(old + (new - old) * alpha, self.compute_dtype)
 
     def compute_output_shape(
         self, input_shape: Sequence[tuple[int | None, ...]]

@@ -102,10 +102,10 @@ def test_metrics_tell_every_tick(finished):
 
 def test_starting_a_finished_run_again_changes_nothing(finished):
     run_dir, _ = finished
-    before = (run_dir / "metrics.jsonl").read_bytes()
+    before = {p: p.read_bytes() for p in run_dir.rglob("*") if p.is_file()}
     result = pgan_train(f"--run_dir={run_dir}")
     assert (result.returncode, result.stderr) == (0, "")
-    assert (run_dir / "metrics.jsonl").read_bytes() == before
+    assert {p: p.read_bytes() for p in run_dir.rglob("*") if p.is_file()} == before
 
 
 def training_process(*arguments):
@@ -183,7 +183,7 @@ def test_two_logical_cpus_train(data, tmp_path):
         "--total_kimg=0.040",
     )
     assert result.returncode == 0, result.stderr
-    assert "on 2 replica(s)" in result.stdout
+    assert "to 8x8 on CPU:0, CPU:1, float32; starting at 0.0 of" in result.stdout
 
 
 def test_generated_images_have_names_sizes_and_classes(finished, tmp_path, capsys):
@@ -225,6 +225,7 @@ def test_generated_images_are_the_saved_networks(finished, tmp_path):
         (["--network=missing", "--output={tmp}/x"], "missing: no such run directory"),
         (["--network={run}", "--output={tmp}/x", "--classes=9"], "must be of 0, 1, 2. Received: 9"),
         (["--network={run}", "--output={run}"], "holds files already"),
+        (["--network={run}", "--output={run}/config.flags"], "--output must be a directory"),
         (["--network={run}", "--output={tmp}/x", "--num_images=0"], "num_images"),
         (["--network={run}", "--output={run}/config.flags/x"], "Not a directory"),
     ],

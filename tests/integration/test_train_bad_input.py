@@ -1,9 +1,15 @@
 """What a user of pgan-train can get wrong: one line, exit code 2, nothing left behind."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from pgan_tf.cli import train
+from pgan_tf.data import records_at
 from tests.pgan_tf.tiny import write_pyramid
 
 SMALL = ["--fmap_base=32", "--fmap_max=8", "--total_kimg=0.008", "--batch_size=8"]
@@ -35,7 +41,10 @@ def refuse(capsys, *arguments):
         (["--resolution=ten"], "--resolution"),
         (["--data_dir={data}", "--run_dir={tmp}/run", "--resolution=64"], "data's 8. Received: 64"),
         (["--batch_size_by_resolution=4"], "expected resolution:value pairs"),
-        (["--data_dir={data}", "--run_dir={tmp}/run", "--batch_size=6"], "nearest are 4 and 8"),
+        (
+            ["--data_dir={data}", "--run_dir={tmp}/run", "--batch_size=6"],
+            "the nearest: 4 and 8. Received: 6",
+        ),
         (["--flagfile={tmp}/missing.flags"], "missing.flags"),
         (["training.flags"], "arguments are given as --flag=value. Received: training.flags"),
         (["--data_dir={data}", "--run_dir={data}/tiny-r02.tfrecords/run"], "can't be written"),
@@ -94,11 +103,41 @@ def test_a_broken_config_of_a_run(capsys, tmp_path):
     assert "config.flags: Unknown command line flag" in refuse(capsys, f"--run_dir={tmp_path}")
 
 
-def test_a_damaged_record_names_its_file(capsys, tmp_path, data):
+def test_a_damaged_record_names_its_file_and_keeps_what_was_learned(capsys, tmp_path, data):
     path = data / "tiny-r02.tfrecords"
     content = bytearray(path.read_bytes())
-    content[-10] ^= 1
+    (record,) = records_at(np.array([20]), count=24, seed=1)  # in the third batch
+    content[(record + 1) * len(content) // 24 - 10] ^= 1
     path.write_bytes(content)
     arguments = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *SMALL[:2]]
-    assert train.main([*arguments, "--total_kimg=0.032", "--batch_size=8"]) == 2
-    assert "tiny-r02.tfrecords" in capsys.readouterr().err
+    assert train.main([*arguments, "--total_kimg=0.096", "--batch_size=8"]) == 2
+    assert f"tiny-r02.tfrecords: record {record} " in capsys.readouterr().err
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").glob("*.index")] == [
+        "state-16.index"
+    ]
+
+
+def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, data, monkeypatch):
+    ticks = []
+
+    def interrupt_once(self, figures, images_seen):
+        ticks.append(images_seen)
+        if len(ticks) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("pgan_tf.summaries.Summaries.write_figures", interrupt_once)
+    run_dir = tmp_path / "run"
+    arguments = [f"--data_dir={data}", f"--run_dir={run_dir}", *SMALL[:2], "--batch_size=8"]
+    assert train.main([*arguments, "--total_kimg=1", "--tick_kimg=0.016"]) == 130
+    assert "stopped by SIGINT at 0.0 kimg, and saved" in capsys.readouterr().out
+    assert ticks == [16, 24]  # one step after the tick that was interrupted
+    saved = [p.name for p in (run_dir / "checkpoints").glob("*.index")]
+    assert saved == ["state-24.index"]
+    assert [p.name for p in (run_dir / "networks").iterdir()] == ["generator-000000.keras"]
+
+
+def test_a_keras_that_is_set_up_for_another_backend_does_not_matter():
+    code = "from pgan_tf.cli.quiet import quiet_tensorflow\nwith quiet_tensorflow():\n"
+    code += "    import pgan_tf.loop"
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -88,6 +88,24 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path
     assert_equal(values(state), older)
 
 
+def test_a_checkpoint_saved_again_replaces_a_damaged_one(state, tmp_path):
+    saved = save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
+    data = tmp_path / "state-100.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:50])
+    Checkpoints(tmp_path, state, keep=3).save()
+    scramble(state, 5)
+    assert Checkpoints(tmp_path, state, keep=3).restore()
+    assert_equal(values(state), saved)
+
+
+def test_a_state_that_is_saved_already_is_not_written_again(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path, state, keep=3)
+    save_at(checkpoints, state, 100)
+    before = (tmp_path / "state-100.index").stat().st_mtime_ns
+    checkpoints.save()
+    assert (tmp_path / "state-100.index").stat().st_mtime_ns == before
+
+
 def test_checkpoints_that_can_not_be_read_at_all_are_an_error(state, tmp_path):
     save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
     for path in tmp_path.glob("*.data*"):
@@ -100,7 +118,7 @@ def test_a_save_that_fails_says_so_and_keeps_what_was_there(state, tmp_path, mon
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
     monkeypatch.setattr(
-        "tensorflow.train.CheckpointManager.save", _raise(OSError(28, "No space left on device"))
+        "tensorflow.train.Checkpoint.write", _raise(OSError(28, "No space left on device"))
     )
     with pytest.raises(UserError, match=r"at 200 images can't be written.*No space left"):
         save_at(checkpoints, state, 200)

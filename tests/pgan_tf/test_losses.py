@@ -56,6 +56,4 @@ def test_label_loss_is_the_negative_log_probability():
     logits = np.array([[1.0, 2.0, 0.5]], np.float32)
     labels = np.array([[0.0, 1.0, 0.0]], np.float32)
     expected = -np.log(np.exp(2.0) / np.exp(logits).sum())
-    np.testing.assert_allclose(
-        losses.label_cross_entropy(logits, labels, weight=3.0), [3.0 * expected], rtol=1e-5
-    )
+    np.testing.assert_allclose(losses.label_cross_entropy(logits, labels), [expected], rtol=1e-5)

@@ -95,6 +95,20 @@ def test_a_run_directory_means_its_newest_generator(tmp_path):
     assert find_generator(tmp_path) == networks / "generator-000100.500.keras"
 
 
+def test_the_newest_generator_is_told_by_what_it_says_and_not_by_its_rounded_name(tmp_path):
+    networks = tmp_path / "networks"
+    save(networks / "generator-000123.200.keras", images_seen=123_200)
+    save(networks / "generator-000123.keras", images_seen=123_456)
+    assert find_generator(tmp_path) == networks / "generator-000123.keras"
+
+
+def test_a_keras_model_of_something_else_is_refused(tmp_path):
+    inputs = keras.Input([3], name="x")
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
+    with pytest.raises(UserError, match=r"other.keras: not a generator: .* Received: x"):
+        pgan_tf.load_generator(tmp_path / "other.keras")
+
+
 def test_an_imported_directory_means_its_generator(tmp_path):
     save(tmp_path / "generator.keras")
     assert find_generator(tmp_path) == tmp_path / "generator.keras"

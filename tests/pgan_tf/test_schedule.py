@@ -52,6 +52,14 @@ def test_a_run_that_ends_early_leaves_later_stages_out():
     assert [(p.resolution, p.end) for p in phases] == [(4, 600_000), (8, 700_000)]
 
 
+def test_a_run_that_ends_within_a_fade_fades_as_a_longer_one_would():
+    short, whole = (Schedule(ScheduleConfig(total_kimg=kimg), 1024) for kimg in (700, 15000))
+    for images_seen in (600_000, 650_000, 699_999):
+        alpha = short.phase_at(images_seen).alpha(images_seen)
+        assert alpha == whole.phase_at(images_seen).alpha(images_seen)
+        assert alpha == pytest.approx((images_seen - 600_000) / 600_000)
+
+
 def test_without_fades_and_early_stages_training_starts_at_full_resolution():
     config = ScheduleConfig(start_resolution=128, stabilize_kimg=0, fade_kimg=0, total_kimg=100)
     (phase,) = Schedule(config, 128).phases

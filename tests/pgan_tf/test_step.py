@@ -19,7 +19,9 @@ def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, i
     rng = np.random.default_rng(images_seen)
     if images is None:
         images = rng.integers(0, 256, [batch, channels, 8, 8]).astype(np.uint8)
-    labels = np.eye(max(label_size, 1), label_size, dtype=np.float32)[np.arange(batch) % 1]
+    classes = np.arange(batch) % max(label_size, 1)
+    one_hot = np.eye(max(label_size, 1), label_size, dtype=np.float32)
+    labels, fake_labels = one_hot[classes], one_hot[classes[::-1]]
 
     def split(array):
         if strategy is None:
@@ -32,7 +34,7 @@ def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, i
     return StepInputs(
         images=split(images),
         labels=split(labels),
-        fake_labels=split(labels),
+        fake_labels=split(fake_labels),
         alpha=tf.constant(0.5),
         learning_rate=tf.constant(0.01),
         images_seen=tf.constant(images_seen, tf.int64),

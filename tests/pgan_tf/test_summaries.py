@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase
 from pgan_tf.summaries import Every, Summaries, Ticker, format_duration, progress_line
-from tests.pgan_tf.tiny import tiny_config
+from tests.pgan_tf.tiny import tiny_config, write_pyramid
 from tfrecords_tools.format import open_pyramid
 
 
@@ -88,7 +88,7 @@ def test_durations_are_told_in_two_units(seconds, text):
 
 
 def test_the_progress_line_tells_where_training_is():
-    phase = Phase(3, 16, True, 2000, 4000, 16, 0.001)
+    phase = Phase(3, 16, True, 2000, 4000, 2000, 16, 0.001)
     figures = {
         "speed/images_per_second": 12.34,
         "speed/seconds_per_kimg": 81.0,
@@ -108,7 +108,7 @@ def test_the_progress_line_tells_where_training_is():
 def summaries(tmp_path, labelled_dir):
     run = RunDirectory(tmp_path / "run", fractions=True)
     config = tiny_config(labelled_dir, run.path, label_size=3, channels=1)
-    run.open(config)
+    run.open(config, open_pyramid(labelled_dir))
     return Summaries(run, config, open_pyramid(labelled_dir))
 
 
@@ -161,6 +161,30 @@ def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
     assert scalars == [(16, 1.5), (32, 2.5)]
     config = tf.make_ndarray(read.Tensors("config")[0].tensor_proto).item()
     assert b"--fade_kimg=0.032" in config
+
+
+def test_figures_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_path):
+    summaries.write_figures({"loss/generator": float("nan"), "speed": 1.0}, 16)
+    (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line, parse_constant=pytest.fail) == {
+        "images_seen": 16,
+        "loss/generator": None,
+        "speed": 1.0,
+    }
+
+
+def test_labels_of_which_several_may_hold_are_no_rows_of_the_grid(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 2, [24, 3]).astype(np.float32)
+    data = write_pyramid(tmp_path / "attributes", resolution=8, channels=1, labels=labels)
+    run = RunDirectory(tmp_path / "run")
+    config = tiny_config(data, run.path, label_size=3, channels=1)
+    run.open(config, open_pyramid(data))
+    summaries = Summaries(run, config, open_pyramid(data))
+    summaries.write_reals()
+    assert Image.open(run.reals).size == (16 * 8, 10 * 8)
+    rows = np.array(summaries.label_rows)
+    assert rows.shape == (160, 3)
+    assert {tuple(row) for row in rows} == {tuple(row) for row in labels}
 
 
 def test_figures_past_a_checkpoint_and_broken_lines_are_dropped(summaries, tmp_path):

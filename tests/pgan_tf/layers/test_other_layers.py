@@ -62,6 +62,14 @@ def test_weighted_sum_goes_from_old_to_new(alpha, expected):
     assert WeightedSum(alpha=alpha)([old, new]) == expected
 
 
+def test_weighted_sum_keeps_alpha_exact_in_lower_precision():
+    old, new = tf.constant([[-1.0]], tf.bfloat16), tf.constant([[0.0]], tf.bfloat16)
+    output = WeightedSum(dtype="mixed_bfloat16")([old, new, tf.constant(0.9985)])
+    assert output.dtype == tf.bfloat16
+    # An alpha rounded to bfloat16 would be 1, and the output 0.
+    assert float(output[0, 0]) == pytest.approx(-0.0015, rel=0.01)
+
+
 @pytest.mark.parametrize(
     "layer",
     [

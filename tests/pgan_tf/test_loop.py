@@ -1,0 +1,40 @@
+import re
+
+import pytest
+
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.loop import check_batches
+from pgan_tf.schedule import Schedule
+from tfrecords_tools.errors import UserError
+
+
+def schedule(**config):
+    return Schedule(ScheduleConfig(**config), 8)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replicas"), [(16, 1), (16, 4), (3, 1), (6, 2), (2, 2), (8, 2), (12, 3)]
+)
+def test_batches_that_split_evenly_are_accepted(batch_size, replicas):
+    check_batches(schedule(batch_size=batch_size), 4, replicas)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replicas", "message"),
+    [
+        (10, 1, "--batch_size at 8x8 must be a multiple of 4, for 1 replicas and stddev groups of "
+         "4; the nearest: 8 and 12. Received: 10"),
+        (12, 2, "must be a multiple of 8, for 2 replicas"),
+        (1, 2, "the nearest: 2. Received: 1"),
+    ],
+)  # fmt: skip
+def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_batches(
+            schedule(batch_size=16, batch_size_by_resolution={8: batch_size}), 4, replicas
+        )
+
+
+def test_stages_that_are_never_trained_do_not_matter():
+    config = {"stabilize_kimg": 0, "fade_kimg": 0, "batch_size_by_resolution": {4: 10}}
+    check_batches(schedule(**config), 4, 1)
