@@ -81,7 +81,9 @@ class Converter:
                     raise
                 skipped.append((int(index), error.name, error.reason))
         written = Written(chunk.shard, chunk.start, len(images), tuple(skipped))
-        return written, make_levels(np.stack(images)) if images else iter(())
+        if not images:
+            return written, iter(())
+        return written, make_levels(images[0][None] if len(images) == 1 else np.stack(images))
 
 
 def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.ndarray]:

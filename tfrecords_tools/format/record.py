@@ -9,6 +9,7 @@ without parsing protocol buffers.
 """
 
 import dataclasses
+import functools
 import math
 import struct
 
@@ -60,6 +61,7 @@ class RecordLayout:
         return masked(np.array(sums, np.uint32))
 
 
+@functools.cache
 def record_layout(channels: int, resolution: int, data_first: bool = False) -> RecordLayout:
     """The layout of a level's records.
 

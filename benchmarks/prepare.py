@@ -1,0 +1,175 @@
+"""How fast pgan-prepare-tfrecords is, next to nothing but decoding the same PNG files.
+
+    python benchmarks/prepare.py [--small=20000] [--large=200] [--num_workers=2] [--directory=/tmp]
+
+Makes two folders of RGB PNG files, noise on smooth colours of 64x64 and plain noise of 1024x1024,
+prepares each by the command, as a user would, and prints one line of JSON last:
+
+    images_per_second     of the whole command, from its start to its end
+    megabytes_per_second  of pyramid written, 10^6 bytes
+    peak_memory_mb        of all its processes together (proportional set size), 10^6 bytes
+    floor_images_per_second  decoding the files by Pillow and nothing else, in as many processes
+    fraction_of_floor     the first of these over the last but one
+    target_images_per_second  what the project wants to reach on two cores of its test machine
+
+`--encoding=png` and `--shards=N` are handed to the command.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+TARGETS = {64: 3 * 1300, 1024: 3.5 * 9}
+_FILES_A_TASK = 20
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", type=int, default=20_000, help="number of 64x64 images")
+    parser.add_argument("--large", type=int, default=200, help="number of 1024x1024 images")
+    parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--directory", default=None, help="where to work; 6 MB a large image")
+    parser.add_argument("--encoding", default="raw", choices=("raw", "png"))
+    parser.add_argument("--shards", type=int, default=1)
+    given = parser.parse_args()
+    results = {}
+    with tempfile.TemporaryDirectory(prefix="prepare-", dir=given.directory) as name:
+        for side, count in ((64, given.small), (1024, given.large)):
+            if count:
+                folder = Path(name) / str(side)
+                say(f"Making {count} images of {side}x{side} in {folder}")
+                make_images(folder, side, count, given.num_workers)
+                storage = [f"--encoding={given.encoding}", f"--shards={given.shards}"]
+                results[f"png_{side}"] = measure(folder, side, count, given.num_workers, storage)
+                shutil.rmtree(folder)
+    settings = {key: getattr(given, key) for key in ("num_workers", "encoding", "shards")}
+    print(json.dumps({"benchmark": "prepare", "cores": os.cpu_count(), **settings, **results}))
+
+
+def measure(
+    folder: Path, side: int, count: int, num_workers: int, storage: list[str]
+) -> dict[str, float]:
+    """Figures of one folder of images."""
+    # The floor is measured before and after, since other work on the machine comes and goes.
+    floors = [decode_all(folder, num_workers)]
+    output = folder.parent / "out"
+    command = [sys.executable, "-m", "tfrecords_tools.cli.prepare", "--source=images", *storage]
+    command += [f"--input={folder}", f"--output={output}", f"--num_workers={num_workers}"]
+    started = time.monotonic()
+    with (
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process,
+        peak_memory(process.pid) as peak,
+    ):
+        code = process.wait()
+    seconds = time.monotonic() - started
+    if code:
+        sys.exit(f"{' '.join(command)} failed with code {code}")
+    floors.append(decode_all(folder, num_workers))
+    size = sum(path.stat().st_size for path in output.iterdir())
+    shutil.rmtree(output)
+    floor = 2 / (1 / floors[0] + 1 / floors[1])
+    figures = {
+        "images": count,
+        "seconds": round(seconds, 2),
+        "images_per_second": round(count / seconds, 1),
+        "megabytes_per_second": round(size / seconds / 1e6, 1),
+        "peak_memory_mb": round(peak[0] / 1e6, 1),
+        "floor_images_per_second": round(floor, 1),
+        "fraction_of_floor": round(count / seconds / floor, 3),
+        "target_images_per_second": TARGETS[side],
+    }
+    say(f"{side}x{side}: {figures}")
+    return figures
+
+
+def make_images(folder: Path, side: int, count: int, num_workers: int) -> None:
+    """Writes PNG files, the same every time."""
+    folder.mkdir()
+    with concurrent.futures.ProcessPoolExecutor(num_workers) as executor:
+        tasks = [(folder, side, number) for number in range(count)]
+        for _ in executor.map(make_image, tasks, chunksize=_FILES_A_TASK):
+            pass
+
+
+def make_image(task: tuple[Path, int, int]) -> None:
+    """Writes one PNG file."""
+    folder, side, number = task
+    random = np.random.default_rng((side, number))
+    pixels = random.integers(0, 256, (side, side, 3), np.uint8)
+    if side == 64:  # like a photograph: slow changes and a little noise
+        colours = Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8))
+        smooth = np.asarray(colours.resize((side, side), Image.Resampling.BICUBIC))
+        pixels = np.clip(smooth.astype(np.int16) + pixels // 16 - 8, 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(folder / f"{number:07d}.png", compress_level=4)
+
+
+def decode_all(folder: Path, num_workers: int) -> float:
+    """Images a second that Pillow decodes, doing nothing else."""
+    files = sorted(str(path) for path in folder.iterdir())
+    with concurrent.futures.ProcessPoolExecutor(num_workers) as executor:
+        # Started before the clock is: what is wanted is the decoding.
+        list(executor.map(time.sleep, [0.2] * 2 * num_workers))
+        started = time.monotonic()
+        for _ in executor.map(decode, files, chunksize=_FILES_A_TASK):
+            pass
+        return len(files) / (time.monotonic() - started)
+
+
+def decode(path: str) -> None:
+    """Decodes one file."""
+    with Image.open(path) as image:
+        image.load()
+
+
+@contextlib.contextmanager
+def peak_memory(session: int) -> Iterator[list[int]]:
+    """Watches a session's processes; a list of one number, the most bytes that they had."""
+    peak, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.05):
+            peak[0] = max(peak[0], session_memory(session))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()
+
+
+def session_memory(session: int) -> int:
+    """Bytes of memory that the processes of a session have, shared pages shared out."""
+    total = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # a process may end meanwhile
+            stat = (process / "stat").read_text().rpartition(")")[2].split()
+            if int(stat[3]) == session:
+                for line in (process / "smaps_rollup").read_text().splitlines():
+                    if line.startswith("Pss:"):
+                        total += 1024 * int(line.split()[1])
+    return total
+
+
+def say(line: str) -> None:
+    """Says how it goes, apart from the result."""
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()
