@@ -1,6 +1,9 @@
 """Interrupted runs that go on."""
 
 import os
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -211,3 +214,35 @@ def test_a_finished_pyramid_is_not_continued(run, source):
 def test_resuming_what_was_never_begun_begins(run, source, tmp_path):
     run(source)
     assert open_pyramid(tmp_path / "out/x").count == COUNT
+
+
+FLAGS = ("--source=synthetic", "--resolution=64", "--num_images=700", "--num_workers=2")
+
+
+@pytest.mark.parametrize("storage", [("--encoding=raw",), ("--encoding=png", "--shards=2")])
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path, storage):
+    command = [sys.executable, "-m", "tfrecords_tools.cli.prepare", *FLAGS, *storage]
+    with subprocess.Popen(
+        [*command, "--output=out/x"], cwd=tmp_path, stdout=subprocess.DEVNULL
+    ) as process:
+        deadline = time.monotonic() + 60
+        while sum(map(lines_of, tmp_path.glob("out/.x.partial-*/*.jsonl"))) < 3:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+    assert [name.startswith(".x.partial-") for name in os.listdir(tmp_path / "out")] == [True]
+    again = subprocess.run(
+        [*command, "--output=out/x", "--resume"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "Continuing: " in again.stdout
+    subprocess.run([*command, "--output=whole/x"], cwd=tmp_path, check=True, capture_output=True)
+    assert os.listdir(tmp_path / "out") == ["x"]
+    assert contents(tmp_path / "out/x") == contents(tmp_path / "whole/x")
+
+
+def lines_of(path):
+    return path.read_bytes().count(b"\n")
