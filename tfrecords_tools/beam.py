@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
+import itertools
 import json
 import logging
 import os
@@ -17,8 +18,10 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from tfrecords_tools.appending import Encoder, ShardAppender
-from tfrecords_tools.conversion import Chunk, Converter, Written
+from tfrecords_tools.conversion import Chunk, Converter, Written, chunk_size
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.names import index_path
 from tfrecords_tools.layout import Layout
@@ -57,13 +60,16 @@ class BeamOutput:
         self, converter: Converter, chunks: Iterable[Chunk], num_workers: int
     ) -> Generator[Written, None, None]:
         """Runs the pipeline. The number of workers is for the pipeline's options to say."""
-        by_shard: dict[int, list[Chunk]] = {}
-        for chunk in chunks:
-            by_shard.setdefault(chunk.shard, []).append(chunk)
-        if by_shard:
-            write = ShardWriter(self.directory, self.layout, converter)
-            run_pipeline(write, list(by_shard.values()), self.options)
-        for shard in by_shard:
+        shards = [
+            _joined(list(group))
+            for _, group in itertools.groupby(chunks, key=lambda chunk: chunk.shard)
+        ]
+        if shards:
+            size = chunk_size(self.layout)
+            run_pipeline(
+                ShardWriter(self.directory, self.layout, converter, size), shards, self.options
+            )
+        for shard in [whole.shard for whole in shards]:
             path = _note_path(self.directory, shard)
             if path.exists():
                 yield _read_note(path)
@@ -90,25 +96,27 @@ class ShardWriter:
       directory: where to.
       layout: says which files.
       converter: loads the images.
+      size: how many it converts together.
     """
 
     directory: Path
     layout: Layout
     converter: Converter
+    size: int
 
-    def __call__(self, chunks: list[Chunk]) -> None:
-        """Writes the shard that consists of these chunks, and a note that it is whole.
+    def __call__(self, whole: Chunk) -> None:
+        """Writes a shard, given as one chunk, and a note that it is whole.
 
         A bad image is noted, not raised: the runner would try again, and then show its own error.
         """
         if bad_image_notes(self.directory):
             return
-        shard = chunks[0].shard
+        shard = whole.shard
         finished = shard_paths(self.directory, self.layout, shard)
         suffix = f".{uuid.uuid4().hex}{_UNFINISHED}"
         unfinished = {side: path.with_name(path.name + suffix) for side, path in finished.items()}
         try:
-            parts = self._write(chunks, unfinished)
+            parts = self._write(whole, unfinished)
             for side, path in finished.items():
                 if self.layout.encoding == "png":
                     _move(index_path(unfinished[side]), index_path(path))
@@ -116,7 +124,7 @@ class ShardWriter:
             count = sum(part.count for part in parts)
             skipped = [bad for part in parts for bad in part.skipped]
             note = self.directory / f"shard-{shard:05d}{suffix}"
-            note.write_text(json.dumps([shard, chunks[0].start, count, skipped]))
+            note.write_text(json.dumps([shard, whole.start, count, skipped]))
             _move(note, _note_path(self.directory, shard))
         except BadImageError as error:
             note = self.directory / f"bad-image-{shard:05d}{suffix}"
@@ -126,18 +134,19 @@ class ShardWriter:
                 for remains in (path, index_path(path)):
                     remains.unlink(missing_ok=True)
 
-    def _write(self, chunks: list[Chunk], paths: dict[int, Path]) -> list[Written]:
+    def _write(self, whole: Chunk, paths: dict[int, Path]) -> list[Written]:
         encode = Encoder(self.layout.encoding, self.converter)
         parts = []
         with ShardAppender(paths, indexed=self.layout.encoding == "png") as files:
-            for chunk in chunks:
-                encoded = encode(chunk)
+            for start in range(0, len(whole.indices), self.size):
+                indices = whole.indices[start : start + self.size]
+                encoded = encode(Chunk(whole.shard, whole.start + start, indices))
                 files.append(encoded)
                 parts.append(encoded.written)
         return parts
 
 
-def run_pipeline(write: ShardWriter, shards: list[list[Chunk]], options: Sequence[str]) -> None:
+def run_pipeline(write: ShardWriter, shards: list[Chunk], options: Sequence[str]) -> None:
     """Runs `write` on every shard, on the runner that the options name."""
     beam = import_beam()
     with beam.Pipeline(options=pipeline_options(options)) as pipeline:
@@ -200,6 +209,13 @@ def _quietly() -> Iterator[None]:
         yield
     finally:
         logging.disable(before)
+
+
+def _joined(chunks: list[Chunk]) -> Chunk:
+    """A shard's chunks as one, which takes less memory."""
+    return Chunk(
+        chunks[0].shard, chunks[0].start, np.concatenate([chunk.indices for chunk in chunks])
+    )
 
 
 def bad_image_notes(directory: Path) -> list[Path]:

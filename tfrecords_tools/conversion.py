@@ -103,6 +103,12 @@ def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.nda
     return raw.reshape(-1).data, np.full(len(raw), raw.shape[1], np.int64)
 
 
+def chunk_size(layout: Layout) -> int:
+    """How many images of a pyramid are best converted together."""
+    image_bytes = layout.channels * layout.resolution**2
+    return max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
+
+
 def chunks(
     order: np.ndarray, layout: Layout, done: Iterable[Written], num_workers: int
 ) -> Iterator[Chunk]:
@@ -115,8 +121,7 @@ def chunks(
       num_workers: how many are to share the work.
     """
     fair = -(-len(order) // (4 * num_workers))
-    image_bytes = layout.channels * layout.resolution**2
-    size = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes, fair))
+    size = min(chunk_size(layout), fair)
     finished = [(part.start, part.stop) for part in done]
     at = 0
     for shard in range(layout.shards):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -200,11 +201,12 @@ def _convert(
     if done:
         say(f"Continuing: {done} of {layout.count} images are done")
     converter = Converter(source, options.skip_bad_images)
-    tasks = list(chunks(order, layout, parts, options.num_workers))
+    tasks = chunks(order, layout, parts, options.num_workers)
+    first = list(itertools.islice(tasks, options.num_workers))  # no more workers than tasks
     # Closed, so that after Ctrl-C no worker writes on while the directory is being removed.
     with (
         tqdm(total=len(order), initial=done, unit=" images", disable=None) as progress,
-        closing(output.convert(converter, tasks, min(options.num_workers, len(tasks)))) as results,
+        closing(output.convert(converter, itertools.chain(first, tasks), len(first))) as results,
     ):
         for part in results:
             journal.add(part)
