@@ -1,0 +1,101 @@
+"""docs/pyramid-format.md is enough to write a reader: here is one, of nothing but that page."""
+
+import io
+import itertools
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def masked(c):
+    return ((c >> 15 | c << 17) + 0xA282EAD8) % 2**32
+
+
+def v(n):
+    groups = []
+    while n > 0x7F:
+        groups.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes([*groups, n])
+
+
+def sized(tag, content):
+    return tag + v(len(content)) + content
+
+
+def example_of(shape, data):
+    numbers = b"".join(v(n) for n in shape)
+    shape_value = sized(b"\x12", sized(b"\x1a", sized(b"\x0a", numbers)))
+    data_value = sized(b"\x12", sized(b"\x0a", sized(b"\x0a", data)))
+    entries = sized(b"\x0a", b"\x0a\x05shape" + shape_value)
+    return sized(b"\x0a", entries + sized(b"\x0a", b"\x0a\x04data" + data_value))
+
+
+def check_record(record):
+    """The example in a record."""
+    length, length_crc = struct.unpack("<QI", record[:12])
+    example, (crc,) = record[12:-4], struct.unpack("<I", record[-4:])
+    assert length == len(example)
+    assert masked(crc32c(record[:8])) == length_crc and masked(crc32c(example)) == crc
+    return example
+
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 8, 8), np.uint8)
+
+
+def test_the_example_that_the_page_shows_is_what_is_written(write, array_source):
+    directory = write(array_source(IMAGES, shuffled=False))
+    size = 98  # by the page's table
+    record = (directory / "pyramid-r02.tfrecords").read_bytes()[3 * size : 4 * size]
+    head = bytes.fromhex("0a500a100a05") + b"shape"
+    head += bytes.fromhex("12071a050a030304040a3c0a04") + b"data" + bytes.fromhex("12340a320a30")
+    example = check_record(record)
+    assert example.startswith(head) and len(example) == len(head) + 48
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_raw_records_are_as_the_page_says(write, array_source, shards):
+    directory = write(array_source(IMAGES, shuffled=False), shards=shards)
+    names = ["pyramid-r03.tfrecords"]
+    if shards > 1:
+        names = [f"pyramid-r03.tfrecords-{s:05d}-of-{shards:05d}" for s in range(shards)]
+    size, read = 247, []
+    for s, name in enumerate(names):
+        data = (directory / name).read_bytes()
+        assert len(data) % size == 0
+        assert len(data) // size == (s + 1) * 7 // shards - s * 7 // shards
+        read += [data[at : at + size] for at in range(0, len(data), size)]
+    assert len(read) == 7
+    for image, record in zip(IMAGES, read, strict=True):
+        assert check_record(record) == example_of((3, 8, 8), image.tobytes())
+
+
+def test_png_records_are_as_the_page_says(write, array_source):
+    directory = write(array_source(IMAGES, shuffled=False), encoding="png", shards=2)
+    read = []
+    for s in range(2):
+        path = directory / f"pyramid-r03.tfrecords-{s:05d}-of-00002"
+        data = path.read_bytes()
+        index = (directory / f"{path.name}.index").read_bytes()
+        offsets = struct.unpack(f"<{len(index) // 8}Q", index)
+        assert offsets[0] == 0 and offsets[-1] == len(data)
+        read += [data[start:end] for start, end in itertools.pairwise(offsets)]
+    assert len(read) == 7
+    for image, record in zip(IMAGES, read, strict=True):
+        example = check_record(record)
+        png = example[example.index(b"\x89PNG") :]
+        assert example == example_of((3, 8, 8), png)
+        assert png[24:26] == bytes([8, 2])  # 8 bits, RGB
+        with Image.open(io.BytesIO(png)) as picture:
+            np.testing.assert_array_equal(np.asarray(picture).transpose(2, 0, 1), image)
