@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import logging as python_logging
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from tfrecords_tools.errors import UserError
 EXIT_OK = 0
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 # The operating system's refusals that a user can mend. Any other OSError is a fault of the program.
 _REFUSALS = frozenset(
@@ -97,8 +99,8 @@ def run(
       arguments: names of the arguments that must be given without a flag.
 
     Returns:
-      0 for success, 2 for a user's mistake (said in one line on stderr), 130 after Ctrl-C, or what
-      `body` returned.
+      0 for success, 2 for a user's mistake (said in one line on stderr), 130 after Ctrl-C, 141 if
+      what reads stdout has gone, or what `body` returned.
     """
     _set_up_logging()
     flag_values = flags.FlagValues()
@@ -117,6 +119,10 @@ def run(
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # `| head` has seen enough. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_BROKEN_PIPE
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise

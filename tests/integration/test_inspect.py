@@ -203,6 +203,16 @@ def test_help_needs_no_pyramid(inspect, arguments):
     assert ("--output" in out) == (len(arguments) == 2)
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault(shapes):
+    command = [sys.executable, "-m", "tfrecords_tools.cli.inspect", "info", str(shapes)]
+    with subprocess.Popen(
+        [*command, "--output="], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 141 and errors == b""
+
+
 def test_the_command_starts_without_tensorflow():
     code = (
         "import sys, tfrecords_tools.cli.inspect;"
