@@ -37,3 +37,5 @@ def quiet_tensorflow() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)
+            # TensorFlow has read it; a process that this one starts should be told by its own user.
+            del os.environ[_LOG_LEVEL]

@@ -48,11 +48,25 @@ def finished(data, tmp_path_factory):
     return run_dir, result
 
 
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from pgan_tf.cli.train import main; sys.exit(main())",
+]
+# As a user's shell would have it: this variable turns TensorFlow's chatter on.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+
+
 def pgan_train(*arguments):
+    """Runs the command to its end."""
     return subprocess.run(
-        [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())",
-         *arguments], capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        [*COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=ENVIRONMENT,
+    )
 
 
 def test_a_run_goes_through_all_stages_and_reports_each_tick(finished):
@@ -109,10 +123,14 @@ def test_starting_a_finished_run_again_changes_nothing(finished):
 
 
 def training_process(*arguments):
+    """Starts the command."""
     return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())",
-         *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    )
 
 
 def final_state(run_dir):
