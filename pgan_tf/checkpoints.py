@@ -12,6 +12,9 @@ from tfrecords_tools.errors import UserError
 PREFIX = "state"
 _INDEX = re.compile(rf"{PREFIX}-(?P<images_seen>\d+)\.index")
 
+# What TensorFlow adds to its messages, which tells a user nothing.
+_GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
+
 # What TensorFlow raises for files that are damaged, missing, or of another program.
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
 
@@ -52,7 +55,7 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self._directory}: the checkpoint at {images_seen} images can't be written, "
-                f"the ones before it stay: {getattr(error, 'message', error)}"
+                f"the ones before it stay: {_GRAPH_NOTES.sub('', str(error))}"
             ) from error
         self._saved_at = images_seen
         for old in self._newest_first()[self._keep :]:

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.state import TrainState
 from tests.pgan_tf.tiny import tiny_config
 from tfrecords_tools.errors import UserError
+
+FULL_DISK = "{{function_node a/b}} /x/part-0; No space left on device [Op:SaveV2]"
 
 
 @pytest.fixture
@@ -118,9 +121,13 @@ def test_a_save_that_fails_says_so_and_keeps_what_was_there(state, tmp_path, mon
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
     monkeypatch.setattr(
-        "tensorflow.train.Checkpoint.write", _raise(OSError(28, "No space left on device"))
+        "tensorflow.train.Checkpoint.write",
+        _raise(tf.errors.ResourceExhaustedError(None, None, FULL_DISK)),
     )
-    with pytest.raises(UserError, match=r"at 200 images can't be written.*No space left"):
+    with pytest.raises(
+        UserError,
+        match=r"at 200 images can't be written.* stay: /x/part-0; No space left on device$",
+    ):
         save_at(checkpoints, state, 200)
     monkeypatch.undo()
     assert Checkpoints(tmp_path, state, keep=3).restore()
