@@ -9,7 +9,9 @@ prepares each by the command, as a user would, and prints one line of JSON last:
     megabytes_per_second  of pyramid written, 10^6 bytes
     peak_memory_mb        of all its processes together (proportional set size), 10^6 bytes
     floor_images_per_second  decoding the files by Pillow and nothing else, in as many processes
-    fraction_of_floor     the first of these over the last but one
+    fraction_of_floor     the first of these over the one before
+    cpu_ms_per_image      processor time of the command and its workers, and of the floor: on a
+    floor_cpu_ms_per_image  machine with other work to do these two tell more than the clock
     target_images_per_second  what the project wants to reach on two cores of its test machine
 
 `--encoding=png` and `--shards=N` are handed to the command.
@@ -18,8 +20,10 @@ prepares each by the command, as a user would, and prints one line of JSON last:
 import argparse
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -65,14 +69,16 @@ def measure(
 ) -> dict[str, float]:
     """Figures of one folder of images."""
     # The floor is measured before and after, since other work on the machine comes and goes.
+    before = cpu_seconds()
     floors = [decode_all(folder, num_workers)]
+    floor_cpu = cpu_seconds() - before
     output = folder.parent / "out"
     command = [sys.executable, "-m", "tfrecords_tools.cli.prepare", "--source=images", *storage]
     command += [f"--input={folder}", f"--output={output}", f"--num_workers={num_workers}"]
     started = time.monotonic()
     with (
         subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True) as process,
-        peak_memory(process.pid) as peak,
+        watched(process.pid) as usage,
     ):
         code = process.wait()
     seconds = time.monotonic() - started
@@ -87,9 +93,11 @@ def measure(
         "seconds": round(seconds, 2),
         "images_per_second": round(count / seconds, 1),
         "megabytes_per_second": round(size / seconds / 1e6, 1),
-        "peak_memory_mb": round(peak[0] / 1e6, 1),
+        "peak_memory_mb": round(usage.memory / 1e6, 1),
         "floor_images_per_second": round(floor, 1),
         "fraction_of_floor": round(count / seconds / floor, 3),
+        "cpu_ms_per_image": round(1000 * usage.cpu / count, 3),
+        "floor_cpu_ms_per_image": round(1000 * floor_cpu / count, 3),
         "target_images_per_second": TARGETS[side],
     }
     say(f"{side}x{side}: {figures}")
@@ -135,35 +143,55 @@ def decode(path: str) -> None:
         image.load()
 
 
+def cpu_seconds() -> float:
+    """Processor time of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+@dataclasses.dataclass
+class Usage:
+    """What a session's processes have used at most: bytes of memory, seconds of processor time."""
+
+    memory: int = 0
+    cpu: float = 0.0
+
+    def add(self, other: "Usage") -> None:
+        """Keeps the larger of both."""
+        self.memory, self.cpu = max(self.memory, other.memory), max(self.cpu, other.cpu)
+
+
 @contextlib.contextmanager
-def peak_memory(session: int) -> Iterator[list[int]]:
-    """Watches a session's processes; a list of one number, the most bytes that they had."""
-    peak, ended = [0], threading.Event()
+def watched(session: int) -> Iterator[Usage]:
+    """Watches a session's processes."""
+    usage, ended = Usage(), threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.05):
-            peak[0] = max(peak[0], session_memory(session))
+            usage.add(current_usage(session))
 
     thread = threading.Thread(target=watch)
     thread.start()
     try:
-        yield peak
+        yield usage
     finally:
         ended.set()
         thread.join()
 
 
-def session_memory(session: int) -> int:
-    """Bytes of memory that the processes of a session have, shared pages shared out."""
-    total = 0
+def current_usage(session: int) -> Usage:
+    """What the processes of a session have now, shared pages shared out, and used so far."""
+    usage = Usage()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # a process may end meanwhile
             stat = (process / "stat").read_text().rpartition(")")[2].split()
             if int(stat[3]) == session:
+                # Its own time in user and kernel mode, and that of its children that have ended.
+                usage.cpu += sum(map(int, stat[11:15])) / os.sysconf("SC_CLK_TCK")
                 for line in (process / "smaps_rollup").read_text().splitlines():
                     if line.startswith("Pss:"):
-                        total += 1024 * int(line.split()[1])
-    return total
+                        usage.memory += 1024 * int(line.split()[1])
+    return usage
 
 
 def say(line: str) -> None:

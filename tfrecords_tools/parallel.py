@@ -58,9 +58,10 @@ def _run(
     if num_workers <= 1:
         yield from map(function, tasks)
         return
-    # Spawned, not forked: a program that has threads, such as TensorFlow's, may call this.
+    # Not forked from here: a program that has threads, such as TensorFlow's, may call this. Forked
+    # from a server that has imported everything, workers start at once, this time and the next.
     executor = concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("spawn"), _start_worker, (function,)
+        num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function,)
     )
     pending: _Pending = []
     try:
