@@ -6,6 +6,9 @@ Used to extrapolate the speed of one stage to the others. Plain Python.
 from pgan_tf.config import MIN_RESOLUTION, NetworkConfig, log2
 from pgan_tf.schedule import Phase, Schedule
 
+# Seconds that starting a step's two to three thousand operations takes, whatever their size.
+TYPICAL_OVERHEAD = 0.015
+
 
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:
     """Multiply-adds of one forward pass of the generator and the discriminator for one image.
@@ -33,28 +36,48 @@ def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> 
     return total + sum(2 * r * r * config.features(log2(r) - 1) * config.channels for r in rgb)
 
 
-def remaining_seconds(
-    schedule: Schedule,
-    config: NetworkConfig,
-    *,
-    images_seen: int,
-    phase: Phase,
-    seconds_per_image: float,
-) -> float:
-    """How long training still takes, from the speed measured in one phase.
+class StepTimes:
+    """Seconds a step takes in each phase: as measured, or else overhead + multiplications / rate.
 
-    Args:
-      schedule: of the run.
-      config: the networks.
-      images_seen: where training is.
-      phase: where the speed was measured.
-      seconds_per_image: measured there.
+    Small stages are bound by the overhead of starting their operations, which large ones hardly
+    notice; so time does not grow in proportion to the multiplications.
     """
-    measured = multiplications(config, phase.resolution, fading=phase.fading)
-    seconds = 0.0
-    for coming in schedule.phases:
-        images = coming.end - max(coming.start, images_seen)
-        if images > 0:
-            cost = multiplications(config, coming.resolution, fading=coming.fading)
-            seconds += images * seconds_per_image * cost / measured
-    return seconds
+
+    def __init__(self, config: NetworkConfig):
+        """
+        Args:
+          config: the networks.
+        """
+        self._config = config
+        self._measured: dict[float, float] = {}  # seconds of a step by its multiplications
+
+    def add(self, phase: Phase, seconds_per_image: float) -> None:
+        """Notes the speed measured in a phase; the last one counts."""
+        self._measured[self._work(phase)] = seconds_per_image * phase.batch_size
+
+    def seconds(self, phase: Phase) -> float:
+        """Seconds of a step in a phase, after at least one was measured."""
+        work = self._work(phase)
+        if work in self._measured:
+            return self._measured[work]
+        (least, _), (most, longest) = min(self._measured.items()), max(self._measured.items())
+        shortest = self._measured[least]
+        if most > least and longest > shortest:
+            per_work = (longest - shortest) / (most - least)
+        else:
+            # Of one measurement, what is not the usual overhead, and something in any case.
+            per_work = max(longest - TYPICAL_OVERHEAD, 0.1 * longest) / most
+        return max(longest + (work - most) * per_work, min(shortest, TYPICAL_OVERHEAD))
+
+    def remaining(self, schedule: Schedule, images_seen: int) -> float:
+        """Seconds until the end of a schedule from `images_seen` on."""
+        return sum(
+            self.seconds(phase)
+            * max(0, phase.end - max(phase.start, images_seen))
+            / phase.batch_size
+            for phase in schedule.phases
+        )
+
+    def _work(self, phase: Phase) -> float:
+        per_image = multiplications(self._config, phase.resolution, fading=phase.fading)
+        return per_image * phase.batch_size

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.config import TrainConfig
-from pgan_tf.cost import remaining_seconds
+from pgan_tf.cost import StepTimes
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -45,6 +45,7 @@ class Reporter:
         self._checkpoint = Every(intervals.checkpoint_kimg, seen)
         self._network = Every(intervals.network_kimg, seen)
         self._ticker = Ticker(seen)
+        self._step_times = StepTimes(config.network)
         # The last model is kept, because layers remember every model that they are part of.
         self._keras_model = functools.lru_cache(maxsize=1)(
             functools.partial(as_keras_model, state.ema_generator)
@@ -107,13 +108,8 @@ class Reporter:
         seen = self._state.images_seen
         figures = self._ticker.report(seen)
         alpha = phase.alpha(seen)
-        eta = remaining_seconds(
-            self._schedule,
-            self._config.network,
-            images_seen=seen,
-            phase=phase,
-            seconds_per_image=figures["speed/seconds_per_kimg"] / 1000,
-        )
+        self._step_times.add(phase, figures["speed/seconds_per_kimg"] / 1000)
+        eta = self._step_times.remaining(self._schedule, seen)
         print(progress_line(phase, alpha, seen, figures, eta), flush=True)
         figures.update(
             {

@@ -1,7 +1,7 @@
 import pytest
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig
-from pgan_tf.cost import multiplications, remaining_seconds
+from pgan_tf.cost import TYPICAL_OVERHEAD, StepTimes, multiplications
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.schedule import Schedule
 
@@ -37,17 +37,45 @@ def test_multiplications_are_those_of_the_layers(resolution, fading):
     assert counted == pytest.approx(expected, rel=1e-9)
 
 
+def times(schedule, **seconds_per_image):
+    """Step times measured in phases named `p0`, `p1`, ..."""
+    step_times = StepTimes(CONFIG)
+    for name, seconds in seconds_per_image.items():
+        step_times.add(schedule.phases[int(name[1:])], seconds)
+    return step_times
+
+
 def test_the_rest_of_a_phase_takes_its_measured_speed():
     schedule = Schedule(ScheduleConfig(total_kimg=1.0), 4)
-    seconds = remaining_seconds(
-        schedule, CONFIG, images_seen=400, phase=schedule.phases[0], seconds_per_image=0.5
-    )
-    assert seconds == pytest.approx(300)
+    assert times(schedule, p0=0.5).remaining(schedule, 400) == pytest.approx(300)
+    assert times(schedule, p0=0.5).remaining(schedule, 2000) == 0
 
 
-def test_later_stages_are_expected_to_be_slower():
-    schedule = Schedule(ScheduleConfig(stabilize_kimg=1, fade_kimg=1, total_kimg=3), 8)
-    seconds = remaining_seconds(
-        schedule, CONFIG, images_seen=0, phase=schedule.phases[0], seconds_per_image=0.001
-    )
-    assert seconds > 4
+THREE_STAGES = Schedule(
+    ScheduleConfig(stabilize_kimg=1, fade_kimg=1, total_kimg=5, batch_size=10), 16
+)
+
+
+def work(index):
+    phase = THREE_STAGES.phases[index]
+    return 10 * multiplications(CONFIG, phase.resolution, fading=phase.fading)
+
+
+def test_two_measured_phases_tell_overhead_and_rate():
+    overhead, rate = 0.02, 1e6
+    measured = {f"p{i}": (overhead + work(i) / rate) / 10 for i in (0, 2)}
+    step_times = times(THREE_STAGES, **measured)
+    for i, phase in enumerate(THREE_STAGES.phases):
+        assert step_times.seconds(phase) == pytest.approx(overhead + work(i) / rate)
+
+
+def test_one_measured_phase_is_taken_for_overhead_as_far_as_that_is_usual():
+    step_times = times(THREE_STAGES, p0=(TYPICAL_OVERHEAD + 0.005) / 10)
+    expected = TYPICAL_OVERHEAD + 0.005 * work(4) / work(0)
+    assert step_times.seconds(THREE_STAGES.phases[4]) == pytest.approx(expected)
+
+
+def test_a_speed_that_fits_no_model_still_gives_a_time():
+    step_times = times(THREE_STAGES, p0=0.5, p2=0.1)  # a machine that was busy at first
+    assert all(step_times.seconds(phase) > 0 for phase in THREE_STAGES.phases)
+    assert step_times.remaining(THREE_STAGES, 0) > 0
