@@ -5,7 +5,9 @@ The policy is documented for users in docs/datasets.md.
 
 import contextlib
 import dataclasses
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +38,15 @@ _FILTERS = MappingProxyType(
         "nearest": Image.Resampling.NEAREST,
     }
 )
+# A PNG file's first 33 bytes: what all begin with, width, height, bits of a value, kind of colour,
+# compression and so on, checksum.
+_PNG_HEADER = struct.Struct(">16sIIBB3sI")
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
+_PNG_KINDS = frozenset(
+    {(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (2, 3), (4, 3), (8, 3)}
+    | {(8, 4), (16, 4), (8, 6), (16, 6)}
+)
+_PNG_GRAY = frozenset({0, 4})
 # The EXIF tag.
 _ORIENTATION = 0x0112
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
@@ -90,8 +101,33 @@ def read_header(file: ImageFile, max_pixels: int, name: str | None = None) -> He
     Raises:
       BadImageError: it is not an image, or too large.
     """
+    header = _png_header(file)
+    if header is not None and header.width * header.height <= max_pixels:
+        return header
     with _pillow_on_our_terms(), _open(file, name or str(file), max_pixels) as image:
         return Header(image.width, image.height, image.mode in _GRAY_MODES)
+
+
+def _png_header(file: ImageFile) -> Header | None:
+    """The header of a PNG file, several times as fast as Pillow.
+
+    Returns:
+      None for other files, and for what is unusual or damaged: Pillow is to say.
+    """
+    try:
+        if isinstance(file, Path):
+            with file.open("rb", buffering=0) as opened:
+                start = opened.read(_PNG_HEADER.size)
+        else:
+            start = file.read(_PNG_HEADER.size)
+            file.seek(0)
+        magic, width, height, bits, colour, _, crc = _PNG_HEADER.unpack(start)
+    except (OSError, struct.error):
+        return None
+    known = magic == _PNG_MAGIC and (bits, colour) in _PNG_KINDS
+    if not known or crc != zlib.crc32(start[12:29]) or not width or not height:
+        return None
+    return Header(width, height, gray=colour in _PNG_GRAY)
 
 
 def check_size(name: str, header: Header, policy: ImagePolicy) -> None:

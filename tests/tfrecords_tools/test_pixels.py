@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tfrecords_tools import pixels
 from tfrecords_tools.pixels import ImagePolicy, read_header, read_pixels
 from tfrecords_tools.sources.base import BadImageError
 
@@ -326,3 +327,25 @@ def png(width, height, depth, colour, raw):
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "LA", "P", "RGB", "RGBA"])
+def test_the_fast_way_to_a_png_header_says_what_pillow_says(tmp_path, monkeypatch, mode):
+    path = tmp_path / "image.png"
+    Image.new(mode, (7, 5)).save(path)
+    fast = pixels._png_header(path)
+    assert fast is not None and fast == read_header(path, max_pixels=35)
+    monkeypatch.setattr(pixels, "_png_header", lambda file: None)
+    assert fast == read_header(path, max_pixels=35)
+
+
+@pytest.mark.parametrize("at", [0, 13, 19, 24, 25, 31])
+def test_a_png_header_that_is_damaged_is_left_to_pillow(tmp_path, at):
+    path = tmp_path / "image.png"
+    Image.new("RGB", (7, 5)).save(path)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+    assert pixels._png_header(path) is None
+    with pytest.raises(BadImageError):
+        read_header(path, max_pixels=35)

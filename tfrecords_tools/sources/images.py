@@ -70,7 +70,8 @@ class ImagesSource:
     def load(self, index: int) -> np.ndarray:
         """Image `index` as [C H W] uint8."""
         file = self.files.open(index, most_bytes(self.policy))
-        return read_pixels(file, self.policy, self.files.called(index))
+        name = None if isinstance(file, Path) else self.files.called(index)
+        return read_pixels(file, self.policy, name)
 
     def describe(self) -> dict[str, Any]:
         """What the manifest says about the source."""
