@@ -1,6 +1,6 @@
 """How fast pgan-prepare-tfrecords is, next to nothing but decoding the same PNG files.
 
-    python benchmarks/prepare.py [--small=20000] [--large=200] [--num_workers=2] [--directory=/tmp]
+    python benchmarks/prepare.py [--small=30000] [--large=200] [--num_workers=2] [--directory=/tmp]
 
 Makes two folders of RGB PNG files, noise on smooth colours of 64x64 and plain noise of 1024x1024,
 prepares each by the command, as a user would, and prints one line of JSON last:
@@ -45,7 +45,7 @@ _WATCH_SECONDS = 0.5
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", type=int, default=20_000, help="number of 64x64 images")
+    parser.add_argument("--small", type=int, default=30_000, help="number of 64x64 images")
     parser.add_argument("--large", type=int, default=200, help="number of 1024x1024 images")
     parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--directory", default=None, help="where to work; 6 MB a large image")
