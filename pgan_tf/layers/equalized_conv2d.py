@@ -120,7 +120,7 @@ def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 def _shifted_sum(kernel: tf.Tensor) -> tf.Tensor:
     """A 3x3 kernel summed over its four one-pixel shifts: [3 3 ..] to [4 4 ..]."""
-    # As a product with a constant, because the gradients of slices are slow (40 % of a step at 8x8).
+    # A product with a constant, because the gradients of slices are slow: 40 % of a step at 8x8.
     shape = kernel.shape[2:]
     spread = tf.constant(_SHIFTED_SUM, kernel.dtype)
     return tf.reshape(tf.matmul(spread, tf.reshape(kernel, [9, -1])), [4, 4, *shape])
