@@ -118,7 +118,7 @@ def _train(
                 reporter.after_step(step, metrics, data_wait, stopping=stopping is not None)
                 if stopping:
                     break
-        except UserError:
+        except (UserError, OSError):
             # Damaged data, or a full disk: between two steps, so what was learned can be kept.
             checkpoints.save()
             raise
