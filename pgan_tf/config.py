@@ -6,34 +6,24 @@ Anything counted in kimg (thousands of real images shown to the discriminator) i
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping
-from typing import Any
 
-MIN_RESOLUTION = 4
+from pgan_tf.options import (
+    MIN_RESOLUTION,
+    log2,
+    option,
+    require_at_least,
+    require_choice,
+    require_positive,
+    require_resolution,
+)
+
 MAX_FMAP_DECAY = 8.0
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 DISTRIBUTIONS = ("auto", "one_device", "mirrored")
 LOSSES = ("wgan_gp",)
 PENALTY_RESOLUTIONS = ("final", "stage")
-
-
-def option(
-    default: Any, help_text: str, *, choices: tuple[str, ...] = (), adjustable: bool = False
-) -> Any:
-    """A dataclass field that becomes a flag.
-
-    Args:
-      default: the value if the flag is not given; a mapping is copied for each instance.
-      help_text: one sentence for `--help`.
-      choices: the values a string may take, if they are limited.
-      adjustable: whether a run that exists may be continued with another value.
-    """
-    metadata = {"help": help_text, "choices": choices, "adjustable": adjustable}
-    if isinstance(default, Mapping):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,19 +74,19 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         if self.resolution is not None:
-            _require_resolution("resolution", self.resolution)
+            require_resolution("resolution", self.resolution)
         for name in ("fmap_base", "fmap_max", "stddev_group_size"):
-            _require_at_least(name, getattr(self, name), 1)
+            require_at_least(name, getattr(self, name), 1)
         if self.latent_size is not None:
-            _require_at_least("latent_size", self.latent_size, 1)
-        _require_at_least("fmap_decay", self.fmap_decay, 0)
+            require_at_least("latent_size", self.latent_size, 1)
+        require_at_least("fmap_decay", self.fmap_decay, 0)
         if self.fmap_decay > MAX_FMAP_DECAY:
             raise ValueError(
                 f"fmap_decay must be at most {MAX_FMAP_DECAY}. Received: {self.fmap_decay}"
             )
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: {self.channels}")
-        _require_at_least("label_size", self.label_size, 0)
+        require_at_least("label_size", self.label_size, 0)
         if self.features(self.resolution_log2 - 1) < 1:
             raise ValueError(
                 f"fmap_base must leave at least one feature map at {self.resolution}x"
@@ -144,18 +134,18 @@ class ScheduleConfig:
     )
 
     def __post_init__(self) -> None:
-        _require_resolution("start_resolution", self.start_resolution)
+        require_resolution("start_resolution", self.start_resolution)
         for name in ("stabilize_kimg", "fade_kimg"):
-            _require_at_least(name, getattr(self, name), 0)
+            require_at_least(name, getattr(self, name), 0)
         for name in ("total_kimg", "learning_rate"):
-            _require_positive(name, getattr(self, name))
-        _require_at_least("batch_size", self.batch_size, 1)
+            require_positive(name, getattr(self, name))
+        require_at_least("batch_size", self.batch_size, 1)
         for resolution, batch_size in self.batch_size_by_resolution.items():
-            _require_resolution("batch_size_by_resolution", resolution)
-            _require_at_least(f"batch_size_by_resolution at {resolution}", batch_size, 1)
+            require_resolution("batch_size_by_resolution", resolution)
+            require_at_least(f"batch_size_by_resolution at {resolution}", batch_size, 1)
         for resolution, learning_rate in self.learning_rate_by_resolution.items():
-            _require_resolution("learning_rate_by_resolution", resolution)
-            _require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
+            require_resolution("learning_rate_by_resolution", resolution)
+            require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
 
     def batch_size_at(self, resolution: int) -> int:
         """Images in a global batch at `resolution`."""
@@ -188,10 +178,10 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         for name in ("gradient_penalty_weight", "drift_weight", "label_weight"):
-            _require_at_least(name, getattr(self, name), 0)
-        _require_positive("gradient_penalty_target", self.gradient_penalty_target)
-        _require_choice("loss", self.loss, LOSSES)
-        _require_choice(
+            require_at_least(name, getattr(self, name), 0)
+        require_positive("gradient_penalty_target", self.gradient_penalty_target)
+        require_choice("loss", self.loss, LOSSES)
+        require_choice(
             "gradient_penalty_resolution", self.gradient_penalty_resolution, PENALTY_RESOLUTIONS
         )
 
@@ -219,7 +209,7 @@ class OptimizerConfig:
                 raise ValueError(
                     f"{name} must be from 0 up to, not including, 1. Received: {value}"
                 )
-        _require_positive("adam_epsilon", self.adam_epsilon)
+        require_positive("adam_epsilon", self.adam_epsilon)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,13 +248,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         for name in ("tick_kimg", "sample_kimg", "checkpoint_kimg", "network_kimg"):
-            _require_positive(name, getattr(self, name))
-        _require_at_least("logical_cpus", self.logical_cpus, 0)
-        _require_at_least("keep_checkpoints", self.keep_checkpoints, 1)
+            require_positive(name, getattr(self, name))
+        require_at_least("logical_cpus", self.logical_cpus, 0)
+        require_at_least("keep_checkpoints", self.keep_checkpoints, 1)
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to 2147483647. Received: {self.seed}")
-        _require_choice("precision", self.precision, PRECISIONS)
-        _require_choice("distribution", self.distribution, DISTRIBUTIONS)
+        require_choice("precision", self.precision, PRECISIONS)
+        require_choice("distribution", self.distribution, DISTRIBUTIONS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -324,32 +314,3 @@ class TrainConfig:
             label_size=label_size if self.data.use_labels else 0,
         )
         return dataclasses.replace(self, network=network)
-
-
-def log2(resolution: int) -> int:
-    """The exponent of a resolution that is a power of two."""
-    return resolution.bit_length() - 1
-
-
-def _require_resolution(name: str, value: int) -> None:
-    if value < MIN_RESOLUTION or value & (value - 1):
-        lower = max(MIN_RESOLUTION, 2 ** log2(max(value, 1)))
-        nearest = f"{lower}" if value < MIN_RESOLUTION else f"{lower} or {2 * lower}"
-        raise ValueError(
-            f"{name} must be a power of two from 4, such as {nearest}. Received: {value}"
-        )
-
-
-def _require_at_least(name: str, value: float, least: float) -> None:
-    if not value >= least or math.isinf(value):
-        raise ValueError(f"{name} must be at least {least}. Received: {value}")
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not value > 0 or math.isinf(value):
-        raise ValueError(f"{name} must be above 0. Received: {value}")
-
-
-def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {value}")

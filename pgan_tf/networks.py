@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pgan_tf.config import MIN_RESOLUTION, NetworkConfig, log2
+from pgan_tf.config import NetworkConfig
 from pgan_tf.layers import (
     ChannelBias,
     DownScale2D,
@@ -25,6 +25,7 @@ from pgan_tf.layers import (
     UpScale2D,
     WeightedSum,
 )
+from pgan_tf.options import MIN_RESOLUTION, log2
 
 LEAK = 0.2
 

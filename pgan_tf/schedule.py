@@ -10,7 +10,8 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 
-from pgan_tf.config import ScheduleConfig, log2
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.options import log2
 
 
 @dataclasses.dataclass(frozen=True)
