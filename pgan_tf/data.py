@@ -8,6 +8,7 @@ too, since the schedule tells what comes next.
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -24,8 +25,25 @@ READ_AHEAD = 4
 _FAKE_LABELS = 1
 
 
+class Part(NamedTuple):
+    """Which part of every global batch one worker reads.
+
+    Of a global batch of b images, worker i of n reads those from i * b / n up to (i + 1) * b / n.
+
+    Attributes:
+      index: of the worker, in 0..count-1.
+      count: number of workers.
+    """
+
+    index: int = 0
+    count: int = 1
+
+
+WHOLE = Part()
+
+
 class Batch(NamedTuple):
-    """A global batch in host memory.
+    """A global batch, or a worker's part of it, in host memory. b is the number of its images.
 
     Attributes:
       images: `[b c h w]` uint8.
@@ -39,7 +57,7 @@ class Batch(NamedTuple):
 
 
 def read_batches(
-    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int
+    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, part: Part = WHOLE
 ) -> Iterator[tuple[Step, Batch]]:
     """Reads the batch of every step, a few ahead of where it is asked for.
 
@@ -48,18 +66,19 @@ def read_batches(
       steps: the iterations to come, in order (`Schedule.steps`).
       seed: of the order of images.
       label_size: 0 leaves labels out.
+      part: what of each batch to read. The parts of all workers together are the whole batch.
 
     Raises:
       UserError: a record is damaged.
     """
+    read = functools.partial(read_batch, pyramid, seed=seed, label_size=label_size, part=part)
     remaining = iter(steps)
     with concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader") as pool:
         pending: collections.deque[tuple[Step, concurrent.futures.Future[Batch]]]
         pending = collections.deque()
 
         def request(step: Step) -> None:
-            future = pool.submit(read_batch, pyramid, step, seed=seed, label_size=label_size)
-            pending.append((step, future))
+            pending.append((step, pool.submit(read, step)))
 
         for step in itertools.islice(remaining, READ_AHEAD):
             request(step)
@@ -71,22 +90,41 @@ def read_batches(
             yield step, batch
 
 
-def read_batch(pyramid: Pyramid, step: Step, *, seed: int, label_size: int) -> Batch:
-    """Reads one step's batch.
+def read_batch(
+    pyramid: Pyramid, step: Step, *, seed: int, label_size: int, part: Part = WHOLE
+) -> Batch:
+    """Reads one step's batch, or a part of it.
+
+    Args:
+      pyramid: where to read.
+      step: the iteration to read for.
+      seed: of the order of images.
+      label_size: 0 leaves labels out.
+      part: what of the batch to read.
 
     Raises:
       UserError: a record is damaged.
+      ValueError: the batch does not split evenly into `part.count` parts.
     """
-    batch_size = step.phase.batch_size
-    positions = np.arange(step.images_seen, step.images_seen + batch_size, dtype=np.int64)
+    here = _slice_of(step.phase.batch_size, part)
+    positions = step.images_seen + np.arange(here.start, here.stop, dtype=np.int64)
     records = records_at(positions, count=pyramid.count, seed=seed)
     images = pyramid.level(step.phase.resolution).read(records)
     if not label_size or pyramid.labels is None:
-        empty = np.zeros([batch_size, 0], np.float32)
+        empty = np.zeros([len(records), 0], np.float32)
         return Batch(images, empty, empty)
+    # Drawn for the whole batch, so that they are the same whatever the number of workers.
     stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
-    drawn = np.random.Generator(stream).integers(pyramid.count, size=batch_size)
+    drawn = np.random.Generator(stream).integers(pyramid.count, size=step.phase.batch_size)[here]
     return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[drawn]))
+
+
+def _slice_of(batch_size: int, part: Part) -> slice:
+    """Where in a global batch a part is."""
+    size, rest = divmod(batch_size, part.count)
+    if rest or not 0 <= part.index < part.count:
+        raise ValueError(f"a batch of {batch_size} has no {part}")
+    return slice(part.index * size, (part.index + 1) * size)
 
 
 def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 import collections
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgan_tf.config import ScheduleConfig
-from pgan_tf.data import read_batch, read_batches, records_at
+from pgan_tf.data import Part, read_batch, read_batches, records_at
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -64,6 +65,24 @@ def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
         assert step == same_step
         for array, same in zip(batch, same_batch, strict=True):
             np.testing.assert_array_equal(array, same)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_parts_of_all_workers_are_the_whole_batch(labelled_dir, workers):
+    pyramid = open_pyramid(labelled_dir)
+    step = list(Schedule(CONFIG, 8).steps())[1]
+    read = functools.partial(read_batch, pyramid, step, seed=3, label_size=3)
+    parts = [read(part=Part(index, workers)) for index in range(workers)]
+    for arrays, whole in zip(zip(*parts, strict=True), read(), strict=True):
+        assert [len(array) for array in arrays] == [8 // workers] * workers
+        np.testing.assert_array_equal(np.concatenate(arrays), whole)
+
+
+@pytest.mark.parametrize("part", [Part(0, 3), Part(2, 2), Part(-1, 2)])
+def test_a_part_that_there_is_not_is_refused(pyramid_dir, part):
+    step = next(Schedule(CONFIG, 8).steps())
+    with pytest.raises(ValueError, match="batch of 8 has no"):
+        read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0, part=part)
 
 
 def test_labels_follow_their_images(labelled_dir):
