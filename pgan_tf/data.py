@@ -8,6 +8,7 @@ too, since the schedule tells what comes next.
 
 import collections
 import concurrent.futures
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,8 @@ READ_AHEAD = 4
 _FAKE_LABELS = 1
 
 
-class Part(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Part:
     """Which part of every global batch one worker reads.
 
     Of a global batch of b images, worker i of n reads those from i * b / n up to (i + 1) * b / n.
