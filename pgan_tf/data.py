@@ -30,7 +30,9 @@ _FAKE_LABELS = 1
 class Part:
     """Which part of every global batch one worker reads.
 
-    Of a global batch of b images, worker i of n reads those from i * b / n up to (i + 1) * b / n.
+    Worker i of n reads every n-th image of a global batch, from the i-th on: dealt like cards, the
+    groups of minibatch stddev (sample j is in group j mod groups) hold the same images whatever n
+    is.
 
     Attributes:
       index: of the worker, in 0..count-1.
@@ -109,7 +111,7 @@ def read_batch(
       ValueError: the batch does not split evenly into `part.count` parts.
     """
     here = _slice_of(step.phase.batch_size, part)
-    positions = step.images_seen + np.arange(here.start, here.stop, dtype=np.int64)
+    positions = (step.images_seen + np.arange(step.phase.batch_size, dtype=np.int64))[here]
     records = records_at(positions, count=pyramid.count, seed=seed)
     images = pyramid.level(step.phase.resolution).read(records)
     if not label_size or pyramid.labels is None:
@@ -123,10 +125,9 @@ def read_batch(
 
 def _slice_of(batch_size: int, part: Part) -> slice:
     """Where in a global batch a part is."""
-    size, rest = divmod(batch_size, part.count)
-    if rest or not 0 <= part.index < part.count:
+    if batch_size % part.count or not 0 <= part.index < part.count:
         raise ValueError(f"a batch of {batch_size} has no {part}")
-    return slice(part.index * size, (part.index + 1) * size)
+    return slice(part.index, None, part.count)
 
 
 def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:
