@@ -72,6 +72,12 @@ def test_pyramids_know_nothing_of_the_trainer_and_start_without_tensorflow():
             assert not any(name.startswith(("tensorflow", "keras")) for name in names), path
 
 
+def test_metrics_know_nothing_of_the_trainer():
+    for path in PGAN_SOURCES:
+        for module in imports(path) if place(path) == "metrics" else ():
+            assert not module.startswith("pgan_tf.") or module.startswith("pgan_tf.metrics"), path
+
+
 def test_configuration_and_schedule_need_the_standard_library_alone():
     for name in ("options", "config", "schedule", "cost"):
         for module in imports(ROOT / "pgan_tf" / f"{name}.py"):

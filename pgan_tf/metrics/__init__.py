@@ -1,0 +1,40 @@
+"""What was learned, in figures: arrays in, floats out.
+
+Features, statistics and metrics are separate, so that any extractor fits any metric:
+
+    extract = load_inception("inception-2015-12-05.tgz")  # or load_features("module:function")
+    a, b = extract(reals), extract(fakes)                 # [n h w 3] uint8 each
+    fid = frechet_distance(feature_statistics(a.features), feature_statistics(b.features))
+
+The trainer is not imported from here, and TensorFlow only where a graph is run.
+"""
+
+from pgan_tf.metrics.features import (
+    FeatureExtractor,
+    Features,
+    FunctionExtractor,
+    load_features,
+)
+from pgan_tf.metrics.frechet import (
+    FeatureStatistics,
+    StatisticsAccumulator,
+    feature_statistics,
+    frechet_distance,
+)
+from pgan_tf.metrics.inception_score import inception_score
+from pgan_tf.metrics.kernel_distance import kernel_distance
+from pgan_tf.metrics.precision_recall import precision_recall
+
+__all__ = [
+    "FeatureExtractor",
+    "FeatureStatistics",
+    "Features",
+    "FunctionExtractor",
+    "StatisticsAccumulator",
+    "feature_statistics",
+    "frechet_distance",
+    "inception_score",
+    "kernel_distance",
+    "load_features",
+    "precision_recall",
+]

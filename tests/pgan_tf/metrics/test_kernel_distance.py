@@ -1,0 +1,68 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from pgan_tf.metrics import kernel_distance
+from tfrecords_tools.errors import UserError
+
+
+def by_loops(a, b):
+    """The unbiased estimate as it is defined, pair by pair."""
+
+    def kernel(x, y):
+        return (float(np.dot(x, y)) / len(x) + 1) ** 3
+
+    within_a = [kernel(x, y) for x, y in itertools.permutations(a, 2)]
+    within_b = [kernel(x, y) for x, y in itertools.permutations(b, 2)]
+    between = [kernel(x, y) for x in a for y in b]
+    return np.mean(within_a) + np.mean(within_b) - 2 * np.mean(between)
+
+
+def test_one_subset_of_all_images_is_the_direct_double_sum(rng):
+    a, b = rng.normal(size=[12, 5]), rng.normal(0.5, 2, size=[12, 5])
+    mean, std = kernel_distance(a, b, seed=0, subsets=3, subset_size=12)
+    assert mean == pytest.approx(by_loops(a, b), rel=1e-10)
+    assert std == pytest.approx(0, abs=1e-10)
+
+
+def test_a_set_that_is_smaller_than_a_subset_is_taken_whole(rng):
+    a, b = rng.normal(size=[7, 5]), rng.normal(size=[7, 5])
+    assert kernel_distance(a, b, seed=0)[0] == pytest.approx(by_loops(a, b), rel=1e-10)
+
+
+def test_equal_distributions_are_no_distance_apart_on_average(rng):
+    a, b = rng.normal(size=[20000, 8]), rng.normal(size=[20000, 8])
+    mean, std = kernel_distance(a, b, seed=1, subsets=60, subset_size=100)
+    assert abs(mean) < 4 * std / np.sqrt(60)
+    # A biased estimate would be off by about (E k(x, x) - E k(x, y)) * 2 / n, far outside.
+    bias = 2 * np.mean((np.sum(a**2, 1) / 8 + 1) ** 3 - 1) / 100
+    assert bias > 10 * std / np.sqrt(60)
+
+
+def test_constant_features_have_a_closed_form():
+    # k(a, a) + k(b, b) - 2 k(a, b), with a.a = 2, b.b = 0, a.b = 0 over 2 features.
+    a, b = np.ones([5, 2]), np.zeros([5, 2])
+    assert kernel_distance(a, b, seed=0) == (pytest.approx(8 + 1 - 2), pytest.approx(0))
+
+
+def test_the_seed_alone_chooses_the_subsets(rng):
+    a, b = rng.normal(size=[50, 4]), rng.normal(size=[60, 4])
+    first = kernel_distance(a, b, seed=3, subset_size=10)
+    assert kernel_distance(a, b, seed=3, subset_size=10) == first
+    assert kernel_distance(a, b, seed=4, subset_size=10) != first
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "options", "message"),
+    [
+        (np.zeros([1, 4]), np.zeros([5, 4]), {}, "at least 2 images. Received: 1"),
+        (np.zeros([5, 4]), np.zeros([5, 3]), {}, "Received: 4 and 3"),
+        (np.full([5, 4], np.nan), np.zeros([5, 4]), {}, "must be finite"),
+        (np.zeros([5, 4]), np.zeros([5, 4]), {"subsets": 0}, "Received: 0 of 1000"),
+        (np.zeros([5, 4]), np.zeros([5, 4]), {"subset_size": 1}, "Received: 100 of 1"),
+    ],
+)
+def test_bad_features_are_refused(a, b, options, message):
+    with pytest.raises(UserError, match=message):
+        kernel_distance(a, b, seed=0, **options)
