@@ -98,9 +98,11 @@ def make_train_step(
             latents=_normal([batch, latent_size], seed(_Noise.DISCRIMINATOR_LATENTS)),
             mixing=tf.random.stateless_uniform([batch, 1, 1, 1], seed(_Noise.MIXING)),
         )
-        metrics["updates/discriminator_skipped"] = _apply(
+        skipped, norm = _apply(
             state.discriminator_optimizer, gradients, discriminator_variables, inputs.learning_rate
         )
+        metrics["updates/discriminator_skipped"] = skipped
+        metrics["gradients/discriminator_norm"] = norm
         for ema, weight in zip(ema_variables, generator_variables, strict=True):
             ema.assign(weight + (ema - weight) * ema_decay)
 
@@ -115,9 +117,11 @@ def make_train_step(
             latents=_normal([batch, latent_size], seed(_Noise.GENERATOR_LATENTS)),
         )
         metrics.update(generator_metrics)
-        metrics["updates/generator_skipped"] = _apply(
+        skipped, norm = _apply(
             state.generator_optimizer, gradients, generator_variables, inputs.learning_rate
         )
+        metrics["updates/generator_skipped"] = skipped
+        metrics["gradients/generator_norm"] = norm
         return metrics
 
     @tf.function(autograph=False)
@@ -261,8 +265,13 @@ def _apply(
     gradients: Sequence[tf.Tensor],
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
-) -> tf.Tensor:
-    """Updates the variables, unless a gradient is not finite: 1.0 if that was skipped, else 0.0."""
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Updates the variables, unless a gradient is not finite.
+
+    Returns:
+      1.0 if the update was skipped, else 0.0; and the norm of all gradients together, after their
+      mean over replicas.
+    """
     context = tf.distribute.get_replica_context()
     # The mean over replicas, taken before deciding, so that all decide alike. The optimizer's own
     # `apply` would reduce the gradients once more, hence its `update_step`.
@@ -279,7 +288,7 @@ def _apply(
     skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
     # Outside of the condition, because Keras has the replicas agree on this one variable.
     optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
-    return skipped
+    return skipped, tf.linalg.global_norm(gradients)
 
 
 def _noise_seed(seed: int, images_seen: tf.Tensor, purpose: _Noise) -> tf.Tensor:

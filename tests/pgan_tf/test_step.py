@@ -98,7 +98,10 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
         for i in range(3):
             before_g, before_d = arrays(state.generator), arrays(state.discriminator)
             before_ema = arrays(state.ema_generator)
-            train_step(inputs(images_seen=8 * i, label_size=2))
+            metrics = train_step(inputs(images_seen=8 * i, label_size=2))
+            for network, gradients in recorded.items():
+                norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
+                assert float(metrics[f"gradients/{network}_norm"]) == pytest.approx(norm, rel=1e-5)
             expected = adam.step(before_d, recorded["discriminator"], 0.01)
             for name, value in arrays(state.discriminator).items():
                 np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
@@ -254,6 +257,24 @@ def test_two_replicas_average_their_gradients_as_one_device_does(two_replicas):
         weights.append(arrays(state.discriminator))
     for name, value in weights[0].items():
         np.testing.assert_allclose(weights[1][name], value, atol=1e-6, err_msg=name)
+
+
+def test_the_norm_of_an_update_is_that_of_the_mean_gradient_over_replicas(two_replicas):
+    from pgan_tf.step import _apply
+
+    state = TrainState(tiny_config(), two_replicas)
+    bias = state.discriminator.variables["4x4_dense1/bias"]
+
+    @tf.function
+    def norms():
+        def replica_step():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            gradient = tf.where(tf.equal(replica, 0), -4.0, 10.0)[tf.newaxis]
+            return _apply(state.discriminator_optimizer, [gradient], [bias], tf.constant(0.01))[1]
+
+        return two_replicas.experimental_local_results(two_replicas.run(replica_step))
+
+    assert [float(norm) for norm in norms()] == [3.0, 3.0]
 
 
 def test_generator_gradients_do_not_touch_the_discriminator(one_device):
