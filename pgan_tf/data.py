@@ -10,7 +10,6 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -20,7 +19,11 @@ import tensorflow as tf
 from pgan_tf.schedule import Step
 from tfrecords_tools.format import Pyramid
 
-READ_AHEAD = 4
+# How far ahead batches are read: so many steps, unless their images take more than so many bytes.
+# Small images have short steps, and the first reads of the next level may find a slow disk.
+READ_AHEAD_STEPS = 64
+READ_AHEAD_BYTES = 256 << 20
+_LEAST_STEPS_AHEAD = 2
 
 # Random streams other than the order of records.
 _FAKE_LABELS = 1
@@ -76,22 +79,34 @@ def read_batches(
       UserError: a record is damaged.
     """
     read = functools.partial(read_batch, pyramid, seed=seed, label_size=label_size, part=part)
+
+    def image_bytes(step: Step) -> int:
+        size = step.phase.batch_size // part.count
+        return size * pyramid.channels * step.phase.resolution**2
+
     remaining = iter(steps)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader") as pool:
-        pending: collections.deque[tuple[Step, concurrent.futures.Future[Batch]]]
-        pending = collections.deque()
-
-        def request(step: Step) -> None:
-            pending.append((step, pool.submit(read, step)))
-
-        for step in itertools.islice(remaining, READ_AHEAD):
-            request(step)
-        while pending:
+    upcoming = next(remaining, None)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
+    pending: collections.deque[tuple[Step, concurrent.futures.Future[Batch]]] = collections.deque()
+    pending_bytes = 0
+    try:
+        while upcoming or pending:
+            while upcoming and (
+                len(pending) < _LEAST_STEPS_AHEAD
+                or (
+                    len(pending) < READ_AHEAD_STEPS
+                    and pending_bytes + image_bytes(upcoming) <= READ_AHEAD_BYTES
+                )
+            ):
+                pending.append((upcoming, pool.submit(read, upcoming)))
+                pending_bytes += image_bytes(upcoming)
+                upcoming = next(remaining, None)
             step, future = pending.popleft()
-            batch = future.result()
-            for following in itertools.islice(remaining, 1):
-                request(following)
-            yield step, batch
+            pending_bytes -= image_bytes(step)
+            yield step, future.result()
+    finally:
+        # Whoever stops early waits for no batch but the one that is being read.
+        pool.shutdown(cancel_futures=True)
 
 
 def read_batch(

@@ -1,14 +1,16 @@
 import collections
 import dataclasses
 import functools
+import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgan_tf.config import ScheduleConfig
-from pgan_tf.data import Part, read_batch, read_batches, records_at
+from pgan_tf.data import READ_AHEAD_BYTES, Part, read_batch, read_batches, records_at
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -22,6 +24,7 @@ CONFIG = ScheduleConfig(
 )
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**31 - 1), st.integers(1, 50))
 def test_every_epoch_shows_every_image_once_whatever_the_batches(count, seed, batch):
     positions = np.arange(3 * count)
@@ -132,3 +135,91 @@ def test_a_damaged_record_ends_training_with_the_files_name(pyramid_dir):
     pyramid = open_pyramid(pyramid_dir)
     with pytest.raises(UserError, match=r"tiny-r03\.tfrecords"):
         list(read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0))
+
+
+class ColdPyramid:
+    """A pyramid on a disk that takes its time over the first reads of every level.
+
+    `read_at` tells when each level's first batch had been read.
+    """
+
+    count = 1000
+    channels = 1
+    labels = None
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self.read_at = {}
+
+    def level(self, resolution):
+        return ColdLevel(self, resolution, 0 if resolution in self.read_at else self._seconds)
+
+
+class ColdLevel(NamedTuple):
+    pyramid: ColdPyramid
+    resolution: int
+    seconds: float
+
+    def read(self, records):
+        time.sleep(self.seconds)
+        self.pyramid.read_at.setdefault(self.resolution, time.monotonic())
+        return np.zeros([len(records), 1, self.resolution, self.resolution], np.uint8)
+
+
+def test_no_step_waits_for_the_first_reads_of_the_next_level():
+    pyramid = ColdPyramid(seconds=0.5)
+    config = dataclasses.replace(CONFIG, stabilize_kimg=0.8, fade_kimg=0.0, total_kimg=1.6)
+    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    next(batches)
+    asked = time.monotonic()
+    for step, _ in batches:
+        waited = time.monotonic() - asked
+        assert waited < 0.25, step
+        if step.phase.index == 1:
+            return
+        time.sleep(0.02)  # a short step: 64 of them hide more than a second
+        asked = time.monotonic()
+    pytest.fail("the next level never came")
+
+
+def test_the_next_level_is_read_before_anyone_asks_for_it():
+    pyramid = ColdPyramid(seconds=0.0)
+    for step, _ in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+        if step.images_seen == 0:
+            wait_until(lambda: 8 in pyramid.read_at)
+            return
+
+
+def test_large_images_are_read_ahead_by_bytes():
+    pyramid = ColdPyramid(seconds=0.0)
+    asked = []
+    config = ScheduleConfig(start_resolution=512, total_kimg=10.0, batch_size=100)
+
+    def steps():
+        for step in Schedule(config, 512).steps():
+            asked.append(step)
+            yield step
+
+    batches = read_batches(pyramid, steps(), seed=3, label_size=0)
+    next(batches)
+    # 100 images of 2^18 bytes; one step more than are read is known, to see that it is too much.
+    assert len(asked) == READ_AHEAD_BYTES // (100 << 18) + 1
+    batches.close()
+
+
+def test_stopping_early_waits_for_no_more_than_one_batch():
+    pyramid = ColdPyramid(seconds=0.0)
+    config = dataclasses.replace(CONFIG, total_kimg=1.0, stabilize_kimg=1.0)
+    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    next(batches)
+    pyramid.level = lambda resolution: ColdLevel(pyramid, resolution, 0.2)
+    started = time.monotonic()
+    batches.close()
+    assert time.monotonic() - started < 2  # 64 batches would take 12 seconds
+
+
+def wait_until(holds, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

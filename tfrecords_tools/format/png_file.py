@@ -14,8 +14,8 @@ from PIL import Image
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.example import parse_example
 from tfrecords_tools.format.first_record import check_shape
+from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import index_path
-from tfrecords_tools.format.raw_file import map_file
 from tfrecords_tools.format.record import FRAME_BYTES, FRAME_HEAD_BYTES, example_ends, masked
 
 INDEX_DTYPE = "<u8"
@@ -48,11 +48,13 @@ class PngFile:
         self.count = len(self._offsets) - 1
         if self.count and not unfinished:
             check_shape(path, channels, resolution)
-        self._bytes = map_file(path)
+        self._file = MappedFile(path)
 
     def read(self, indices: np.ndarray, check: bool) -> np.ndarray:
         """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1."""
         images = np.empty((len(indices), *self._shape), np.uint8)
+        spans = np.stack([self._offsets[indices], self._offsets[indices + 1]], axis=1)
+        self._file.will_read(spans.tolist())
 
         def decode(position: int) -> None:
             images[position] = self._decode(int(indices[position]), check)
@@ -70,7 +72,7 @@ class PngFile:
           UserError: the record's frame is damaged.
         """
         start, end = (int(offset) for offset in self._offsets[index : index + 2])
-        record = self._bytes[start:end].tobytes()
+        record = self._file.data[start:end].tobytes()
         length = int.from_bytes(record[:8], "little")
         if len(record) < FRAME_BYTES or length != len(record) - FRAME_BYTES:
             self._refuse(index, f"its length is wrong, or {index_path(self.path).name} is")
@@ -167,7 +169,7 @@ def _open_index(path: Path, unfinished: bool) -> np.ndarray:
     if not where.exists():
         raise UserError(f"{where}: missing; {path.name} holds encoded images and cannot do without")
     size = where.stat().st_size
-    offsets = map_file(where)
+    offsets = MappedFile(where).data
     if unfinished:
         offsets = offsets[: size // 8 * 8]
     elif size % 8 or not size:

@@ -6,6 +6,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.first_record import check_first_record
+from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.record import record_layout
 
 
@@ -40,11 +41,13 @@ class RawFile:
                 f" {record_bytes} bytes. Received: {size} bytes"
             )
         self.count = size // record_bytes
-        mapped = map_file(path)
-        self._records = tuple(mapped.view(layout.dtype) for layout in self._layouts)
+        self._file = MappedFile(path)
+        self._records = tuple(self._file.data.view(layout.dtype) for layout in self._layouts)
 
     def read(self, indices: np.ndarray, check: bool) -> np.ndarray:
         """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1."""
+        spans = np.stack([indices, indices + 1], axis=1) * self._layouts[0].record_bytes
+        self._file.will_read(spans.tolist())
         pixels = self._records[0]["pixels"][indices]
         rest = self._read_layout(0, pixels, np.arange(len(indices)), indices, check)
         if len(rest):
@@ -72,10 +75,3 @@ class RawFile:
 
     def _refuse(self, index: int, why: str) -> None:
         raise UserError(f"{self.path}: record {index} (of 0..{self.count - 1}) is damaged: {why}")
-
-
-def map_file(path: Path, dtype: str = "u1") -> np.ndarray:
-    """A file's contents, mapped from disk; an empty file, which cannot be mapped, as an array."""
-    if not path.stat().st_size:
-        return np.empty(0, dtype)
-    return np.memmap(path, dtype, mode="r").view(np.ndarray)

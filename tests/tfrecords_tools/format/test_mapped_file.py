@@ -1,0 +1,62 @@
+import mmap
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.format.mapped_file import MappedFile
+
+CONTENTS = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8)
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    CONTENTS.tofile(tmp_path / "file")
+    return MappedFile(tmp_path / "file")
+
+
+class Requests:
+    """In place of the mapping: what the operating system would be asked for."""
+
+    def __init__(self):
+        self.spans = []
+
+    def madvise(self, advice, start, length):
+        assert advice == mmap.MADV_WILLNEED
+        assert start % mmap.PAGESIZE == 0
+        self.spans.append((start, start + length))
+
+
+def test_a_file_is_there_as_it_is_and_cannot_be_written_to(mapped):
+    np.testing.assert_array_equal(mapped.data, CONTENTS)
+    with pytest.raises(ValueError, match="read-only"):
+        mapped.data[0] = 1
+
+
+def test_an_empty_file_has_no_bytes(tmp_path):
+    (tmp_path / "empty").touch()
+    empty = MappedFile(tmp_path / "empty")
+    assert len(empty.data) == 0
+    empty.will_read([(0, 10)])
+
+
+def test_asking_for_parts_ahead_leaves_their_bytes_alone(mapped):
+    mapped.will_read([(0, 1), (5000, 2_000_000), (2_900_000, len(CONTENTS))])
+    np.testing.assert_array_equal(mapped.data, CONTENTS)
+
+
+def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped):
+    mapped._mapping = requests = Requests()
+    start, end = 3 * mmap.PAGESIZE + 17, 3 * mmap.PAGESIZE + 17 + (1 << 20)
+    mapped.will_read([(start, end)])
+    assert requests.spans[0][0] == 3 * mmap.PAGESIZE
+    assert requests.spans[-1][1] == end
+    assert all(a[1] == b[0] for a, b in zip(requests.spans, requests.spans[1:], strict=False))
+    # A single call of more than a disk's largest request would be cut short.
+    assert max(b - a for a, b in requests.spans) <= 1 << 19
+
+
+def test_what_lies_past_the_end_is_left_out(mapped):
+    mapped.will_read([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)])
+    mapped._mapping = requests = Requests()
+    mapped.will_read([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)])
+    assert [end for _, end in requests.spans] == [len(CONTENTS)]
