@@ -9,7 +9,6 @@ images_seen, so a run that is interrupted and started again takes the same walk.
 import contextlib
 import dataclasses
 import functools
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.checkpoints import Checkpoints
+from pgan_tf.checks import check_batches, fit_to_data, required
 from pgan_tf.config import TrainConfig
 from pgan_tf.data import Batch, read_batches
 from pgan_tf.distribution import make_strategy
@@ -55,9 +55,9 @@ def train(config: TrainConfig) -> TrainResult:
     Raises:
       UserError: the data or the run directory do not fit the configuration.
     """
-    pyramid = open_pyramid(_required(config.data.data_dir, "data_dir"))
+    pyramid = open_pyramid(required(config.data.data_dir, "data_dir"))
     run = RunDirectory(
-        _required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
+        required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
     )
     config = fit_to_data(config, pyramid)
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
@@ -75,7 +75,7 @@ def _train(
     schedule: Schedule,
     strategy: tf.distribute.Strategy,
 ) -> TrainResult:
-    _set_up_tensorflow(config)
+    set_up_tensorflow(config)
     state = TrainState(config, strategy)
     checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
     continued = checkpoints.restore()
@@ -108,7 +108,7 @@ def _train(
                     reset = config.optimizer.reset_optimizer
                     state.enter_phase(phase.index, reset_optimizers=reset)
                 train_step = train_step_at(phase.resolution, phase.fading)
-                metrics = train_step(_to_replicas(strategy, step, batch))
+                metrics = train_step(to_replicas(strategy, step, batch))
                 state.images_seen = step.images_seen_after
                 if prepared != phase.index:
                     prepared = phase.index
@@ -126,47 +126,8 @@ def _train(
     return TrainResult(state.images_seen, None if finished else interrupts.received)
 
 
-def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
-    """The configuration with what only the data can tell filled in, and paths from the root.
-
-    Raises:
-      UserError: they do not fit.
-    """
-    # So that the run can be continued from any directory.
-    data = dataclasses.replace(config.data, data_dir=str(pyramid.directory.absolute()))
-    run = dataclasses.replace(config.run, run_dir=os.path.abspath(config.run.run_dir))
-    config = dataclasses.replace(config, data=data, run=run)
-    try:
-        return config.for_data(
-            resolution=pyramid.resolution,
-            channels=pyramid.channels,
-            label_size=pyramid.label_size,
-        )
-    except ValueError as error:
-        raise UserError(f"{pyramid.directory}: --{error}") from error
-
-
-def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> None:
-    """Makes sure that every global batch splits evenly over replicas and minibatch stddev groups.
-
-    Raises:
-      UserError: one does not.
-    """
-    for phase in schedule.phases:
-        group = min(stddev_group_size, max(1, phase.batch_size // replicas))
-        unit = replicas * group
-        if phase.batch_size % unit:
-            lower = phase.batch_size - phase.batch_size % unit
-            nearest = f"{lower} and {lower + unit}" if lower else f"{unit}"
-            raise UserError(
-                f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
-                f"{unit}, for {replicas} replicas and stddev groups of {group}; the nearest: "
-                f"{nearest}. "
-                f"Received: {phase.batch_size}"
-            )
-
-
-def _set_up_tensorflow(config: TrainConfig) -> None:
+def set_up_tensorflow(config: TrainConfig) -> None:
+    """Settings of the whole process; call it before networks are made."""
     keras.utils.set_random_seed(config.run.seed)
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -175,7 +136,7 @@ def _set_up_tensorflow(config: TrainConfig) -> None:
     tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
-def _to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> StepInputs:
+def to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> StepInputs:
     """Gives each replica its part of a global batch, and all of them what else a step needs."""
 
     def split(array: np.ndarray) -> tf.Tensor:
@@ -239,9 +200,3 @@ def _announce(
 def _devices(strategy: tf.distribute.Strategy) -> str:
     """The devices that replicas run on, as `GPU:0, GPU:1`."""
     return ", ".join(device.rpartition("device:")[2] for device in strategy.extended.worker_devices)
-
-
-def _required(value: str, name: str) -> str:
-    if not value:
-        raise UserError(f"--{name} is required. See pgan-train --help")
-    return value
