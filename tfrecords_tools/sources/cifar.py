@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.safe_pickle import load_plain
 from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
-from tfrecords_tools.sources.safe_pickle import load_plain
 
 _PIXELS = 3 * 32 * 32
 

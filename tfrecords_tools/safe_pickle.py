@@ -1,0 +1,257 @@
+"""Reading pickles of plain data without running anything in them.
+
+A pickle is a program for a small machine, and what makes it dangerous is that it may name any
+function of any module and call it. Here it can name what stands in one table, and nothing else.
+Even those names don't stand for NumPy's or Python's own functions but for the ones below, which
+take plain arguments and refuse all others: arrays of plain numbers, their types, bytes, ordered
+dictionaries. Objects of classes that the caller names come as their state alone.
+"""
+
+import io
+import math
+import pickle
+import pickletools
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+
+# Booleans, integers, floats and complex numbers; no text, no objects, no records.
+_PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
+_EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
+_MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+
+
+class ForbiddenPickleError(UserError):
+    """A pickle asks for something that is not plain data.
+
+    Attributes:
+      asked: what it asks for, such as `posix.system`.
+    """
+
+    def __init__(self, name: str, asked: str):
+        super().__init__(
+            f"{name}: not loaded: it asks for more than plain data, and nothing in it was run. "
+            f"Received: {asked}"
+        )
+        self.asked = asked
+
+
+class Instance:
+    """An object of a class that was not loaded.
+
+    Attributes:
+      class_name: `module.Class`, as the pickle has it.
+      state: what the object's class would have been given to restore it; None without one.
+    """
+
+    __slots__ = ("state",)
+    class_name = ""
+
+    def __new__(cls) -> "Instance":
+        instance = super().__new__(cls)
+        instance.state = None
+        return instance
+
+    def __setstate__(self, state: Any) -> None:
+        self.state: Any = state
+
+
+def load_plain(data: bytes, name: str, classes: Collection[tuple[str, str]] = ()) -> Any:
+    """Unpickles dictionaries, lists, numbers, text and arrays; Python 2's strings become text.
+
+    Any protocol, of Python 2 or 3 and any NumPy. No array and no text takes more memory than `data`
+    has bytes for it.
+
+    Args:
+      data: the pickle.
+      name: how errors call it.
+      classes: (module, name) of classes whose objects may occur; each becomes an `Instance`.
+
+    Raises:
+      ForbiddenPickleError: the pickle asks for anything else.
+      UserError: it is damaged, or no pickle.
+    """
+    try:
+        _check_operations(data)
+        return _PlainUnpickler(data, classes).load()
+    except _Forbidden as error:
+        raise ForbiddenPickleError(name, str(error)) from error
+    except Exception as error:  # a damaged pickle can fail in any way, want of memory included
+        raise UserError(f"{name}: damaged or no pickle: {error or type(error).__name__}") from error
+
+
+class _Forbidden(pickle.UnpicklingError):
+    pass
+
+
+def _check_operations(data: bytes) -> None:
+    """Looks through all operations once, without doing any of them."""
+    memo_size = 0
+    for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
+        if operation.name in _EXTENSIONS:
+            raise _Forbidden(f"the extension registry ({operation.name} {argument})")
+        if operation.name in _MEMO_WRITES:
+            # The unpickler makes a table as long as the highest number in it.
+            if argument is None or int(argument) > number:
+                raise pickle.UnpicklingError(f"entry {argument} of a memo of {memo_size}")
+            memo_size += 1
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, classes: Collection[tuple[str, str]]):
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        # New classes each time: whatever a pickle did to one, no other would see it.
+        self._classes = {
+            key: type(key[1], (Instance,), {"__slots__": (), "class_name": ".".join(key)})
+            for key in classes
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._classes.get((module, name)) or _ALLOWED[module, name]
+        except KeyError:
+            raise _Forbidden(f"{module}.{name}") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _Forbidden(f"a persistent object ({pid!r:.60})")
+
+
+class _Function:
+    """What a pickle gets when it names a function or class; it can be called, not changed."""
+
+    __slots__ = ("_body", "_name")
+
+    def __init__(self, name: str, body: Callable[..., Any]):
+        self._name = name
+        self._body = body
+
+    def __call__(self, *args: Any) -> Any:
+        return self._body(*args)
+
+    def __setstate__(self, state: Any) -> None:
+        raise _Forbidden(f"to change {self._name}")
+
+
+class _Type:
+    """A NumPy type that is being read: its code, and its order of bytes once that is known."""
+
+    __slots__ = ("_code", "_order")
+
+    def __init__(self, code: Any, *_: Any):
+        if not isinstance(code, str) or not _PLAIN_TYPE.fullmatch(code):
+            raise _Forbidden(f"an array of type {code!r:.60}")
+        self._code = code
+        self._order = "="
+
+    def __setstate__(self, state: Any) -> None:
+        # (version, order of bytes, sub-array, names, fields, size, alignment, flags)
+        _, self._order, *parts = state
+        if self._order not in ("<", ">", "|", "=") or any(part is not None for part in parts[:3]):
+            raise _Forbidden("an array of records")
+
+    def resolved(self) -> np.dtype:
+        return np.dtype(self._code if self._order == "|" else self._order + self._code)
+
+
+class _Array(np.ndarray):
+    """An array that takes its content from plain state only."""
+
+    def __setstate__(self, state: Any) -> None:
+        # ([version,] shape, type, whether in Fortran's order, content)
+        shape, kind, fortran, content = state[-4:]
+        content, dtype = _checked_content(content, kind, shape)
+        plain: Any = (1, tuple(shape), dtype, bool(fortran), content)
+        super().__setstate__(plain)
+
+
+def _checked_content(content: Any, kind: Any, shape: Any) -> tuple[bytes, np.dtype]:
+    """The bytes of an array and their type, if they are what the shape promises."""
+    if isinstance(content, str):  # a string of Python 2
+        content = content.encode("latin1")
+    if not isinstance(content, (bytes, bytearray)) or not isinstance(kind, _Type):
+        raise _Forbidden("an array of objects")
+    dtype = kind.resolved()
+    if any(type(side) is not int or side < 0 for side in shape):
+        raise pickle.UnpicklingError(f"an array of shape {shape!r:.60}")
+    if math.prod(shape) * dtype.itemsize != len(content):
+        raise pickle.UnpicklingError(f"an array of {dtype} {list(shape)} in {len(content)} bytes")
+    return bytes(content), dtype
+
+
+def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    """Where an array begins; its state follows."""
+    return np.ndarray.__new__(_Array, (0,), np.uint8)
+
+
+def _array_from_buffer(content: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
+    """How protocol 5 stores arrays."""
+    if order not in ("C", "F"):
+        raise pickle.UnpicklingError(f"an array in the order {order!r:.60}")
+    content, dtype = _checked_content(content, kind, shape)
+    return np.frombuffer(content, dtype).reshape(shape, order=order)
+
+
+def _scalar(kind: Any, content: Any) -> np.generic:
+    content, dtype = _checked_content(content, kind, ())
+    return np.frombuffer(content, dtype)[0]
+
+
+def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
+    """How protocol 2 of Python 3 stores bytes; codecs.encode itself knows more than text."""
+    if not isinstance(text, str) or encoding != "latin1":
+        raise _Forbidden(f"codecs.encode to {encoding!r:.60}")
+    return text.encode("latin1")
+
+
+def _bytes(content: Any = b"") -> bytes:
+    # bytes(number) would make as many zeros.
+    if not isinstance(content, (bytes, bytearray)):
+        raise _Forbidden(f"bytes of {type(content).__name__}")
+    return bytes(content)
+
+
+def _bytearray(content: Any = b"") -> bytearray:
+    return bytearray(_bytes(content))
+
+
+def _ordered_dict(items: Any = ()) -> dict:
+    if not isinstance(items, (list, tuple)):
+        raise _Forbidden(f"an ordered dictionary of {type(items).__name__}")
+    return dict(items)
+
+
+def _reconstruct_instance(kind: Any, base: Any, state: Any) -> Instance:
+    """How protocols 0 and 1 begin an object."""
+    if not (isinstance(kind, type) and issubclass(kind, Instance)) or base is not _OBJECT:
+        raise _Forbidden("copyreg._reconstructor of something else than a network")
+    return kind()
+
+
+def _not_callable(*args: Any) -> Any:
+    raise _Forbidden("to call a class that is only named")
+
+
+_OBJECT = _Function("object", _not_callable)
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Function("numpy.ndarray", _not_callable),
+    ("numpy", "dtype"): _Function("numpy.dtype", _Type),
+    ("_codecs", "encode"): _Function("codecs.encode", _encode),
+    ("collections", "OrderedDict"): _Function("collections.OrderedDict", _ordered_dict),
+}
+for _numpy in ("numpy.core", "numpy._core"):
+    for _module, _name, _body in (
+        ("multiarray", "_reconstruct", _empty_array),
+        ("multiarray", "scalar", _scalar),
+        ("numeric", "_frombuffer", _array_from_buffer),
+    ):
+        _ALLOWED[f"{_numpy}.{_module}", _name] = _Function(f"numpy {_name}", _body)
+for _builtins in ("builtins", "__builtin__"):  # of Python 3 and 2
+    _ALLOWED[_builtins, "bytes"] = _Function("bytes", _bytes)
+    _ALLOWED[_builtins, "bytearray"] = _Function("bytearray", _bytearray)
+    _ALLOWED[_builtins, "object"] = _OBJECT
+for _copyreg in ("copyreg", "copy_reg"):
+    _ALLOWED[_copyreg, "_reconstructor"] = _Function("_reconstructor", _reconstruct_instance)
