@@ -1,4 +1,4 @@
-"""What is made sure of before a run: a configuration fits its data and its devices. Plain Python."""
+"""What is made sure of before a run: that a configuration fits its data and devices."""
 
 import dataclasses
 import os

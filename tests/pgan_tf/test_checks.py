@@ -2,8 +2,8 @@ import re
 
 import pytest
 
-from pgan_tf.config import ScheduleConfig
 from pgan_tf.checks import check_batches
+from pgan_tf.config import ScheduleConfig
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
 
