@@ -6,6 +6,8 @@ Features, statistics and metrics are separate, so that any extractor fits any me
     a, b = extract(reals), extract(fakes)                 # [n h w 3] uint8 each
     fid = frechet_distance(feature_statistics(a.features), feature_statistics(b.features))
 
+Sliced Wasserstein distance and MS-SSIM need pixels alone.
+
 The trainer is not imported from here, and TensorFlow only where a graph is run.
 """
 
@@ -23,18 +25,27 @@ from pgan_tf.metrics.frechet import (
 )
 from pgan_tf.metrics.inception_score import inception_score
 from pgan_tf.metrics.kernel_distance import kernel_distance
+from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
+from pgan_tf.metrics.ms_ssim import ms_ssim
 from pgan_tf.metrics.precision_recall import precision_recall
+from pgan_tf.metrics.swd import PatchSampler, sliced_wasserstein, swd, swd_resolutions
 
 __all__ = [
     "FeatureExtractor",
     "FeatureStatistics",
     "Features",
     "FunctionExtractor",
+    "PatchSampler",
     "StatisticsAccumulator",
     "feature_statistics",
     "frechet_distance",
     "inception_score",
     "kernel_distance",
+    "laplacian_pyramid",
     "load_features",
+    "ms_ssim",
     "precision_recall",
+    "sliced_wasserstein",
+    "swd",
+    "swd_resolutions",
 ]

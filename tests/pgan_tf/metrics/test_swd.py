@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
+from pgan_tf.metrics.swd import PatchSampler, sliced_wasserstein, swd, swd_resolutions
+from tests.pgan_tf.metrics import original
+
+SEEDS = 4
+
+
+def patches(images, *, seed, batch_size=None):
+    count, resolution, _, channels = images.shape
+    sampler = PatchSampler(count, resolution, channels, seed=seed)
+    for start in range(0, count, batch_size or count):
+        sampler.add(images[start : start + (batch_size or count)])
+    return sampler.finish()
+
+
+def test_distances_lie_within_the_spread_of_the_originals():
+    golden = original.load()
+    measured = []
+    for seed in range(SEEDS):
+        reals = patches(golden["reals"], seed=2 * seed)
+        fakes = patches(golden["fakes"], seed=2 * seed + 1)
+        measured.append(list(swd(reals, fakes, channels=3, seed=seed).values()))
+    mean, std = golden["swd_x1e3_mean"], golden["swd_x1e3_std"]
+    # Means of 4 and of 8 seeds: within three standard errors of their difference.
+    assert (np.abs(np.mean(measured, 0) - mean) < 3 * std * np.sqrt(1 / SEEDS + 1 / 8)).all()
+
+
+def plain(first, second, directions):
+    """Of patches `[n c 49]`, by normalising copies of them and sorting one direction at a time."""
+    first, second = (
+        (p - p.mean((0, 2), keepdims=True)) / p.std((0, 2), keepdims=True) for p in (first, second)
+    )
+    distances = []
+    for direction in directions.reshape(len(directions), *first.shape[1:]):
+        along = [np.sort((p * direction).sum((1, 2))) for p in (first, second)]
+        distances.append(np.abs(along[0] - along[1]).mean())
+    return np.mean(distances)
+
+
+def test_normalising_while_projecting_is_normalising_first(rng):
+    scale = np.array([1.0, 5.0, 30.0])[:, None]
+    first, second = rng.gamma(2, scale, [2, 300, 3, 49])
+    first, second = first + 100, second**1.5
+    random = np.random.default_rng([1, 9])
+    directions = random.standard_normal([512, 147])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    result = sliced_wasserstein(
+        first.reshape(300, 147).astype(np.float32),
+        second.reshape(300, 147).astype(np.float32),
+        channels=3,
+        seed=9,
+    )
+    assert result == pytest.approx(plain(first, second, directions), rel=1e-4)
+
+
+def test_grayscale_has_the_distance_of_the_same_in_rgb(rng):
+    reals = rng.integers(0, 256, [8, 32, 32, 1]).astype(np.uint8)
+    fakes = rng.integers(50, 150, [8, 32, 32, 1]).astype(np.uint8)
+    gray = swd(patches(reals, seed=1), patches(fakes, seed=2), channels=1)
+    in_rgb = swd(
+        patches(reals.repeat(3, 3), seed=1), patches(fakes.repeat(3, 3), seed=2), channels=3
+    )
+    assert gray == pytest.approx(in_rgb, rel=1e-4)
+
+
+def test_equal_sets_have_no_distance(rng):
+    images = rng.integers(0, 256, [4, 16, 16, 3]).astype(np.uint8)
+    same = patches(images, seed=1)
+    assert swd(same, same, channels=3) == {"16": 0, "average": 0}
+
+
+def test_patches_are_pieces_of_the_images_own_pyramid(rng):
+    image = rng.integers(0, 256, [1, 32, 32, 3]).astype(np.uint8)
+    found = patches(image, seed=3)
+    for level, band in zip((32, 16), laplacian_pyramid(image, 2), strict=True):
+        assert found[level].shape == (128, 147)
+        pieces = np.lib.stride_tricks.sliding_window_view(band[0], (7, 7), axis=(0, 1))
+        pieces = pieces.reshape(-1, 147)
+        places = [(pieces == patch).all(1).argmax() for patch in found[level]]
+        assert all(
+            (pieces[i] == patch).all() for i, patch in zip(places, found[level], strict=True)
+        )
+        side = level - 6
+        # Borders are reached, on every side.
+        rows, columns = np.divmod(places, side)
+        assert {min(rows), min(columns)} == {0}
+        assert {max(rows), max(columns)} == {side - 1}
+
+
+def test_the_size_of_batches_does_not_matter(rng):
+    images = rng.integers(0, 256, [7, 32, 32, 1]).astype(np.uint8)
+    whole, split = patches(images, seed=5), patches(images, seed=5, batch_size=3)
+    for level in (32, 16):
+        np.testing.assert_array_equal(whole[level], split[level])
+
+
+def test_a_network_that_draws_one_colour_alone_has_a_finite_distance(rng):
+    images = rng.integers(0, 256, [4, 16, 16, 1]).astype(np.uint8)
+    black = patches(np.full_like(images, 77), seed=1)
+    assert 100 < swd(patches(images, seed=2), black, channels=1)["average"] < 2000
+
+
+def test_levels_go_from_the_full_resolution_down_to_16():
+    assert swd_resolutions(128) == (128, 64, 32, 16)
+    assert swd_resolutions(16) == (16,)
+
+
+@pytest.mark.parametrize("resolution", [8, 24])
+def test_an_image_too_small_or_odd_is_refused(resolution):
+    with pytest.raises(ValueError, match=f"Received: {resolution}x{resolution}"):
+        swd_resolutions(resolution)
+
+
+def test_images_of_another_shape_or_number_than_announced_are_refused():
+    sampler = PatchSampler(2, 16, 3, seed=0)
+    with pytest.raises(ValueError, match=r"Received: \[1, 16, 16, 1\]"):
+        sampler.add(np.zeros([1, 16, 16, 1], np.uint8))
+    with pytest.raises(ValueError, match="expected 2 images of"):
+        sampler.add(np.zeros([3, 16, 16, 3], np.uint8))
+    with pytest.raises(ValueError, match="Received: 0"):
+        sampler.finish()
+    with pytest.raises(ValueError, match="two sets of patches"):
+        sliced_wasserstein(np.zeros([4, 147]), np.zeros([5, 147]), channels=3)
