@@ -23,6 +23,7 @@ from pgan_tf.metrics.frechet import (
     feature_statistics,
     frechet_distance,
 )
+from pgan_tf.metrics.inception import InceptionExtractor, load_inception
 from pgan_tf.metrics.inception_score import inception_score
 from pgan_tf.metrics.kernel_distance import kernel_distance
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
@@ -35,6 +36,7 @@ __all__ = [
     "FeatureStatistics",
     "Features",
     "FunctionExtractor",
+    "InceptionExtractor",
     "PatchSampler",
     "StatisticsAccumulator",
     "feature_statistics",
@@ -43,6 +45,7 @@ __all__ = [
     "kernel_distance",
     "laplacian_pyramid",
     "load_features",
+    "load_inception",
     "ms_ssim",
     "precision_recall",
     "sliced_wasserstein",

@@ -1,0 +1,203 @@
+"""Features and logits of the 2015 Inception graph, which published FIDs and Inception scores use.
+
+The graph is run as it is, with its own resizing (bilinear to 299x299, corners not aligned) and
+scaling within. Only what keeps today's TensorFlow from running it on batches is mended.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from absl import logging
+
+from pgan_tf.metrics.features import FeatureExtractor, Features, check_features
+from pgan_tf.metrics.inception_file import ARCHIVE, GRAPH, GraphFile, find_inception
+from tfrecords_tools.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# [1 h w 3] float32 in [0, 255]; what comes before it decodes a JPEG.
+_IMAGES = "ExpandDims"
+# [1 1 1 d]
+_FEATURES = "pool_3"
+# Its second input are the weights [d k]. The bias is added after it.
+_LOGITS = "softmax/logits/MatMul"
+_OLD_BATCH_NORM = "BatchNormWithGlobalNormalization"
+
+
+class InceptionExtractor:
+    """A frozen Inception graph as an extractor.
+
+    Features are those of `pool_3`, 2048 in the published graph. Logits are the features times the
+    weights of the last layer, without its bias, for all of its 1008 outputs: so the Inception score
+    has been computed ever since its paper.
+
+    Attributes:
+      name: see `FeatureExtractor`.
+      digest: see `FeatureExtractor`; SHA-256 of the graph.
+    """
+
+    def __init__(self, graph_file: GraphFile, *, batch_size: int = 50):
+        """Loads the graph.
+
+        Args:
+          graph_file: what was read of it.
+          batch_size: most images at a time, which bounds the memory: about 20 MB an image.
+
+        Raises:
+          UserError: it is not such a graph.
+        """
+        self.name = "Inception (2015-12-05)" if graph_file.is_published else graph_file.path.name
+        self.digest = graph_file.sha256
+        self._batch_size = batch_size
+        self._origin = f"--inception={graph_file.path}"
+        self._run = _as_function(graph_file, self._origin)
+
+    def __call__(self, images: np.ndarray) -> Features:
+        """Features `[b d]` and logits `[b k]` of `[b h w 3]` uint8 images of any size.
+
+        Raises:
+          UserError: the images are of another shape or type, or what comes out is not finite.
+        """
+        import tensorflow as tf
+
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise UserError(
+                "Inception takes [b h w 3] uint8 images."
+                f" Received: {list(images.shape)} {images.dtype}"
+            )
+        parts = []
+        for start in range(0, len(images), self._batch_size):
+            batch = images[start : start + self._batch_size]
+            try:
+                features, logits = self._run(tf.constant(batch))
+            except tf.errors.InvalidArgumentError as error:
+                # The graph looks for NaN itself, at every convolution.
+                cause = str(error).partition("\n\t [[")[0].splitlines()[-1]
+                raise _damaged(self._origin, cause) from error
+            parts.append(
+                check_features(
+                    features.numpy(), logits.numpy(), count=len(batch), origin=self._origin
+                )
+            )
+        if not parts:
+            raise UserError("Inception takes at least one image. Received: none")
+        return Features(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.logits for part in parts if part.logits is not None]),
+        )
+
+
+def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
+    """Loads the Inception graph.
+
+    Args:
+      path: of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it. None takes
+        it from the cache, and downloads it the first time; see `inception_file.find_inception`.
+
+    Raises:
+      UserError: there is no such file, it is damaged, or it cannot be downloaded.
+    """
+    graph_file = find_inception(path)
+    extractor = InceptionExtractor(graph_file)
+    if not graph_file.is_published:
+        logging.warning(
+            "%s is not the published Inception graph of 2015 (its SHA-256 is %s): "
+            "figures from it can't be compared with others'",
+            graph_file.path,
+            graph_file.sha256,
+        )
+    return extractor
+
+
+def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
+    """The graph as a function of `[b h w 3]` uint8 images to features and logits."""
+    import tensorflow as tf
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = tf.compat.v1.GraphDef.FromString(graph_file.content)
+    except DecodeError as error:
+        raise _damaged(origin, error) from error
+    nodes = {node.name: node for node in graph.node}
+    for name in (_FEATURES, _LOGITS):
+        if name not in nodes:
+            raise _damaged(origin, f"there is no {name} among its {len(nodes)} nodes")
+    if len(nodes[_LOGITS].input) < 2:
+        raise _damaged(origin, f"{_LOGITS} is not the product of two matrices")
+    weights = nodes[_LOGITS].input[1]
+    needed = _needed(nodes, [_FEATURES, weights])
+    mended = tf.compat.v1.GraphDef(versions=graph.versions)
+    for node in graph.node:
+        if node.name in needed:
+            mended.node.extend(_mend(node))
+
+    def run(images: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        pooled, matrix = tf.graph_util.import_graph_def(
+            mended,
+            input_map={f"{_IMAGES}:0": tf.cast(images, tf.float32)},
+            return_elements=[f"{_FEATURES}:0", weights if ":" in weights else f"{weights}:0"],
+            name="",
+        )
+        if pooled.shape.rank != 4 or pooled.shape[1:3] != [1, 1]:
+            raise ValueError(f"{_FEATURES} should be [b, 1, 1, d]. Received: {pooled.shape}")
+        features = tf.squeeze(pooled, [1, 2])
+        return features, tf.matmul(features, matrix)
+
+    images = tf.TensorSpec([None, None, None, 3], tf.uint8)
+    try:
+        return tf.compat.v1.wrap_function(run, [images])
+    except (ValueError, tf.errors.OpError) as error:
+        raise _damaged(origin, error) from error
+
+
+def _needed(nodes: dict[str, Any], outputs: Iterable[str]) -> set[str]:
+    """Names of the nodes that outputs are computed from, as far back as the images.
+
+    What comes after them in the graph is for a single image only.
+    """
+    needed: set[str] = set()
+    waiting = [_node_name(name) for name in outputs]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed and name != _IMAGES and name in nodes:
+            needed.add(name)
+            waiting += [_node_name(source) for source in nodes[name].input]
+    return needed
+
+
+def _node_name(tensor: str) -> str:
+    """Of which node an input is: "^name" waits for it, "name:1" is its second output."""
+    return tensor.removeprefix("^").partition(":")[0]
+
+
+def _mend(node: Any) -> list[Any]:
+    """Expresses batch normalization as of 2015, which functions no longer run, by today's."""
+    import tensorflow as tf
+
+    if node.op != _OLD_BATCH_NORM:
+        return [node]
+    images, mean, variance, beta, gamma, *control = node.input
+    mended = tf.compat.v1.NodeDef(name=node.name, op="FusedBatchNormV3", device=node.device)
+    before = []
+    if not node.attr["scale_after_normalization"].b:
+        gamma = f"{node.name}/ones"
+        ones = tf.compat.v1.NodeDef(name=gamma, op="OnesLike", input=[beta])
+        ones.attr["T"].CopyFrom(node.attr["T"])
+        before.append(ones)
+    mended.input.extend([images, gamma, beta, mean, variance, *control])
+    mended.attr["T"].CopyFrom(node.attr["T"])
+    mended.attr["U"].CopyFrom(node.attr["T"])
+    mended.attr["epsilon"].f = node.attr["variance_epsilon"].f
+    mended.attr["is_training"].b = False
+    mended.attr["data_format"].s = b"NHWC"
+    return [*before, mended]
+
+
+def _damaged(origin: str, reason: object) -> UserError:
+    return UserError(
+        f"{origin}: damaged, or not the Inception graph; expected {ARCHIVE} or its {GRAPH}:"
+        f" {reason}"
+    )

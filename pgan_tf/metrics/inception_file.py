@@ -1,0 +1,183 @@
+"""The file of the Inception graph: found or downloaded, unpacked, known by its checksum."""
+
+import dataclasses
+import hashlib
+import http.client
+import os
+import tarfile
+import urllib.error
+import urllib.request
+import zlib
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tfrecords_tools.errors import UserError
+
+ARCHIVE = "inception-2015-12-05.tgz"
+GRAPH = "classify_image_graph_def.pb"
+# Plain http as everywhere else: the checksum below is what is trusted.
+ADDRESS = f"http://download.tensorflow.org/models/image/imagenet/{ARCHIVE}"
+# Says where a copy is, for networks that do not reach the original.
+ADDRESS_VARIABLE = "PGAN_TF_INCEPTION_URL"
+# Of the graph within the archive (95,673,916 bytes), as independent projects record it.
+GRAPH_SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
+
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK = 1 << 20
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphFile:
+    """A frozen graph as it was read.
+
+    Attributes:
+      path: the file that was read: the graph, or the archive that holds it.
+      content: the graph's bytes, a serialized GraphDef.
+      sha256: of `content`, in hexadecimal.
+    """
+
+    path: Path
+    content: bytes
+    sha256: str
+
+    @property
+    def is_published(self) -> bool:
+        """Whether this is the graph that published figures come from."""
+        return self.sha256 == GRAPH_SHA256
+
+
+def find_inception(path: str | os.PathLike | None) -> GraphFile:
+    """The Inception graph from a given file, or else from the cache, or else downloaded into it.
+
+    Args:
+      path: a `.pb`, or a `.tgz` with `classify_image_graph_def.pb` in it; None for the published
+        archive, which is kept in `$XDG_CACHE_HOME/pgan_tf/`, by default `~/.cache/pgan_tf/`.
+
+    Raises:
+      UserError: there is no such file, it is damaged, or it cannot be downloaded.
+    """
+    if path is not None:
+        return read_graph(Path(path))
+    cached = cache_directory() / ARCHIVE
+    if not cached.exists():
+        download(os.environ.get(ADDRESS_VARIABLE) or ADDRESS, cached)
+    try:
+        return _read_published(cached)
+    except UserError as error:
+        raise UserError(
+            f"{error}. Remove {cached} to have it downloaded again, or give --inception=PATH of"
+            f" another {ARCHIVE}"
+        ) from error
+
+
+def cache_directory() -> Path:
+    """Where downloads are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pgan_tf"
+
+
+def read_graph(path: Path) -> GraphFile:
+    """Reads a `.pb`, or the graph within a `.tgz`; which of them it is, its first bytes tell.
+
+    Raises:
+      UserError: there is no such file, or no graph to be had of it.
+    """
+    if not path.is_file():
+        kind = "a directory" if path.is_dir() else "no such file"
+        raise UserError(f"--inception={path}: {kind}; expected {ARCHIVE} or its {GRAPH}")
+    with path.open("rb") as file:
+        is_archive = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    return _graph_file(path, _unpack(path) if is_archive else path.read_bytes())
+
+
+def download(address: str, target: Path) -> None:
+    """Fetches the archive, and keeps it only when the graph in it is the published one.
+
+    Args:
+      address: of the archive.
+      target: where it goes, whole or not at all.
+
+    Raises:
+      UserError: it cannot be fetched, or is not what it should be. Says what to do instead.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    remedy = (
+        f"Fetch {ARCHIVE} by other means and give it as --inception=PATH, or put it at {target}"
+    )
+    try:
+        _fetch(address, temporary)
+        _read_published(temporary)
+        temporary.replace(target)
+    except UserError as error:
+        reason = str(error).replace(str(temporary), ARCHIVE)
+        raise UserError(f"{address}: {reason}. {remedy}") from error
+    except urllib.error.HTTPError as error:
+        raise UserError(
+            f"{address}: the server answers {error.code} {error.reason}. {remedy}"
+        ) from error
+    except urllib.error.URLError as error:
+        raise UserError(f"{address}: cannot be reached: {error.reason}. {remedy}") from error
+    except (http.client.HTTPException, ConnectionError, TimeoutError, ValueError) as error:
+        raise UserError(
+            f"{address}: cannot be downloaded: {type(error).__name__}: {error}. {remedy}"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _fetch(address: str, path: Path) -> None:
+    """Writes what is at an address to a file."""
+    with (
+        urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response,
+        path.open("wb") as file,
+        tqdm(
+            total=response.length,
+            unit="B",
+            unit_scale=True,
+            desc=ARCHIVE,
+            disable=None,
+        ) as progress,
+    ):
+        announced, received = response.length, 0
+        while chunk := response.read(_CHUNK):
+            file.write(chunk)
+            received += len(chunk)
+            progress.update(len(chunk))
+    if announced is not None and received != announced:
+        raise UserError(f"the download ended after {received} of {announced} bytes")
+
+
+def _graph_file(path: Path, content: bytes) -> GraphFile:
+    return GraphFile(path, content, hashlib.sha256(content).hexdigest())
+
+
+def _read_published(path: Path) -> GraphFile:
+    """The graph within an archive, which must be the published one."""
+    graph = _graph_file(path, _unpack(path))
+    if not graph.is_published:
+        raise UserError(
+            f"{path}: the SHA-256 of its {GRAPH} must be {GRAPH_SHA256}. Received: {graph.sha256}"
+        )
+    return graph
+
+
+def _unpack(path: Path) -> bytes:
+    """The graph within an archive."""
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            for member in archive:
+                if member.isfile() and Path(member.name).name == GRAPH:
+                    file = archive.extractfile(member)
+                    content = file.read() if file else b""
+                    if len(content) != member.size:
+                        raise tarfile.ReadError(
+                            f"{GRAPH} ends after {len(content)} of {member.size} bytes"
+                        )
+                    return content
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's trouble, not the file's
+        raise UserError(f"{path}: damaged, or no .tgz archive: {error}") from error
+    raise UserError(f"{path}: no {GRAPH} in this archive; expected {ARCHIVE}")
