@@ -11,6 +11,11 @@ Sliced Wasserstein distance and MS-SSIM need pixels alone.
 The trainer is not imported from here, and TensorFlow only where a graph is run.
 """
 
+from pgan_tf.metrics.digit_classifier import (
+    DigitClassifier,
+    load_digit_classifier,
+    train_digit_classifier,
+)
 from pgan_tf.metrics.features import (
     FeatureExtractor,
     Features,
@@ -27,16 +32,19 @@ from pgan_tf.metrics.inception import InceptionExtractor, load_inception
 from pgan_tf.metrics.inception_score import inception_score
 from pgan_tf.metrics.kernel_distance import kernel_distance
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
+from pgan_tf.metrics.modes import Modes, mode_coverage, modes, read_numbers
 from pgan_tf.metrics.ms_ssim import ms_ssim
 from pgan_tf.metrics.precision_recall import precision_recall
 from pgan_tf.metrics.swd import PatchSampler, sliced_wasserstein, swd, swd_resolutions
 
 __all__ = [
+    "DigitClassifier",
     "FeatureExtractor",
     "FeatureStatistics",
     "Features",
     "FunctionExtractor",
     "InceptionExtractor",
+    "Modes",
     "PatchSampler",
     "StatisticsAccumulator",
     "feature_statistics",
@@ -44,11 +52,16 @@ __all__ = [
     "inception_score",
     "kernel_distance",
     "laplacian_pyramid",
+    "load_digit_classifier",
     "load_features",
     "load_inception",
+    "mode_coverage",
+    "modes",
     "ms_ssim",
     "precision_recall",
+    "read_numbers",
     "sliced_wasserstein",
     "swd",
     "swd_resolutions",
+    "train_digit_classifier",
 ]

@@ -1,0 +1,93 @@
+"""How many of MNIST-RGB's thousand modes a generator draws, and how evenly.
+
+Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.3.1; the paper's
+appendix on MNIST-RGB measures the same. Each colour channel of an image is a digit. A classifier
+reads them as a number from 000 to 999: red is its first digit, blue its last.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+
+MODES = 1000
+
+# [n h w] uint8 digits, white on black -> [n] integers from 0 to 9
+Classify = Callable[[np.ndarray], np.ndarray]
+
+
+class Modes(NamedTuple):
+    """How generated numbers are spread over the thousand.
+
+    Attributes:
+      hit: how many of the 1000 occur at least once.
+      kl: Kullback-Leibler divergence of their frequencies from the uniform distribution,
+        KL(frequencies || uniform), with the natural logarithm: from 0 to ln 1000 = 6.91. Of n
+        evenly drawn numbers it is not 0 but about 999 / 2n: 0.0195 of 25,600.
+    """
+
+    hit: int
+    kl: float
+
+
+def modes(images: np.ndarray, classify: Classify) -> Modes:
+    """Modes hit, and the divergence from all being hit evenly.
+
+    Args:
+      images: `[n h w 3]` uint8. Metz et al. and the paper take n = 25,600.
+      classify: reads digits, such as `load_digit_classifier` returns.
+
+    Raises:
+      UserError: the images are of another kind, or there are none.
+    """
+    return mode_coverage(read_numbers(images, classify))
+
+
+def read_numbers(images: np.ndarray, classify: Classify) -> np.ndarray:
+    """The numbers from 0 to 999 that `[n h w 3]` uint8 images show, `[n]` int64.
+
+    Raises:
+      UserError: the images are of another kind, or the classifier returns no digits.
+    """
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise UserError(
+            "modes takes MNIST-RGB, [n h w 3] uint8 images with a digit in each channel."
+            f" Received: {list(images.shape)} {images.dtype}"
+        )
+    channels = [_digits(images[..., channel], classify) for channel in range(3)]
+    return channels[0] * 100 + channels[1] * 10 + channels[2]
+
+
+def mode_coverage(numbers: np.ndarray) -> Modes:
+    """Modes of numbers that were read before.
+
+    Args:
+      numbers: `[n]` integers from 0 to 999.
+
+    Raises:
+      UserError: there are none.
+    """
+    if not len(numbers):
+        raise UserError("modes needs at least one image. Received: none")
+    counts = np.bincount(numbers, minlength=MODES)
+    frequencies = counts[counts > 0] / len(numbers)
+    # ln(f / (1 / 1000)); what does not occur adds nothing.
+    divergence = np.sum(frequencies * np.log(frequencies * MODES))
+    return Modes(int(np.count_nonzero(counts)), max(0.0, float(divergence)))
+
+
+def _digits(images: np.ndarray, classify: Classify) -> np.ndarray:
+    digits = np.asarray(classify(images))
+    if digits.shape != (len(images),) or not np.issubdtype(digits.dtype, np.integer):
+        raise UserError(
+            f"a classifier of {len(images)} digits must return [{len(images)}] integers."
+            f" Received: {list(digits.shape)} {digits.dtype}"
+        )
+    if len(digits) and not 0 <= digits.min() <= digits.max() <= 9:
+        raise UserError(
+            "a classifier of digits must return integers from 0 to 9. Received:"
+            f" {digits.min()} to {digits.max()}"
+        )
+    return digits.astype(np.int64)
