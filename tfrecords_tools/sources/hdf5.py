@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.extras import require
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.extras import require
 
 
 @dataclasses.dataclass(frozen=True)

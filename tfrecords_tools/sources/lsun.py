@@ -11,9 +11,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.extras import require
 from tfrecords_tools.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.extras import require
 
 DEFAULT_RESOLUTION = 256
 # Every so many keys one is kept, from which the others are found.

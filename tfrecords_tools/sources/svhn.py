@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.extras import require
 from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
-from tfrecords_tools.sources.extras import require
 
 _DIGITS = tuple(str(digit) for digit in range(10))
 

@@ -147,6 +147,6 @@ def test_without_lmdb_the_extra_is_named(database, monkeypatch):
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr("tfrecords_tools.sources.extras.importlib.import_module", missing)
+    monkeypatch.setattr("tfrecords_tools.extras.importlib.import_module", missing)
     with pytest.raises(UserError, match=r"needs lmdb, .* pip install 'pgan_tf\[lmdb\]'"):
         open_lsun(database, 8, None, MAX_PIXELS)

@@ -96,6 +96,6 @@ def test_without_scipy_the_extra_is_named(folder, monkeypatch):
             raise ImportError("No module named 'scipy'")
         return builtins.__import__(name, *args, **kwargs)
 
-    monkeypatch.setattr("tfrecords_tools.sources.extras.importlib.import_module", no_scipy)
+    monkeypatch.setattr("tfrecords_tools.extras.importlib.import_module", no_scipy)
     with pytest.raises(UserError, match=r"pip install 'pgan_tf\[svhn\]'"):
         open_svhn(folder, "train", with_labels=True)

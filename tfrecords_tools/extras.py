@@ -1,4 +1,4 @@
-"""Libraries that only some sources need, and that are installed only where asked."""
+"""Libraries that only some features need, and that are installed only where asked."""
 
 import importlib
 from typing import Any
@@ -20,6 +20,6 @@ def require(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"this source needs {module}, which is not installed here ({error});"
+            f"this needs {module}, which is not installed here ({error});"
             f" pip install 'pgan_tf[{extra}]' brings it"
         ) from error
