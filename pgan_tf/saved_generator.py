@@ -61,11 +61,13 @@ def save_generator(path: Path, model: keras.Model, description: Mapping[str, Any
         temporary.unlink(missing_ok=True)
 
 
-def load_generator(path: str | os.PathLike) -> keras.Model:
+def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> keras.Model:
     """Loads a generator.
 
     Args:
       path: a `.keras` file, or a run directory, whose newest EMA generator is taken.
+      dtype: Keras dtype policy to compute in, such as "float32" or "mixed_bfloat16"; None for the
+        one it was trained in. Weights and images are float32 in any case.
 
     Returns:
       A functional model: inputs `latents [b latent_size]`, and `labels [b n]` where it is
@@ -85,7 +87,22 @@ def load_generator(path: str | os.PathLike) -> keras.Model:
             f"{file}: not a generator: expected the inputs latents, or latents and labels, and "
             f"images as output. Received: {', '.join(names)}"
         )
-    return model
+    return model if dtype is None else _with_dtype(model, dtype)
+
+
+def _with_dtype(model: keras.Model, dtype: str) -> keras.Model:
+    """The same network, computed in another dtype policy."""
+
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        # What is no layer (a reshape, a cast) has no policy; inputs stay float32.
+        if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
+            config["dtype"] = dtype
+        return type(layer).from_config(config)
+
+    converted = keras.models.clone_model(model, clone_function=convert)
+    converted.set_weights(model.get_weights())
+    return converted
 
 
 def describe_generator(path: str | os.PathLike) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import keras
 
 from pgan_tf.layers.channel_bias import ChannelBias
 from pgan_tf.layers.equalized import RELU_GAIN
-from pgan_tf.layers.equalized_conv2d import EqualizedConv2D
+from pgan_tf.layers.equalized_conv2d import EqualizedConv2D, transposed_kernel
 from pgan_tf.layers.equalized_dense import EqualizedDense
 from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
 from pgan_tf.layers.pixel_norm import PixelNorm
@@ -28,5 +28,6 @@ __all__ = [
     "UpScale2D",
     "WeightedSum",
     "downscale2d",
+    "transposed_kernel",
     "upscale2d",
 ]

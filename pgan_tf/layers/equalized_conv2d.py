@@ -68,10 +68,15 @@ class EqualizedConv2D(keras.layers.Layer):
         )
         self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    @property
+    def scaled_kernel(self) -> tf.Tensor:
+        """The kernel as it is used, `[k k in out]`: the stored one times gain / sqrt(fan_in)."""
         fan_in = self.kernel_size**2 * self.kernel.shape[2]
-        kernel = tf.convert_to_tensor(self.kernel) * runtime_scale(self.gain, fan_in)
-        return tf.nn.bias_add(self._convolve(inputs, kernel), tf.convert_to_tensor(self.bias))
+        return tf.convert_to_tensor(self.kernel) * runtime_scale(self.gain, fan_in)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        convolved = self._convolve(inputs, self.scaled_kernel)
+        return tf.nn.bias_add(convolved, tf.convert_to_tensor(self.bias))
 
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.resample is None:
@@ -104,18 +109,29 @@ class EqualizedConv2D(keras.layers.Layer):
 
 def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Upscale by repetition, then convolve, as one transposed convolution of stride 2."""
-    # A transposed convolution spreads each input pixel through its filter, where a convolution
-    # gathers: hence the flip and the exchanged channels.
-    spread = tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2])  # [3 3 out in]
     batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
     height, width = (x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2))
     return tf.nn.conv2d_transpose(
         x,
-        _shifted_sum(spread),
+        transposed_kernel(kernel),
         output_shape=tf.stack([batch, 2 * height, 2 * width, kernel.shape[3]]),
         strides=2,
         padding="SAME",
     )
+
+
+def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
+    """The filter of the transposed convolution that upscales and convolves in one.
+
+    Args:
+      kernel: `[3 3 in out]`, of the convolution.
+
+    Returns:
+      `[4 4 out in]`, for stride 2 and same padding.
+    """
+    # A transposed convolution spreads each input pixel through its filter, where a convolution
+    # gathers: hence the flip and the exchanged channels.
+    return _shifted_sum(tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2]))
 
 
 def _shifted_sum(kernel: tf.Tensor) -> tf.Tensor:

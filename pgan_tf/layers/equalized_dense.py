@@ -43,9 +43,14 @@ class EqualizedDense(keras.layers.Layer):
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    @property
+    def scaled_kernel(self) -> tf.Tensor:
+        """The kernel as it is used, `[in units]`: the stored one times gain / sqrt(fan_in)."""
         scale = runtime_scale(self.gain, self.kernel.shape[0])
-        x = tf.matmul(inputs, tf.convert_to_tensor(self.kernel) * scale)
+        return tf.convert_to_tensor(self.kernel) * scale
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        x = tf.matmul(inputs, self.scaled_kernel)
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

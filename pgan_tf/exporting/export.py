@@ -1,0 +1,228 @@
+"""Exports a generator, reads the result back, and compares it with Keras."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from pgan_tf.exporting.onnx_file import read_onnx, write_onnx
+from pgan_tf.exporting.plain_keras import as_plain_keras
+from pgan_tf.exporting.saved_model import MARK, read_saved_model, write_saved_model
+from pgan_tf.exporting.tflite_file import read_tflite, write_tflite
+from pgan_tf.sampling import Generate, draw_latents
+from pgan_tf.saved_generator import (
+    as_function,
+    describe_generator,
+    find_generator,
+    load_generator,
+    save_generator,
+)
+from tfrecords_tools.errors import UserError
+
+# By format: what its file is called in a directory; "" where the directory itself is the export.
+FORMATS = {
+    "keras": "generator.keras",
+    "saved_model": "",
+    "onnx": "generator.onnx",
+    "tflite": "generator.tflite",
+}
+OUTPUT_TYPES = ("float32", "uint8")
+TFLITE_PRECISIONS = ("float32", "float16")
+
+# Largest differences from Keras, of images in [-1, 1]. Half precision keeps 11 bits of each weight,
+# which a deep network makes more of: 0.05 is 6 of 255 levels.
+_TOLERANCE = 1e-4
+_FLOAT16_TOLERANCE = 0.05
+# Batches of several sizes, because a graph may have been made for one.
+_BATCH_SIZES = (3, 1)
+_HALF_A_LEVEL = 0.5 / 127.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """What was exported.
+
+    Attributes:
+      path: the file or directory.
+      bytes: its size.
+      difference: the largest from Keras, of images in [-1, 1], that was found.
+    """
+
+    path: Path
+    bytes: int
+    difference: float
+
+
+def export_generator(
+    network: str | os.PathLike,
+    output: str | os.PathLike,
+    *,
+    file_format: str,
+    output_type: str = "float32",
+    tflite_precision: str = "float32",
+    overwrite: bool = False,
+) -> Export:
+    """Writes a generator in another format, once what was written is known to draw the same.
+
+    Args:
+      network: a run directory or a `.keras` file.
+      output: a directory for `saved_model`. Otherwise a file, or a directory to put it in: see
+        `output_file`.
+      file_format: one of `FORMATS`.
+      output_type: "float32" in [-1, 1], or "uint8". A Keras file has floats.
+      tflite_precision: of the weights: "float32" or "float16".
+      overwrite: whether an export that exists may be replaced.
+
+    Raises:
+      UserError: no such network; the output exists; an option of another format; the extra is not
+        installed; or the export does not draw what Keras does.
+    """
+    _check_options(file_format, output_type, tflite_precision)
+    path = output_file(Path(output), file_format)
+    _check_output(path, file_format, overwrite)
+    file = find_generator(network)
+    description = describe_generator(file)
+    model = load_generator(file, dtype="float32")
+    with _whole(path) as partial:
+        _write(model, partial, description, file_format, output_type, tflite_precision)
+        difference = _largest_difference(model, READERS[file_format](partial))
+        half = file_format == "tflite" and tflite_precision == "float16"
+        allowed = _FLOAT16_TOLERANCE if half else _TOLERANCE
+        allowed += _HALF_A_LEVEL if output_type == "uint8" else 0.0
+        if not difference <= allowed:
+            raise UserError(
+                f"{path}: the {file_format} export differs from Keras by {difference:.2g}, of "
+                f"images in [-1, 1], where at most {allowed:.2g} is allowed; it was not kept"
+            )
+        size = _size(partial)
+    return Export(path, size, difference)
+
+
+def output_file(output: Path, file_format: str) -> Path:
+    """Where an export goes: `output` if it ends as the format's files do, else a file in it."""
+    name = FORMATS[file_format]
+    return output if not name or output.suffix == Path(name).suffix else output / name
+
+
+def _check_options(file_format: str, output_type: str, tflite_precision: str) -> None:
+    for name, value, choices in (
+        ("format", file_format, FORMATS),
+        ("output_type", output_type, OUTPUT_TYPES),
+        ("tflite_precision", tflite_precision, TFLITE_PRECISIONS),
+    ):
+        if value not in choices:
+            raise UserError(f"--{name} must be one of {', '.join(choices)}. Received: {value}")
+    if file_format == "keras" and output_type != "float32":
+        raise UserError(
+            f"--output_type must be float32 with --format=keras. Received: {output_type}"
+        )
+    if file_format != "tflite" and tflite_precision != "float32":
+        raise UserError(
+            f"--tflite_precision is for --format=tflite. Received: --format={file_format}"
+        )
+
+
+def _check_output(path: Path, file_format: str, overwrite: bool) -> None:
+    if not os.path.lexists(path):
+        return
+    if FORMATS[file_format]:
+        if path.is_dir():
+            raise UserError(f"--output={path}: a directory of that name exists")
+    elif not path.is_dir():
+        raise UserError(f"--output={path}: must be a directory, and a file of that name exists")
+    elif not any(path.iterdir()):
+        return
+    elif not (path / MARK).is_file():
+        raise UserError(
+            f"--output={path}: holds something else than a SavedModel, so it is never replaced; "
+            "name a new directory"
+        )
+    if not overwrite:
+        raise UserError(f"--output={path}: exists already; --overwrite replaces it")
+
+
+def _write(
+    model: keras.Model,
+    path: Path,
+    description: Mapping[str, Any],
+    file_format: str,
+    output_type: str,
+    tflite_precision: str,
+) -> None:
+    if file_format == "keras":
+        save_generator(path, as_plain_keras(model), description)
+    elif file_format == "saved_model":
+        write_saved_model(model, path, description, output_type)
+    elif file_format == "onnx":
+        write_onnx(model, path, description, output_type)
+    else:
+        write_tflite(model, path, output_type, tflite_precision)
+
+
+def _read_keras(path: Path) -> Generate:
+    return as_function(load_generator(path))
+
+
+# The export at a path as a function of arrays.
+READERS: dict[str, Callable[[Path], Generate]] = {
+    "keras": _read_keras,
+    "saved_model": read_saved_model,
+    "onnx": read_onnx,
+    "tflite": read_tflite,
+}
+
+
+def _largest_difference(model: keras.Model, exported: Generate) -> float:
+    """The largest difference between images of Keras and of an export, which may be uint8."""
+    latent_size, *label_size = [int(i.shape[-1]) for i in model.inputs]
+    differences = []
+    for seed, batch in enumerate(_BATCH_SIZES):
+        latents = draw_latents(batch, latent_size, seed=seed)
+        labels = None
+        if label_size:
+            labels = np.eye(label_size[0], dtype=np.float32)[np.arange(batch) % label_size[0]]
+        expected = as_function(model)(latents, labels)
+        images = exported(latents, labels)
+        if images.dtype == np.uint8:
+            expected, images = np.clip(expected, -1.0, 1.0), images / np.float32(127.5) - 1.0
+        if images.shape != expected.shape:
+            return math.inf
+        differences.append(np.abs(images - expected).max())
+    return float(np.max(differences))  # unlike Python's own, it keeps what is not a number
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary file or directory that takes the place of `path` if nothing goes wrong."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        yield partial
+        if path.is_dir():
+            replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+            path.rename(replaced)
+            partial.rename(path)
+            shutil.rmtree(replaced)
+        else:
+            partial.replace(path)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

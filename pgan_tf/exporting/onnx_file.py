@@ -1,0 +1,58 @@
+"""ONNX files, for onnxruntime and whatever else reads them."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.exporting.signature import image_function, input_specs
+from pgan_tf.sampling import Generate
+from tfrecords_tools.extras import require
+
+# Of December 2021: new enough for every operation of the network, old enough for most runtimes.
+OPSET = 17
+
+
+def write_onnx(
+    model: keras.Model, path: Path, description: Mapping[str, Any], output_type: str
+) -> None:
+    """Writes an ONNX file: inputs `latents` and `labels` as the generator's, output `images`.
+
+    Args:
+      model: a generator.
+      path: of the file.
+      description: kept in the file's metadata, as JSON under `pgan_tf`.
+      output_type: see `image_function`.
+
+    Raises:
+      UserError: the extra `onnx` is not installed.
+    """
+    tf2onnx = require("tf2onnx", "onnx")
+    onnx = require("onnx", "onnx")
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    specs = input_specs(model)
+    function = tf.function(image_function(model, output_type), input_signature=specs)
+    graph, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.helper.set_model_props(graph, {"pgan_tf": json.dumps(dict(description))})
+    graph.producer_name = "pgan_tf"
+    onnx.checker.check_model(graph)
+    onnx.save_model(graph, str(path))
+
+
+def read_onnx(path: Path) -> Generate:
+    """An ONNX file as a function of arrays, computed by onnxruntime on the CPU."""
+    onnxruntime = require("onnxruntime", "onnx")
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        inputs = {"latents": latents} if labels is None else {"latents": latents, "labels": labels}
+        return session.run(["images"], inputs)[0]
+
+    return generate

@@ -1,0 +1,58 @@
+"""TFLite files, for phones and small devices."""
+
+import contextlib
+import io
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.exporting.saved_model import write_saved_model
+from pgan_tf.sampling import Generate
+
+
+def write_tflite(model: keras.Model, path: Path, output_type: str, precision: str) -> None:
+    """Writes a TFLite file with the signature `serving_default`, of any batch size.
+
+    Args:
+      model: a generator.
+      path: of the file.
+      output_type: see `image_function`.
+      precision: "float32", or "float16" for weights of half the size. Either way, inputs and the
+        arithmetic on a CPU are float32.
+    """
+    with tempfile.TemporaryDirectory() as directory, _without_chatter():
+        write_saved_model(model, Path(directory), {}, output_type)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            directory, signature_keys=["serving_default"]
+        )
+        if precision == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
+
+
+def read_tflite(path: Path) -> Generate:
+    """The default signature of a TFLite file as a function of arrays."""
+    with warnings.catch_warnings():
+        # That the interpreter will move to a package of its own, which TensorFlow doesn't bring.
+        warnings.simplefilter("ignore")
+        interpreter = tf.lite.Interpreter(model_path=str(path))
+    runner = interpreter.get_signature_runner("serving_default")
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        inputs = {"latents": latents} if labels is None else {"latents": latents, "labels": labels}
+        return runner(**inputs)["images"]
+
+    return generate
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keeps the converter's progress, which it prints, to itself."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,202 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from pgan_tf.cli import export as command
+from pgan_tf.exporting import FORMATS, export_generator
+from pgan_tf.exporting.export import READERS
+from pgan_tf.sampling import to_uint8
+from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator
+from tfrecords_tools.errors import UserError
+
+
+@pytest.fixture
+def latents(rng):
+    return rng.standard_normal([5, LATENT_SIZE]).astype(np.float32)
+
+
+LABELS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]]
+
+
+def export(directory, name, file_format, **options):
+    """Exports `g.keras` to a file or directory beside it."""
+    return export_generator(
+        directory / "g.keras", directory / name, file_format=file_format, **options
+    )
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_an_export_draws_what_keras_draws(tmp_path, latents, file_format):
+    model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
+    exported = export(tmp_path, "out", file_format)
+    assert exported.path == tmp_path / "out" / FORMATS[file_format]
+    assert exported.difference < 1e-4
+    images = READERS[file_format](exported.path)(latents, None)
+    np.testing.assert_allclose(images, model(latents), atol=1e-4)
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_labels_fades_and_grayscale_are_exported(tmp_path, latents, file_format):
+    model = save_tiny_generator(
+        tmp_path / "g.keras", resolution=16, label_size=3, channels=1, alpha=0.3
+    )
+    exported = export(tmp_path, "out", file_format)
+    images = READERS[file_format](exported.path)(latents, LABELS)
+    np.testing.assert_allclose(images, model([latents, LABELS]), atol=1e-4)
+
+
+@pytest.mark.parametrize("file_format", ["saved_model", "onnx", "tflite"])
+def test_bytes_are_rounded_as_in_files(tmp_path, latents, file_format):
+    model = save_tiny_generator(tmp_path / "g.keras")
+    exported = export(tmp_path, "out", file_format, output_type="uint8")
+    images = READERS[file_format](exported.path)(latents, None)
+    assert images.dtype == np.uint8
+    assert np.abs(images.astype(int) - to_uint8(model(latents))).max() <= 1
+    assert (images == to_uint8(model(latents))).mean() > 0.99
+
+
+def test_a_network_of_mixed_precision_is_exported_in_float32(tmp_path, latents):
+    save_tiny_generator(tmp_path / "g.keras", dtype="mixed_bfloat16")
+    model = save_tiny_generator(tmp_path / "full.keras")
+    exported = export(tmp_path, "g.onnx", "onnx")
+    images = READERS["onnx"](exported.path)(latents, None)
+    np.testing.assert_allclose(images, model(latents), atol=1e-4)
+
+
+def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_path, latents):
+    model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
+    full = export(tmp_path, "full.tflite", "tflite")
+    half = export_generator(
+        tmp_path / "g.keras",
+        tmp_path / "half.tflite",
+        file_format="tflite",
+        tflite_precision="float16",
+    )
+    assert half.bytes < 0.8 * full.bytes
+    assert 1e-5 < half.difference < 0.05
+    images = READERS["tflite"](half.path)(latents, None)
+    np.testing.assert_allclose(images, model(latents), atol=0.05)
+
+
+WITHOUT_THIS_PROJECT = """
+import sys
+sys.modules["pgan_tf"] = None  # importing it fails
+import keras, numpy as np, tensorflow as tf
+keras_file, saved_model, latents, images = sys.argv[1:]
+latents, images = np.load(latents), np.load(images)
+model = keras.saving.load_model(keras_file)
+np.testing.assert_allclose(model(latents), images, atol=1e-4)
+signatures = tf.saved_model.load(saved_model).signatures
+got = signatures["serving_default"](latents=tf.constant(latents))["images"]
+np.testing.assert_allclose(got, images, atol=1e-4)
+got = signatures["truncated"](latents=tf.constant(latents), truncation=tf.constant(0.0))["images"]
+assert np.ptp(got, axis=0).max() < 1e-5
+"""
+
+
+def test_keras_files_and_saved_models_need_nothing_of_this_project(tmp_path, latents):
+    model = save_tiny_generator(tmp_path / "g.keras")
+    keras_file = export(tmp_path, "out.keras", "keras").path
+    saved = export(tmp_path, "saved", "saved_model").path
+    np.save(tmp_path / "latents.npy", latents)
+    np.save(tmp_path / "images.npy", model(latents))
+    arguments = [keras_file, saved, tmp_path / "latents.npy", tmp_path / "images.npy"]
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_THIS_PROJECT, *map(str, arguments)], check=True, timeout=120
+    )
+
+
+def test_an_exported_keras_file_is_a_generator_like_any_other(tmp_path):
+    save_tiny_generator(tmp_path / "g.keras", description={"label_names": ["cat"]})
+    export(tmp_path, "first.keras", "keras")
+    again = export_generator(
+        tmp_path / "first.keras", tmp_path / "again.keras", file_format="keras"
+    )
+    assert again.difference < 1e-6
+    assert export_generator(again.path, tmp_path / "s", file_format="saved_model").difference < 1e-6
+
+
+def test_what_was_said_of_a_network_goes_along(tmp_path):
+    import onnx
+
+    save_tiny_generator(tmp_path / "g.keras", description={"label_names": ["cat"]})
+    saved = export(tmp_path, "s", "saved_model").path
+    assert json.loads((saved / "pgan_tf.json").read_text()) == {"label_names": ["cat"]}
+    path = export(tmp_path, "o", "onnx").path
+    (prop,) = onnx.load(path).metadata_props
+    assert (prop.key, json.loads(prop.value)) == ("pgan_tf", {"label_names": ["cat"]})
+
+
+def test_an_export_that_draws_something_else_is_not_kept(tmp_path, monkeypatch):
+    save_tiny_generator(tmp_path / "g.keras")
+    honest = READERS["onnx"]
+
+    def dishonest(path):
+        return lambda latents, labels: honest(path)(latents, labels) + 0.001
+
+    monkeypatch.setitem(READERS, "onnx", dishonest)
+    with pytest.raises(UserError, match="differs from Keras by 0.001.* it was not kept"):
+        export(tmp_path, "out.onnx", "onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
+
+
+def test_not_a_number_is_no_match(tmp_path):
+    model = save_tiny_generator(tmp_path / "g.keras")
+    model.get_layer("to_rgb_8x8").bias.assign([np.nan] * 3)
+    model.save(tmp_path / "nan.keras")
+    with pytest.raises(UserError, match="differs from Keras by nan"):
+        export_generator(tmp_path / "nan.keras", tmp_path / "out.keras", file_format="keras")
+
+
+def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
+    save_tiny_generator(tmp_path / "g.keras")
+    flags = [f"--network={tmp_path / 'g.keras'}"]
+    for file_format, name in (("saved_model", "dir"), ("tflite", "file.tflite")):
+        call = [*flags, f"--format={file_format}", f"--output={tmp_path / name}"]
+        assert command.main(call) == 0
+        assert command.main(call) == 2
+        assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+        assert command.main([*call, "--overwrite"]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["dir", "file.tflite", "g.keras"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format=onnx"], "--output is required"),
+        (["--output=OUT"], "--format is required"),
+        (["--format=onnx", "--output=OUT", "--network=TMP/none"], "none: no such run directory"),
+        (["--format=onnx", "--output=OUT", "--network=TMP/text.keras"], "text.keras: not a .keras"),
+        (["--format=onnx", "--output=TMP/folder.onnx"], "folder.onnx: a directory of that name"),
+        (["--format=saved_model", "--output=TMP/text.keras"], "a file of that name exists"),
+        (
+            ["--format=saved_model", "--output=TMP/folder.onnx", "--overwrite"],
+            "holds something else than a SavedModel, so it is never replaced",
+        ),
+        (["--format=keras", "--output=OUT", "--output_type=uint8"], "must be float32 with"),
+        (["--format=onnx", "--output=OUT", "--tflite_precision=float16"], "is for --format=tflite"),
+        (["--format=gif", "--output=OUT"], "keras|saved_model|onnx|tflite"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(tmp_path, capsys, arguments, message):
+    save_tiny_generator(tmp_path / "g.keras")
+    (tmp_path / "text.keras").write_text("none")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "folder.onnx" / "mine").write_text("mine")
+    given = [a.replace("TMP", str(tmp_path)).replace("OUT", str(tmp_path / "o")) for a in arguments]
+    assert command.main([f"--network={tmp_path / 'g.keras'}", *given]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_without_tf2onnx_the_extra_is_named(tmp_path, monkeypatch):
+    save_tiny_generator(tmp_path / "g.keras")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(UserError, match=r"needs tf2onnx, .* pip install 'pgan_tf\[onnx\]'"):
+        export_generator(tmp_path / "g.keras", tmp_path / "o" / "g.onnx", file_format="onnx")
+    assert not (tmp_path / "o" / "g.onnx").exists()
