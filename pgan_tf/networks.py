@@ -106,6 +106,12 @@ class _Network:
         """Feature maps of the layers at `resolution`: nf(log2(resolution) - 1)."""
         return self.config.features(log2(resolution) - 1)
 
+    def _faded(self, old: tf.Tensor, new: tf.Tensor, alpha: tf.Tensor | float) -> tf.Tensor:
+        """What a stage that fades in gives: the old at alpha 0, the new at 1."""
+        if isinstance(alpha, float):
+            return WeightedSum(alpha, dtype=self._dtype, name="fade")([old, new])
+        return self._fade([old, new, alpha])
+
     def _check_stage(self, resolution: int, alpha: Any) -> None:
         if resolution not in self.config.resolutions:
             raise ValueError(
@@ -207,10 +213,7 @@ class Generator(_Network):
         images = self._to_rgb[resolution](x)
         if alpha is not None:
             lower = self._upscale(self._to_rgb[resolution // 2](before))
-            if isinstance(alpha, float):
-                images = WeightedSum(alpha, dtype=self._dtype, name="fade")([lower, images])
-            else:
-                images = self._fade([lower, images, alpha])
+            images = self._faded(lower, images, alpha)
         return keras.ops.cast(images, "float32")
 
 
@@ -261,14 +264,19 @@ class Discriminator(_Network):
         return f"from_rgb_{resolution}x{resolution}"
 
     def __call__(
-        self, images: tf.Tensor, *, resolution: int, alpha: tf.Tensor | None = None
+        self,
+        images: tf.Tensor,
+        *,
+        resolution: int,
+        alpha: tf.Tensor | float | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Judges images at one stage.
 
         Args:
           images: `[b resolution resolution channels]` float32 in [-1, 1].
           resolution: the stage's.
-          alpha: a scalar in [0, 1] while the stage fades in, None once it has.
+          alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a
+            model that is saved; None once it has.
 
         Returns:
           Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
@@ -285,7 +293,7 @@ class Discriminator(_Network):
             x = self._downscaling_block(x, step)
             if step == resolution and alpha is not None:
                 lower = self._activate(self._from_rgb[step // 2](self._downscale(images)))
-                x = self._fade([lower, x, alpha])
+                x = self._faded(lower, x, alpha)
         x = self._activate(self._base_conv(self._stddev(x)))
         x = keras.ops.transpose(x, [0, 3, 1, 2])  # [b c 4 4], the order of stored weights
         x = keras.ops.reshape(x, [-1, x.shape[1] * 16])

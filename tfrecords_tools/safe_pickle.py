@@ -23,6 +23,8 @@ from tfrecords_tools.errors import UserError
 _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+# Python itself fails on writing down much longer ones.
+_MAX_INTEGER_BITS = 1024
 
 
 class ForbiddenPickleError(UserError):
@@ -94,6 +96,8 @@ def _check_operations(data: bytes) -> None:
     for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
         if operation.name in _EXTENSIONS:
             raise _Forbidden(f"the extension registry ({operation.name} {argument})")
+        if isinstance(argument, int) and argument.bit_length() > _MAX_INTEGER_BITS:
+            raise pickle.UnpicklingError(f"an integer of {argument.bit_length()} bits")
         if operation.name in _MEMO_WRITES:
             # The unpickler makes a table as long as the highest number in it.
             if argument is None or int(argument) > number:

@@ -16,12 +16,27 @@ from tfrecords_tools.format import MANIFEST_NAME, labels_name
 JOURNAL_NAME = "progress.jsonl"
 
 
-def check_output(output: Path, overwrite: bool) -> None:
+def _belongs_to_pyramid(file_name: str, name: str) -> bool:
+    return file_name in (MANIFEST_NAME, labels_name(name)) or (
+        file_name.startswith(f"{name}-r") and ".tfrecords" in file_name
+    )
+
+
+def check_output(
+    output: Path,
+    overwrite: bool,
+    *,
+    belongs: Callable[[str, str], bool] = _belongs_to_pyramid,
+    content: str = "a pyramid",
+) -> None:
     """Refuses an output that exists, or that could not be made.
 
     Args:
       output: the directory to be made, as an absolute path. If it exists and is empty, it may stay.
-      overwrite: whether an existing pyramid of the same name may be replaced.
+      overwrite: whether what was made there before, by the same name, may be replaced.
+      belongs: whether a file name is of what is made, given the directory's name too. A directory
+        with anything else in it is never replaced.
+      content: what is made, for errors.
 
     Raises:
       UserError: says what is in the way.
@@ -35,10 +50,10 @@ def check_output(output: Path, overwrite: bool) -> None:
         return
     if not output.is_dir():
         raise UserError(f"--output={output}: a file of that name exists")
-    strangers = [path.name for path in output.iterdir() if not _belongs(path.name, output.name)]
+    strangers = [path.name for path in output.iterdir() if not belongs(path.name, output.name)]
     if strangers:
         raise UserError(
-            f"--output={output}: exists and holds something else than a pyramid, so it is never"
+            f"--output={output}: exists and holds something else than {content}, so it is never"
             f" replaced; choose a new directory. Received: one with {min(strangers)}"
         )
     if not overwrite and any(output.iterdir()):
@@ -106,12 +121,6 @@ def _move_into_place(staging: Path, output: Path) -> None:
     else:
         staging.rename(output)
         sync(output.parent)
-
-
-def _belongs(file_name: str, name: str) -> bool:
-    return file_name in (MANIFEST_NAME, labels_name(name)) or (
-        file_name.startswith(f"{name}-r") and ".tfrecords" in file_name
-    )
 
 
 def _existing_ancestor(path: Path) -> Path:

@@ -238,6 +238,7 @@ def test_an_array_begun_with_an_impossible_size_takes_no_memory():
         b"\x80\x02Nr\xff\xff\xff\x7f.",  # entry 2^31 of the memo
         b"\x80\x04\x8e\xff\xff\xff\xff\xff\x00\x00\x00x.",  # 2^40 bytes that are not there
         b"\x80\x04\x95\xff\xff\xff\xff\xff\x00\x00\x00N.",  # a frame of 2^40 bytes
+        pickle.dumps(1 << 100_000),
     ],
 )
 def test_promises_of_much_memory_are_refused(data):

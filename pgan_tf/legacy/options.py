@@ -1,0 +1,100 @@
+"""The options that the original's networks were built with, as a `NetworkConfig`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pgan_tf.config import NetworkConfig
+from tfrecords_tools.errors import UserError
+
+# The original's names for what we can vary, and ours.
+_SHAPES = {
+    "resolution": "resolution",
+    "num_channels": "channels",
+    "label_size": "label_size",
+    "fmap_base": "fmap_base",
+    "fmap_decay": "fmap_decay",
+    "fmap_max": "fmap_max",
+    "latent_size": "latent_size",
+    "fused_scale": "fused_scale",
+    "mbstd_group_size": "stddev_group_size",
+}
+_FRACTIONAL = "fmap_decay"
+_SWITCH = "fused_scale"
+_LARGEST = 2**53
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """What one version of the original takes as options.
+
+    Attributes:
+      defaults: of the options that we can vary, where the file leaves them out.
+      fixed: options that we have with one value only.
+      ignored: options that make no difference to the weights or to what is computed with them.
+    """
+
+    defaults: Mapping[str, Any]
+    fixed: Mapping[str, Any]
+    ignored: frozenset[str]
+
+
+def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
+    """The shape of a network that was built with `options`.
+
+    Raises:
+      UserError: an option that we don't have, or a value that makes no network; it is named.
+    """
+    if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
+        raise UserError(f"{where}: its options must be a dictionary. Received: {options!r:.60}")
+    values = dict(dialect.defaults)
+    for name, value in options.items():
+        if name in dialect.defaults:
+            values[name] = _plain(name, value, where)
+        elif name in dialect.fixed:
+            if isinstance(value, np.ndarray) or value != dialect.fixed[name]:
+                raise UserError(
+                    f"{where}: its option {name} must be {dialect.fixed[name]!r}; another network "
+                    f"than pgan_tf has. Received: {value!r:.60}"
+                )
+        elif name not in dialect.ignored:
+            raise UserError(
+                f"{where}: its option {name} is none that pgan_tf has. Received: {value!r:.60}"
+            )
+    _check_ranges(values, where)
+    try:
+        return NetworkConfig(**{_SHAPES[name]: value for name, value in values.items()})
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def _plain(name: str, value: Any, where: str) -> Any:
+    """A number without NumPy, of the kind that the option takes."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if name == "latent_size" and value is None:
+        return None
+    if name == _SWITCH and isinstance(value, bool):
+        return value
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name != _SWITCH and number and abs(value) < _LARGEST:
+        if name == _FRACTIONAL:
+            return float(value)
+        if float(value).is_integer():
+            return int(value)
+    raise UserError(f"{where}: its option {name} has no sense. Received: {value!r:.60}")
+
+
+def _check_ranges(values: Mapping[str, Any], where: str) -> None:
+    """What a network can't be made of, under the original's names."""
+    if values["num_channels"] not in (1, 3):
+        raise UserError(
+            f"{where}: its option num_channels must be 1 or 3. Received: {values['num_channels']}"
+        )
+    if values["mbstd_group_size"] < 2:
+        raise UserError(
+            f"{where}: its option mbstd_group_size leaves the minibatch standard deviation out, "
+            f"which pgan_tf always has. Received: {values['mbstd_group_size']}"
+        )

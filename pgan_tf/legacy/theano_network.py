@@ -1,0 +1,162 @@
+"""Networks of the original's Theano version: objects of `network.Network`."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pgan_tf.config import NetworkConfig
+from pgan_tf.legacy.layout import Kind, Layer, layers
+from pgan_tf.legacy.options import Dialect, network_config
+from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
+from tfrecords_tools.errors import UserError
+
+CLASS = ("network", "Network")
+
+_BUILDERS: dict[str, Kind] = {
+    "G_paper": "generator",
+    "G_progressive_8": "generator",
+    "D_paper": "discriminator",
+    "D_progressive_8": "discriminator",
+}
+# (fmap_base, fmap_max) where a file leaves them out: the Theano version's own, and those with which
+# the TensorFlow version reads such files. Only one of them fits the arrays, if they differ at all.
+_FEATURES = ((4096, 256), (8192, 512))
+_DIALECT = Dialect(
+    defaults={
+        "num_channels": 1,
+        "resolution": 32,
+        "fmap_base": _FEATURES[0][0],
+        "fmap_decay": 1.0,
+        "fmap_max": _FEATURES[0][1],
+        "latent_size": None,
+        # The paper's own: never fused, and the deviation taken over groups of 16.
+        "fused_scale": False,
+        "mbstd_group_size": 16,
+    },
+    fixed={
+        "label_size": 0,
+        "normalize_latents": True,
+        "use_pixelnorm": True,
+        "use_leakyrelu": True,
+        "use_batchnorm": False,
+        "use_layernorm": False,
+        "tanh_at_end": None,
+        "mbstat_func": "Tstdeps",
+        "mbstat_avg": "all",
+        "mbdisc_kernels": None,
+    },
+    # Scales are numbers in the file, where there are any; noise is added in training only.
+    ignored=frozenset({"use_wscale", "use_gdrop"}),
+)
+
+
+def read_theano_network(state: Any, where: str) -> OriginalNetwork:
+    """Reads the state of one network.
+
+    Args:
+      state: what its class would have been given.
+      where: how errors call the file.
+
+    Raises:
+      UserError: it is not the state of a network, or of one that we don't have.
+    """
+    spec, values, lod = _checked_state(state, where)
+    options = dict(spec)
+    builder = options.pop("func", None)
+    where = f"{where}: {builder!s:.40}"
+    if not isinstance(builder, str) or builder not in _BUILDERS:
+        raise UserError(
+            f"{where}: its builder must be {', '.join(_BUILDERS)}; another network than pgan_tf "
+            f"has. Received: {builder!r:.60}"
+        )
+    kind = _BUILDERS[builder]
+    for name in ("fused_scale", "mbstd_group_size"):
+        if name in options:  # options of the other version
+            raise UserError(f"{where}: its option {name} is none of the Theano version's")
+    scaled = bool(options.get("use_wscale", True))
+    config = _fitting_config(kind, options, values, scaled, where)
+    expected = (3 if scaled else 2) * len(layers(kind, config))
+    if len(values) != expected:
+        raise UserError(
+            f"{where}: its param_values must be {expected} arrays for its options. "
+            f"Received: {len(values)}"
+        )
+    remaining = iter(values)
+    weights: dict[str, np.ndarray] = {}
+    for layer in layers(kind, config):
+        weights.update(_weights(layer, remaining, scaled, where))
+    lod = checked_lod(lod, config, f"{where}: its cur_lod")
+    return OriginalNetwork(kind, builder, "Theano", config, lod, weights)
+
+
+def _checked_state(state: Any, where: str) -> tuple[Mapping[str, Any], list[Any], Any]:
+    """Options, arrays and lod."""
+    kinds = {"build_func_spec": dict, "param_values": (list, tuple), "toplevel_params": dict}
+    if not isinstance(state, dict):
+        raise UserError(f"{where}: a network without a state. Received: {type(state).__name__}")
+    for key, kind in kinds.items():
+        if not isinstance(state.get(key), kind):  # type: ignore[arg-type]
+            received = ", ".join(map(str, state))
+            raise UserError(f"{where}: a network without {key}. Received: {received:.200}")
+    lod = state["toplevel_params"].get("cur_lod", 0.0)
+    return state["build_func_spec"], list(state["param_values"]), lod
+
+
+def _fitting_config(
+    kind: Kind, options: dict[str, Any], values: list[Any], scaled: bool, where: str
+) -> NetworkConfig:
+    """The network of `options`, with the defaults for those left out that fit the arrays."""
+    configs = []
+    for base, most in _FEATURES:
+        defaults = {**_DIALECT.defaults, "fmap_base": base, "fmap_max": most}
+        dialect = dataclasses.replace(_DIALECT, defaults=defaults)
+        configs.append(network_config(options, dialect, where))
+    kernels = values[:: 3 if scaled else 2]
+    for config in configs:
+        shapes = [_theano_shape(layer) for layer in layers(kind, config)]
+        if shapes == [getattr(kernel, "shape", None) for kernel in kernels]:
+            return config
+    return configs[-1]  # what does not fit is said when it is read
+
+
+def _weights(
+    layer: Layer, values: Iterator[Any], scaled: bool, where: str
+) -> dict[str, np.ndarray]:
+    """Takes one layer's arrays: its weights, their scale if they have one, and its bias."""
+    where = f"{where}: of layer {layer.original}, the"
+    kernel = checked_weights(next(values), _theano_shape(layer), f"{where} weights")
+    if scaled:
+        scale = next(values)
+        shape = (1,) if isinstance(scale, np.ndarray) and scale.ndim else ()
+        kernel = kernel * checked_weights(scale, shape, f"{where} scale")
+    # Where it has none, ours takes its place: the weights in use are the same.
+    stored = _in_our_layout(kernel, layer) / np.float32(layer.gain / layer.fan_in**0.5)
+    bias = checked_weights(next(values), (layer.bias_size,), f"{where} bias")
+    return {layer.kernel: stored, layer.bias: bias}
+
+
+def _theano_shape(layer: Layer) -> tuple[int, ...]:
+    """Of a layer's weights as they stand in the file."""
+    inputs, outputs = layer.shape[-2:]
+    if layer.makes_images:
+        return (outputs // 16, inputs, 4, 4)
+    if layer.original == "4x4/Dense0":
+        return (outputs, inputs // 16, 4, 4)
+    if layer.shape[:-2] == (3, 3):
+        return (outputs, inputs, 3, 3)
+    return (inputs, outputs)  # 1x1 convolutions and the last dense layer
+
+
+def _in_our_layout(kernel: np.ndarray, layer: Layer) -> np.ndarray:
+    # Theano convolves in the mathematical sense, with flipped kernels, and puts outputs first.
+    if layer.makes_images:
+        # One pixel of latents spread by a 4x4 kernel: nothing to flip.
+        kernel = kernel.transpose(1, 0, 2, 3)
+    elif layer.original == "4x4/Dense0":
+        # A 4x4 image gathered into one pixel.
+        kernel = kernel[:, :, ::-1, ::-1].reshape(kernel.shape[0], -1).transpose()
+    elif kernel.ndim == 4:
+        kernel = kernel.transpose(2, 3, 1, 0)[::-1, ::-1]
+    return kernel.reshape(layer.shape)
