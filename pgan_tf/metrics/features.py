@@ -68,7 +68,14 @@ class FunctionExtractor:
           UserError: what the function returns has a wrong shape, or is not finite.
         """
         returned = self.function(images)
-        features, logits = returned if isinstance(returned, tuple) else (returned, None)
+        features, logits = returned, None
+        if isinstance(returned, tuple):
+            if len(returned) != 2:
+                raise UserError(
+                    f"features {self.name}: must return features, or a pair of features and logits."
+                    f" Received: a tuple of {len(returned)}"
+                )
+            features, logits = returned
         return check_features(features, logits, count=len(images), origin=f"features {self.name}")
 
 
@@ -87,14 +94,14 @@ def load_features(reference: str) -> FeatureExtractor:
     module_name, _, function_name = reference.partition(":")
     if not module_name or not function_name:
         raise UserError(
-            "--features must be module:function, such as my_features:extract."
+            "one's own features are given as module:function, such as my_features:extract."
             f" Received: {reference}"
         )
     module = _import_module(reference, module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise UserError(
-            f"--features={reference}: {module_name} has no function {function_name}"
+            f"features {reference}: {module_name} has no function {function_name}"
             f" ({module.__file__ or 'a module without a file'})"
         )
     return FunctionExtractor(reference, _digest(reference, module, function), function)
@@ -189,7 +196,7 @@ def _import_module(reference: str, name: str) -> Any:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there and misses another one
         raise UserError(
-            f"--features={reference}: no module {name}, neither installed nor in {here}"
+            f"features {reference}: no module {name}, neither installed nor in {here}"
         ) from error
     finally:
         if added:

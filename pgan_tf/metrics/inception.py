@@ -44,7 +44,7 @@ class InceptionExtractor:
 
         Args:
           graph_file: what was read of it.
-          batch_size: most images at a time, which bounds the memory: about 20 MB an image.
+          batch_size: most images at a time, which bounds the memory: about 15 MB an image.
 
         Raises:
           UserError: it is not such a graph.
@@ -52,7 +52,7 @@ class InceptionExtractor:
         self.name = "Inception (2015-12-05)" if graph_file.is_published else graph_file.path.name
         self.digest = graph_file.sha256
         self._batch_size = batch_size
-        self._origin = f"--inception={graph_file.path}"
+        self._origin = str(graph_file.path)
         self._run = _as_function(graph_file, self._origin)
 
     def __call__(self, images: np.ndarray) -> Features:

@@ -23,6 +23,7 @@ ADDRESS_VARIABLE = "PGAN_TF_INCEPTION_URL"
 # Of the graph within the archive (95,673,916 bytes), as independent projects record it.
 GRAPH_SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
 
+_REMEDY = "say where it is by --inception=PATH (while training: --eval_inception=PATH)"
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
@@ -67,8 +68,7 @@ def find_inception(path: str | os.PathLike | None) -> GraphFile:
         return _read_published(cached)
     except UserError as error:
         raise UserError(
-            f"{error}. Remove {cached} to have it downloaded again, or give --inception=PATH of"
-            f" another {ARCHIVE}"
+            f"{error}. Remove {cached} to have it downloaded again, or {_REMEDY}"
         ) from error
 
 
@@ -85,7 +85,7 @@ def read_graph(path: Path) -> GraphFile:
     """
     if not path.is_file():
         kind = "a directory" if path.is_dir() else "no such file"
-        raise UserError(f"--inception={path}: {kind}; expected {ARCHIVE} or its {GRAPH}")
+        raise UserError(f"{path}: {kind}; expected {ARCHIVE} or its {GRAPH}")
     with path.open("rb") as file:
         is_archive = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     return _graph_file(path, _unpack(path) if is_archive else path.read_bytes())
@@ -103,9 +103,7 @@ def download(address: str, target: Path) -> None:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    remedy = (
-        f"Fetch {ARCHIVE} by other means and give it as --inception=PATH, or put it at {target}"
-    )
+    remedy = f"Put {ARCHIVE} at {target} by other means, or {_REMEDY}"
     try:
         _fetch(address, temporary)
         _read_published(temporary)

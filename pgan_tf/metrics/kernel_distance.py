@@ -60,4 +60,5 @@ def _unbiased_mmd(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return (a @ b.T / a.shape[1] + 1.0) ** 3
+    base = a @ b.T / a.shape[1] + 1.0
+    return base * base * base  # many times faster than ** 3

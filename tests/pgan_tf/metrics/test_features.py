@@ -85,6 +85,7 @@ def test_the_digest_follows_the_module_text_or_what_the_function_says(write_modu
         ("np.zeros([4, 2, 2])", r"Received: \[4, 2, 2\]"),
         ("np.full([4, 2], np.nan)", "must be finite. Received: NaN or infinity in 8 of 8 values"),
         ("None", r"Received: \[\]"),
+        ("(np.zeros([4, 2]),)", "or a pair of features and logits. Received: a tuple of 1"),
         ("'text'", "must be an array of numbers"),
         ("(np.zeros([4, 2]), np.zeros([4]))", r"the logits of 4 images .* Received: \[4\]"),
         ("(np.zeros([4, 2]), np.full([4, 2], np.inf))", "the logits must be finite"),
@@ -100,9 +101,9 @@ def test_what_is_no_features_is_refused(write_module, body, message):
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("own_features", "must be module:function.* Received: own_features"),
-        (":extract", "must be module:function"),
-        ("own_features:", "must be module:function"),
+        ("own_features", "given as module:function.* Received: own_features"),
+        (":extract", "given as module:function"),
+        ("own_features:", "given as module:function"),
         ("no_such_module:extract", "no module no_such_module, neither installed nor in"),
         ("own_features.inner:extract", "no module own_features.inner"),
         ("own_features:other", "own_features has no function other .*own_features.py"),

@@ -141,7 +141,8 @@ def no_such_host(*_args, **_kwargs):
 
 def assert_helpful(error, cache):
     assert "\n" not in str(error)
-    assert f"give it as --inception=PATH, or put it at {cache / ARCHIVE}" in str(error)
+    assert f"Put {ARCHIVE} at {cache / ARCHIVE} by other means" in str(error)
+    assert "--inception=PATH" in str(error)
 
 
 def test_what_was_put_into_the_cache_by_hand_is_taken(cache, serve):
