@@ -10,14 +10,14 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.schedule import Step
-from tfrecords_tools.format import Pyramid
 
 # How far ahead batches are read: so many steps, unless their images take more than so many bytes.
 # Small images have short steps, and the first reads of the next level may find a slow disk.
@@ -63,10 +63,38 @@ class Batch(NamedTuple):
     fake_labels: np.ndarray
 
 
+class Images(Protocol):
+    """One resolution of the data."""
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Images `[k c h w]` uint8 by number."""
+        ...
+
+
+class TrainingData(Protocol):
+    """What training asks of its data: a local `Pyramid` or a `RemotePyramid`, described there."""
+
+    @property
+    def directory(self) -> Path | str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def labels(self) -> np.ndarray | None: ...
+    @property
+    def label_names(self) -> tuple[str, ...] | None: ...
+    @property
+    def label_size(self) -> int: ...
+    def level(self, resolution: int) -> Images: ...
+
+
 def read_batches(
-    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, part: Part = WHOLE
+    pyramid: TrainingData, steps: Iterable[Step], *, seed: int, label_size: int, part: Part = WHOLE
 ) -> Iterator[tuple[Step, Batch]]:
-    """Reads the batch of every step, a few ahead of where it is asked for.
+    """Reads the batch of every step by record number, some steps ahead of where it is asked for.
 
     Args:
       pyramid: where to read.
@@ -79,10 +107,23 @@ def read_batches(
       UserError: a record is damaged.
     """
     read = functools.partial(read_batch, pyramid, seed=seed, label_size=label_size, part=part)
+    return read_ahead(steps, read, channels=pyramid.channels, part=part)
+
+
+def read_ahead(
+    steps: Iterable[Step], read: Callable[[Step], Batch], *, channels: int, part: Part
+) -> Iterator[tuple[Step, Batch]]:
+    """Calls `read` for one step after the other, in another thread, ahead of where it is asked for.
+
+    Args:
+      steps: the iterations to come.
+      read: gives a step's batch; what it raises is raised at that step.
+      channels: of the images, to know how much memory a batch takes.
+      part: what of each batch is read.
+    """
 
     def image_bytes(step: Step) -> int:
-        size = step.phase.batch_size // part.count
-        return size * pyramid.channels * step.phase.resolution**2
+        return step.phase.batch_size // part.count * channels * step.phase.resolution**2
 
     remaining = iter(steps)
     upcoming = next(remaining, None)
@@ -110,7 +151,7 @@ def read_batches(
 
 
 def read_batch(
-    pyramid: Pyramid, step: Step, *, seed: int, label_size: int, part: Part = WHOLE
+    pyramid: TrainingData, step: Step, *, seed: int, label_size: int, part: Part = WHOLE
 ) -> Batch:
     """Reads one step's batch, or a part of it.
 
@@ -125,24 +166,42 @@ def read_batch(
       UserError: a record is damaged.
       ValueError: the batch does not split evenly into `part.count` parts.
     """
-    here = _slice_of(step.phase.batch_size, part)
-    positions = (step.images_seen + np.arange(step.phase.batch_size, dtype=np.int64))[here]
+    positions = step.images_seen + dealt(np.arange(step.phase.batch_size, dtype=np.int64), part)
     records = records_at(positions, count=pyramid.count, seed=seed)
     images = pyramid.level(step.phase.resolution).read(records)
+    return with_labels(pyramid, step, images, records, seed=seed, label_size=label_size, part=part)
+
+
+def with_labels(
+    pyramid: TrainingData,
+    step: Step,
+    images: np.ndarray,
+    records: np.ndarray,
+    *,
+    seed: int,
+    label_size: int,
+    part: Part,
+) -> Batch:
+    """The batch of a step, or a part of it, from its images and their record numbers."""
     if not label_size or pyramid.labels is None:
         empty = np.zeros([len(records), 0], np.float32)
         return Batch(images, empty, empty)
     # Drawn for the whole batch, so that they are the same whatever the number of workers.
     stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
-    drawn = np.random.Generator(stream).integers(pyramid.count, size=step.phase.batch_size)[here]
-    return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[drawn]))
+    drawn = np.random.Generator(stream).integers(pyramid.count, size=step.phase.batch_size)
+    of_fakes = dealt(drawn, part)
+    return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[of_fakes]))
 
 
-def _slice_of(batch_size: int, part: Part) -> slice:
-    """Where in a global batch a part is."""
-    if batch_size % part.count or not 0 <= part.index < part.count:
-        raise ValueError(f"a batch of {batch_size} has no {part}")
-    return slice(part.index, None, part.count)
+def dealt(batch: np.ndarray, part: Part) -> np.ndarray:
+    """The part of something global, `[b ...]`, that goes to one worker, `[b / n ...]`.
+
+    Raises:
+      ValueError: the batch does not split evenly into `part.count` parts.
+    """
+    if len(batch) % part.count or not 0 <= part.index < part.count:
+        raise ValueError(f"a batch of {len(batch)} has no {part}")
+    return batch[part.index :: part.count]
 
 
 def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:

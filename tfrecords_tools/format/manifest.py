@@ -39,9 +39,26 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     path = directory / MANIFEST_NAME
     try:
         data = path.read_bytes()
-        manifest = json.loads(data.decode("utf-8"))
     except FileNotFoundError:
         return None
+    return parse_manifest(path, data)
+
+
+def parse_manifest(path: Path | str, data: bytes) -> dict[str, Any]:
+    """A manifest from its file's bytes, wherever that is.
+
+    Args:
+      path: for messages.
+      data: the file's contents.
+
+    Returns:
+      The manifest, with defaults for `encoding`, `shards` and `files`.
+
+    Raises:
+      UserError: as `read_manifest`.
+    """
+    try:
+        manifest = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete or replace it") from error
     if not isinstance(manifest, dict) or type(manifest.get("format_version")) is not int:
@@ -89,7 +106,7 @@ def sha256_of(path: Path, report: Callable[[int], object] = lambda size: None) -
     return digest.hexdigest()
 
 
-def _check_types(path: Path, manifest: dict[str, Any]) -> None:
+def _check_types(path: Path | str, manifest: dict[str, Any]) -> None:
     for key, kind in (*_REQUIRED.items(), ("shards", int), ("files", dict)):
         if not isinstance(manifest.get(key), kind):
             raise UserError(

@@ -1,6 +1,7 @@
 """What the files of a pyramid are called, and which of them a directory holds."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
@@ -55,11 +56,28 @@ def find_levels(directory: Path) -> tuple[str, dict[int, list[Path]]]:
     if not directory.is_dir():
         problem = "not a directory" if directory.exists() else "no such directory"
         raise UserError(f"{directory}: {problem}; expected a pyramid of pgan-prepare-tfrecords")
-    found: dict[str, dict[int, list[Path]]] = {}
-    for path in sorted(directory.iterdir()):
-        match = _LEVEL_PATTERN.fullmatch(path.name)
+    name, levels = arrange_levels(str(directory), [path.name for path in directory.iterdir()])
+    return name, {log2: [directory / file for file in files] for log2, files in levels.items()}
+
+
+def arrange_levels(directory: str, files: Iterable[str]) -> tuple[str, dict[int, list[str]]]:
+    """The pyramid among the files of a directory, wherever that is.
+
+    Args:
+      directory: for messages.
+      files: names of all files in it.
+
+    Returns:
+      As `find_levels`, with names in place of paths.
+
+    Raises:
+      UserError: there is none, or more than one, or files are missing or too many.
+    """
+    found: dict[str, dict[int, list[str]]] = {}
+    for file in sorted(files):
+        match = _LEVEL_PATTERN.fullmatch(file)
         if match:
-            found.setdefault(match["name"], {}).setdefault(int(match["log2"]), []).append(path)
+            found.setdefault(match["name"], {}).setdefault(int(match["log2"]), []).append(file)
     if not found:
         raise UserError(
             f"{directory}: no pyramid in it; expected files like {level_name('NAME', 4)}, as"
@@ -69,38 +87,37 @@ def find_levels(directory: Path) -> tuple[str, dict[int, list[Path]]]:
         raise UserError(f"{directory}: must hold one pyramid. Received: {', '.join(sorted(found))}")
     name, levels = found.popitem()
     _check_levels(directory, name, levels)
-    for log2, paths in levels.items():
-        _check_shards(directory, name, 1 << log2, paths)
+    for log2, names in levels.items():
+        _check_shards(directory, name, 1 << log2, names)
     shards = len(levels[max(levels)])
-    for paths in levels.values():
-        if len(paths) != shards:
+    for names in levels.values():
+        if len(names) != shards:
             raise UserError(
-                f"{paths[0]}: every level must be cut into as many files, {shards}."
-                f" Received: {len(paths)}"
+                f"{directory}/{names[0]}: every level must be cut into as many files, {shards}."
+                f" Received: {len(names)}"
             )
     return name, levels
 
 
-def _check_levels(directory: Path, name: str, levels: dict[int, list[Path]]) -> None:
+def _check_levels(directory: str, name: str, levels: dict[int, list[str]]) -> None:
     full = 1 << max(levels)
     for log2 in range(SMALLEST_LOG2, max(*levels, SMALLEST_LOG2) + 1):
         if log2 not in levels:
             raise UserError(
-                f"{directory / level_name(name, 1 << log2)}: missing; a pyramid has every level"
+                f"{directory}/{level_name(name, 1 << log2)}: missing; a pyramid has every level"
                 f" from 4x4 to its full resolution, {full}x{full}"
             )
     if min(levels) < SMALLEST_LOG2:
-        path = levels[min(levels)][0]
-        raise UserError(f"{path}: unexpected; the smallest level of a pyramid is 4x4")
+        file = levels[min(levels)][0]
+        raise UserError(f"{directory}/{file}: unexpected; the smallest level of a pyramid is 4x4")
 
 
-def _check_shards(directory: Path, name: str, resolution: int, paths: list[Path]) -> None:
+def _check_shards(directory: str, name: str, resolution: int, names: list[str]) -> None:
     """Refuses a level that is not whole. Names sort so that the last one is of the most shards."""
-    match = _LEVEL_PATTERN.fullmatch(paths[-1].name)
+    match = _LEVEL_PATTERN.fullmatch(names[-1])
     stated = int(match["shards"] or 0) if match else 0
     wanted = level_file_names(name, resolution, "raw" if not stated else "", stated or 1)
-    names = [path.name for path in paths]
     for extra in sorted(set(names) - set(wanted)):
-        raise UserError(f"{directory / extra}: unexpected beside {paths[-1].name}")
+        raise UserError(f"{directory}/{extra}: unexpected beside {names[-1]}")
     for missing in sorted(set(wanted) - set(names)):
-        raise UserError(f"{directory / missing}: missing; the level is cut into {stated} shards")
+        raise UserError(f"{directory}/{missing}: missing; the level is cut into {stated} shards")

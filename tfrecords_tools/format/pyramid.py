@@ -177,6 +177,15 @@ def load_labels(path: Path) -> np.ndarray:
         raise
     except Exception as error:  # whatever Python's parser says about a damaged header
         raise UserError(f"{path}: not an array saved by numpy.save ({error})") from error
+    return check_labels(path, labels)
+
+
+def check_labels(path: Path | str, labels: Any) -> np.ndarray:
+    """What `numpy.load` made of the labels file at `path`, if it is labels.
+
+    Raises:
+      UserError: it is something else.
+    """
     if not isinstance(labels, np.ndarray):
         raise UserError(f"{path}: must be one array saved by numpy.save. Received: an archive")
     if labels.dtype != np.float32 or labels.ndim != 2:
