@@ -2,21 +2,25 @@
 
 import dataclasses
 import os
+from pathlib import Path
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.schedule import Schedule
+from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
 
 
-def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
+def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
     """The configuration with what only the data can tell filled in, and paths from the root.
 
     Raises:
       UserError: they do not fit.
     """
-    # So that the run can be continued from any directory.
-    data = dataclasses.replace(config.data, data_dir=str(pyramid.directory.absolute()))
+    # So that the run can be continued from any directory. A URL is the same from everywhere.
+    directory = pyramid.directory
+    if isinstance(directory, Path):
+        directory = directory.absolute()
+    data = dataclasses.replace(config.data, data_dir=str(directory))
     run = dataclasses.replace(config.run, run_dir=os.path.abspath(config.run.run_dir))
     config = dataclasses.replace(config, data=data, run=run)
     try:

@@ -31,7 +31,8 @@ class DataConfig:
     """Which images are trained on, and how they are shown."""
 
     data_dir: str = option("", "The pyramid: a directory made by pgan-prepare-tfrecords or the "
-                           "original tool. Required.", adjustable=True)  # fmt: skip
+                           "original tool, or its URL (gs://bucket/name), from which it is "
+                           "streamed. Required.", adjustable=True)  # fmt: skip
     use_labels: bool = option(True, "Condition on the pyramid's labels (AC-GAN) where it has them.")
     mirror_augment: bool = option(False, "Mirror each real image left-right with probability 1/2.")
 

@@ -11,13 +11,13 @@ import concurrent.futures
 import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.schedule import Step
+from pgan_tf.training_data import TrainingData
 
 # How far ahead batches are read: so many steps, unless their images take more than so many bytes.
 # Small images have short steps, and the first reads of the next level may find a slow disk.
@@ -61,34 +61,6 @@ class Batch(NamedTuple):
     images: np.ndarray
     labels: np.ndarray
     fake_labels: np.ndarray
-
-
-class Images(Protocol):
-    """One resolution of the data."""
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Images `[k c h w]` uint8 by number."""
-        ...
-
-
-class TrainingData(Protocol):
-    """What training asks of its data: a local `Pyramid` or a `RemotePyramid`, described there."""
-
-    @property
-    def directory(self) -> Path | str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def resolution(self) -> int: ...
-    @property
-    def labels(self) -> np.ndarray | None: ...
-    @property
-    def label_names(self) -> tuple[str, ...] | None: ...
-    @property
-    def label_size(self) -> int: ...
-    def level(self, resolution: int) -> Images: ...
 
 
 def read_batches(

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from pgan_tf import data
 from pgan_tf.config import TrainConfig
-from pgan_tf.data import WHOLE, Batch, Part, TrainingData
+from pgan_tf.data import WHOLE, Batch, Part
 from pgan_tf.remote_pyramid import RemotePyramid, is_remote, open_remote_pyramid
 from pgan_tf.schedule import Step
 from pgan_tf.streaming import shuffle_size, stream_batches
+from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
@@ -30,16 +31,17 @@ def open_data(config: TrainConfig) -> TrainingData:
 
 
 def how_it_is_read(pyramid: TrainingData, part: Part = WHOLE) -> str:
-    """What is different about data that is streamed, in one line; empty for data on disk."""
+    """A line that says what is different about data that is streamed; empty for data on disk."""
     if not isinstance(pyramid, RemotePyramid):
         return ""
-    small, full = (
+    levels = [pyramid.levels[0], pyramid.levels[-1]]
+    sizes = [
         f"{shuffle_size(level, part)} images at {level.resolution}x{level.resolution}"
-        for level in (pyramid.levels[0], pyramid.levels[-1])
-    )
+        for level in levels
+    ]
     return (
-        f"streamed, with a shuffle buffer of {small}, {full}; a restart changes the order of "
-        "images. A copy on a local disk is shuffled whole"
+        f"streamed, through a shuffle buffer of {' to '.join(dict.fromkeys(sizes))}; after a"
+        " restart the order is another one\n"
     )
 
 

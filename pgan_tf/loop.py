@@ -21,7 +21,8 @@ from absl import logging
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.checks import check_batches, fit_to_data, required
 from pgan_tf.config import TrainConfig
-from pgan_tf.data import Batch, read_batches
+from pgan_tf.data import Batch
+from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.interrupts import Interrupts
 from pgan_tf.reporting import Reporter
@@ -30,8 +31,8 @@ from pgan_tf.schedule import Schedule, Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import Metrics, StepInputs, make_train_step
 from pgan_tf.summaries import Summaries
+from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid, open_pyramid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,8 @@ def train(config: TrainConfig) -> TrainResult:
     Raises:
       UserError: the data or the run directory do not fit the configuration.
     """
-    pyramid = open_pyramid(required(config.data.data_dir, "data_dir"))
+    required(config.data.data_dir, "data_dir")
+    pyramid = open_data(config)
     run = RunDirectory(
         required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
     )
@@ -70,7 +72,7 @@ def train(config: TrainConfig) -> TrainResult:
 
 def _train(
     config: TrainConfig,
-    pyramid: Pyramid,
+    pyramid: TrainingData,
     run: RunDirectory,
     schedule: Schedule,
     strategy: tf.distribute.Strategy,
@@ -171,7 +173,7 @@ def _timed(batches: Iterator[tuple[Step, Batch]]) -> Iterator[tuple[Step, Batch,
 def _announce(
     config: TrainConfig,
     schedule: Schedule,
-    pyramid: Pyramid,
+    pyramid: TrainingData,
     strategy: tf.distribute.Strategy,
     images_seen: int,
 ) -> None:
@@ -181,6 +183,7 @@ def _announce(
     verb = "continuing" if images_seen else "starting"
     print(
         f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
+        f"{how_it_is_read(pyramid)}"
         f"to {final}x{final} on {_devices(strategy)}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
         flush=True,

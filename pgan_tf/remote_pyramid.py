@@ -180,12 +180,12 @@ def open_remote_pyramid(url: str) -> RemotePyramid:
     """
     url = url.rstrip("/")
     with explained(url):
-        listed = tf.io.gfile.listdir(url) if tf.io.gfile.exists(url) else None
-        # Object stores have no directories: what has no files does not exist.
-        if listed is None:
+        # Asked first, because it alone says that a scheme is unknown.
+        if not tf.io.gfile.exists(url):
             raise UserError(f"{url}: no such directory; expected a pyramid")
         if not tf.io.gfile.isdir(url):
             raise UserError(f"{url}: not a directory; expected a pyramid")
+        listed = tf.io.gfile.listdir(url)
     names = {name.rstrip("/") for name in listed}
     name, files = arrange_levels(url, names)
     manifest = None

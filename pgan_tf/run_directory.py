@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pgan_tf import flags
 from pgan_tf.config import TrainConfig
+from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
 
 CONFIG_NAME = "config.flags"
 _CONFIG_PARTIAL = f".{CONFIG_NAME}.partial"
@@ -50,7 +50,7 @@ class RunDirectory:
         name = kimg_name(images_seen, fractions=self._fractions)
         return self.networks / f"generator-{name}.keras"
 
-    def open(self, config: TrainConfig, pyramid: Pyramid) -> None:
+    def open(self, config: TrainConfig, pyramid: TrainingData) -> None:
         """Makes the directory, or makes sure that it holds a run of the same flags and data.
 
         It is locked until `close`, and cleared of what a killed process left behind.
@@ -126,7 +126,7 @@ class RunDirectory:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _describe(pyramid: Pyramid) -> str:
+def _describe(pyramid: TrainingData) -> str:
     """What must stay as it is for a run to continue, as a comment in its flagfile."""
     return (
         f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "

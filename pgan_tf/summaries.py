@@ -24,7 +24,7 @@ from pgan_tf.sampling import (
     save_png,
 )
 from pgan_tf.schedule import Phase
-from tfrecords_tools.format import Pyramid
+from pgan_tf.training_data import TrainingData
 
 # Seeds that keep the grids' latents and labels apart from what networks are trained with.
 _LATENTS_SEED = 1000
@@ -113,7 +113,7 @@ class Ticker:
 class Summaries:
     """Writes a run's figures and pictures to its directory."""
 
-    def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: Pyramid):
+    def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: TrainingData):
         """
         Args:
           run: where to write.
