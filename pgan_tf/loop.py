@@ -24,6 +24,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.data import Batch
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
+from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
 from pgan_tf.reporting import Reporter
 from pgan_tf.run_directory import RunDirectory
@@ -65,6 +66,7 @@ def train(config: TrainConfig) -> TrainResult:
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
     strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
     check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
+    check_initial_networks(config, run)
     run.open(config, pyramid)
     with contextlib.closing(run):
         return _train(config, pyramid, run, schedule, strategy)
@@ -81,6 +83,8 @@ def _train(
     state = TrainState(config, strategy)
     checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
     continued = checkpoints.restore()
+    if not continued:
+        begin_with_initial_networks(config, state)
     _announce(config, schedule, pyramid, strategy, state.images_seen)
     if state.images_seen >= schedule.total_images:
         return TrainResult(state.images_seen, None)
