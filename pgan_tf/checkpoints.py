@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -10,7 +11,7 @@ from pgan_tf.state import TrainState
 from tfrecords_tools.errors import UserError
 
 PREFIX = "state"
-_INDEX = re.compile(rf"{PREFIX}-(?P<images_seen>\d+)\.index")
+_INDEX = re.compile(rf"{PREFIX}-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)\.index")
 
 # What TensorFlow adds to its messages, which tells a user nothing.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
@@ -19,8 +20,17 @@ _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
 
 
+class _Moment(NamedTuple):
+    """When a state was saved. What came after a rollback is newer than anything before it."""
+
+    rollbacks: int
+    images_seen: int
+
+
 class Checkpoints:
     """The checkpoints of one run directory: `state-<images_seen>.index` and `.data-*`.
+
+    Those written after the run has gone back once are named `state-r1-<images_seen>`.
 
     Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits
     any program that names its state alike. Which checkpoints there are is told by the files
@@ -38,7 +48,7 @@ class Checkpoints:
         self._state = state
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(variables=state.variables())
-        self._saved_at: int | None = None
+        self._saved_at: _Moment | None = None
 
     def save(self) -> None:
         """Saves the state as of now, unless that is saved already, and deletes what is too old.
@@ -46,18 +56,18 @@ class Checkpoints:
         Raises:
           UserError: it can't be written; the checkpoints before it stay as they were.
         """
-        images_seen = self._state.images_seen
-        if images_seen == self._saved_at:
+        now = _Moment(self._state.rollbacks, self._state.images_seen)
+        if now == self._saved_at:
             return
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            self._checkpoint.write(self._path(images_seen))
+            self._checkpoint.write(self._path(now))
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
-                f"{self._directory}: the checkpoint at {images_seen} images can't be written, "
+                f"{self._directory}: the checkpoint at {now.images_seen} images can't be written, "
                 f"the ones before it stay: {_GRAPH_NOTES.sub('', str(error))}"
             ) from error
-        self._saved_at = images_seen
+        self._saved_at = now
         for old in self._newest_first()[self._keep :]:
             self._delete(old)
 
@@ -68,15 +78,15 @@ class Checkpoints:
           UserError: there are checkpoints, but none of them can be read.
         """
         candidates = self._newest_first()
-        for images_seen in candidates:
-            path = self._path(images_seen)
+        for moment in candidates:
+            path = self._path(moment)
             try:
                 self._checkpoint.read(path).assert_consumed()
             except _UNREADABLE as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
-                self._saved_at = images_seen
+                self._saved_at = moment
                 return True
         if candidates:
             raise UserError(
@@ -84,16 +94,23 @@ class Checkpoints:
             )
         return False
 
-    def _path(self, images_seen: int) -> str:
-        return str(self._directory / f"{PREFIX}-{images_seen}")
+    def _path(self, moment: _Moment) -> str:
+        rollbacks = f"r{moment.rollbacks}-" if moment.rollbacks else ""
+        return str(self._directory / f"{PREFIX}-{rollbacks}{moment.images_seen}")
 
-    def _newest_first(self) -> list[int]:
-        """images_seen of every checkpoint that was written whole."""
+    def _newest_first(self) -> list[_Moment]:
+        """When every checkpoint that was written whole was saved."""
         matches = (_INDEX.fullmatch(path.name) for path in self._directory.glob(f"{PREFIX}-*"))
-        return sorted((int(match["images_seen"]) for match in matches if match), reverse=True)
+        moments = (
+            _Moment(int(match["rollbacks"] or 0), int(match["images_seen"]))
+            for match in matches
+            if match
+        )
+        return sorted(moments, reverse=True)
 
-    def _delete(self, images_seen: int) -> None:
+    def _delete(self, moment: _Moment) -> None:
+        path = Path(self._path(moment))
         # The index first: what is left without one is no checkpoint.
-        (self._directory / f"{PREFIX}-{images_seen}.index").unlink(missing_ok=True)
-        for path in self._directory.glob(f"{PREFIX}-{images_seen}.data-*"):
-            path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.index").unlink(missing_ok=True)
+        for data in self._directory.glob(f"{path.name}.data-*"):
+            data.unlink(missing_ok=True)

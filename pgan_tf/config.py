@@ -21,7 +21,7 @@ from pgan_tf.options import (
 MAX_FMAP_DECAY = 8.0
 
 PRECISIONS = ("float32", "mixed_bfloat16")
-DISTRIBUTIONS = ("auto", "one_device", "mirrored")
+DISTRIBUTIONS = ("auto", "one_device", "mirrored", "multi_worker")
 LOSSES = ("wgan_gp",)
 PENALTY_RESOLUTIONS = ("final", "stage")
 
@@ -223,11 +223,6 @@ class RunConfig:
 
     run_dir: str = option("", "The run directory: made if new, continued if it exists. Required.",
                           adjustable=True)  # fmt: skip
-    init_from: str = option(
-        "",
-        "A run directory, or one of pgan-import, whose networks a new run begins with, at their "
-        "resolution unless another is given.",
-    )
     seed: int = option(1, "Seed of the weights, the noise and the order of images.")
     deterministic: bool = option(
         False, "Bit-identical runs: deterministic kernels, at some cost in speed."
@@ -235,7 +230,8 @@ class RunConfig:
     precision: str = option("float32", "Keras dtype policy of the networks.", choices=PRECISIONS)
     distribution: str = option(
         "auto",
-        "Devices: auto takes every visible GPU or logical CPU, else the CPU.",
+        "Devices: auto takes every visible GPU or logical CPU, else the CPU; multi_worker those of "
+        "every process that TF_CONFIG names.",
         choices=DISTRIBUTIONS,
         adjustable=True,
     )
@@ -251,16 +247,28 @@ class RunConfig:
         adjustable=True,
     )
     keep_checkpoints: int = option(3, "Checkpoints kept; older ones go.", adjustable=True)
+    max_skipped_updates: int = option(
+        50,
+        "After this many updates in a row that are not finite, go back to the last checkpoint and "
+        "on with other noise, once. 0 never does.",
+        adjustable=True,
+    )
 
     def __post_init__(self) -> None:
         for name in ("tick_kimg", "sample_kimg", "checkpoint_kimg", "network_kimg"):
             require_positive(name, getattr(self, name))
         require_at_least("logical_cpus", self.logical_cpus, 0)
         require_at_least("keep_checkpoints", self.keep_checkpoints, 1)
+        require_at_least("max_skipped_updates", self.max_skipped_updates, 0)
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to 2147483647. Received: {self.seed}")
         require_choice("precision", self.precision, PRECISIONS)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
+        if self.distribution == "multi_worker" and self.logical_cpus:
+            raise ValueError(
+                "logical_cpus must be 0 with --distribution=multi_worker, whose replicas are "
+                f"processes. Received: {self.logical_cpus}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

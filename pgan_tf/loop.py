@@ -8,30 +8,36 @@ images_seen, so a run that is interrupted and started again takes the same walk.
 
 import contextlib
 import dataclasses
-import functools
 import signal
 import time
 from collections.abc import Callable, Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.agreement import check_same_run, share_state, wait_for_all
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.checks import check_batches, fit_to_data, required
+from pgan_tf.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.config import TrainConfig
-from pgan_tf.data import Batch
+from pgan_tf.data import Batch, Part
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
-from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
+from pgan_tf.feeding import to_replicas
 from pgan_tf.interrupts import Interrupts
-from pgan_tf.reporting import Reporter
+from pgan_tf.reporting import Bystander, Reporter
 from pgan_tf.run_directory import RunDirectory
-from pgan_tf.schedule import Schedule, Step
+from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
-from pgan_tf.step import Metrics, StepInputs, make_train_step
+from pgan_tf.step import StepInputs, StepResult, make_train_step
 from pgan_tf.summaries import Summaries
+from pgan_tf.supervision import (
+    DivergedError,
+    Supervisor,
+    TooManySkippedError,
+    explain_lost_workers,
+)
 from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
 
@@ -52,11 +58,16 @@ class TrainResult:
 def train(config: TrainConfig) -> TrainResult:
     """Trains until `total_kimg`, or until SIGINT or SIGTERM, which save first.
 
-    A run directory that exists is continued from its newest checkpoint.
+    A run directory that exists is continued from its newest checkpoint. With several workers, the
+    chief keeps the run directory, and the others take everything from the chief.
 
     Raises:
       UserError: the data or the run directory do not fit the configuration.
+      DivergedError: updates were not finite any more, and going back once did not help.
+      LostWorkerError: another worker has gone.
     """
+    several = config.run.distribution == "multi_worker"
+    cluster = read_cluster() if several else ALONE
     required(config.data.data_dir, "data_dir")
     pyramid = open_data(config)
     run = RunDirectory(
@@ -64,72 +75,169 @@ def train(config: TrainConfig) -> TrainResult:
     )
     config = fit_to_data(config, pyramid)
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
-    strategy = make_strategy(config.run.distribution, logical_cpus=config.run.logical_cpus)
+    if several:
+        print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
+    strategy = make_strategy(
+        config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
+    )
     check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
-    check_initial_networks(config, run)
-    run.open(config, pyramid)
-    with contextlib.closing(run):
-        return _train(config, pyramid, run, schedule, strategy)
+    # After the strategy is made, because that of several workers keeps SIGTERM to itself.
+    with Interrupts() as interrupts, explain_lost_workers(cluster), contextlib.closing(run):
+        if several:
+            check_same_run(strategy, cluster, config, pyramid)
+        if cluster.is_chief:
+            run.open(config, pyramid)
+        result = _Training(config, pyramid, run, schedule, strategy, cluster, interrupts).go()
+        if several:
+            wait_for_all(strategy)
+        return result
 
 
-def _train(
-    config: TrainConfig,
-    pyramid: TrainingData,
-    run: RunDirectory,
-    schedule: Schedule,
-    strategy: tf.distribute.Strategy,
-) -> TrainResult:
-    set_up_tensorflow(config)
-    state = TrainState(config, strategy)
-    checkpoints = Checkpoints(run.checkpoints, state, keep=config.run.keep_checkpoints)
-    continued = checkpoints.restore()
-    if not continued:
-        begin_with_initial_networks(config, state)
-    _announce(config, schedule, pyramid, strategy, state.images_seen)
-    if state.images_seen >= schedule.total_images:
-        return TrainResult(state.images_seen, None)
-    summaries = Summaries(run, config, pyramid)
-    summaries.forget_after(state.images_seen)
-    reporter = Reporter(config, run, schedule, state, checkpoints, summaries)
-    if not continued:
-        reporter.begin(schedule.phases[0])
+class _Training:
+    """One call of `train`, once everything fits together."""
 
-    @functools.lru_cache(maxsize=1)
-    def train_step_at(resolution: int, fading: bool) -> Callable[[StepInputs], Metrics]:
-        return make_train_step(state, config, strategy, resolution=resolution, fading=fading)
-
-    with Interrupts() as interrupts, contextlib.closing(summaries):
-        batches = read_batches(
-            pyramid,
-            schedule.steps(state.images_seen),
-            seed=config.run.seed,
-            label_size=config.network.label_size,
+    def __init__(
+        self,
+        config: TrainConfig,
+        pyramid: TrainingData,
+        run: RunDirectory,
+        schedule: Schedule,
+        strategy: tf.distribute.Strategy,
+        cluster: Cluster,
+        interrupts: Interrupts,
+    ):
+        set_up_tensorflow(config)
+        self.config = config
+        self.pyramid = pyramid
+        self.run = run
+        self.schedule = schedule
+        self.strategy = strategy
+        self.cluster = cluster
+        self.state = TrainState(config, strategy)
+        self.checkpoints = Checkpoints(
+            run.checkpoints, self.state, keep=config.run.keep_checkpoints
         )
-        prepared = None
+        self.supervisor = Supervisor(
+            cluster, interrupts, max_skipped_updates=config.run.max_skipped_updates
+        )
+
+    def go(self) -> TrainResult:
+        """Trains from the newest checkpoint on, or from the start."""
+        continued = self._restore()
+        _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
+        if self.state.images_seen >= self.schedule.total_images:
+            return TrainResult(self.state.images_seen, None)
+        with contextlib.closing(self._reporter()) as reporter:
+            reporter.begin(self.schedule.phases[0], continued=continued)
+            while True:
+                try:
+                    return self._walk(reporter)
+                except TooManySkippedError:
+                    self._go_back()
+                    reporter.go_back()
+                    self.supervisor.restart()
+
+    def _restore(self) -> bool:
+        """Takes the newest checkpoint, which the chief reads for all; False where there is none."""
+        restored = self.cluster.is_chief and self.checkpoints.restore()
+        share_state(self.strategy, self.cluster, self.state)
+        return restored
+
+    def _reporter(self) -> Reporter | Bystander:
+        if not self.cluster.is_chief:
+            return Bystander()
+        return Reporter(
+            self.config,
+            self.run,
+            self.schedule,
+            self.state,
+            self.checkpoints,
+            Summaries(self.run, self.config, self.pyramid),
+        )
+
+    def _walk(self, reporter: Reporter | Bystander) -> TrainResult:
+        """Takes every step from where the state is, until the end or until it is told to stop.
+
+        Raises:
+          TooManySkippedError: it is time to go back to a checkpoint.
+        """
+        state, schedule = self.state, self.schedule
+        batches = read_batches(
+            self.pyramid,
+            schedule.steps(state.images_seen),
+            seed=self.config.run.seed,
+            label_size=self.config.network.label_size,
+            part=Part(self.cluster.index, self.cluster.count),
+        )
+        train_step: Callable[[StepInputs], StepResult] | None = None
         try:
             for step, batch, data_wait in _timed(batches):
-                started = time.monotonic()
-                phase = step.phase
+                started, phase = time.monotonic(), step.phase
                 if phase.index != state.phase_index:
-                    reset = config.optimizer.reset_optimizer
+                    reset = self.config.optimizer.reset_optimizer
                     state.enter_phase(phase.index, reset_optimizers=reset)
-                train_step = train_step_at(phase.resolution, phase.fading)
-                metrics = train_step(to_replicas(strategy, step, batch))
+                    train_step = None
+                prepared = train_step is not None
+                train_step = train_step or self._make_step(phase)
+                result = train_step(
+                    to_replicas(self.strategy, state, step, batch, votes=self.supervisor.votes())
+                )
                 state.images_seen = step.images_seen_after
-                if prepared != phase.index:
-                    prepared = phase.index
-                    reporter.phase_prepared(phase, metrics, started)
+                if not prepared:
+                    reporter.phase_prepared(phase, result.metrics, started)
                 # Looked at once: a signal that comes while reports are written waits for the next.
-                stopping = interrupts.received
-                reporter.after_step(step, metrics, data_wait, stopping=stopping is not None)
-                if stopping:
-                    break
+                stop = self.supervisor.check(result)
+                reporter.after_step(
+                    step,
+                    result.metrics,
+                    data_wait,
+                    stopping=stop is not None,
+                    healthy=self.supervisor.healthy,
+                )
+                if stop:
+                    finished = state.images_seen >= schedule.total_images
+                    return TrainResult(state.images_seen, None if finished else stop)
         except (UserError, OSError):
             # Damaged data, or a full disk: between two steps, so what was learned can be kept.
-            checkpoints.save()
+            reporter.save()
             raise
-    finished = state.images_seen >= schedule.total_images
-    return TrainResult(state.images_seen, None if finished else interrupts.received)
+        return TrainResult(state.images_seen, None)
+
+    def _make_step(self, phase: Phase) -> Callable[[StepInputs], StepResult]:
+        return make_train_step(
+            self.state,
+            self.config,
+            self.strategy,
+            resolution=phase.resolution,
+            fading=phase.fading,
+        )
+
+    def _go_back(self) -> None:
+        """Restores the last checkpoint, to go on with other noise; once in the life of a run.
+
+        Raises:
+          DivergedError: it has been done before.
+        """
+        failed_at, rollbacks = self.state.images_seen, self.state.rollbacks
+        trouble = (
+            f"{self.config.run.max_skipped_updates} updates in a row were not finite at "
+            f"{failed_at / 1000:g} kimg, {self.schedule.phase_at(failed_at - 1).name}"
+        )
+        if rollbacks:
+            raise DivergedError(
+                f"{trouble}, although the run has gone back to a checkpoint before and on with "
+                "other noise. The checkpoints stay as they are; a new run with a lower "
+                "--learning_rate, or with --precision=float32, may get further"
+            )
+        self._restore()
+        self.state.rollbacks = rollbacks + 1
+        if self.cluster.is_chief:
+            self.checkpoints.save()
+        logging.warning(
+            "%s: going back to the checkpoint at %g kimg, and on with other noise",
+            trouble,
+            self.state.images_seen / 1000,
+        )
 
 
 def set_up_tensorflow(config: TrainConfig) -> None:
@@ -140,28 +248,6 @@ def set_up_tensorflow(config: TrainConfig) -> None:
     # TensorFlow's remapper fails on the double backward of leaky ReLU and says so for every graph;
     # what it would do is skipped either way.
     tf.config.optimizer.set_experimental_options({"remapping": False})
-
-
-def to_replicas(strategy: tf.distribute.Strategy, step: Step, batch: Batch) -> StepInputs:
-    """Gives each replica its part of a global batch, and all of them what else a step needs."""
-
-    def split(array: np.ndarray) -> tf.Tensor:
-        def part(context: tf.distribute.ReplicaContext) -> tf.Tensor:
-            size = len(array) // context.num_replicas_in_sync
-            start = context.replica_id_in_sync_group * size
-            return tf.constant(array[start : start + size])
-
-        return strategy.experimental_distribute_values_from_function(part)
-
-    return StepInputs(
-        images=split(batch.images),
-        labels=split(batch.labels),
-        fake_labels=split(batch.fake_labels),
-        # From arrays: TensorFlow keeps every Python number that it makes a tensor of, for good.
-        alpha=tf.constant(np.array(step.alpha, np.float32)),
-        learning_rate=tf.constant(np.array(step.phase.learning_rate, np.float32)),
-        images_seen=tf.constant(np.array(step.images_seen, np.int64)),
-    )
 
 
 def _timed(batches: Iterator[tuple[Step, Batch]]) -> Iterator[tuple[Step, Batch, float]]:

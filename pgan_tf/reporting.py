@@ -39,24 +39,51 @@ class Reporter:
         self._state = state
         self._checkpoints = checkpoints
         self._summaries = summaries
-        seen, intervals = state.images_seen, config.run
-        self._tick = Every(intervals.tick_kimg, seen)
-        self._sample = Every(intervals.sample_kimg, seen)
-        self._checkpoint = Every(intervals.checkpoint_kimg, seen)
-        self._network = Every(intervals.network_kimg, seen)
-        self._ticker = Ticker(seen)
+        self._begin_counting()
         self._step_times = StepTimes(config.network)
         # The last model is kept, because layers remember every model that they are part of.
         self._keras_model = functools.lru_cache(maxsize=1)(
             functools.partial(as_keras_model, state.ema_generator)
         )
 
-    def begin(self, phase: Phase) -> None:
-        """Writes what a new run begins with: the configuration, reals, and fakes of no training."""
-        self._summaries.write_config()
-        self._summaries.write_reals()
-        self._write_fakes(phase)
+    def _begin_counting(self) -> None:
+        seen, intervals = self._state.images_seen, self._config.run
+        self._tick = Every(intervals.tick_kimg, seen)
+        self._sample = Every(intervals.sample_kimg, seen)
+        self._checkpoint = Every(intervals.checkpoint_kimg, seen)
+        self._network = Every(intervals.network_kimg, seen)
+        self._ticker = Ticker(seen)
+
+    def begin(self, phase: Phase, *, continued: bool) -> None:
+        """Writes what a new run begins with, or takes back what one that continues will repeat.
+
+        That is the configuration, reals, fakes of no training, and the state, so that there is a
+        checkpoint to go back to from the first step on.
+
+        Args:
+          phase: the first of the schedule.
+          continued: whether the run goes on from a checkpoint.
+        """
+        if continued:
+            self._summaries.forget_after(self._state.images_seen)
+        else:
+            self._summaries.write_config()
+            self._summaries.write_reals()
+            self._write_fakes(phase)
+            self._checkpoints.save()
         self._restart_clock()
+
+    def go_back(self) -> None:
+        """Takes back what was reported after the checkpoint that has just been restored."""
+        self._summaries.forget_after(self._state.images_seen)
+        self._begin_counting()
+
+    def save(self) -> None:
+        """Saves the state as of now."""
+        self._checkpoints.save()
+
+    def close(self) -> None:
+        self._summaries.close()
 
     def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
         """Leaves a phase's first step, in which its graph is made, out of the speed.
@@ -72,7 +99,9 @@ class Reporter:
         print(f"{phase.name}: prepared in {seconds:.1f} s", flush=True)
         self._ticker.exclude(seconds, phase.batch_size)
 
-    def after_step(self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool) -> None:
+    def after_step(
+        self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool, healthy: bool
+    ) -> None:
         """Counts a step and writes what has come due.
 
         Args:
@@ -80,6 +109,8 @@ class Reporter:
           metrics: its figures, on the device.
           data_wait: seconds it waited for its batch.
           stopping: whether it is the last step of this process, so that everything is due.
+          healthy: whether updates are finite. While they are not, no checkpoint is written that is
+            not the last, so that the newest one is worth going back to.
         """
         seen = self._state.images_seen
         ends_phase = seen >= step.phase.end
@@ -88,7 +119,7 @@ class Reporter:
         self._ticker.add(metrics, data_wait=data_wait)
         # Each is asked, since asking moves its mark.
         sample = self._sample.due(seen) or ends_phase or last
-        checkpoint = self._checkpoint.due(seen) or ends_phase or last
+        checkpoint = ((self._checkpoint.due(seen) or ends_phase) and healthy) or last
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
         if not (self._tick.due(seen) or sample or checkpoint or network):
             return
@@ -154,3 +185,27 @@ class Reporter:
     def _alpha(self, phase: Phase) -> float | None:
         """The fade of a generator that is shown or saved now."""
         return phase.alpha(self._state.images_seen) if phase.fading else None
+
+
+class Bystander:
+    """Stands in for the `Reporter` on all workers but the chief: reports and saves nothing."""
+
+    def begin(self, phase: Phase, *, continued: bool) -> None:
+        """The chief writes it."""
+
+    def go_back(self) -> None:
+        """Nothing was reported."""
+
+    def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
+        """The chief says it."""
+
+    def after_step(
+        self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool, healthy: bool
+    ) -> None:
+        """The chief reports it."""
+
+    def save(self) -> None:
+        """The chief has the same state."""
+
+    def close(self) -> None:
+        """Nothing is open."""

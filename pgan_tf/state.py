@@ -21,6 +21,8 @@ class TrainState:
       generator_optimizer, discriminator_optimizer: Adam.
       images_seen: real images shown to the discriminator; an int.
       phase_index: the phase whose gradients the optimizers' moments hold; an int.
+      rollbacks: how often training went back to a checkpoint because updates were not finite; an
+        int. Each time it goes on with other noise.
     """
 
     def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy):
@@ -29,7 +31,8 @@ class TrainState:
           config: with what only the data can tell filled in (`TrainConfig.for_data`).
           strategy: where the variables live.
         """
-        seed, dtype = config.run.seed, config.run.precision
+        self._seed, dtype = config.run.seed, config.run.precision
+        seed = self._seed
         with strategy.scope():
             self.generator = Generator(config.network, seed=seed, dtype=dtype)
             self.discriminator = Discriminator(config.network, seed=seed, dtype=dtype)
@@ -44,6 +47,7 @@ class TrainState:
             variable.assign(self.generator.variables[name])
         self._images_seen = tf.Variable(0, dtype=tf.int64, trainable=False)
         self._phase_index = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     @property
     def images_seen(self) -> int:
@@ -57,6 +61,19 @@ class TrainState:
     @property
     def phase_index(self) -> int:
         return int(self._phase_index.numpy())
+
+    @property
+    def rollbacks(self) -> int:
+        return int(self._rollbacks.numpy())
+
+    @rollbacks.setter
+    def rollbacks(self, value: int) -> None:
+        self._rollbacks.assign(value)
+
+    @property
+    def noise_seed(self) -> int:
+        """Seed of everything that steps draw: the run's own until it has been rolled back."""
+        return self._seed + (self.rollbacks << 31)  # seeds are below 2^31
 
     def enter_phase(self, index: int, *, reset_optimizers: bool) -> None:
         """Notes which phase trains from here on, and clears Adam's moments and step counts.
@@ -84,7 +101,12 @@ class TrainState:
         }
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             named.update({v.path: v.value for v in optimizer.variables})
-        return {**named, "images_seen": self._images_seen, "phase_index": self._phase_index}
+        counters = {
+            "images_seen": self._images_seen,
+            "phase_index": self._phase_index,
+            "rollbacks": self._rollbacks,
+        }
+        return {**named, **counters}
 
 
 def _adam(

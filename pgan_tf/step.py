@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pgan_tf import losses
 from pgan_tf.config import LossConfig, TrainConfig
+from pgan_tf.distribution import rank
 from pgan_tf.layers import downscale2d, upscale2d
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.state import TrainState
@@ -26,6 +27,8 @@ class StepInputs(NamedTuple):
       alpha: scalar float32 in [0, 1].
       learning_rate: scalar float32.
       images_seen: scalar int64, real images shown before this step.
+      noise_seed: scalar int64, of everything that a step draws.
+      votes: `[v]` float32, what each worker has to tell the others (`StepResult.votes`).
     """
 
     images: tf.Tensor
@@ -34,6 +37,20 @@ class StepInputs(NamedTuple):
     alpha: tf.Tensor
     learning_rate: tf.Tensor
     images_seen: tf.Tensor
+    noise_seed: tf.Tensor
+    votes: tf.Tensor
+
+
+class StepResult(NamedTuple):
+    """What a step tells, the same on every worker.
+
+    Attributes:
+      metrics: scalars by name, means over the global batch.
+      votes: `[v]` float32, sums over all replicas.
+    """
+
+    metrics: Metrics
+    votes: tf.Tensor
 
 
 class _Noise(enum.IntEnum):
@@ -52,7 +69,7 @@ def make_train_step(
     *,
     resolution: int,
     fading: bool,
-) -> Callable[[StepInputs], Metrics]:
+) -> Callable[[StepInputs], StepResult]:
     """Makes the function that trains one batch at one stage and phase.
 
     Args:
@@ -63,7 +80,9 @@ def make_train_step(
       fading: whether alpha is below 1, so that the lower resolution takes part.
 
     Returns:
-      A function from `StepInputs` (per replica) to metrics: scalars, means over the global batch.
+      A function from `StepInputs` (per replica) to `StepResult`. The same whatever the number of
+      replicas, up to rounding: what is drawn is drawn for the global batch, of which each replica
+      takes its samples.
     """
     generator_variables = state.generator.variables_at(resolution, fading=fading)
     ema_variables = state.ema_generator.variables_at(resolution, fading=fading)
@@ -72,14 +91,15 @@ def make_train_step(
     has_labels = config.network.label_size > 0
     ema_decay = config.optimizer.ema_decay
 
-    def replica_step(inputs: StepInputs) -> Metrics:
+    def replica_step(inputs: StepInputs) -> StepResult:
         batch = inputs.images.shape[0]
         alpha = inputs.alpha if fading else None
         labels = inputs.labels if has_labels else None
         fake_labels = inputs.fake_labels if has_labels else None
 
         def seed(purpose: _Noise) -> tf.Tensor:
-            return _noise_seed(config.run.seed, inputs.images_seen, purpose)
+            base = tf.stack([inputs.noise_seed, inputs.images_seen])
+            return tf.random.fold_in(base, int(purpose))
 
         reals = prepare_reals(
             inputs.images,
@@ -96,7 +116,7 @@ def make_train_step(
             reals=reals,
             labels=labels,
             latents=_normal([batch, latent_size], seed(_Noise.DISCRIMINATOR_LATENTS)),
-            mixing=tf.random.stateless_uniform([batch, 1, 1, 1], seed(_Noise.MIXING)),
+            mixing=_uniform([batch, 1, 1, 1], seed(_Noise.MIXING)),
         )
         skipped, norm = _apply(
             state.discriminator_optimizer, gradients, discriminator_variables, inputs.learning_rate
@@ -122,15 +142,15 @@ def make_train_step(
         )
         metrics["updates/generator_skipped"] = skipped
         metrics["gradients/generator_norm"] = norm
-        return metrics
+        return _over_replicas(metrics, inputs.votes)
 
     @tf.function(autograph=False)
-    def train_step(inputs: StepInputs) -> Metrics:
+    def train_step(inputs: StepInputs) -> StepResult:
+        # All replicas have the same, so the first one's will do.
         per_replica = strategy.run(replica_step, args=(inputs,))
-        return {
-            name: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-            for name, value in per_replica.items()
-        }
+        return tf.nest.map_structure(
+            lambda value: strategy.experimental_local_results(value)[0], per_replica
+        )
 
     return train_step
 
@@ -151,7 +171,7 @@ def prepare_reals(
     """
     reals = tf.cast(tf.transpose(images, [0, 2, 3, 1]), tf.float32) / 127.5 - 1.0
     if mirror_seed is not None:
-        coins = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], mirror_seed)
+        coins = _uniform([images.shape[0], 1, 1, 1], mirror_seed)
         reals = tf.where(coins < 0.5, tf.reverse(reals, axis=[2]), reals)
     if alpha is not None:
         lower = upscale2d(downscale2d(reals))
@@ -291,13 +311,34 @@ def _apply(
     return skipped, tf.linalg.global_norm(gradients)
 
 
-def _noise_seed(seed: int, images_seen: tf.Tensor, purpose: _Noise) -> tf.Tensor:
-    """`[2]` int64: the seed of one random stream of this replica at this step."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    stream = tf.cast(replica, tf.int64) * len(_Noise) + int(purpose)
-    base = tf.stack([tf.constant(seed, tf.int64), images_seen])
-    return tf.random.fold_in(base, stream)
+def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> StepResult:
+    """Means of metrics and sums of votes over all replicas, in one exchange."""
+    context = tf.distribute.get_replica_context()
+    means = tf.stack(list(metrics.values())) / context.num_replicas_in_sync
+    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, votes], axis=0))
+    return StepResult(
+        dict(zip(metrics, tf.unstack(totals[: len(metrics)]), strict=True)), totals[len(metrics) :]
+    )
 
 
 def _normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
-    return tf.random.stateless_normal(shape, seed)
+    """This replica's `shape` of standard normal noise."""
+    return _own_samples(tf.random.stateless_normal, shape, seed)
+
+
+def _uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+    """This replica's `shape` of noise in [0, 1)."""
+    return _own_samples(tf.random.stateless_uniform, shape, seed)
+
+
+def _own_samples(
+    draw: Callable[..., tf.Tensor], shape: Sequence[int], seed: tf.Tensor
+) -> tf.Tensor:
+    """Draws for the global batch, and takes this replica's samples."""
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+    if replicas == 1:
+        return draw(shape, seed)
+    batch, *rest = shape
+    noise = tf.reshape(draw([batch * replicas, *rest], seed), [batch, replicas, *rest])
+    return tf.gather(noise, rank(context.strategy, context.replica_id_in_sync_group), axis=1)

@@ -13,7 +13,7 @@ from absl import flags, logging
 from tfrecords_tools.errors import UserError
 
 EXIT_OK = 0
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR = UserError.exit_code
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
@@ -115,7 +115,7 @@ def run(
         _check_arguments(name, arguments, rest)
         return body(flag_values, *rest) or EXIT_OK
     except UserError as error:
-        return _fail(name, str(error))
+        return _fail(name, str(error), error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return EXIT_INTERRUPTED
@@ -161,9 +161,9 @@ def _check_arguments(name: str, wanted: Sequence[str], given: Sequence[str]) -> 
     raise UserError(f"arguments are given as --flag=value. Received: {received}. See {name} --help")
 
 
-def _fail(name: str, message: str) -> int:
+def _fail(name: str, message: str, code: int = EXIT_USER_ERROR) -> int:
     sys.stderr.write(f"{name}: error: {_one_line(message)}\n")
-    return EXIT_USER_ERROR
+    return code
 
 
 def _one_line(message: str) -> str:

@@ -37,7 +37,7 @@ def test_every_weight_moment_and_counter_has_a_name_of_its_own(state):
         len(n.variables) for n in (state.generator, state.discriminator, state.ema_generator)
     )
     optimizers = (state.generator_optimizer, state.discriminator_optimizer)
-    assert len(names) == weights + sum(len(o.variables) for o in optimizers) + 2
+    assert len(names) == weights + sum(len(o.variables) for o in optimizers) + 3
     for name in ("generator/8x8_conv0/kernel", "generator_ema/to_rgb_4x4/bias", "images_seen"):
         assert name in names
 
@@ -57,7 +57,7 @@ def test_a_new_directory_has_nothing_to_restore(state, tmp_path):
 
 def save_at(checkpoints, state, images_seen):
     scramble(state, images_seen)
-    state.images_seen = images_seen
+    state.images_seen, state.rollbacks = images_seen, 0
     checkpoints.save()
     return values(state)
 

@@ -15,7 +15,9 @@ from tests.pgan_tf.layers import reference
 from tests.pgan_tf.tiny import tiny_config
 
 
-def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None):
+def inputs(
+    batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None, votes=()
+):
     rng = np.random.default_rng(images_seen)
     if images is None:
         images = rng.integers(0, 256, [batch, channels, 8, 8]).astype(np.uint8)
@@ -26,9 +28,9 @@ def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, i
     def split(array):
         if strategy is None:
             return tf.constant(array)
-        parts = np.split(array, strategy.num_replicas_in_sync)
+        replicas = strategy.num_replicas_in_sync
         return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(parts[context.replica_id_in_sync_group])
+            lambda context: tf.constant(array[context.replica_id_in_sync_group :: replicas])
         )
 
     return StepInputs(
@@ -38,6 +40,8 @@ def inputs(batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, i
         alpha=tf.constant(0.5),
         learning_rate=tf.constant(0.01),
         images_seen=tf.constant(images_seen, tf.int64),
+        noise_seed=tf.constant(1, tf.int64),
+        votes=tf.constant(votes, tf.float32),
     )
 
 
@@ -98,7 +102,7 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
         for i in range(3):
             before_g, before_d = arrays(state.generator), arrays(state.discriminator)
             before_ema = arrays(state.ema_generator)
-            metrics = train_step(inputs(images_seen=8 * i, label_size=2))
+            metrics, _ = train_step(inputs(images_seen=8 * i, label_size=2))
             for network, gradients in recorded.items():
                 norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
                 assert float(metrics[f"gradients/{network}_norm"]) == pytest.approx(norm, rel=1e-5)
@@ -155,7 +159,9 @@ def test_noise_is_a_function_of_seed_and_images_seen(one_device):
         state = TrainState(config, one_device)
         train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
         images = np.full([8, 3, 8, 8], 7, np.uint8)
-        figures.append(float(train_step(inputs(images_seen=seen, images=images))["scores/fake"]))
+        figures.append(
+            float(train_step(inputs(images_seen=seen, images=images)).metrics["scores/fake"])
+        )
     assert figures[0] == figures[1] != figures[2]
 
 
@@ -169,7 +175,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network
     variable.assign(np.full(variable.shape, np.nan))
     before_g, before_d = arrays(state.generator), arrays(state.discriminator)
     train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
-    metrics = train_step(inputs())
+    metrics, _ = train_step(inputs())
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 1.0
     for network_arrays, now in (
@@ -187,7 +193,7 @@ def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):
         config = tiny_config(precision=precision)
         state = TrainState(config, one_device)
         train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
-        metrics = train_step(inputs())
+        metrics, _ = train_step(inputs())
         assert float(metrics["updates/discriminator_skipped"]) == 0.0
         figures[precision] = float(metrics["loss/discriminator"])
     assert figures["mixed_bfloat16"] == pytest.approx(figures["float32"], rel=0.05)
@@ -198,10 +204,10 @@ def test_two_replicas_stay_equal(two_replicas):
     state = TrainState(config, two_replicas)
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
     for i in range(3):
-        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas))
+        metrics, _ = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas))
     assert np.isfinite(float(metrics["loss/discriminator"]))
     for name, variable in state.variables().items():
-        if name in ("images_seen", "phase_index"):
+        if name in ("images_seen", "phase_index", "rollbacks"):
             continue
         first, second = two_replicas.experimental_local_results(variable)
         np.testing.assert_array_equal(first, second, err_msg=name)
@@ -216,7 +222,7 @@ def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
     bias = state.discriminator.variables["4x4_dense1/bias"].value
     two_replicas.experimental_local_results(bias)[1].assign([np.nan])
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
-    metrics = train_step(inputs(16, strategy=two_replicas))
+    metrics, _ = train_step(inputs(16, strategy=two_replicas))
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     for name, value in arrays(state.discriminator).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)

@@ -1,0 +1,57 @@
+"""What several workers have to agree on before and after training: the run, its state, its end."""
+
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf import flags
+from pgan_tf.cluster import Cluster
+from pgan_tf.config import TrainConfig
+from pgan_tf.distribution import broadcast
+from pgan_tf.state import TrainState
+from pgan_tf.training_data import TrainingData
+from tfrecords_tools.errors import UserError
+
+
+def check_same_run(
+    strategy: tf.distribute.Strategy, cluster: Cluster, config: TrainConfig, pyramid: TrainingData
+) -> None:
+    """Makes sure that this worker was started with the chief's flags and data.
+
+    Only where the data are may differ from host to host.
+
+    Raises:
+      UserError: it was not.
+    """
+    lines = [
+        line
+        for line in flags.to_flagfile(config).splitlines()
+        if not line.startswith("--data_dir=")
+    ]
+    lines.append(f"{pyramid.count} {pyramid.channels} {pyramid.label_size}")
+    digest = hashlib.sha256("\n".join(lines).encode()).digest()
+    own = np.frombuffer(digest, np.uint8)
+    (chiefs,) = broadcast(strategy, [own], is_chief=cluster.is_chief)
+    if not np.array_equal(own, chiefs):
+        raise UserError(
+            f"worker {cluster.index} of {cluster.count} was started with other flags or data than "
+            "worker 0; give all of them the same"
+        )
+
+
+def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: TrainState) -> None:
+    """Gives every worker the chief's state, bit by bit, so that only the chief need restore it."""
+    if cluster.count == 1:
+        return
+    variables = list(state.variables().values())
+    arrays = [variable.numpy() for variable in variables]
+    received = broadcast(strategy, arrays, is_chief=cluster.is_chief)
+    if not cluster.is_chief:
+        for variable, array in zip(variables, received, strict=True):
+            variable.assign(array)
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns once every worker has called it."""
+    broadcast(strategy, [np.zeros(1, np.uint16)], is_chief=True)

@@ -1,0 +1,123 @@
+"""When training stops, goes back, or is lost: decided alike by all workers of a run."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from pgan_tf.cluster import Cluster
+from pgan_tf.interrupts import Interrupts
+from pgan_tf.step import StepResult
+from tfrecords_tools.errors import UserError
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# What TensorFlow raises in a process whose peers have gone.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
+
+
+class DivergedError(UserError):
+    """Updates were not finite any more, and going back did not help."""
+
+    exit_code = 3
+
+
+class LostWorkerError(UserError):
+    """Another worker has gone. Starting all of them again continues the run."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+
+
+class TooManySkippedError(Exception):
+    """As many updates in a row as the user allows were not finite."""
+
+
+class Supervisor:
+    """Looks at the outcome of every step.
+
+    A step's outcome is looked at while the next one runs, so that no device waits for it; what is
+    decided then holds on all workers, because the outcome is the same for all.
+    """
+
+    def __init__(self, cluster: Cluster, interrupts: Interrupts, *, max_skipped_updates: int):
+        """
+        Args:
+          cluster: which worker this is.
+          interrupts: the signals this process has received.
+          max_skipped_updates: skipped in a row, at which training goes back; 0 never does.
+        """
+        self._cluster = cluster
+        self._interrupts = interrupts
+        self._max_skipped = max_skipped_updates
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins anew, as after going back."""
+        self._last: StepResult | None = None
+        self._skipped = 0
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last update that was looked at was finite."""
+        return self._skipped == 0
+
+    def votes(self) -> list[float]:
+        """What this worker has to tell the others: which signals it has received."""
+        return [float(self._interrupts.received == number) for number in _SIGNALS]
+
+    def check(self, result: StepResult) -> signal.Signals | None:
+        """Looks at the step before the one that was just started.
+
+        Args:
+          result: of the step just started.
+
+        Returns:
+          The signal by which training is to stop after it, or None. Of several workers, the one
+          that received it and all others stop after the same step.
+
+        Raises:
+          TooManySkippedError: it is time to go back.
+        """
+        last, self._last = self._last, result
+        if last is not None:
+            self._count_skipped(last)
+        if self._cluster.count == 1:
+            return self._interrupts.received
+        if last is not None:
+            for number, votes in zip(_SIGNALS, last.votes.numpy(), strict=True):
+                if votes:
+                    return number
+        return None
+
+    def _count_skipped(self, result: StepResult) -> None:
+        skipped = any(
+            bool(value.numpy())
+            for name, value in result.metrics.items()
+            if name.endswith("_skipped")
+        )
+        self._skipped = self._skipped + 1 if skipped else 0
+        if self._max_skipped and self._skipped >= self._max_skipped:
+            raise TooManySkippedError
+
+
+@contextlib.contextmanager
+def explain_lost_workers(cluster: Cluster) -> Iterator[None]:
+    """Turns what TensorFlow says when another worker has gone into a `LostWorkerError`."""
+    try:
+        yield
+    except _LOST as error:
+        if cluster.count == 1:
+            raise
+        raise LostWorkerError(
+            f"worker {cluster.index} of {cluster.count}: another worker has gone, or can't be "
+            "reached; its own output says why. Start all of them again: the run continues from its "
+            f"last checkpoint ({type(error).__name__})"
+        ) from error
