@@ -120,7 +120,6 @@ def train_digit_classifier(
             keras.Input([*images.shape[1:], 1]),
             keras.layers.Rescaling(1 / 255),
             convolution(32),
-            convolution(32),
             keras.layers.MaxPooling2D(),
             convolution(64),
             convolution(64),

@@ -48,7 +48,7 @@ def test_red_is_the_first_digit_and_blue_the_last(digits, classify, rng):
     images, labels = digits
     numbers = rng.integers(0, 1000, 300)
     drawn = compose(images[:1400], numbers, labels[:1400], rng)
-    assert np.mean(read_numbers(drawn, classify) == numbers) > 0.97
+    assert np.mean(read_numbers(drawn, classify) == numbers) > 0.9
 
 
 def test_all_modes_of_unseen_digits_are_hit(digits, classify, rng):
