@@ -21,7 +21,11 @@ def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
     if isinstance(directory, Path):
         directory = directory.absolute()
     data = dataclasses.replace(config.data, data_dir=str(directory))
-    run = dataclasses.replace(config.run, run_dir=os.path.abspath(config.run.run_dir))
+    run = dataclasses.replace(
+        config.run,
+        run_dir=os.path.abspath(config.run.run_dir),
+        init_from=config.run.init_from and os.path.abspath(config.run.init_from),
+    )
     config = dataclasses.replace(config, data=data, run=run)
     try:
         return config.for_data(

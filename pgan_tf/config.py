@@ -223,6 +223,11 @@ class RunConfig:
 
     run_dir: str = option("", "The run directory: made if new, continued if it exists. Required.",
                           adjustable=True)  # fmt: skip
+    init_from: str = option(
+        "",
+        "A run directory, or one of pgan-import, whose networks a new run begins with, at their "
+        "resolution unless another is given.",
+    )
     seed: int = option(1, "Seed of the weights, the noise and the order of images.")
     deterministic: bool = option(
         False, "Bit-identical runs: deterministic kernels, at some cost in speed."

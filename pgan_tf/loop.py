@@ -25,6 +25,7 @@ from pgan_tf.data import Batch, Part
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
+from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
 from pgan_tf.reporting import Bystander, Reporter
 from pgan_tf.run_directory import RunDirectory
@@ -86,6 +87,7 @@ def train(config: TrainConfig) -> TrainResult:
         if several:
             check_same_run(strategy, cluster, config, pyramid)
         if cluster.is_chief:
+            check_initial_networks(config, run)
             run.open(config, pyramid)
         result = _Training(config, pyramid, run, schedule, strategy, cluster, interrupts).go()
         if several:
@@ -123,7 +125,10 @@ class _Training:
 
     def go(self) -> TrainResult:
         """Trains from the newest checkpoint on, or from the start."""
-        continued = self._restore()
+        continued = self.cluster.is_chief and self.checkpoints.restore()
+        if self.cluster.is_chief and not continued:
+            begin_with_initial_networks(self.config, self.state)
+        share_state(self.strategy, self.cluster, self.state)
         _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
         if self.state.images_seen >= self.schedule.total_images:
             return TrainResult(self.state.images_seen, None)
@@ -136,12 +141,6 @@ class _Training:
                     self._go_back()
                     reporter.go_back()
                     self.supervisor.restart()
-
-    def _restore(self) -> bool:
-        """Takes the newest checkpoint, which the chief reads for all; False where there is none."""
-        restored = self.cluster.is_chief and self.checkpoints.restore()
-        share_state(self.strategy, self.cluster, self.state)
-        return restored
 
     def _reporter(self) -> Reporter | Bystander:
         if not self.cluster.is_chief:
@@ -229,10 +228,11 @@ class _Training:
                 "other noise. The checkpoints stay as they are; a new run with a lower "
                 "--learning_rate, or with --precision=float32, may get further"
             )
-        self._restore()
-        self.state.rollbacks = rollbacks + 1
         if self.cluster.is_chief:
+            self.checkpoints.restore()
+            self.state.rollbacks = rollbacks + 1
             self.checkpoints.save()
+        share_state(self.strategy, self.cluster, self.state)
         logging.warning(
             "%s: going back to the checkpoint at %g kimg, and on with other noise",
             trouble,

@@ -6,6 +6,7 @@ from absl import flags as absl_flags
 
 from pgan_tf import flags
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.fine_tuning import config_to_begin_with
 from pgan_tf.run_directory import read_config
 from tfrecords_tools import command
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(flag_values: absl_flags.FlagValues) -> int:
     run_dir = flag_values["run_dir"].value
     base = read_config(run_dir) if run_dir else None
+    if base is None and flag_values["init_from"].value:
+        base = config_to_begin_with(flag_values["init_from"].value, flag_values["resolution"].value)
     config = flags.config_from_flags(flag_values, base)
 
     # TensorFlow takes seconds to import: only once the flags are known to be right.

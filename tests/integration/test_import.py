@@ -1,20 +1,24 @@
 """pgan-import as a user types it: files of the original in, a directory of ours out."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import pgan_tf
-from pgan_tf.cli import generate, import_legacy
+from pgan_tf.cli import generate, import_legacy, train
 from pgan_tf.sampling import draw_latents
 from tests.pgan_tf.legacy.writing import (
     GRAY_LABELS,
     PYTHON_2,
     golden_states,
+    golden_variables,
     write_network_file,
 )
+from tests.pgan_tf.tiny import write_pyramid
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +108,28 @@ def test_an_import_is_replaced_on_demand(capsys, network_file):
     assert "exists already; --overwrite replaces it" in refuse(capsys, *arguments)
     assert import_legacy.main([*arguments, "--overwrite"]) == 0
     assert sorted(os.listdir()) == ["imported", "network.pkl"]
+
+
+def test_imported_networks_are_trained_on(capsys, tmp_path):
+    write_network_file(tmp_path / "network.pkl", golden_states(lod=1.0))
+    assert import_legacy.main(["--input=network.pkl", "--output=imported"]) == 0
+    write_pyramid(tmp_path / "data" / "tiny", resolution=16, channels=3)
+    # A learning rate that changes nothing, to find the weights again.
+    arguments = ["--data_dir=data/tiny", "--run_dir=run", "--init_from=imported"]
+    steps = ["--total_kimg=0.016", "--batch_size=8", "--learning_rate=1e-12"]
+    assert train.main([*arguments, *steps]) == 0
+    assert "8x8 stabilize" in capsys.readouterr().out
+    reader = tf.train.load_checkpoint("run/checkpoints/state-16")
+    key = "variables/discriminator.S8x8_conv0.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
+    expected = golden_variables("networks_16_rgb.npz", "D")["8x8/Conv0/weight"]
+    np.testing.assert_allclose(reader.get_tensor(key), expected, atol=1e-6)
+    flags = (tmp_path / "run" / "config.flags").read_text().splitlines()
+    assert f"--init_from={tmp_path / 'imported'}" in flags
+    assert {"--fmap_base=64", "--fmap_max=16", "--start_resolution=8"} <= set(flags)
+
+    shutil.rmtree("imported")
+    assert train.main(["--run_dir=run"]) == 0  # a run that exists needs them no more
+    assert "continuing at 0.0 of 0.016 kimg" in capsys.readouterr().out
+    assert train.main([*arguments[:1], "--run_dir=new", "--init_from=imported"]) == 2
+    assert "--init_from=imported: no run of pgan-train" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
