@@ -16,6 +16,7 @@ from pgan_tf.options import (
     require_choice,
     require_positive,
     require_resolution,
+    step_range,
 )
 
 MAX_FMAP_DECAY = 8.0
@@ -222,7 +223,7 @@ class RunConfig:
     """
 
     run_dir: str = option("", "The run directory: made if new, continued if it exists. Required.",
-                          adjustable=True)  # fmt: skip
+                          adjustable=True, remembered=False)  # fmt: skip
     init_from: str = option(
         "",
         "A run directory, or one of pgan-import, whose networks a new run begins with, at their "
@@ -258,6 +259,18 @@ class RunConfig:
         "on with other noise, once. 0 never does.",
         adjustable=True,
     )
+    histograms: bool = option(
+        False,
+        "Write histograms of weights and gradients to TensorBoard with each grid.",
+        adjustable=True,
+    )
+    profile: str = option(
+        "",
+        "START:END: trace these steps of this process with TensorFlow's profiler, counted from 1, "
+        "END included. A stage's first step is slow.",
+        adjustable=True,
+        remembered=False,
+    )
 
     def __post_init__(self) -> None:
         for name in ("tick_kimg", "sample_kimg", "checkpoint_kimg", "network_kimg"):
@@ -274,6 +287,12 @@ class RunConfig:
                 "logical_cpus must be 0 with --distribution=multi_worker, whose replicas are "
                 f"processes. Received: {self.logical_cpus}"
             )
+        step_range("profile", self.profile)
+
+    @property
+    def profile_steps(self) -> tuple[int, int] | None:
+        """The first and the last step of each process to trace; None to trace none."""
+        return step_range("profile", self.profile)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -309,6 +328,11 @@ class TrainConfig:
             self.schedule.total_kimg,
         )
         return any(length % 1 for length in lengths)
+
+    @property
+    def reports_within_a_kimg(self) -> bool:
+        """Whether anything is due at fractions of a kimg, ticks included."""
+        return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1)
 
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.

@@ -67,11 +67,11 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
 
 
 def to_flagfile(config: TrainConfig) -> str:
-    """The text of a flagfile that stands for `config`: every flag that has a value, but run_dir."""
+    """The text of a flagfile that stands for `config`: every flag with a value to be remembered."""
     lines = ["# Repeats this run: pgan-train --flagfile=THIS_FILE --run_dir=ANOTHER"]
     for section, field in _options():
         value = getattr(getattr(config, section), field.name)
-        if field.name == "run_dir" or value is None or value == {} or value == "":
+        if not field.metadata["remembered"] or value is None or value == {} or value == "":
             continue
         lines.append(f"--{field.name}={_to_text(value)}")
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ images_seen, so a run that is interrupted and started again takes the same walk.
 
 import contextlib
 import dataclasses
+import functools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
+from pgan_tf.profiling import Profiler
 from pgan_tf.reporting import Bystander, Reporter
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -122,6 +124,7 @@ class _Training:
         self.supervisor = Supervisor(
             cluster, interrupts, max_skipped_updates=config.run.max_skipped_updates
         )
+        self.profiler = Profiler(config.run.profile_steps if cluster.is_chief else None, run.path)
 
     def go(self) -> TrainResult:
         """Trains from the newest checkpoint on, or from the start."""
@@ -132,7 +135,7 @@ class _Training:
         _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
         if self.state.images_seen >= self.schedule.total_images:
             return TrainResult(self.state.images_seen, None)
-        with contextlib.closing(self._reporter()) as reporter:
+        with contextlib.closing(self._reporter()) as reporter, self.profiler:
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
                 try:
@@ -178,9 +181,10 @@ class _Training:
                     train_step = None
                 prepared = train_step is not None
                 train_step = train_step or self._make_step(phase)
-                result = train_step(
-                    to_replicas(self.strategy, state, step, batch, votes=self.supervisor.votes())
+                inputs = to_replicas(
+                    self.strategy, state, step, batch, votes=self.supervisor.votes()
                 )
+                result = self.profiler.run(functools.partial(train_step, inputs))
                 state.images_seen = step.images_seen_after
                 if not prepared:
                     reporter.phase_prepared(phase, result.metrics, started)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,12 @@ MIN_RESOLUTION = 4
 
 
 def option(
-    default: Any, help_text: str, *, choices: tuple[str, ...] = (), adjustable: bool = False
+    default: Any,
+    help_text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    adjustable: bool = False,
+    remembered: bool = True,
 ) -> Any:
     """A dataclass field that becomes a flag.
 
@@ -18,8 +24,14 @@ def option(
       help_text: one sentence for `--help`.
       choices: the values a string may take, if they are limited.
       adjustable: whether a run that exists may be continued with another value.
+      remembered: whether a run keeps the value, to be continued with it.
     """
-    metadata = {"help": help_text, "choices": choices, "adjustable": adjustable}
+    metadata = {
+        "help": help_text,
+        "choices": choices,
+        "adjustable": adjustable,
+        "remembered": remembered,
+    }
     if isinstance(default, Mapping):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -56,3 +68,20 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {value}")
+
+
+def step_range(name: str, value: str) -> tuple[int, int] | None:
+    """The steps that `START:END` names, counted from 1, the last included; None for no text.
+
+    Raises:
+      ValueError: `value` is neither.
+    """
+    if not value:
+        return None
+    match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", value)
+    first, last = (int(step) for step in match.groups()) if match else (0, 0)
+    if not 1 <= first <= last:
+        raise ValueError(
+            f"{name} must be START:END, steps counted from 1, such as 20:30. Received: {value}"
+        )
+    return first, last

@@ -9,6 +9,8 @@ import tensorflow as tf
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.config import TrainConfig
 from pgan_tf.cost import StepTimes
+from pgan_tf.histograms import histograms
+from pgan_tf.memory import memory_figures
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -55,21 +57,21 @@ class Reporter:
         self._ticker = Ticker(seen)
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
-        """Writes what a new run begins with, or takes back what one that continues will repeat.
+        """Writes the configuration, and takes back what a run that continues will repeat.
 
-        That is the configuration, reals, fakes of no training, and the state, so that there is a
+        A new run begins with reals, fakes of no training, and the state, so that there is a
         checkpoint to go back to from the first step on.
 
         Args:
           phase: the first of the schedule.
           continued: whether the run goes on from a checkpoint.
         """
-        if continued:
-            self._summaries.forget_after(self._state.images_seen)
-        else:
-            self._summaries.write_config()
+        seen = self._state.images_seen
+        self._summaries.forget_after(seen)
+        self._summaries.write_config(seen)
+        if not continued:
             self._summaries.write_reals()
-            self._write_fakes(phase)
+            self._write_samples(phase)
             self._checkpoints.save()
         self._restart_clock()
 
@@ -125,7 +127,7 @@ class Reporter:
             return
         self._write_tick(step.phase)
         if sample:
-            self._write_fakes(step.phase)
+            self._write_samples(step.phase)
         if network:
             self._save_generator(step.phase)
         if checkpoint:
@@ -150,9 +152,16 @@ class Reporter:
                 "progress/batch_size": phase.batch_size,
                 "progress/learning_rate": phase.learning_rate,
                 "progress/eta_hours": eta / 3600,
+                **memory_figures(),
             }
         )
         self._summaries.write_figures(figures, seen)
+
+    def _write_samples(self, phase: Phase) -> None:
+        self._write_fakes(phase)
+        if self._config.run.histograms:
+            found = histograms(self._state, resolution=phase.resolution, fading=phase.fading)
+            self._summaries.write_histograms(found, self._state.images_seen)
 
     def _write_fakes(self, phase: Phase) -> None:
         alpha = self._alpha(phase)

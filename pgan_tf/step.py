@@ -122,7 +122,7 @@ def make_train_step(
             state.discriminator_optimizer, gradients, discriminator_variables, inputs.learning_rate
         )
         metrics["updates/discriminator_skipped"] = skipped
-        metrics["gradients/discriminator_norm"] = norm
+        metrics["updates/discriminator_gradient_norm"] = norm
         for ema, weight in zip(ema_variables, generator_variables, strict=True):
             ema.assign(weight + (ema - weight) * ema_decay)
 
@@ -141,7 +141,7 @@ def make_train_step(
             state.generator_optimizer, gradients, generator_variables, inputs.learning_rate
         )
         metrics["updates/generator_skipped"] = skipped
-        metrics["gradients/generator_norm"] = norm
+        metrics["updates/generator_gradient_norm"] = norm
         return _over_replicas(metrics, inputs.votes)
 
     @tf.function(autograph=False)

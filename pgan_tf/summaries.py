@@ -3,16 +3,21 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from tensorboard.compat.proto import event_pb2
+from tensorboard.plugins.histogram.metadata import create_summary_metadata
+from tensorboard.plugins.hparams import api as hparams
 
 from pgan_tf import flags
 from pgan_tf.config import TrainConfig
 from pgan_tf.data import records_at
+from pgan_tf.figures import describe
+from pgan_tf.hyperparameters import hyperparameters
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.sampling import (
     Generate,
@@ -111,7 +116,11 @@ class Ticker:
 
 
 class Summaries:
-    """Writes a run's figures and pictures to its directory."""
+    """Writes a run's figures and pictures to its directory.
+
+    TensorBoard's steps are whole numbers: kimg, or images in a run that reports within a kimg. A
+    run keeps the unit that it began with, which each line of metrics.jsonl shows as its `step`.
+    """
 
     def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: TrainingData):
         """
@@ -135,6 +144,7 @@ class Summaries:
         self._labels = None
         if self._label_size and pyramid.labels is not None:
             self._labels = np.asarray(pyramid.labels[self._records])
+        self._images_per_step = 1 if config.reports_within_a_kimg else 1000
         self._writer = tf.summary.create_file_writer(str(run.path))
 
     @property
@@ -162,11 +172,16 @@ class Summaries:
         """Labels of the data to draw from, where they are no classes; empty for one-hot ones."""
         return [] if self._one_hot or self._labels is None else self._labels.tolist()
 
-    def write_config(self) -> None:
-        """The configuration as TensorBoard text."""
+    def write_config(self, images_seen: int) -> None:
+        """The configuration as TensorBoard's text, and as its hyperparameters."""
         text = "\n".join(f"    {line}" for line in flags.to_flagfile(self._config).splitlines())
-        with self._writer.as_default(step=0):
+        path = self._run.path.absolute()
+        with self._writer.as_default(step=self._step(images_seen)):
             tf.summary.text("config", text)
+            # Named, because runs of one name, or of equal values and no name, share a row.
+            hparams.hparams(
+                hyperparameters(self._config), trial_id=f"{path.parent.name}/{path.name}"
+            )
 
     def write_reals(self) -> None:
         """The grid of reals at the final resolution, once a run."""
@@ -185,35 +200,71 @@ class Summaries:
         self._write_image("images/fakes", grid, images_seen)
 
     def _write_image(self, tag: str, grid: np.ndarray, images_seen: int) -> None:
-        with self._writer.as_default(step=images_seen):
-            tf.summary.image(tag, grid[np.newaxis])
+        with self._writer.as_default(step=self._step(images_seen)):
+            tf.summary.image(tag, grid[np.newaxis], description=self._describe(tag))
+        self._writer.flush()
+
+    def write_histograms(
+        self, histograms: Iterable[tuple[str, np.ndarray]], images_seen: int
+    ) -> None:
+        """Tags and `[k 3]` float64 rows of left edge, right edge and count."""
+        with self._writer.as_default(step=self._step(images_seen)):
+            for tag, rows in histograms:
+                tf.summary.write(
+                    tag, rows, metadata=create_summary_metadata(None, self._describe(tag))
+                )
         self._writer.flush()
 
     def write_figures(self, figures: Mapping[str, float], images_seen: int) -> None:
         """One tick's figures: TensorBoard scalars and a line of metrics.jsonl."""
-        with self._writer.as_default(step=images_seen):
-            for name, value in figures.items():
-                tf.summary.scalar(name, value)
+        step = self._step(images_seen)
+        with self._writer.as_default(step=step):
+            for tag, value in figures.items():
+                tf.summary.scalar(tag, value, description=self._describe(tag))
         self._writer.flush()
         # JSON has no NaN, which losses are when an update was skipped.
-        finite = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-        line: dict[str, Any] = {"images_seen": images_seen, **finite}
+        finite = {tag: value if math.isfinite(value) else None for tag, value in figures.items()}
+        line: dict[str, Any] = {"images_seen": images_seen, "step": step, **finite}
         with self._run.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
+    def _step(self, images_seen: int) -> int:
+        return images_seen // self._images_per_step
+
+    def _describe(self, tag: str) -> str:
+        unit = "kimg" if self._images_per_step > 1 else "images"
+        return f"{describe(tag)} Steps: {unit}."
+
     def forget_after(self, images_seen: int) -> None:
-        """Drops lines of metrics.jsonl past a checkpoint that is continued from, or broken ones."""
+        """Drops what was written past a checkpoint that is continued from, and broken lines.
+
+        Call it once at the start too: TensorBoard hides what lies past a start, from the second on.
+        """
+        self._shorten_metrics(images_seen)
+        start = event_pb2.Event(
+            wall_time=time.time(),
+            step=self._step(images_seen) + 1,
+            session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START),
+        )
+        # Nothing public of TensorFlow 2 writes this kind of event.
+        tf.raw_ops.ImportEvent(writer=self._writer._resource, event=start.SerializeToString())
+        self._writer.flush()
+
+    def _shorten_metrics(self, images_seen: int) -> None:
         if not self._run.metrics.exists():
             return
         kept = []
-        for line in self._run.metrics.read_text().splitlines():
+        for text in self._run.metrics.read_text().splitlines():
             try:
-                if json.loads(line)["images_seen"] <= images_seen:
-                    kept.append(line)
-            except (ValueError, KeyError, TypeError):
-                logging.warning("%s: dropped a broken line: %s", self._run.metrics, line)
+                line = json.loads(text)
+                if line["images_seen"] <= images_seen:
+                    kept.append(text)
+                    counts_images = line.get("step", line["images_seen"]) == line["images_seen"]
+                    self._images_per_step = 1 if counts_images else 1000
+            except (ValueError, KeyError, TypeError, AttributeError):
+                logging.warning("%s: dropped a broken line: %s", self._run.metrics, text)
         temporary = self._run.path / ".metrics.partial"
-        temporary.write_text("".join(f"{line}\n" for line in kept))
+        temporary.write_text("".join(f"{text}\n" for text in kept))
         temporary.replace(self._run.metrics)
 
     def close(self) -> None:

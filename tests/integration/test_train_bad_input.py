@@ -50,6 +50,7 @@ def refuse(capsys, *arguments):
         (["--data_dir={data}", "--run_dir={data}/tiny-r02.tfrecords/run"], "can't be written"),
         (["--data_dir={data}", "--run_dir={data}"], "neither empty nor a run of pgan-train"),
         (["--precision=float64"], "--precision"),
+        (["--profile=30:20"], "--profile must be START:END, steps counted from 1"),
     ],
 )
 def test_wrong_flags(capsys, tmp_path, data, arguments, message):

@@ -38,6 +38,10 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
         (lambda: RunConfig(seed=-1), "seed must be from 0"),
+        *(
+            (lambda text=text: RunConfig(profile=text), f"profile must be START:END.*: {text}")
+            for text in ("20", "30:20", "0:5", "a:b", "-1:5", "1:2:3", "1.5:2")
+        ),
         (lambda: RunConfig(precision="float64"), "precision must be one of .*: float64"),
         (lambda: RunConfig(tick_kimg=0), "tick_kimg must be above 0"),
     ],
@@ -70,3 +74,18 @@ def test_a_resolution_above_the_datas_is_refused():
     config = TrainConfig(network=NetworkConfig(resolution=128))
     with pytest.raises(ValueError, match="must not be above the data's 64. Received: 128"):
         config.for_data(resolution=64, channels=3, label_size=0)
+
+
+def test_steps_to_profile_are_two_numbers():
+    assert RunConfig(profile="20:30").profile_steps == (20, 30)
+    assert RunConfig().profile_steps is None
+
+
+def test_a_run_of_whole_kimg_reports_within_a_kimg_only_if_asked_to():
+    def config(**run):
+        return TrainConfig(run=RunConfig(**run))
+
+    assert not config().reports_within_a_kimg
+    assert config(tick_kimg=0.5).reports_within_a_kimg
+    assert config(sample_kimg=0.5).reports_within_a_kimg
+    assert TrainConfig(schedule=ScheduleConfig(total_kimg=0.5)).reports_within_a_kimg

@@ -73,6 +73,13 @@ def test_an_unknown_line_of_a_flagfile_is_refused_with_its_file():
         flags.parse_flagfile("--fmap_bas=3\n", "config.flags")
 
 
+def test_a_flagfile_forgets_what_is_for_one_process_only():
+    config = parse("--profile=2:3", "--run_dir=here", "--histograms")
+    lines = flags.to_flagfile(config).splitlines()
+    assert "--histograms=true" in lines
+    assert not any(line.startswith(("--profile", "--run_dir")) for line in lines)
+
+
 def test_only_flags_that_change_the_run_are_differences():
     old, new = parse("--seed=1", "--fmap_max=64"), parse("--seed=2", "--fmap_max=64")
     assert flags.differences(old, new) == ["--seed=2 (was 1)"]

@@ -105,7 +105,9 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
             metrics, _ = train_step(inputs(images_seen=8 * i, label_size=2))
             for network, gradients in recorded.items():
                 norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
-                assert float(metrics[f"gradients/{network}_norm"]) == pytest.approx(norm, rel=1e-5)
+                assert float(metrics[f"updates/{network}_gradient_norm"]) == pytest.approx(
+                    norm, rel=1e-5
+                )
             expected = adam.step(before_d, recorded["discriminator"], 0.01)
             for name, value in arrays(state.discriminator).items():
                 np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)

@@ -1,5 +1,6 @@
-import glob
+import dataclasses
 import json
+import time
 
 import numpy as np
 import pytest
@@ -7,8 +8,10 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
+from pgan_tf.config import RunConfig, ScheduleConfig
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase
 from pgan_tf.summaries import Every, Summaries, Ticker, format_duration, progress_line
@@ -140,27 +143,46 @@ def test_fakes_are_drawn_at_the_final_resolution_with_the_same_latents_each_time
     np.testing.assert_array_equal(shown[0][1].argmax(axis=1), np.repeat([0, 1, 2], 16))
 
 
+def read_events(directory):
+    """What TensorBoard makes of a directory's event files."""
+    read = EventAccumulator(str(directory), size_guidance={"tensors": 0})
+    read.Reload()
+    return read
+
+
+def scalars(read, tag):
+    return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors(tag)]
+
+
 def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
-    summaries.write_config()
+    summaries.write_config(0)
     summaries.write_reals()
     summaries.write_figures({"loss/generator": 1.5}, 16)
     summaries.write_figures({"loss/generator": 2.5}, 32)
     summaries.close()
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
-        {"images_seen": 16, "loss/generator": 1.5},
-        {"images_seen": 32, "loss/generator": 2.5},
+        {"images_seen": 16, "step": 16, "loss/generator": 1.5},
+        {"images_seen": 32, "step": 32, "loss/generator": 2.5},
     ]
-    (events,) = glob.glob(str(tmp_path / "run" / "events.out.tfevents.*"))
-    read = EventAccumulator(events, size_guidance={"tensors": 0})
-    read.Reload()
-    assert set(read.Tags()["tensors"]) == {"config", "images/reals", "loss/generator"}
-    scalars = [
-        (e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors("loss/generator")
-    ]
-    assert scalars == [(16, 1.5), (32, 2.5)]
+    read = read_events(tmp_path / "run")
+    assert set(read.Tags()["tensors"]) == {
+        "config",
+        "images/reals",
+        "loss/generator",
+        "_hparams_/session_start_info",
+    }
+    assert scalars(read, "loss/generator") == [(16, 1.5), (32, 2.5)]
+    metadata = read.SummaryMetadata("loss/generator")
+    assert "What the generator minimises" in metadata.summary_description
+    assert metadata.summary_description.endswith("Steps: images.")
     config = tf.make_ndarray(read.Tensors("config")[0].tensor_proto).item()
     assert b"--fade_kimg=0.032" in config
+    start = parse_session_start_info_plugin_data(
+        read.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    )
+    assert start.hparams["fmap_max"].number_value == 8
+    assert start.hparams["data"].string_value == "labelled"
 
 
 def test_figures_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_path):
@@ -168,9 +190,79 @@ def test_figures_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_pa
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail) == {
         "images_seen": 16,
+        "step": 16,
         "loss/generator": None,
         "speed": 1.0,
     }
+
+
+def summaries_of_whole_kimg(labelled_dir, run_dir, **options):
+    """Of a run that reports every kimg, unless told otherwise."""
+    config = tiny_config(labelled_dir, run_dir, label_size=3, channels=1)
+    config = dataclasses.replace(
+        config,
+        schedule=ScheduleConfig(stabilize_kimg=2, fade_kimg=2, total_kimg=9, batch_size=8),
+        run=RunConfig(run_dir=str(run_dir), **options),
+    )
+    run = RunDirectory(run_dir)
+    run.open(config, open_pyramid(labelled_dir))
+    summaries = Summaries(run, config, open_pyramid(labelled_dir))
+    return run, summaries
+
+
+def test_steps_are_kimg_where_nothing_happens_within_one(labelled_dir, tmp_path):
+    run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
+    summaries.write_figures({"loss/generator": 1.5}, 1008)
+    summaries.write_figures({"loss/generator": 2.5}, 2000)
+    summaries.write_fakes(lambda z, _: np.zeros([len(z), 8, 8, 1], "f4"), 2000, batch_size=48)
+    summaries.close()
+    read = read_events(run.path)
+    assert scalars(read, "loss/generator") == [(1, 1.5), (2, 2.5)]
+    assert [event.step for event in read.Tensors("images/fakes")] == [2]
+    assert read.SummaryMetadata("loss/generator").summary_description.endswith("Steps: kimg.")
+
+
+@pytest.mark.parametrize("first", [1.0, 0.5])
+def test_a_continued_run_keeps_counting_as_it_began(labelled_dir, tmp_path, first):
+    run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run", tick_kimg=first)
+    summaries.write_figures({"loss/generator": 1.0}, 1008)
+    summaries.close()
+    run.close()
+    run, summaries = summaries_of_whole_kimg(labelled_dir, run.path, tick_kimg=1.5 - first)
+    summaries.forget_after(1008)
+    summaries.write_figures({"loss/generator": 2.0}, 2000)
+    summaries.close()
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert [line["step"] for line in lines] == ([1, 2] if first == 1.0 else [1008, 2000])
+
+
+def test_tensorboard_forgets_what_lies_past_the_checkpoint_continued_from(labelled_dir, tmp_path):
+    def process(continued_from, *ticks):
+        # Event files are read in the order of their names, which begin with the second.
+        time.sleep(1.01 - time.time() % 1)
+        run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
+        summaries.forget_after(1000 * continued_from)
+        for kimg, loss in ticks:
+            summaries.write_figures({"loss/generator": loss}, 1000 * kimg)
+        # Not closed, as by a SIGKILL.
+        run.close()
+        return scalars(read_events(run.path), "loss/generator")
+
+    first = [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    assert process(0, *first) == first
+    assert process(2, (3, 30.0)) == [(1, 1.0), (2, 2.0), (3, 30.0)]
+    assert process(2) == [(1, 1.0), (2, 2.0)]
+
+
+def test_histograms_reach_tensorboard(summaries, tmp_path):
+    rows = np.array([[0.0, 1.0, 5.0], [1.0, 2.0, 7.0]])
+    summaries.write_histograms([("weights_generator/conv/kernel", rows)], 16)
+    summaries.close()
+    read = read_events(tmp_path / "run")
+    (event,) = read.Tensors("weights_generator/conv/kernel")
+    np.testing.assert_array_equal(tf.make_ndarray(event.tensor_proto), rows)
+    metadata = read.SummaryMetadata("weights_generator/conv/kernel")
+    assert metadata.plugin_data.plugin_name == "histograms"
 
 
 def test_labels_of_which_several_may_hold_are_no_rows_of_the_grid(tmp_path):

@@ -1,0 +1,52 @@
+"""What each figure of a run means: the names that TensorBoard and metrics.jsonl know it by."""
+
+from fnmatch import fnmatchcase
+
+# By tag; a star stands for anything.
+_DESCRIPTIONS = {
+    "loss/discriminator": "What the discriminator minimises: all of its terms.",
+    "loss/generator": "What the generator minimises: minus the score of fakes, and its label term.",
+    "loss/gradient_penalty": "The penalty's term of the discriminator's loss.",
+    "loss/gradient_norm": "Norm of the score's gradient by the image, between reals and fakes. "
+    "The penalty pulls it to its target, 1 by default.",
+    "loss/drift": "The term that keeps scores of reals near 0.",
+    "loss/label_real": "Cross-entropy of the labels that the discriminator reads off reals, nats.",
+    "loss/label_fake": "Cross-entropy of the labels that the discriminator reads off fakes, in its "
+    "own step, nats.",
+    "loss/label_generator": "Cross-entropy of the labels that the discriminator reads off fakes, "
+    "in the generator's step, nats.",
+    "scores/real": "The discriminator's mean score of reals.",
+    "scores/fake": "The discriminator's mean score of fakes.",
+    "updates/discriminator_gradient_norm": "Norm of the discriminator's whole gradient, the mean "
+    "over devices.",
+    "updates/generator_gradient_norm": "Norm of the generator's whole gradient, the mean over "
+    "devices.",
+    "updates/discriminator_skipped": "Updates left out since the last tick, because a gradient was "
+    "not finite.",
+    "updates/generator_skipped": "Updates left out since the last tick, because a gradient was not "
+    "finite.",
+    "progress/kimg": "Thousands of real images shown.",
+    "progress/resolution": "Pixels along a side at the stage being trained.",
+    "progress/alpha": "Weight of the stage's new layers: rises from 0 to 1 while it fades in.",
+    "progress/batch_size": "Images a step, over all devices.",
+    "progress/learning_rate": "Adam's, of both networks.",
+    "progress/eta_hours": "Hours of training left, as predicted.",
+    "speed/images_per_second": "Real images a second, without time spent on grids, checkpoints and "
+    "preparing a stage.",
+    "speed/seconds_per_kimg": "Seconds for a thousand real images.",
+    "speed/data_wait_fraction": "Part of the time that was spent waiting for data: 0 is best.",
+    "memory/host_gib": "Memory of this process that is in use, GiB.",
+    "memory/host_peak_gib": "The most memory that this process has used, GiB.",
+    "memory/gpu*_peak_gib": "The most memory that TensorFlow has used on this GPU, GiB.",
+    "memory/gpu*_gib": "Memory that TensorFlow uses on this GPU, GiB.",
+    "images/reals": "Images of the data, at the final resolution.",
+    "images/fakes": "What the EMA generator makes of the same latents every time.",
+    "weights_*_gradient": "Adam's mean of gradients; with `--adam_beta1=0`, the default, the last "
+    "gradient itself.",
+    "weights_*": "Weights as they are stored, before equalized learning rates scale them.",
+}
+
+
+def describe(tag: str) -> str:
+    """One or two sentences on what a tag shows, with its unit; empty for one that is not known."""
+    return next((text for name, text in _DESCRIPTIONS.items() if fnmatchcase(tag, name)), "")
