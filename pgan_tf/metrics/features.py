@@ -92,7 +92,7 @@ def load_features(reference: str) -> FeatureExtractor:
       UserError: there is no such module or function.
     """
     module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name:
+    if not module_name or not function_name or module_name.startswith("."):
         raise UserError(
             "one's own features are given as module:function, such as my_features:extract."
             f" Received: {reference}"

@@ -102,6 +102,8 @@ def test_what_is_no_features_is_refused(write_module, body, message):
     ("reference", "message"),
     [
         ("own_features", "given as module:function.* Received: own_features"),
+        (".own_features:extract", "given as module:function"),
+        ("no/such/file.py:extract", "no module no/such/file.py"),
         (":extract", "given as module:function"),
         ("own_features:", "given as module:function"),
         ("no_such_module:extract", "no module no_such_module, neither installed nor in"),
