@@ -1,0 +1,157 @@
+"""A saved generator, ready to draw: its classes, its truncation, batches that fit into memory."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from pgan_tf.sampling import Generate, generate_images
+from pgan_tf.saved_generator import as_function, describe_generator, find_generator, load_generator
+from pgan_tf.truncation import with_truncation
+from tfrecords_tools.errors import UserError
+
+_MAX_BATCH = 64
+# What a batch may take: enough to keep any device busy, not more than small GPUs have.
+_MAX_BATCH_BYTES = 4 * 2**30
+_MEMORY_SHARE = 0.25
+# Features as they leave a convolution, their activation, their square, and normalised: in float32.
+_BYTES_PER_FEATURE = 4 * 4
+
+
+class Sampler:
+    """Draws images of a saved generator.
+
+    Attributes:
+      file: the generator's.
+      latent_size: components of a latent vector.
+      label_size: components of a label, 0 without labels.
+      class_names: what classes are called, their numbers where they have no names; empty without.
+      resolution: of the images, in pixels.
+      batch_size: images at a time.
+    """
+
+    def __init__(
+        self, network: str | os.PathLike, *, truncation: float = 1.0, batch_size: int | None = None
+    ):
+        """
+        Args:
+          network: a run directory or a `.keras` file.
+          truncation: from 0 to 1; see `truncation.with_truncation`.
+          batch_size: images at a time; None for as many as fit into memory, up to 64.
+
+        Raises:
+          UserError: no such network, or a truncation out of its range.
+        """
+        if not 0.0 <= truncation <= 1.0:
+            raise UserError(f"--truncation must be from 0 to 1. Received: {truncation}")
+        self.file = find_generator(network)
+        model = load_generator(self.file)
+        self.latent_size, self.label_size = _input_sizes(model)
+        description = describe_generator(self.file)
+        self.class_names = _class_names(self.label_size, description)
+        self._label_rows = description.get("label_rows")
+        self.resolution = int(model.outputs[0].shape[1])
+        self.batch_size = batch_size or fitting_batch_size(model)
+        self._generate = _generate_function(model, truncation)
+
+    def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
+        """The labels to draw, of which images take turns.
+
+        Args:
+          classes: names or numbers; empty takes all of them.
+
+        Returns:
+          Names of the classes, and one-hot labels `[classes label_size]` float32. Where labels are
+          no classes (several may hold of an image), no names, and labels of real images. Where
+          there are no labels, no names and None.
+
+        Raises:
+          UserError: there is no such class.
+        """
+        if self._label_rows and not classes:
+            return [], np.array(self._label_rows, np.float32)
+        chosen = self._choose_classes(classes)
+        if not self.label_size:
+            return [], None
+        names = [self.class_names[i] for i in chosen]
+        return names, np.eye(self.label_size, dtype=np.float32)[chosen]
+
+    def _choose_classes(self, classes: Sequence[str]) -> list[int]:
+        names = self.class_names
+        if not classes:
+            return list(range(len(names)))
+        if not names:
+            raise UserError(
+                f"--classes: {self.file} is not conditional. Received: {','.join(classes)}"
+            )
+        chosen = []
+        for entry in classes:
+            if entry in names:
+                chosen.append(names.index(entry))
+            elif entry.isdecimal() and int(entry) < len(names):
+                chosen.append(int(entry))
+            else:
+                raise UserError(f"--classes must be of {', '.join(names)}. Received: {entry}")
+        return chosen
+
+    def draw(self, latents: np.ndarray, labels: np.ndarray | None) -> Iterator[np.ndarray]:
+        """Draws images one by one, showing progress.
+
+        Args:
+          latents: `[n latent_size]`.
+          labels: `[n label_size]`, or None.
+
+        Yields:
+          `[resolution resolution channels]` uint8, n in all.
+        """
+        with tqdm(total=len(latents), unit="image", disable=None) as progress:
+            for batch in generate_images(
+                self._generate, latents, labels, batch_size=self.batch_size
+            ):
+                yield from batch
+                progress.update(len(batch))
+
+
+def fitting_batch_size(model: keras.Model) -> int:
+    """Images that a generator can draw at a time within a quarter of the free memory, 1 to 64."""
+    features = sum(
+        int(np.prod(layer.output.shape[1:])) for layer in model.layers if hasattr(layer, "filters")
+    )
+    budget = min(_MAX_BATCH_BYTES, _MEMORY_SHARE * _available_memory())
+    return int(np.clip(budget // (_BYTES_PER_FEATURE * features), 1, _MAX_BATCH))
+
+
+def _available_memory() -> int:
+    """Bytes that could be allocated without swapping."""
+    try:
+        with open("/proc/meminfo") as file:
+            entries = dict(line.split(":", 1) for line in file)
+        return int(entries["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _generate_function(model: keras.Model, truncation: float) -> Generate:
+    if truncation == 1.0:
+        return as_function(model)
+    truncated = with_truncation(model)
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        column = np.full([len(latents), 1], truncation, np.float32)
+        inputs = [latents, column] if labels is None else [latents, labels, column]
+        return keras.ops.convert_to_numpy(truncated(inputs, training=False))
+
+    return generate
+
+
+def _input_sizes(model: keras.Model) -> tuple[int, int]:
+    """Components of a latent vector and of a label; 0 for the second without labels."""
+    sizes = [int(i.shape[-1]) for i in model.inputs]
+    return sizes[0], sizes[1] if len(sizes) > 1 else 0
+
+
+def _class_names(size: int, description: dict) -> tuple[str, ...]:
+    names = tuple(description.get("label_names") or ())
+    return names if len(names) == size else tuple(str(i) for i in range(size))

@@ -1,0 +1,160 @@
+"""A video of a run's training, from the grids that it wrote."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from tqdm import tqdm
+
+from pgan_tf.summaries import format_duration
+from pgan_tf.video import save_video
+from tfrecords_tools.errors import UserError
+
+_GRID = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
+# The caption's height is this share of the picture's, within bounds in pixels.
+_TEXT_SHARE, _TEXT_MIN, _TEXT_MAX = 1 / 30, 11, 40
+_BACKGROUND, _TEXT_COLOR = (0, 0, 0), (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One of a run's grids of fakes.
+
+    Attributes:
+      file: the PNG.
+      kimg: when it was drawn.
+      resolution: of the stage, in pixels; None if `metrics.jsonl` does not tell.
+      seconds: of training until then; None if `metrics.jsonl` does not tell.
+    """
+
+    file: Path
+    kimg: float
+    resolution: int | None
+    seconds: float | None
+
+    @property
+    def caption(self) -> str:
+        """Such as `120.0 kimg   32x32   1h 20m`."""
+        parts = [f"{self.kimg:.1f} kimg"]
+        if self.resolution is not None:
+            parts.append(f"{self.resolution}x{self.resolution}")
+        if self.seconds is not None:
+            parts.append(format_duration(self.seconds))
+        return "   ".join(parts)
+
+
+def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
+    """A run's grids of fakes, oldest first.
+
+    The time of a grid is that of training alone, summed from the speed of each tick: pauses between
+    interrupted and continued runs do not count, nor does the writing of grids and checkpoints.
+
+    Raises:
+      UserError: `run_dir` is no run directory, or has no grids.
+    """
+    run_dir = Path(run_dir)
+    if not run_dir.is_dir():
+        raise UserError(f"{run_dir}: --video=training needs a run directory")
+    matches = [(_GRID.fullmatch(file.name), file) for file in run_dir.iterdir()]
+    found = sorted((float(match["kimg"]), file) for match, file in matches if match)
+    if not found:
+        raise UserError(f"{run_dir}: no grids in it; expected fakes-NNNNNN.png")
+    ticks = _read_ticks(run_dir / "metrics.jsonl")
+    # Names of grids are rounded down, unless grids are written within a kimg.
+    unit = 1e-3 if any("." in file.stem for _, file in found) else 1.0
+    return [_at_its_tick(kimg, file, ticks, unit) for kimg, file in found]
+
+
+def _at_its_tick(
+    kimg: float, file: Path, ticks: list[tuple[float, int, float]], unit: float
+) -> Grid:
+    """A grid with what is known of the last tick that its name may mean."""
+    if kimg == 0 and ticks:
+        return Grid(file, 0.0, ticks[0][1], 0.0)  # drawn before any tick
+    within = [tick for tick in ticks if kimg <= tick[0] < kimg + unit]
+    return Grid(file, *within[-1]) if within else Grid(file, kimg, None, None)
+
+
+def _read_ticks(file: Path) -> list[tuple[float, int, float]]:
+    """kimg, resolution and seconds of training at each tick."""
+    if not file.is_file():
+        return []
+    ticks: list[tuple[float, int, float]] = []
+    before, seconds = 0.0, 0.0
+    for line in file.read_text().splitlines():
+        try:
+            figures = json.loads(line)
+            kimg = figures["images_seen"] / 1000
+            resolution = int(figures["progress/resolution"])
+            seconds += (kimg - before) * figures["speed/seconds_per_kimg"]
+        except (ValueError, KeyError, TypeError):
+            continue  # the last line of a run that was killed
+        ticks.append((kimg, resolution, seconds))
+        before = kimg
+    return ticks
+
+
+def generate_timelapse(
+    run_dir: str | os.PathLike, path: Path, *, seconds: float, fps: float
+) -> int:
+    """Writes a video of a run's grids, each with kimg, resolution and time in its corner.
+
+    Time in the video is proportional to images seen. The last grid is shown for another second.
+
+    Args:
+      run_dir: of a run.
+      path: ends in `.mp4`, `.gif` or `.webp`.
+      seconds: that training takes in the video.
+      fps: frames a second.
+
+    Returns:
+      How many grids there are.
+
+    Raises:
+      UserError: there are no grids; one can't be read or has another size; or the extra `video` is
+        not installed.
+    """
+    grids = find_grids(run_dir)
+    times = np.linspace(grids[0].kimg, grids[-1].kimg, max(2, round(seconds * fps)))
+    newest = np.searchsorted([grid.kimg for grid in grids], times, side="right") - 1
+    shown = [*newest.tolist(), *[len(grids) - 1] * round(fps)]
+    save_video(path, _frames(grids, shown), fps=fps)
+    return len(grids)
+
+
+def _frames(grids: list[Grid], shown: list[int]) -> Iterator[np.ndarray]:
+    last, frame = -1, np.zeros([0, 0, 0], np.uint8)
+    for index in tqdm(shown, unit="frame", disable=None):
+        if index != last:
+            captioned = _captioned(grids[index])
+            if last >= 0 and captioned.shape != frame.shape:
+                raise UserError(
+                    f"{grids[index].file}: must be {frame.shape[1]}x{frame.shape[0]}, as the grids "
+                    f"before. Received: {captioned.shape[1]}x{captioned.shape[0]}"
+                )
+            last, frame = index, captioned
+        yield frame
+
+
+def _captioned(grid: Grid) -> np.ndarray:
+    """`[h w 3]` uint8 with the caption in its lower left corner."""
+    try:
+        with Image.open(grid.file) as file:
+            image = file.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise UserError(f"{grid.file}: not a picture that can be read: {error}") from error
+    size = int(np.clip(image.height * _TEXT_SHARE, _TEXT_MIN, _TEXT_MAX))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(size)
+    margin = size // 2
+    left, top, right, bottom = draw.textbbox((0, 0), grid.caption, font=font)
+    width, height = right - left + 2 * margin, bottom - top + 2 * margin
+    draw.rectangle((0, image.height - height, width, image.height), fill=_BACKGROUND)
+    position = (margin - left, image.height - height + margin - top)
+    draw.text(position, grid.caption, font=font, fill=_TEXT_COLOR)
+    return np.asarray(image)

@@ -1,0 +1,107 @@
+"""From frames to a video file: MP4 by ffmpeg, GIF and WebP by Pillow."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.extras import require
+
+FORMATS = ("mp4", "gif", "webp")
+# Small pictures are enlarged: players blur them, and H.264 halves the resolution of colours.
+_MIN_SIDE = 512
+# Half-pixels of colour, and few enough artefacts that textures of a network are its own.
+_MP4_OPTIONS = ["-crf", "16", "-preset", "medium", "-movflags", "+faststart"]
+# GIFs count hundredths of a second, and players take less than two for ten.
+_GIF_TICKS, _GIF_MIN_TICKS = 100, 2
+_WEBP_TICKS = 1000
+_WEBP_QUALITY = 90
+
+
+def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
+    """Writes a video, whole or not at all. GIF and WebP repeat for ever.
+
+    Frames of less than 512 pixels are enlarged by a whole factor. An MP4 has even sides: what is
+    missing is filled by repeating the last row or column.
+
+    Args:
+      path: ends in `.mp4`, `.gif` or `.webp`; its directory is made.
+      frames: `[h w 1 or 3]` uint8, all of one size, at least one.
+      fps: frames a second.
+
+    Raises:
+      UserError: `path` ends otherwise; the extra `video` is not installed; or `fps` is too high for
+        a GIF.
+    """
+    suffix = path.suffix.removeprefix(".")
+    if suffix not in FORMATS:
+        raise UserError(f"{path}: a video must be one of {', '.join(FORMATS)}")
+    if suffix == "gif" and fps > _GIF_TICKS / _GIF_MIN_TICKS:
+        raise UserError(f"--fps must be at most 50 for a GIF. Received: {fps:g}")
+    if suffix == "mp4":
+        require("imageio_ffmpeg", "video")  # before anything is drawn
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    enlarged = map(_as_rgb, frames)
+    try:
+        if suffix == "mp4":
+            _save_mp4(temporary, enlarged, fps)
+        else:
+            _save_animation(temporary, enlarged, fps)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _as_rgb(frame: np.ndarray) -> np.ndarray:
+    """`[h w 1 or 3]` enlarged and with three channels."""
+    factor = max(1, _MIN_SIDE // max(frame.shape[:2]))
+    enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
+    return np.broadcast_to(enlarged, (*enlarged.shape[:2], 3))
+
+
+def _save_mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    imageio_ffmpeg = require("imageio_ffmpeg", "video")
+    first = _with_even_sides(next(frames))
+    height, width = first.shape[:2]
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        fps=fps,
+        codec="libx264",
+        pix_fmt_out="yuv420p",  # what every player takes
+        macro_block_size=2,
+        quality=None,
+        output_params=_MP4_OPTIONS,
+    )
+    try:
+        writer.send(None)
+        for frame in itertools.chain([first], map(_with_even_sides, frames)):
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
+
+
+def _with_even_sides(frame: np.ndarray) -> np.ndarray:
+    height, width = frame.shape[:2]
+    return np.pad(frame, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+
+
+def _save_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    images = [Image.fromarray(frame) for frame in frames]
+    # Rounded one by one, durations would add up to another speed.
+    ticks = _GIF_TICKS if path.suffix == ".gif" else _WEBP_TICKS
+    ends = np.rint(np.arange(len(images) + 1) * ticks / fps)
+    milliseconds = (np.diff(ends) * 1000 / ticks).astype(int).tolist()
+    images[0].save(
+        path,
+        save_all=True,
+        append_images=images[1:],
+        duration=milliseconds if len(images) > 1 else milliseconds[0],
+        loop=0,
+        quality=_WEBP_QUALITY,  # GIFs have none
+    )

@@ -1,0 +1,88 @@
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from PIL import Image
+
+from pgan_tf.video import save_video
+from tfrecords_tools.errors import UserError
+
+
+def frames(count=12, height=520, width=514, channels=3):
+    """Pictures that brighten from left to right as time goes on."""
+    ramp = np.linspace(0, 150, width)[np.newaxis, :, np.newaxis]
+    for i in range(count):
+        yield np.broadcast_to(ramp + 8 * i, [height, width, channels]).astype(np.uint8)
+
+
+def read_mp4(path):
+    reader = imageio_ffmpeg.read_frames(str(path))
+    meta = next(reader)
+    width, height = meta["size"]
+    return meta, [np.frombuffer(f, np.uint8).reshape(height, width, 3) for f in reader]
+
+
+def test_an_mp4_holds_the_frames_in_a_format_that_every_player_takes(tmp_path):
+    save_video(tmp_path / "new" / "v.mp4", frames(), fps=15)
+    meta, read = read_mp4(tmp_path / "new" / "v.mp4")
+    assert (meta["codec"], meta["fps"], meta["size"]) == ("h264", 15, (514, 520))
+    assert meta["pix_fmt"].startswith("yuv420p")
+    assert len(read) == 12
+    for got, expected in zip(read, frames(), strict=True):
+        assert np.abs(got.astype(int) - expected).mean() < 3
+
+
+def test_sides_of_an_mp4_are_made_even(tmp_path):
+    save_video(tmp_path / "v.mp4", frames(3, 515, 513), fps=10)
+    assert read_mp4(tmp_path / "v.mp4")[0]["size"] == (514, 516)
+
+
+def test_small_grayscale_frames_are_enlarged(tmp_path):
+    save_video(tmp_path / "v.mp4", frames(3, 30, 40, 1), fps=10)
+    assert read_mp4(tmp_path / "v.mp4")[0]["size"] == (480, 360)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [("gif", 4), ("webp", 4)])
+@pytest.mark.parametrize("fps", [10, 30])
+def test_animations_hold_the_frames_repeat_and_keep_time(tmp_path, suffix, tolerance, fps):
+    save_video(tmp_path / f"v.{suffix}", frames(), fps=fps)
+    with Image.open(tmp_path / f"v.{suffix}") as image:
+        assert (image.size, image.n_frames) == ((514, 520), 12)
+        durations = []
+        for i, expected in enumerate(frames()):
+            image.seek(i)
+            got = np.asarray(image.convert("RGB")).astype(int)
+            assert np.abs(got - expected).mean() < tolerance
+            durations.append(image.info["duration"])
+        assert image.info["loop"] == 0  # for ever
+    assert sum(durations) == pytest.approx(12_000 / fps, abs=5)
+
+
+def test_one_frame_is_enough(tmp_path):
+    for suffix in ("mp4", "gif", "webp"):
+        save_video(tmp_path / f"v.{suffix}", frames(1), fps=10)
+        assert (tmp_path / f"v.{suffix}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "gif"])
+def test_nothing_is_left_of_a_video_that_fails(tmp_path, suffix):
+    def broken():
+        yield from frames(3)
+        raise UserError("a broken frame")
+
+    with pytest.raises(UserError, match="a broken frame"):
+        save_video(tmp_path / f"v.{suffix}", broken(), fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_can_not_be_written_is_refused_before_a_frame_is_drawn(tmp_path, monkeypatch):
+    def never():
+        raise AssertionError
+        yield
+
+    with pytest.raises(UserError, match="must be one of mp4, gif, webp"):
+        save_video(tmp_path / "v.avi", never(), fps=10)
+    with pytest.raises(UserError, match="at most 50 for a GIF. Received: 60"):
+        save_video(tmp_path / "v.gif", never(), fps=60)
+    monkeypatch.setitem(__import__("sys").modules, "imageio_ffmpeg", None)
+    with pytest.raises(UserError, match=r"pip install 'pgan_tf\[video\]'"):
+        save_video(tmp_path / "v.mp4", never(), fps=10)
