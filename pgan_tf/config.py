@@ -8,6 +8,7 @@ Anything counted in kimg (thousands of real images shown to the discriminator) i
 import dataclasses
 from collections.abc import Mapping
 
+from pgan_tf.eval_config import EvalConfig
 from pgan_tf.options import (
     MIN_RESOLUTION,
     log2,
@@ -309,6 +310,7 @@ class TrainConfig:
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
     run: RunConfig = dataclasses.field(default_factory=RunConfig)
+    evaluation: EvalConfig = dataclasses.field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
         start, final = self.schedule.start_resolution, self.network.resolution

@@ -25,6 +25,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.data import Batch, Part
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
+from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
@@ -125,6 +126,9 @@ class _Training:
             cluster, interrupts, max_skipped_updates=config.run.max_skipped_updates
         )
         self.profiler = Profiler(config.run.profile_steps if cluster.is_chief else None, run.path)
+        self.evaluation = None
+        if config.evaluation.metric_names and cluster.is_chief:
+            self.evaluation = TrainingEvaluation(config, pyramid, run, strategy)
 
     def go(self) -> TrainResult:
         """Trains from the newest checkpoint on, or from the start."""
@@ -155,6 +159,7 @@ class _Training:
             self.state,
             self.checkpoints,
             Summaries(self.run, self.config, self.pyramid),
+            self.evaluation,
         )
 
     def _walk(self, reporter: Reporter | Bystander) -> TrainResult:

@@ -2,13 +2,19 @@
 
 import functools
 import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.config import TrainConfig
 from pgan_tf.cost import StepTimes
+from pgan_tf.evaluation.in_training import TrainingEvaluation
+from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
 from pgan_tf.histograms import histograms
 from pgan_tf.memory import memory_figures
 from pgan_tf.run_directory import RunDirectory
@@ -17,6 +23,7 @@ from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import Metrics
 from pgan_tf.summaries import Every, Summaries, Ticker, progress_line
+from tfrecords_tools.errors import UserError
 
 
 class Reporter:
@@ -34,6 +41,7 @@ class Reporter:
         state: TrainState,
         checkpoints: Checkpoints,
         summaries: Summaries,
+        evaluation: TrainingEvaluation | None = None,
     ):
         self._config = config
         self._run = run
@@ -41,6 +49,7 @@ class Reporter:
         self._state = state
         self._checkpoints = checkpoints
         self._summaries = summaries
+        self._evaluation = evaluation
         self._begin_counting()
         self._step_times = StepTimes(config.network)
         # The last model is kept, because layers remember every model that they are part of.
@@ -54,6 +63,7 @@ class Reporter:
         self._sample = Every(intervals.sample_kimg, seen)
         self._checkpoint = Every(intervals.checkpoint_kimg, seen)
         self._network = Every(intervals.network_kimg, seen)
+        self._evaluate_next = Every(self._config.evaluation.eval_kimg, seen)
         self._ticker = Ticker(seen)
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
@@ -123,15 +133,21 @@ class Reporter:
         sample = self._sample.due(seen) or ends_phase or last
         checkpoint = ((self._checkpoint.due(seen) or ends_phase) and healthy) or last
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
-        if not (self._tick.due(seen) or sample or checkpoint or network):
+        evaluate = self._evaluate_next.due(seen) or (ends_phase and not step.phase.fading)
+        # Not when asked to stop: it may take longer than whoever asked wants to wait.
+        evaluation = self._evaluation if (evaluate or ends_run) and not stopping else None
+        if not (self._tick.due(seen) or sample or checkpoint or network or evaluation):
             return
         self._write_tick(step.phase)
         if sample:
             self._write_samples(step.phase)
         if network:
-            self._save_generator(step.phase)
-        if checkpoint:
+            self._save_generator(self._run.generator(seen), step.phase)
+        # Before an evaluation, which may take long: nothing is lost if the process is killed in it.
+        if checkpoint or (evaluation and healthy):
             self._checkpoints.save()
+        if evaluation:
+            self._evaluate(evaluation, step.phase)
         self._restart_clock()
 
     def _restart_clock(self) -> None:
@@ -173,7 +189,26 @@ class Reporter:
 
         self._summaries.write_fakes(generate, self._state.images_seen, batch_size=phase.batch_size)
 
-    def _save_generator(self, phase: Phase) -> None:
+    def _evaluate(self, evaluation: TrainingEvaluation, phase: Phase) -> None:
+        started = time.monotonic()
+        try:
+            figures = evaluation.evaluate(
+                self._state.ema_generator, resolution=phase.resolution, alpha=self._alpha(phase)
+            )
+        except UserError as error:
+            logging.warning("not evaluated: %s", error)
+            return
+        save = functools.partial(self._save_generator, self._run.best_generator, phase)
+        best = evaluation.offer(figures, save)
+        shown = "  ".join(f"{name} {format_figure(value)}" for name, value in figures.items())
+        seconds = time.monotonic() - started
+        print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)
+        tagged = {f"{TAG_PREFIX}{name}": value for name, value in figures.items()}
+        self._summaries.write_figures(tagged, self._state.images_seen)
+
+    def _save_generator(
+        self, path: Path, phase: Phase, more: Mapping[str, Any] | None = None
+    ) -> None:
         seen, alpha = self._state.images_seen, self._alpha(phase)
         model = self._keras_model(resolution=phase.resolution, alpha=alpha)
         description = {
@@ -188,8 +223,9 @@ class Reporter:
             "label_size": self._config.network.label_size,
             "label_names": list(self._summaries.label_names),
             "label_rows": self._summaries.label_rows,
+            **(more or {}),
         }
-        save_generator(self._run.generator(seen), model, description)
+        save_generator(path, model, description)
 
     def _alpha(self, phase: Phase) -> float | None:
         """The fade of a generator that is shown or saved now."""

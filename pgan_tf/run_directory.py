@@ -50,6 +50,11 @@ class RunDirectory:
         name = kimg_name(images_seen, fractions=self._fractions)
         return self.networks / f"generator-{name}.keras"
 
+    @property
+    def best_generator(self) -> Path:
+        """The EMA generator that `--best_metric` found the best so far."""
+        return self.networks / "best.keras"
+
     def open(self, config: TrainConfig, pyramid: TrainingData) -> None:
         """Makes the directory, or makes sure that it holds a run of the same flags and data.
 

@@ -132,13 +132,19 @@ def find_generator(path: str | os.PathLike) -> Path:
         return path
     if not path.is_dir():
         raise UserError(f"{path}: no such run directory or .keras file")
-    saved = [file for file in (path / "networks").glob("*.keras") if _NAME.fullmatch(file.name)]
+    saved = find_snapshots(path)
     if saved:
-        return max(saved, key=_images_seen)
+        return saved[-1]
     imported = path / "generator.keras"
     if imported.is_file():
         return imported
     raise UserError(f"{path}: no generator in it; expected networks/generator-NNNNNN.keras")
+
+
+def find_snapshots(run: Path) -> list[Path]:
+    """Every generator that a run directory has saved as it went on, oldest first."""
+    files = (run / "networks").glob("*.keras")
+    return sorted((file for file in files if _NAME.fullmatch(file.name)), key=_images_seen)
 
 
 def _images_seen(file: Path) -> float:

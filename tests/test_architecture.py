@@ -79,7 +79,7 @@ def test_metrics_know_nothing_of_the_trainer():
 
 
 def test_configuration_and_schedule_need_the_standard_library_alone():
-    for name in ("options", "config", "schedule", "cost"):
+    for name in ("options", "eval_config", "config", "schedule", "cost"):
         for module in imports(ROOT / "pgan_tf" / f"{name}.py"):
             top = module.split(".")[0]
             assert top == "pgan_tf" or top in sys.stdlib_module_names, module

@@ -1,0 +1,1 @@
+"""From networks and pyramids to figures: whose images, by which metrics, kept where."""

@@ -1,0 +1,132 @@
+"""Every metric by name: what it measures, of how many images, and which figures it makes of that.
+
+Measuring and comparing are separate. A measurement (patches, similarities of pairs, features, the
+numbers they show) is taken of a set of images; a metric compares the measurements of two sets. So
+several metrics share one measurement, and that of the reals is taken once.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from pgan_tf import metrics
+from tfrecords_tools.errors import UserError
+
+# Named arrays, each of a row or several an image, in the images' order.
+Measured = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    """A metric.
+
+    Attributes:
+      name: as `--metrics` takes it.
+      measurement: what is measured of images: a key of `measuring.GAUGES`.
+      num_images: how many images it is usually computed of, so that figures can be compared.
+      min_images: the fewest that make sense.
+      min_resolution: the smallest images, in pixels.
+      compare: (reals, fakes, seed) -> figures by name, the first word of each the metric's.
+      headline: the figure by which networks are ranked.
+      higher_is_better: whether a higher headline is better.
+      needs_logits: whether the extractor must be a classifier.
+    """
+
+    name: str
+    measurement: str
+    num_images: int
+    min_images: int
+    min_resolution: int
+    compare: Callable[[Measured, Measured, int], dict[str, float]]
+    headline: str
+    higher_is_better: bool = False
+    needs_logits: bool = False
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether one headline is better than another; equal ones and NaN are not."""
+        return value > than if self.higher_is_better else value < than
+
+
+def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, ...]:
+    """The metrics of these names, each once.
+
+    Args:
+      names: as typed.
+      flag: that they came from, for errors.
+
+    Raises:
+      UserError: there is none, or one that is not known.
+    """
+    known = ", ".join(CATALOGUE)
+    if not names:
+        raise UserError(f"--{flag} must name metrics, of {known}. Received: none")
+    for name in names:
+        if name not in CATALOGUE:
+            raise UserError(f"--{flag} must be of {known}. Received: {name}")
+    return tuple(CATALOGUE[name] for name in dict.fromkeys(names))
+
+
+def _compare_patches(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    channels = next(iter(reals.values())).shape[1] // metrics.PATCH_SIZE**2
+    levels = sorted(map(int, reals), reverse=True)
+    by_level = [{level: m[str(level)] for level in levels} for m in (reals, fakes)]
+    distances = metrics.swd(*by_level, channels=channels, seed=seed)
+    return {f"swd/{name}": value for name, value in distances.items()}
+
+
+def _compare_similarities(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    ours, theirs = (float(np.mean(m["similarities"])) for m in (fakes, reals))
+    return {"ms_ssim": ours, "ms_ssim/gap": abs(ours - theirs)}
+
+
+def _compare_statistics(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    statistics = [metrics.feature_statistics(m["features"]) for m in (reals, fakes)]
+    return {"fid": metrics.frechet_distance(*statistics)}
+
+
+def _score(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    mean, deviation = metrics.inception_score(fakes["logits"])
+    return {"is": mean, "is/std": deviation}
+
+
+def _compare_kernels(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    mean, deviation = metrics.kernel_distance(reals["features"], fakes["features"], seed=seed)
+    return {"kid": mean, "kid/std": deviation}
+
+
+def _compare_manifolds(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    precision, recall = metrics.precision_recall(reals["features"], fakes["features"])
+    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return {
+        "precision_recall/precision": precision,
+        "precision_recall/recall": recall,
+        "precision_recall/f1": f1,
+    }
+
+
+def _count_modes(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+    hit, divergence = metrics.mode_coverage(fakes["numbers"])
+    return {"modes/hit": float(hit), "modes/kl": divergence}
+
+
+_ALL = (
+    Metric("swd", "patches", 16384, 1, 16, _compare_patches, "swd/average"),
+    # 10,000 pairs. Neither low nor high is good in itself: reals are alike to some degree.
+    Metric("ms_ssim", "similarities", 20000, 2, 16, _compare_similarities, "ms_ssim/gap"),
+    Metric("fid", "features", 50000, 2, 1, _compare_statistics, "fid"),
+    Metric("is", "features", 50000, 10, 1, _score, "is", higher_is_better=True, needs_logits=True),
+    Metric("kid", "features", 50000, 2, 1, _compare_kernels, "kid"),
+    Metric(
+        "precision_recall",
+        "features",
+        50000,
+        4,
+        1,
+        _compare_manifolds,
+        "precision_recall/f1",
+        higher_is_better=True,
+    ),
+    Metric("modes", "numbers", 25600, 1, 1, _count_modes, "modes/kl"),
+)
+CATALOGUE = {metric.name: metric for metric in _ALL}

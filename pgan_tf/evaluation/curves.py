@@ -1,0 +1,76 @@
+"""Curves of metrics over training, as one PNG."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pgan_tf.evaluation.results import Result
+from tfrecords_tools.extras import require
+
+_COLUMNS = 2
+
+
+def require_matplotlib() -> Any:
+    """Imports `matplotlib.figure`.
+
+    Raises:
+      UserError: it is not installed; says how to install it.
+    """
+    return require("matplotlib.figure", "plots")
+
+
+def plot(path: Path, results: Sequence[Result]) -> None:
+    """Draws a panel a metric, a curve a figure, and the floor dashed; whole or not at all.
+
+    Args:
+      path: of the PNG.
+      results: of one run's generators; those that don't say when they were saved are left out.
+
+    Raises:
+      UserError: matplotlib is not installed.
+    """
+    figure_module = require_matplotlib()
+    timed = [result for result in results if result.images_seen is not None]
+    panels: dict[str, list[str]] = {}
+    for name in timed[0].figures:
+        panels.setdefault(name.split("/")[0], []).append(name)
+    columns = min(_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    # Not by pyplot, which would want a screen, or a choice of where to draw instead.
+    figure = figure_module.Figure(figsize=(5.5 * columns, 3.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    kimg = [(result.images_seen or 0) / 1000 for result in timed]
+    for axis, (metric, names) in zip(axes, panels.items(), strict=False):
+        _draw_panel(axis, metric, names, kimg, timed)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        figure.savefig(temporary, format="png", dpi=110)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _draw_panel(
+    axis: Any, metric: str, names: Sequence[str], kimg: Sequence[float], results: Sequence[Result]
+) -> None:
+    values = []
+    for name in names:
+        curve = [result.figures[name] for result in results]
+        values += curve
+        short = name.removeprefix(f"{metric}/")
+        (line,) = axis.plot(kimg, curve, marker="o", markersize=3.5, linewidth=1.3, label=short)
+        floor = results[0].floor.get(name)
+        if floor is not None:
+            values.append(floor)
+            axis.axhline(floor, color=line.get_color(), linestyle="--", linewidth=0.9)
+    # Distances fall by orders of magnitude; where all is positive a logarithm shows the end too.
+    if min(values) > 0 and max(values) > 20 * min(values):
+        axis.set_yscale("log")
+    axis.set_title(f"{metric} (x1e3)" if metric == "swd" else metric)
+    axis.set_xlabel("kimg (dashed: reals against reals)" if results[0].floor else "kimg")
+    axis.grid(alpha=0.3)
+    if len(names) > 1:
+        axis.legend(fontsize=8)

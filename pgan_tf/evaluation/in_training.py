@@ -1,0 +1,161 @@
+"""Evaluating the EMA generator while it is trained, and knowing the best one so far."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from pgan_tf.config import TrainConfig
+from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
+from pgan_tf.evaluation.catalogue import find_metrics
+from pgan_tf.evaluation.evaluator import Evaluator
+from pgan_tf.evaluation.extractors import load_extractors
+from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
+from pgan_tf.networks import Generator
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.saved_generator import describe_generator
+from pgan_tf.training_data import TrainingData
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
+
+USUAL_NUM_IMAGES = 4096
+
+
+class TrainingEvaluation:
+    """Figures of a generator in training, and which of them were the best."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        pyramid: TrainingData,
+        run: RunDirectory,
+        strategy: tf.distribute.Strategy,
+    ):
+        """
+        Args:
+          config: with what only the data can tell filled in; it names metrics.
+          pyramid: the data.
+          run: where measurements of reals and the best generator are.
+          strategy: whose replicas generate; of several workers, the chief alone does.
+
+        Raises:
+          UserError: a metric can't be computed of these data.
+        """
+        if not isinstance(pyramid, Pyramid):
+            raise UserError(
+                "--eval_metrics needs a pyramid on a local disk. "
+                f"Received: --data_dir={pyramid.directory}"
+            )
+        wanted = config.evaluation
+        metrics = find_metrics(wanted.metric_names, "eval_metrics")
+        self._strategy = strategy
+        self._config = config
+        self._reals = Reals(
+            pyramid,
+            config.network.resolutions[-1],
+            seed=config.run.seed,
+            mirror=config.data.mirror_augment,
+        )
+        self._evaluator = Evaluator(
+            metrics,
+            self._reals,
+            num_images=wanted.eval_num_images or min(USUAL_NUM_IMAGES, pyramid.count),
+            workspace=Workspace(run.path / CACHE_NAME),
+            extractors=load_extractors(
+                metrics,
+                inception=wanted.eval_inception,
+                features=wanted.eval_features,
+                digit_classifier=wanted.eval_digit_classifier,
+            ),
+            flag="eval_num_images",
+        )
+        (self._ranking,) = find_metrics([wanted.resolved_best_metric], "best_metric")
+        self._best = self._read_best(run.best_generator)
+
+    def evaluate(
+        self, generator: Generator, *, resolution: int, alpha: float | None
+    ) -> dict[str, float]:
+        """Figures of a generator at a stage; smaller images are enlarged to the final resolution.
+
+        Args:
+          generator: usually the EMA generator, on all replicas.
+          resolution: the stage's.
+          alpha: of its fade, or None.
+
+        Raises:
+          UserError: its images are not finite, or the disk is full.
+        """
+
+        def call(latents: tf.Tensor, labels: tf.Tensor | None) -> Any:
+            return generator(latents, labels, resolution=resolution, alpha=alpha)
+
+        network, count = self._config.network, self._evaluator.most_images
+        generate = OnReplicas(
+            call,
+            self._strategy,
+            batch_size=min(default_batch_size(resolution), count),
+            label_size=network.label_size,
+        )
+        fakes = Fakes(
+            origin=f"the EMA generator at {resolution}x{resolution}",
+            generate=generate,
+            latent_size=network.resolved_latent_size,
+            labels=self._reals.draw_labels(count) if network.label_size else None,
+            resolution=self._reals.resolution,
+            seed=self._reals.seed,
+            batch_size=generate.batch_size,
+        )
+        return self._evaluator.evaluate(fakes)
+
+    def offer(self, figures: dict[str, float], save: Callable[[dict[str, Any]], None]) -> bool:
+        """Saves a generator if it is the best so far; of equals the first one stays.
+
+        Args:
+          figures: of `evaluate`.
+          save: called with what the saved file should say of itself, if it is the best.
+
+        Returns:
+          Whether it was.
+        """
+        value = figures[self._ranking.headline]
+        if not math.isfinite(value):
+            return False
+        if self._best is not None and not self._ranking.better(value, than=self._best):
+            return False
+        save({"best": self._conditions() | {"value": value}, "metrics": figures})
+        self._best = value
+        return True
+
+    def _conditions(self) -> dict[str, Any]:
+        """What two figures must share for one to be better than the other."""
+        return {
+            "figure": self._ranking.headline,
+            "num_images": self._evaluator.num_images[self._ranking.name],
+            "resolution": self._reals.resolution,
+            "seed": self._reals.seed,
+        }
+
+    def _read_best(self, path: Path) -> float | None:
+        """The figure of the best generator of this run so far, from its own description."""
+        if not path.exists():
+            return None
+        try:
+            best = describe_generator(path).get("best")
+        except UserError as error:
+            logging.warning("%s; the next generator evaluated replaces it", error)
+            return None
+        if not isinstance(best, dict) or "value" not in best:
+            return None
+        value = best.pop("value")
+        if best != self._conditions():
+            logging.warning(
+                "%s is the best by %s of %s images; the next one evaluated replaces it",
+                path,
+                best.get("figure"),
+                best.get("num_images"),
+            )
+            return None
+        return float(value)

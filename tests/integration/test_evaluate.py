@@ -1,0 +1,184 @@
+"""Whole commands: train with metrics, evaluate a run, follow its snapshots, and bad input."""
+
+import json
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pgan_tf.cli import evaluate, train
+from pgan_tf.saved_generator import describe_generator, find_generator, load_generator
+from tests.pgan_tf.tiny import write_pyramid
+
+FLAGS = [
+    "--fmap_base=64",
+    "--fmap_max=8",
+    "--start_resolution=8",
+    "--stabilize_kimg=0.032",
+    "--fade_kimg=0.032",
+    "--batch_size=8",
+    "--total_kimg=0.096",
+    "--ema_decay=0.9",
+    "--mirror_augment",
+    "--eval_metrics=swd,ms_ssim",
+    "--eval_kimg=0.048",
+    "--eval_num_images=16",
+]
+FIGURES = {"swd/16", "swd/average", "ms_ssim", "ms_ssim/gap"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run of labelled grayscale images that was evaluated as it went on."""
+    directory = tmp_path_factory.mktemp("evaluate")
+    labels = np.eye(3, dtype=np.float32)[np.arange(40) % 3]
+    data = write_pyramid(directory / "data", resolution=16, channels=1, count=40, labels=labels)
+    assert train.main([f"--data_dir={data}", f"--run_dir={directory / 'run'}", *FLAGS]) == 0
+    return directory / "run"
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def scalars(run):
+    events = EventAccumulator(str(run)).Reload()
+    return {tag: [e.step for e in events.Tensors(tag)] for tag in events.Tags()["tensors"]}
+
+
+def test_training_reports_metrics_at_intervals_and_at_the_ends_of_stages(run):
+    found = [line for line in lines(run) if "metrics/swd/average" in line]
+    assert [line["images_seen"] for line in found] == [32, 48, 96]
+    assert {f"metrics/{name}" for name in FIGURES} < set(found[0])
+    assert scalars(run)["metrics/swd/average"][:3] == [32, 48, 96]
+
+
+def test_training_keeps_the_best_network_beside_the_newest(run):
+    best = describe_generator(run / "networks" / "best.keras")
+    values = {
+        line["images_seen"]: line["metrics/swd/average"]
+        for line in lines(run)
+        if "metrics/swd/average" in line
+    }
+    assert best["best"]["value"] == min(values.values())
+    assert values[best["images_seen"]] == min(values.values())
+    assert load_generator(run / "networks" / "best.keras").outputs[0].shape[1] in (8, 16)
+    assert find_generator(run).name == "generator-000000.096.keras"
+
+
+def test_a_run_is_evaluated_against_its_own_data(run, capsys):
+    assert evaluate.main([f"--network={run}", "--num_images=16"]) == 0
+    printed = capsys.readouterr().out
+    content = json.loads((run / "metrics-000000.096.json").read_text())
+    assert set(content["metrics"]) == set(content["floor"]) == FIGURES
+    assert content["mirror_augment"] is True
+    assert (content["images_seen"], content["resolution"]) == (96, 16)
+    assert "16 images for swd ms_ssim, at 16x16" in printed
+    assert "mirrored at random; seed 0" in printed
+    for name in FIGURES:
+        assert f"\n{name} " in printed
+    assert "metrics/floor/swd/16" in scalars(run)
+
+
+def test_every_snapshot_is_followed_and_drawn(run, tmp_path, capsys):
+    arguments = [f"--network={run}", "--num_images=16", "--all_snapshots", f"--output={tmp_path}"]
+    assert evaluate.main(arguments) == 0
+    first = capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "metrics-000000.032.json",
+        "metrics-000000.096.json",
+        "metrics.png",
+    ]
+    with Image.open(tmp_path / "metrics.png") as image:
+        assert image.width > 1000
+    begun = [line.split(" ")[0] for line in first.splitlines()]
+    # A line as each is done (the first is of 8x8 images, enlarged), and the table.
+    assert begun == [
+        "000000.032",
+        "000000.096",
+        "16",
+        "",
+        "000000.032",
+        "000000.096",
+        "floor",
+        "written:",
+    ]
+    assert evaluate.main(arguments) == 0
+    again = capsys.readouterr().out
+    assert again.count("(as found before)") == 2
+    assert again.replace("  (as found before)", "") == first
+
+
+def test_replicas_and_an_empty_cache_change_nothing(run, tmp_path):
+    found = []
+    for name, more in (("one", []), ("two", ["--logical_cpus=2", "--batch_size=3", "--nocache"])):
+        output = tmp_path / name
+        arguments = [f"--network={run}", "--num_images=16", f"--output={output}", *more]
+        assert evaluate.main([*arguments, f"--cache_dir={tmp_path / 'cache'}"]) == 0
+        content = json.loads(next(output.glob("*.json")).read_text())
+        found.append({**content["metrics"], **content["floor"]})
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
+
+
+def test_a_function_of_ones_own_gives_features(run, tmp_path, monkeypatch):
+    (tmp_path / "my_features.py").write_text(
+        "def extract(images):\n    return images.reshape(len(images), -1)[:, ::97] / 255.0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    arguments = [f"--network={run}", "--num_images=16", f"--output={tmp_path}"]
+    features = ["--metrics=fid,kid,precision_recall", "--features=my_features:extract"]
+    assert evaluate.main([*arguments, *features]) == 0
+    found = json.loads(next(tmp_path.glob("metrics-*.json")).read_text())["metrics"]
+    assert found["fid"] > 0 and 0 <= found["precision_recall/recall"] <= 1
+
+
+@pytest.fixture
+def other_data(tmp_path):
+    return {
+        "small": write_pyramid(tmp_path / "small", resolution=8, channels=1),
+        "rgb": write_pyramid(tmp_path / "rgb", resolution=16, channels=3),
+        "unlabelled": write_pyramid(tmp_path / "unlabelled", resolution=16, channels=1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--network is required"),
+        (["--network={tmp}/nothing"], "nothing: no such run directory or .keras file"),
+        (["--network={tmp}"], "no generator in it"),
+        (["--network={tmp}", "--all_snapshots"], "no generators to follow"),
+        (["--network={lone}", "--all_snapshots"], "--all_snapshots needs a run directory"),
+        (["--network={lone}"], "--data_dir is required"),
+        (["--network={run}", "--metrics=fdi"], "--metrics must be of swd, .* Received: fdi"),
+        (["--network={run}", "--num_images=41"], "--num_images must be at most 40"),
+        (["--network={run}", "--data_dir={small}"], "grows to 16x16, but .*small has 8x8"),
+        (["--network={run}", "--data_dir={rgb}"], r"draws 1 channel\(s\), but .*rgb has 3"),
+        (["--network={run}", "--data_dir={unlabelled}"], "takes labels of 3 components"),
+        (["--network={run}", "--metrics=modes"], "modes needs --digit_classifier"),
+        (["--network={run}", "--metrics=fid", "--inception={tmp}/no.tgz"], "no.tgz"),
+        (["--network={broken}", "--data_dir={data}"], "broken.keras: not a"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(run, tmp_path, other_data, capsys, arguments, message):
+    lone = tmp_path / "lone.keras"
+    lone.write_bytes(find_generator(run).read_bytes())
+    broken = tmp_path / "broken.keras"
+    with zipfile.ZipFile(broken, "w") as archive:
+        archive.writestr("config.json", "{}")
+    places = {
+        "tmp": tmp_path,
+        "run": run,
+        "lone": lone,
+        "broken": broken,
+        "data": run.parent / "data",
+    }
+    given = [argument.format(**places, **other_data) for argument in arguments]
+    assert evaluate.main([*given, f"--cache_dir={tmp_path / 'cache'}"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pgan-evaluate: error: ")
+    assert re.search(message, error), error
+    assert not list(tmp_path.rglob("metrics-*"))

@@ -1,0 +1,99 @@
+import errno
+import os
+import socket
+
+import numpy as np
+import pytest
+
+from pgan_tf.evaluation import cache
+from pgan_tf.evaluation.cache import Workspace, digest_of
+from tests.pgan_tf.tiny import write_pyramid
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
+
+KEY = {"measurement": "patches", "count": 3}
+
+
+def write(workspace, key=KEY):
+    with workspace.entry(key) as entry:
+        mapped = entry.allocate("16", (2, 3))
+        mapped[:] = np.arange(6).reshape(2, 3)
+        entry.fill({"16": mapped, "other": np.array([7.0])})
+    return mapped
+
+
+def test_what_was_measured_is_found_under_its_own_key_alone(tmp_path):
+    workspace = Workspace(tmp_path / "evaluation")
+    assert workspace.load(KEY) is None
+    write(workspace)
+    found = workspace.load(KEY)
+    np.testing.assert_array_equal(found["16"], np.arange(6).reshape(2, 3))
+    assert found["other"] == 7
+    assert workspace.load({**KEY, "count": 4}) is None
+
+
+def test_a_damaged_entry_is_measured_anew(tmp_path, caplog):
+    workspace = Workspace(tmp_path)
+    write(workspace)
+    (path,) = tmp_path.glob("*/16.npy")
+    path.write_bytes(path.read_bytes()[:-5])
+    assert workspace.load(KEY) is None
+    assert "measuring anew" in caplog.text
+    write(workspace)
+    assert workspace.load(KEY)["16"][1, 2] == 5
+
+
+def test_an_entry_that_was_not_finished_is_none(tmp_path):
+    workspace = Workspace(tmp_path)
+    with pytest.raises(RuntimeError), workspace.entry(KEY) as entry:
+        entry.allocate("16", (2, 3))
+        raise RuntimeError
+    assert workspace.load(KEY) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_keeping_nothing_stays_but_the_array(tmp_path):
+    workspace = Workspace(tmp_path, keep=False)
+    mapped = write(workspace)
+    assert list(tmp_path.iterdir()) == []
+    assert mapped[1, 2] == 5
+    assert workspace.load(KEY) is None
+
+
+def test_room_for_fakes_leaves_no_file(tmp_path):
+    array = Workspace(tmp_path).allocate("32", (4, 5))
+    array[:] = 1
+    assert array.sum() == 20 and array.dtype == np.float32
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_left_is_removed_and_others_are_not(tmp_path):
+    mine = tmp_path / f".patches-1.{socket.gethostname()}.{os.getppid()}.partial"
+    dead = tmp_path / f".patches-1.{socket.gethostname()}.{2**22 + 1}.partial"
+    elsewhere = tmp_path / f".patches-1.another-host.{2**22 + 1}.partial"
+    for path in (mine, dead, elsewhere):
+        path.mkdir()
+    write(Workspace(tmp_path))
+    assert mine.exists() and elsewhere.exists() and not dead.exists()
+
+
+def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.os, "posix_fallocate", refuse)
+    with pytest.raises(UserError, match="No space left on device; name a --cache_dir"):
+        Workspace(tmp_path).allocate("32", (4, 5))
+    with pytest.raises(UserError, match="No space left"):
+        write(Workspace(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_are_known_by_their_content_where_they_have_no_manifest(tmp_path):
+    digests = []
+    for name, seed in (("a", 0), ("b", 1)):
+        directory = write_pyramid(tmp_path / name, resolution=8, channels=1, seed=seed)
+        digests.append(digest_of(open_pyramid(directory), 8))
+    assert digests[0] != digests[1]
+    assert digests[0] == digest_of(open_pyramid(tmp_path / "a"), 8)
+    assert digests[0] != digest_of(open_pyramid(tmp_path / "a"), 4)

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from pgan_tf import metrics
+from pgan_tf.eval_config import METRICS
+from pgan_tf.evaluation.catalogue import CATALOGUE, find_metrics
+from pgan_tf.evaluation.measuring import GAUGES, ROWS_PER_IMAGE
+from tfrecords_tools.errors import UserError
+
+
+def test_flags_know_every_metric_and_every_metric_is_measured():
+    assert tuple(CATALOGUE) == METRICS
+    assert {metric.measurement for metric in CATALOGUE.values()} == set(GAUGES)
+    assert set(ROWS_PER_IMAGE) == set(GAUGES)
+
+
+def test_names_are_found_once_each_and_others_are_refused():
+    assert [m.name for m in find_metrics(["fid", "swd", "fid"])] == ["fid", "swd"]
+    with pytest.raises(UserError, match="--metrics must be of swd, ms_ssim, .* Received: fit"):
+        find_metrics(["swd", "fit"])
+    with pytest.raises(UserError, match="Received: none"):
+        find_metrics([])
+
+
+def test_each_metric_ranks_its_own_way_and_nan_is_never_better():
+    swd, score = find_metrics(["swd", "is"])
+    assert swd.better(1.0, than=2.0) and not swd.better(2.0, than=1.0)
+    assert score.better(2.0, than=1.0) and not score.better(1.0, than=2.0)
+    for metric in (swd, score):
+        assert not metric.better(1.0, than=1.0)
+        assert not metric.better(float("nan"), than=1.0)
+
+
+@pytest.mark.parametrize("name", ["fid", "is", "kid", "precision_recall"])
+def test_feature_metrics_make_their_figures_of_the_measured_arrays(rng, name):
+    reals = {"features": rng.normal(size=(40, 5)).astype(np.float32)}
+    fakes = {"features": rng.normal(1, 1, size=(40, 5)).astype(np.float32)}
+    fakes["logits"] = rng.normal(size=(40, 3)).astype(np.float32)
+    (metric,) = find_metrics([name])
+    figures = metric.compare(reals, fakes, 7)
+    a, b = reals["features"], fakes["features"]
+    statistics = metrics.feature_statistics(a), metrics.feature_statistics(b)
+    expected = {
+        "fid": lambda: {"fid": metrics.frechet_distance(*statistics)},
+        "is": lambda: dict(
+            zip(("is", "is/std"), metrics.inception_score(fakes["logits"]), strict=True)
+        ),
+        "kid": lambda: dict(
+            zip(("kid", "kid/std"), metrics.kernel_distance(a, b, seed=7), strict=True)
+        ),
+        "precision_recall": lambda: dict(
+            zip(
+                ("precision_recall/precision", "precision_recall/recall"),
+                metrics.precision_recall(a, b),
+                strict=True,
+            )
+        ),
+    }[name]()
+    assert expected.items() <= figures.items()
+    assert metric.headline in figures
+
+
+def test_precision_and_recall_are_ranked_by_their_harmonic_mean(rng):
+    near = {"features": rng.normal(size=(40, 2)).astype(np.float32)}
+    far = {"features": near["features"] + 1000}
+    (metric,) = find_metrics(["precision_recall"])
+    assert metric.compare(near, near, 0)["precision_recall/f1"] == 1
+    assert metric.compare(near, far, 0)["precision_recall/f1"] == 0
+
+
+def test_modes_are_those_of_the_fakes():
+    (metric,) = find_metrics(["modes"])
+    figures = metric.compare({}, {"numbers": np.arange(500)}, 0)
+    assert figures == {"modes/hit": 500, "modes/kl": pytest.approx(np.log(2))}

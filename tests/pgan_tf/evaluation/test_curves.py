@@ -1,0 +1,31 @@
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pgan_tf.evaluation import curves
+from tests.pgan_tf.evaluation.test_results import EARLIER, RESULT
+from tfrecords_tools.errors import UserError
+
+
+def test_curves_are_drawn_in_a_panel_a_metric(tmp_path):
+    curves.plot(tmp_path / "two.png", [EARLIER, RESULT])
+    one = [
+        dataclasses.replace(result, figures={"ms_ssim": result.images_seen / 1e6})
+        for result in (EARLIER, RESULT)
+    ]
+    curves.plot(tmp_path / "one.png", one)
+    with Image.open(tmp_path / "two.png") as two, Image.open(tmp_path / "one.png") as one:
+        assert two.width == 2 * one.width and two.height == one.height
+        # Something is drawn, in colours.
+        assert np.ptp(np.asarray(one.convert("RGB")).astype(int), axis=2).max() > 100
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"pip install 'pgan_tf\[plots\]'"):
+        curves.require_matplotlib()

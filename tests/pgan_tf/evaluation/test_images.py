@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import NetworkConfig
+from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
+from pgan_tf.networks import Generator
+from tests.pgan_tf.tiny import write_pyramid
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
+
+
+def read(reals, first, count):
+    return np.concatenate(list(reals.read(first, count)))
+
+
+def test_reals_are_all_the_images_in_an_order_of_the_seeds(pyramid_dir):
+    pyramid = open_pyramid(pyramid_dir)
+    stored = pyramid.level(8).read(np.arange(24)).transpose(0, 2, 3, 1)
+    reals = Reals(pyramid, 8, seed=1, mirror=False)
+    drawn = read(reals, 0, 24)
+    rows = [
+        [np.abs(image - s.astype(int)).sum() for s in stored].index(0)
+        for image in drawn.astype(int)
+    ]
+    assert sorted(rows) == list(range(24)) and rows != sorted(rows)
+    np.testing.assert_array_equal(read(reals, 10, 5), drawn[10:15])
+    assert (read(Reals(pyramid, 8, seed=2, mirror=False), 0, 24) != drawn).any()
+
+
+def test_half_of_the_reals_are_mirrored_where_training_mirrors(pyramid_dir):
+    pyramid = open_pyramid(pyramid_dir)
+    plain = read(Reals(pyramid, 8, seed=1, mirror=False), 0, 24)
+    mirrored = read(Reals(pyramid, 8, seed=1, mirror=True), 0, 24)
+    turned = [(m == p[:, ::-1]).all() for m, p in zip(mirrored, plain, strict=True)]
+    kept = [(m == p).all() for m, p in zip(mirrored, plain, strict=True)]
+    assert all(t ^ k for t, k in zip(turned, kept, strict=True))
+    assert 5 <= sum(turned) <= 19
+    np.testing.assert_array_equal(
+        read(Reals(pyramid, 8, seed=1, mirror=True), 12, 12), mirrored[12:]
+    )
+
+
+def test_labels_come_as_often_as_in_the_data(tmp_path):
+    labels = np.eye(2, dtype=np.float32)[(np.arange(20) < 3).astype(int)]
+    directory = write_pyramid(tmp_path / "x", resolution=4, channels=1, count=20, labels=labels)
+    drawn = Reals(open_pyramid(directory), 4, seed=3, mirror=False).draw_labels(20)
+    np.testing.assert_array_equal(drawn.sum(0), [17, 3])
+
+
+def fakes(generate, **changes):
+    defaults = {
+        "origin": "g.keras",
+        "generate": generate,
+        "latent_size": 3,
+        "labels": None,
+        "resolution": 4,
+        "seed": 0,
+        "batch_size": 4,
+    }
+    return Fakes(**{**defaults, **changes})
+
+
+def test_small_fakes_are_enlarged_by_repetition():
+    generate = lambda latents, labels: np.tile(  # noqa: E731
+        np.array([[-1.0, 1.0], [0.0, 5.0]])[None, :, :, None], (len(latents), 1, 1, 1)
+    )
+    (image,) = np.concatenate(list(fakes(generate).read(1)))[..., 0]
+    assert image.tolist() == [[0, 0, 255, 255]] * 2 + [[128, 128, 255, 255]] * 2
+
+
+def test_fakes_do_not_depend_on_the_size_of_batches():
+    def generate(latents, labels):
+        return np.tanh(latents)[:, :1, None, None] * np.ones([1, 4, 4, 1])
+
+    one, many = (np.concatenate(list(fakes(generate, batch_size=size).read(10))) for size in (1, 7))
+    np.testing.assert_array_equal(one, many)
+
+
+def test_a_broken_network_is_said_to_be_broken():
+    def generate(latents, labels):
+        images = np.zeros([len(latents), 4, 4, 1])
+        images[1] = np.nan
+        return images
+
+    with pytest.raises(UserError, match=r"g.keras: a broken network.* 1 of images 0 to 3"):
+        list(fakes(generate).read(8))
+
+
+def test_replicas_share_out_a_batch_and_make_the_same_images(rng, one_device, two_replicas):
+    config = NetworkConfig(resolution=8, fmap_base=32, fmap_max=8, label_size=2)
+    latents = rng.standard_normal([5, 8]).astype(np.float32)
+    labels = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]]
+    images = []
+    for strategy in (one_device, two_replicas):
+        with strategy.scope():
+            generator = Generator(config, seed=3)
+
+        def call(latents, labels, generator=generator):
+            return generator(latents, labels, resolution=8, alpha=None)
+
+        generate = OnReplicas(call, strategy, batch_size=4, label_size=2)
+        assert generate.batch_size == 4 * strategy.num_replicas_in_sync
+        images.append(
+            np.concatenate([generate(latents[:4], labels[:4]), generate(latents[4:], labels[4:])])
+        )
+        plain = generator(tf.constant(latents), tf.constant(labels), resolution=8, alpha=None)
+        np.testing.assert_allclose(images[-1], plain, atol=1e-5)
+    np.testing.assert_allclose(images[0], images[1], atol=1e-5)
+
+
+def test_batches_shrink_as_images_grow():
+    assert [default_batch_size(r) for r in (4, 128, 512, 1024)] == [256, 256, 16, 4]

@@ -1,0 +1,108 @@
+import dataclasses
+import json
+
+import pytest
+
+from pgan_tf.eval_config import EvalConfig
+from pgan_tf.evaluation.in_training import TrainingEvaluation
+from pgan_tf.networks import Generator
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.saved_generator import as_keras_model, save_generator
+from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
+
+
+@pytest.fixture
+def config(tmp_path):
+    data = write_pyramid(tmp_path / "data", resolution=16, channels=1)
+    config = tiny_config(data, tmp_path / "run", channels=1)
+    network = dataclasses.replace(config.network, resolution=16)
+    evaluation = EvalConfig(eval_metrics="ms_ssim, swd", best_metric="swd")
+    return dataclasses.replace(config, network=network, evaluation=evaluation)
+
+
+def evaluation(config, strategy, **changes):
+    config = dataclasses.replace(
+        config, evaluation=dataclasses.replace(config.evaluation, **changes)
+    )
+    run = RunDirectory(config.run.run_dir)
+    run.networks.mkdir(parents=True, exist_ok=True)
+    return TrainingEvaluation(config, open_pyramid(config.data.data_dir), run, strategy), run
+
+
+def saver(config, run):
+    model = as_keras_model(Generator(config.network, seed=1), resolution=4, alpha=None)
+    return lambda description: save_generator(run.best_generator, model, description)
+
+
+def test_a_generator_is_measured_at_any_stage(config, one_device):
+    watched, _ = evaluation(config, one_device)
+    generator = Generator(config.network, seed=1)
+    small = watched.evaluate(generator, resolution=4, alpha=None)
+    fading = watched.evaluate(generator, resolution=16, alpha=0.5)
+    assert set(small) == {"ms_ssim", "ms_ssim/gap", "swd/16", "swd/average"}
+    assert small["swd/16"] > 0 and fading["swd/16"] != small["swd/16"]
+
+
+def test_replicas_measure_the_same(config, one_device, two_replicas):
+    found = []
+    for strategy in (one_device, two_replicas):
+        with strategy.scope():
+            generator = Generator(config.network, seed=1)
+        watched, _ = evaluation(config, strategy)
+        found.append(watched.evaluate(generator, resolution=16, alpha=None))
+    assert found[0] == pytest.approx(found[1], rel=1e-2)
+
+
+def test_the_best_is_kept_and_the_first_of_equals_stays(config, one_device):
+    watched, _ = evaluation(config, one_device)
+    offered = []
+    for value in (5.0, 7.0, 5.0, 3.0, float("nan")):
+        figures = {"swd/average": value}
+        offered.append(watched.offer(figures, lambda description: None))
+    assert offered == [True, False, False, True, False]
+
+
+def test_a_continued_run_remembers_its_best(config, one_device):
+    watched, run = evaluation(config, one_device)
+    assert watched.offer({"swd/average": 5.0}, saver(config, run))
+    again, _ = evaluation(config, one_device)
+    assert not again.offer({"swd/average": 6.0}, saver(config, run))
+    assert again.offer({"swd/average": 4.0}, saver(config, run))
+
+
+def test_another_measure_of_the_best_begins_anew(config, one_device, caplog):
+    watched, run = evaluation(config, one_device)
+    assert watched.offer({"swd/average": 5.0}, saver(config, run))
+    by_similarity, _ = evaluation(config, one_device, best_metric="ms_ssim")
+    assert "is the best by swd/average of 24 images; the next one" in caplog.text
+    assert by_similarity.offer({"ms_ssim/gap": 100.0}, saver(config, run))
+    of_fewer, _ = evaluation(config, one_device, best_metric="ms_ssim", eval_num_images=8)
+    assert of_fewer.offer({"ms_ssim/gap": 200.0}, saver(config, run))
+
+
+def test_a_damaged_best_is_replaced(config, one_device, caplog):
+    _, run = evaluation(config, one_device)
+    run.best_generator.write_bytes(b"no archive")
+    again, _ = evaluation(config, one_device)
+    assert "the next generator evaluated replaces it" in caplog.text
+    assert again.offer({"swd/average": 9.0}, saver(config, run))
+
+
+def test_too_many_images_are_refused_before_training(config, one_device):
+    with pytest.raises(UserError, match="--eval_num_images must be at most 24.* Received: 99"):
+        evaluation(config, one_device, eval_num_images=99)
+
+
+def test_what_the_best_says_of_itself_is_json(config, one_device):
+    watched, _ = evaluation(config, one_device)
+    said = []
+    watched.offer({"swd/average": 5.0}, said.append)
+    assert json.loads(json.dumps(said[0]))["best"] == {
+        "figure": "swd/average",
+        "value": 5.0,
+        "num_images": 24,
+        "resolution": 16,
+        "seed": 1,
+    }
