@@ -12,6 +12,7 @@ import math
 import pickle
 import pickletools
 import re
+import reprlib
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -62,7 +63,7 @@ class Instance:
         self.state: Any = state
 
 
-def load_plain(data: bytes, name: str, classes: Collection[tuple[str, str]] = ()) -> Any:
+def load_plain(data: bytes, name: str, classes: Collection[str] = ()) -> Any:
     """Unpickles dictionaries, lists, numbers, text and arrays; Python 2's strings become text.
 
     Any protocol, of Python 2 or 3 and any NumPy. No array and no text takes more memory than `data`
@@ -71,7 +72,7 @@ def load_plain(data: bytes, name: str, classes: Collection[tuple[str, str]] = ()
     Args:
       data: the pickle.
       name: how errors call it.
-      classes: (module, name) of classes whose objects may occur; each becomes an `Instance`.
+      classes: `module.Class` of those whose objects may occur; each object becomes an `Instance`.
 
     Raises:
       ForbiddenPickleError: the pickle asks for anything else.
@@ -106,22 +107,22 @@ def _check_operations(data: bytes) -> None:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    def __init__(self, data: bytes, classes: Collection[tuple[str, str]]):
+    def __init__(self, data: bytes, classes: Collection[str]):
         super().__init__(io.BytesIO(data), encoding="latin1")
         # New classes each time: whatever a pickle did to one, no other would see it.
         self._classes = {
-            key: type(key[1], (Instance,), {"__slots__": (), "class_name": ".".join(key)})
-            for key in classes
+            name: type("Instance", (Instance,), {"__slots__": (), "class_name": name})
+            for name in classes
         }
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return self._classes.get((module, name)) or _ALLOWED[module, name]
+            return self._classes.get(f"{module}.{name}") or _ALLOWED[module, name]
         except KeyError:
             raise _Forbidden(f"{module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Forbidden(f"a persistent object ({pid!r:.60})")
+        raise _Forbidden(f"a persistent object ({reprlib.repr(pid)})")
 
 
 class _Function:
@@ -147,7 +148,7 @@ class _Type:
 
     def __init__(self, code: Any, *_: Any):
         if not isinstance(code, str) or not _PLAIN_TYPE.fullmatch(code):
-            raise _Forbidden(f"an array of type {code!r:.60}")
+            raise _Forbidden(f"an array of type {reprlib.repr(code)}")
         self._code = code
         self._order = "="
 
@@ -180,7 +181,7 @@ def _checked_content(content: Any, kind: Any, shape: Any) -> tuple[bytes, np.dty
         raise _Forbidden("an array of objects")
     dtype = kind.resolved()
     if any(type(side) is not int or side < 0 for side in shape):
-        raise pickle.UnpicklingError(f"an array of shape {shape!r:.60}")
+        raise pickle.UnpicklingError(f"an array of shape {reprlib.repr(shape)}")
     if math.prod(shape) * dtype.itemsize != len(content):
         raise pickle.UnpicklingError(f"an array of {dtype} {list(shape)} in {len(content)} bytes")
     return bytes(content), dtype
@@ -194,7 +195,7 @@ def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
 def _array_from_buffer(content: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
     """How protocol 5 stores arrays."""
     if order not in ("C", "F"):
-        raise pickle.UnpicklingError(f"an array in the order {order!r:.60}")
+        raise pickle.UnpicklingError(f"an array in the order {reprlib.repr(order)}")
     content, dtype = _checked_content(content, kind, shape)
     return np.frombuffer(content, dtype).reshape(shape, order=order)
 
@@ -207,7 +208,7 @@ def _scalar(kind: Any, content: Any) -> np.generic:
 def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     """How protocol 2 of Python 3 stores bytes; codecs.encode itself knows more than text."""
     if not isinstance(text, str) or encoding != "latin1":
-        raise _Forbidden(f"codecs.encode to {encoding!r:.60}")
+        raise _Forbidden(f"codecs.encode to {reprlib.repr(encoding)}")
     return text.encode("latin1")
 
 

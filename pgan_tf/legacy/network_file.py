@@ -64,7 +64,11 @@ def read_networks(path: Path) -> OriginalNetworks:
             ) from error
         raise
     del data
-    return _by_role([_read(instance, str(path)) for instance in _instances(content, path)], path)
+    networks = [
+        _READERS[instance.class_name](instance.state, str(path))
+        for instance in _instances(content, path)
+    ]
+    return _by_role(networks, path)
 
 
 def _instances(content: Any, path: Path) -> list[Instance]:
@@ -79,10 +83,6 @@ def _instances(content: Any, path: Path) -> list[Instance]:
             f"Received: {received}"
         )
     return instances
-
-
-def _read(instance: Instance, where: str) -> OriginalNetwork:
-    return _READERS[tuple(instance.class_name.split("."))](instance.state, where)  # type: ignore
 
 
 def _by_role(networks: list[OriginalNetwork], path: Path) -> OriginalNetworks:

@@ -1,6 +1,7 @@
 """The options that the original's networks were built with, as a `NetworkConfig`."""
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,9 @@ def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
       UserError: an option that we don't have, or a value that makes no network; it is named.
     """
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
-        raise UserError(f"{where}: its options must be a dictionary. Received: {options!r:.60}")
+        raise UserError(
+            f"{where}: its options must be a dictionary. Received: {reprlib.repr(options)}"
+        )
     values = dict(dialect.defaults)
     for name, value in options.items():
         if name in dialect.defaults:
@@ -57,11 +60,12 @@ def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
             if isinstance(value, np.ndarray) or value != dialect.fixed[name]:
                 raise UserError(
                     f"{where}: its option {name} must be {dialect.fixed[name]!r}; another network "
-                    f"than pgan_tf has. Received: {value!r:.60}"
+                    f"than pgan_tf has. Received: {reprlib.repr(value)}"
                 )
         elif name not in dialect.ignored:
             raise UserError(
-                f"{where}: its option {name} is none that pgan_tf has. Received: {value!r:.60}"
+                f"{where}: its option {name:.60} is none that pgan_tf has. "
+                f"Received: {reprlib.repr(value)}"
             )
     _check_ranges(values, where)
     try:
@@ -84,7 +88,7 @@ def _plain(name: str, value: Any, where: str) -> Any:
             return float(value)
         if float(value).is_integer():
             return int(value)
-    raise UserError(f"{where}: its option {name} has no sense. Received: {value!r:.60}")
+    raise UserError(f"{where}: its option {name} has no sense. Received: {reprlib.repr(value)}")
 
 
 def _check_ranges(values: Mapping[str, Any], where: str) -> None:

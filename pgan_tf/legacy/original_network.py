@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,8 @@ def checked_weights(value: Any, shape: Sequence[int], where: str) -> np.ndarray:
     if not numbers or array.dtype.kind != "f" or array.shape != tuple(shape):
         received = f"{array.dtype} {list(array.shape)}" if numbers else type(value).__name__
         raise UserError(f"{where} must be floats {list(shape)}. Received: {received}")
-    array = np.asarray(array, np.float32)
+    with np.errstate(over="ignore"):
+        array = np.asarray(array, np.float32)
     if not np.isfinite(array).all():
         raise UserError(f"{where} holds numbers that are not finite; the network is broken")
     return array
@@ -76,5 +78,7 @@ def checked_lod(value: Any, config: NetworkConfig, where: str) -> float:
     if isinstance(value, (np.ndarray, np.generic)) and value.size == 1:
         value = value.item()
     if not isinstance(value, (int, float)) or not 0 <= value <= largest:
-        raise UserError(f"{where} must be a number in 0..{largest}. Received: {value!r:.60}")
+        raise UserError(
+            f"{where} must be a number in 0..{largest}. Received: {reprlib.repr(value)}"
+        )
     return float(value)

@@ -1,5 +1,6 @@
 """Networks of the original's TensorFlow version: objects of `tfutil.Network`."""
 
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from pgan_tf.legacy.options import Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
-CLASS = ("tfutil", "Network")
+CLASS = "tfutil.Network"
 
 _VERSION = 2
 _BUILDERS: dict[str, Kind] = {"G_paper": "generator", "D_paper": "discriminator"}
@@ -51,13 +52,17 @@ def read_tf_network(state: Any, where: str) -> OriginalNetwork:
     """
     state = _checked_state(state, where)
     name, builder, version = (state[key] for key in ("name", "build_func_name", "version"))
-    where = f"{where}: {name!s:.40}"
+    if not isinstance(name, str):
+        raise UserError(f"{where}: a network's name must be text. Received: {reprlib.repr(name)}")
+    where = f"{where}: {name:.40}"
     if not isinstance(version, int) or version != _VERSION:
-        raise UserError(f"{where}: its version must be {_VERSION}. Received: {version!r:.60}")
+        raise UserError(
+            f"{where}: its version must be {_VERSION}. Received: {reprlib.repr(version)}"
+        )
     if not isinstance(builder, str) or builder not in _BUILDERS:
         raise UserError(
             f"{where}: its builder must be {' or '.join(_BUILDERS)}; another network than pgan_tf "
-            f"has. Received: {builder!r:.60}"
+            f"has. Received: {reprlib.repr(builder)}"
         )
     kind = _BUILDERS[builder]
     config = network_config(state["static_kwargs"], _DIALECT, where)
@@ -74,14 +79,14 @@ def read_tf_network(state: Any, where: str) -> OriginalNetwork:
             f"{where}: it has variables that a network of its options has not. "
             f"Received: {', '.join(sorted(variables)):.200}"
         )
-    return OriginalNetwork(kind, str(name), "TensorFlow", config, lod, weights)
+    return OriginalNetwork(kind, name, "TensorFlow", config, lod, weights)
 
 
 def _checked_state(state: Any, where: str) -> dict[str, Any]:
     wanted = ("version", "name", "static_kwargs", "build_func_name", "variables")
     missing = [key for key in wanted if not isinstance(state, dict) or key not in state]
     if missing:
-        received = ", ".join(map(str, state)) if isinstance(state, dict) else type(state).__name__
+        received = reprlib.repr(list(state)) if isinstance(state, dict) else type(state).__name__
         raise UserError(
             f"{where}: a network without {', '.join(missing)}. Received: {received:.200}"
         )

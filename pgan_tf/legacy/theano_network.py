@@ -1,6 +1,7 @@
 """Networks of the original's Theano version: objects of `network.Network`."""
 
 import dataclasses
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from pgan_tf.legacy.options import Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
-CLASS = ("network", "Network")
+CLASS = "network.Network"
 
 _BUILDERS: dict[str, Kind] = {
     "G_paper": "generator",
@@ -65,12 +66,12 @@ def read_theano_network(state: Any, where: str) -> OriginalNetwork:
     spec, values, lod = _checked_state(state, where)
     options = dict(spec)
     builder = options.pop("func", None)
-    where = f"{where}: {builder!s:.40}"
     if not isinstance(builder, str) or builder not in _BUILDERS:
         raise UserError(
             f"{where}: its builder must be {', '.join(_BUILDERS)}; another network than pgan_tf "
-            f"has. Received: {builder!r:.60}"
+            f"has. Received: {reprlib.repr(builder)}"
         )
+    where = f"{where}: {builder}"
     kind = _BUILDERS[builder]
     for name in ("fused_scale", "mbstd_group_size"):
         if name in options:  # options of the other version
@@ -98,8 +99,8 @@ def _checked_state(state: Any, where: str) -> tuple[Mapping[str, Any], list[Any]
         raise UserError(f"{where}: a network without a state. Received: {type(state).__name__}")
     for key, kind in kinds.items():
         if not isinstance(state.get(key), kind):  # type: ignore[arg-type]
-            received = ", ".join(map(str, state))
-            raise UserError(f"{where}: a network without {key}. Received: {received:.200}")
+            received = reprlib.repr(list(state))
+            raise UserError(f"{where}: a network without {key}. Received: {received}")
     lod = state["toplevel_params"].get("cur_lod", 0.0)
     return state["build_func_spec"], list(state["param_values"]), lod
 
@@ -130,9 +131,12 @@ def _weights(
     if scaled:
         scale = next(values)
         shape = (1,) if isinstance(scale, np.ndarray) and scale.ndim else ()
-        kernel = kernel * checked_weights(scale, shape, f"{where} scale")
+        with np.errstate(over="ignore", invalid="ignore"):
+            kernel = kernel * checked_weights(scale, shape, f"{where} scale")
     # Where it has none, ours takes its place: the weights in use are the same.
-    stored = _in_our_layout(kernel, layer) / np.float32(layer.gain / layer.fan_in**0.5)
+    with np.errstate(over="ignore"):
+        stored = _in_our_layout(kernel, layer) / np.float32(layer.gain / layer.fan_in**0.5)
+    stored = checked_weights(stored, layer.shape, f"{where} scaled weights")
     bias = checked_weights(next(values), (layer.bias_size,), f"{where} bias")
     return {layer.kernel: stored, layer.bias: bias}
 

@@ -97,7 +97,7 @@ def network_class(monkeypatch):
 def test_objects_of_named_classes_come_as_their_state(network_class, protocol, monkeypatch):
     data = pickle.dumps((network_class(), None), protocol)
     monkeypatch.delitem(sys.modules, "nets")
-    instance, nothing = load_plain(data, "x", [("nets", "Network")])
+    instance, nothing = load_plain(data, "x", ["nets.Network"])
     assert nothing is None
     assert isinstance(instance, Instance)
     assert instance.class_name == "nets.Network"
@@ -187,7 +187,7 @@ def test_operations_by_hand_are_refused(tmp_path, monkeypatch, data, asked):
 def test_a_class_can_not_be_changed_by_a_pickle(network_class):
     data = b"cnets\nNetwork\n(N}S'class_name'\nS'other'\nstb."
     with pytest.raises(UserError, match="batch: damaged"):
-        load_plain(data, "batch", [("nets", "Network")])
+        load_plain(data, "batch", ["nets.Network"])
 
 
 @pytest.mark.parametrize("protocol", [2, 4])

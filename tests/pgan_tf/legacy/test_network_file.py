@@ -5,11 +5,19 @@ import pickle
 import sys
 import zipfile
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from pgan_tf.legacy import read_networks
-from tests.pgan_tf.legacy.writing import golden_states, tf_state, write_network_file
+from tests.pgan_tf.legacy.writing import (
+    GRAY_LABELS,
+    PYTHON_2,
+    golden_states,
+    tf_state,
+    write_network_file,
+)
 from tfrecords_tools.errors import UserError
 
 
@@ -95,6 +103,43 @@ def test_a_truncated_file_is_refused(tmp_path, protocol):
     for length in (0, 1, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
         assert "damaged or no pickle" in refused(path)
+
+
+@pytest.fixture(scope="module")
+def damaged_file(tmp_path_factory):
+    """Where a file to be damaged lies, and its content by protocol."""
+    path = tmp_path_factory.mktemp("damaged") / "n.pkl"
+    states = golden_states("networks_8_gray_labels.npz", GRAY_LABELS)
+    contents = {
+        protocol: write_network_file(path, states, protocol=protocol).read_bytes()
+        for protocol in (PYTHON_2, 0, 2, 4, 5)
+    }
+    return path, contents
+
+
+@hypothesis.given(
+    protocol=st.sampled_from([PYTHON_2, 0, 2, 4, 5]),
+    # Most operations are at the start, or right before the end.
+    places=st.lists(st.integers(-1000, 2000), min_size=1, max_size=8),
+    replacement=st.binary(max_size=8),
+    removed=st.integers(0, 8),
+)
+@hypothesis.settings(max_examples=300)
+def test_a_damaged_file_is_read_or_refused_but_never_a_fault(
+    damaged_file, protocol, places, replacement, removed
+):
+    path, contents = damaged_file
+    data = bytearray(contents[protocol])
+    for place in places:
+        start = place % len(data)
+        data[start : start + removed] = replacement
+    path.write_bytes(data)
+    try:
+        networks = read_networks(path)
+    except UserError as error:
+        assert str(error).startswith(f"{path}: ")
+    else:
+        assert networks.ema_generator or networks.generator or networks.discriminator
 
 
 def test_text_and_missing_files_and_directories_are_refused(tmp_path):

@@ -154,6 +154,14 @@ def test_options_that_we_do_not_have_are_refused_by_name(tmp_path, options, name
         read_networks(path)
 
 
+def test_a_value_that_would_take_forever_to_write_down_is_refused_at_once(tmp_path):
+    value = []
+    for _ in range(60):
+        value = [value, value]  # written out, 2^60 brackets
+    with pytest.raises(UserError, match="option fmap_max has no sense"):
+        read_networks(lone_file(tmp_path, {**RGB, "fmap_max": value}))
+
+
 def test_options_that_make_no_difference_are_taken(tmp_path):
     options = {
         **RGB,
@@ -170,6 +178,7 @@ def test_options_that_make_no_difference_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"name": 5}, "name must be text. Received: 5"),
         ({"version": 1}, "version must be 2. Received: 1"),
         ({"build_func_name": "G_style"}, "builder must be G_paper or D_paper.*'G_style'"),
         ({"variables": {}}, "variables must be a list"),
@@ -179,11 +188,13 @@ def test_options_that_make_no_difference_are_taken(tmp_path):
 def test_another_state_is_refused(tmp_path, change, message):
     state = {**golden_states()[2], **change}
     path = write_network_file(tmp_path / "n.pkl", [state], container=None)
-    with pytest.raises(UserError, match=f"Gs: .*{message}"):
+    with pytest.raises(UserError, match=f"{path}: .*{message}"):
         read_networks(path)
 
 
-@pytest.mark.parametrize(("state", "received"), [({"name": "G", "x": 1}, "name, x"), (3, "int")])
+@pytest.mark.parametrize(
+    ("state", "received"), [({"name": "G", "x": 1}, r"\['name', 'x'\]"), (3, "int")]
+)
 def test_a_state_without_its_parts_is_refused(tmp_path, state, received):
     path = write_network_file(tmp_path / "n.pkl", [state], container=None)
     with pytest.raises(UserError, match=f"a network without version, .*Received: {received}"):
