@@ -30,11 +30,17 @@ def open_data(config: TrainConfig) -> TrainingData:
     return open_remote_pyramid(data_dir)
 
 
-def how_it_is_read(pyramid: TrainingData, part: Part = WHOLE) -> str:
-    """A line that says what is different about data that is streamed; empty for data on disk."""
+def how_it_is_read(pyramid: TrainingData, resolution: int, part: Part = WHOLE) -> str:
+    """A line that says what is different about data that is streamed; empty for data on disk.
+
+    Args:
+      pyramid: the data.
+      resolution: up to which it is trained on.
+      part: what of it this worker reads.
+    """
     if not isinstance(pyramid, RemotePyramid):
         return ""
-    levels = [pyramid.levels[0], pyramid.levels[-1]]
+    levels = [pyramid.levels[0], pyramid.level(resolution)]
     sizes = [
         f"{shuffle_size(level, part)} images at {level.resolution}x{level.resolution}"
         for level in levels

@@ -282,7 +282,7 @@ def _announce(
     verb = "continuing" if images_seen else "starting"
     print(
         f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
-        f"{how_it_is_read(pyramid)}"
+        f"{how_it_is_read(pyramid, final)}"
         f"to {final}x{final} on {_devices(strategy)}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
         flush=True,
