@@ -39,6 +39,7 @@ _DESCRIPTIONS = {
     "memory/host_peak_gib": "The most memory that this process has used, GiB.",
     "memory/gpu*_peak_gib": "The most memory that TensorFlow has used on this GPU, GiB.",
     "memory/gpu*_gib": "Memory that TensorFlow uses on this GPU, GiB.",
+    "metrics/*": "Of the EMA generator's images, compared with the data's.",
     "images/reals": "Images of the data, at the final resolution.",
     "images/fakes": "What the EMA generator makes of the same latents every time.",
     "weights_*_gradient": "Adam's mean of gradients; with `--adam_beta1=0`, the default, the last "

@@ -17,7 +17,7 @@ def hyperparameters(config: TrainConfig) -> dict[str, Value]:
 
     Returns:
       The pyramid's name as `data`, and the options that a run can't be continued with other values
-      of, and `total_kimg`. Tables by resolution are text.
+      of, and `total_kimg`. Tables by resolution are text. Those without a value are left out.
     """
     values: dict[str, Value] = {"data": Path(config.data.data_dir).name}
     for section in dataclasses.fields(config):
@@ -30,6 +30,6 @@ def hyperparameters(config: TrainConfig) -> dict[str, Value]:
                 value = config.network.resolved_latent_size
             if isinstance(value, Mapping):
                 value = ",".join(f"{key}:{entry}" for key, entry in sorted(value.items()))
-            if value is not None:
+            if value not in (None, ""):
                 values[field.name] = value
     return values

@@ -29,6 +29,7 @@ from pgan_tf.sampling import (
     save_png,
 )
 from pgan_tf.schedule import Phase
+from pgan_tf.tensorboard_steps import images_per_step
 from pgan_tf.training_data import TrainingData
 
 # Seeds that keep the grids' latents and labels apart from what networks are trained with.
@@ -256,16 +257,14 @@ class Summaries:
         kept = []
         for text in self._run.metrics.read_text().splitlines():
             try:
-                line = json.loads(text)
-                if line["images_seen"] <= images_seen:
+                if json.loads(text)["images_seen"] <= images_seen:
                     kept.append(text)
-                    counts_images = line.get("step", line["images_seen"]) == line["images_seen"]
-                    self._images_per_step = 1 if counts_images else 1000
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except (ValueError, KeyError, TypeError):
                 logging.warning("%s: dropped a broken line: %s", self._run.metrics, text)
         temporary = self._run.path / ".metrics.partial"
         temporary.write_text("".join(f"{text}\n" for text in kept))
         temporary.replace(self._run.metrics)
+        self._images_per_step = images_per_step(self._run.metrics) or self._images_per_step
 
     def close(self) -> None:
         self._writer.close()

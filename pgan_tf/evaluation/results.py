@@ -13,6 +13,9 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.run_directory import RunDirectory
+from pgan_tf.tensorboard_steps import images_per_step
+
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"
 FORMAT = 1
@@ -134,17 +137,18 @@ def format_figure(value: float | None) -> str:
 
 
 def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
-    """Adds scalars `metrics/...` over images_seen to a run's curves.
+    """Adds scalars `metrics/...` to a run's curves, over its own steps.
 
     TensorBoard follows the newest file of a directory alone. So while a training is adding to its
     own, these go to the directory `metrics` within the run.
     """
+    unit = images_per_step(RunDirectory(run).metrics) or 1
     writer = tf.summary.create_file_writer(str(run / "metrics" if _is_training(run) else run))
     with contextlib.closing(writer):
         for result in results:
             if result.images_seen is None:
                 continue
-            with writer.as_default(step=result.images_seen):
+            with writer.as_default(step=result.images_seen // unit):
                 for name, value in result.figures.items():
                     tf.summary.scalar(TAG_PREFIX + name, value)
                 for name, value in result.floor.items():

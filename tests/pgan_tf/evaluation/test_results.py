@@ -93,6 +93,12 @@ def test_tensorboard_gets_scalars_over_images_seen(tmp_path):
     assert found["metrics/floor/ms_ssim"] == [20000, 150000]
 
 
+def test_tensorboard_gets_scalars_over_kimg_where_the_run_counts_kimg(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"images_seen": 20000, "step": 20}\n')
+    write_tensorboard(tmp_path, [EARLIER, RESULT])
+    assert scalars(tmp_path)["metrics/swd/16"] == [20, 150]
+
+
 def test_curves_of_a_run_in_training_are_kept_apart_from_its_own(tmp_path):
     opened = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(opened, fcntl.LOCK_EX)
