@@ -89,6 +89,12 @@ def _resolution(name: str) -> int:
 
 
 def _saved_config(init_from: str) -> TrainConfig:
+    if not Path(init_from).is_dir():
+        kind = "a file" if Path(init_from).exists() else "no such directory"
+        raise UserError(
+            f"--init_from must be a run directory, or one of pgan-import. "
+            f"Received: {init_from}, {kind}"
+        )
     saved = read_config(init_from)
     if saved is None:
         raise UserError(

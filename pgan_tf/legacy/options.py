@@ -27,6 +27,22 @@ _SWITCH = "fused_scale"
 _LARGEST = 2**53
 
 
+# What both versions' networks may be built with, and we have one way only.
+FIXED = {
+    "normalize_latents": True,
+    "use_pixelnorm": True,
+    "use_leakyrelu": True,
+    # Of the Theano version; the other takes and ignores them, so they are in networks that were
+    # brought from one to the other.
+    "use_batchnorm": False,
+    "use_layernorm": False,
+    "tanh_at_end": None,
+    "mbstat_func": "Tstdeps",
+    "mbstat_avg": "all",
+    "mbdisc_kernels": None,
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Dialect:
     """What one version of the original takes as options.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pgan_tf.legacy.layout import Kind, Layer, layers
-from pgan_tf.legacy.options import Dialect, network_config
+from pgan_tf.legacy.options import FIXED, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
@@ -26,15 +26,9 @@ _DIALECT = Dialect(
         "fused_scale": True,
         "mbstd_group_size": 4,
     },
-    fixed={
-        "normalize_latents": True,
-        "use_wscale": True,
-        "use_pixelnorm": True,
-        "pixelnorm_epsilon": 1e-8,
-        "use_leakyrelu": True,
-    },
+    fixed={**FIXED, "use_wscale": True, "pixelnorm_epsilon": 1e-8},
     # How it was computed, not what.
-    ignored=frozenset({"dtype", "structure", "is_template_graph"}),
+    ignored=frozenset({"dtype", "structure", "is_template_graph", "use_gdrop"}),
 )
 # What the names of layers end in that resample, where that is fused into them.
 _FUSED = {"upscale": "_up", "downscale": "_down"}

@@ -9,7 +9,7 @@ import numpy as np
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.legacy.layout import Kind, Layer, layers
-from pgan_tf.legacy.options import Dialect, network_config
+from pgan_tf.legacy.options import FIXED, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
@@ -36,18 +36,7 @@ _DIALECT = Dialect(
         "fused_scale": False,
         "mbstd_group_size": 16,
     },
-    fixed={
-        "label_size": 0,
-        "normalize_latents": True,
-        "use_pixelnorm": True,
-        "use_leakyrelu": True,
-        "use_batchnorm": False,
-        "use_layernorm": False,
-        "tanh_at_end": None,
-        "mbstat_func": "Tstdeps",
-        "mbstat_avg": "all",
-        "mbdisc_kernels": None,
-    },
+    fixed={**FIXED, "label_size": 0},
     # Scales are numbers in the file, where there are any; noise is added in training only.
     ignored=frozenset({"use_wscale", "use_gdrop"}),
 )

@@ -131,5 +131,5 @@ def test_imported_networks_are_trained_on(capsys, tmp_path):
     assert train.main(["--run_dir=run"]) == 0  # a run that exists needs them no more
     assert "continuing at 0.0 of 0.016 kimg" in capsys.readouterr().out
     assert train.main([*arguments[:1], "--run_dir=new", "--init_from=imported"]) == 2
-    assert "--init_from=imported: no run of pgan-train" in capsys.readouterr().err
+    assert "--init_from must be a run directory" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

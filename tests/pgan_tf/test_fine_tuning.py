@@ -171,7 +171,9 @@ def test_what_is_no_run_is_refused(trained, tmp_path):
             check_initial_networks(with_init(config, path), RunDirectory(tmp_path / "new"))
         return str(caught.value)
 
-    assert "missing: no run of pgan-train, nor networks" in refused(tmp_path / "missing")
+    assert refused(tmp_path / "missing").endswith("missing, no such directory")
+    assert "or one of pgan-import" in refused(directory / "config.flags")
+    assert "no run of pgan-train, nor networks" in refused(directory / "checkpoints")
     data = next((directory / "checkpoints").glob("state-96.data*"))
     data.write_bytes(data.read_bytes()[:100])
     assert "state-96 can't be read: " in refused(directory)

@@ -145,6 +145,7 @@ def test_the_stage_a_network_was_saved_at_is_known(tmp_path, lod, resolution, al
         ({"fmap_max": 2.5}, "option fmap_max has no sense"),
         ({"fmap_base": 2**100}, "option fmap_base has no sense"),
         ({"fmap_decay": float("nan")}, "option fmap_decay has no sense"),
+        ({"tanh_at_end": 1.0}, "option tanh_at_end must be None"),
         ({"mapping_layers": 8}, "option mapping_layers is none that pgan_tf has. Received: 8"),
     ],
 )
@@ -169,6 +170,11 @@ def test_options_that_make_no_difference_are_taken(tmp_path):
         "dtype": "float32",
         "structure": "recursive",
         "is_template_graph": False,
+        # Left over in networks that were brought from the Theano version.
+        "use_batchnorm": False,
+        "tanh_at_end": None,
+        "mbstat_func": "Tstdeps",
+        "use_gdrop": True,
         "latent_size": np.int64(16),
         "fmap_decay": 1,
     }
