@@ -333,8 +333,9 @@ class TrainConfig:
 
     @property
     def reports_within_a_kimg(self) -> bool:
-        """Whether anything is due at fractions of a kimg, ticks included."""
-        return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1)
+        """Whether anything is due at fractions of a kimg, ticks and metrics included."""
+        evaluates = self.evaluation.metric_names and self.evaluation.eval_kimg % 1
+        return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1 or evaluates)
 
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.
