@@ -5,29 +5,113 @@
     generator = pgan_tf.load_generator("runs/photos")  # a Keras model
     images = generator(latents)                        # [b h w c] float32 in [-1, 1]
 
-Names are loaded when they are first used, so that importing the package does not import TensorFlow.
+Public names are listed in docs/api.md. They are loaded when they are first used, so that importing
+the package does not import TensorFlow.
 """
 
+import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pgan_tf.config import TrainConfig
+    from pgan_tf import layers, metrics
+    from pgan_tf.config import (
+        DataConfig,
+        LossConfig,
+        NetworkConfig,
+        OptimizerConfig,
+        RunConfig,
+        ScheduleConfig,
+        TrainConfig,
+    )
+    from pgan_tf.exporting import Export, export_generator
+    from pgan_tf.latents import looping_walks
     from pgan_tf.loop import TrainResult, train
-    from pgan_tf.saved_generator import load_generator
+    from pgan_tf.networks import Discriminator, Generator
+    from pgan_tf.sampler import Sampler
+    from pgan_tf.sampling import draw_latents, make_grid, to_uint8
+    from pgan_tf.saved_generator import describe_generator, load_generator
+    from pgan_tf.truncation import with_truncation
+    from pgan_tf.video import save_video
+    from tfrecords_tools.errors import UserError
 
 _HOMES = {
+    "DataConfig": "pgan_tf.config",
+    "Discriminator": "pgan_tf.networks",
+    "Export": "pgan_tf.exporting",
+    "Generator": "pgan_tf.networks",
+    "LossConfig": "pgan_tf.config",
+    "NetworkConfig": "pgan_tf.config",
+    "OptimizerConfig": "pgan_tf.config",
+    "RunConfig": "pgan_tf.config",
+    "Sampler": "pgan_tf.sampler",
+    "ScheduleConfig": "pgan_tf.config",
     "TrainConfig": "pgan_tf.config",
     "TrainResult": "pgan_tf.loop",
+    "UserError": "tfrecords_tools.errors",
+    "describe_generator": "pgan_tf.saved_generator",
+    "draw_latents": "pgan_tf.sampling",
+    "export_generator": "pgan_tf.exporting",
     "load_generator": "pgan_tf.saved_generator",
+    "looping_walks": "pgan_tf.latents",
+    "make_grid": "pgan_tf.sampling",
+    "save_video": "pgan_tf.video",
+    "to_uint8": "pgan_tf.sampling",
     "train": "pgan_tf.loop",
+    "with_truncation": "pgan_tf.truncation",
 }
+_MODULES = ("layers", "metrics")
 
-__all__ = ["TrainConfig", "TrainResult", "load_generator", "train"]
+__all__ = [
+    "DataConfig",
+    "Discriminator",
+    "Export",
+    "Generator",
+    "LossConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "RunConfig",
+    "Sampler",
+    "ScheduleConfig",
+    "TrainConfig",
+    "TrainResult",
+    "UserError",
+    "describe_generator",
+    "draw_latents",
+    "export_generator",
+    "layers",
+    "load_generator",
+    "looping_walks",
+    "make_grid",
+    "metrics",
+    "save_video",
+    "to_uint8",
+    "train",
+    "with_truncation",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"pgan_tf.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _register_layers() -> None:
+    """Lets Keras load saved generators by itself, where it is imported already.
+
+    It knows the classes of custom layers only once they are imported. Where Keras is imported
+    later, `import pgan_tf.layers` does this, and so does every public name that needs them.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None and keras.config.backend() == "tensorflow":
+        importlib.import_module("pgan_tf.layers")
+
+
+_register_layers()

@@ -1,0 +1,73 @@
+# %% [markdown]
+# # Finding the latents of an image
+#
+# Starts from random latents and follows the gradient of the difference between the generator's
+# image and a given one. The generator is an ordinary Keras model, so gradients flow through it.
+#
+#     python examples/find_latents.py NETWORK [IMAGE] [STEPS]
+#
+# `NETWORK` is a run directory or a `.keras` file, of an unconditional generator. Without `IMAGE`
+# the image is one that the generator draws itself.
+
+# %%
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+import pgan_tf
+
+generator = pgan_tf.load_generator(sys.argv[1], dtype="float32")
+image_file = sys.argv[2] if len(sys.argv) > 2 and sys.argv[2] else None
+steps = int(sys.argv[3]) if len(sys.argv) > 3 else 300
+(_, size, _, channels), latent_size = generator.output.shape, generator.inputs[0].shape[1]
+
+# %%
+if image_file:
+    picture = Image.open(image_file).convert("RGB" if channels == 3 else "L").resize((size, size))
+    target = np.asarray(picture, np.float32).reshape(1, size, size, channels) / 127.5 - 1.0
+else:
+    target = generator(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()
+
+# %% [markdown]
+# Several starts at once, because descents end in different valleys. The generator normalises its
+# latents, so they are brought back to the sphere after each step: longer ones would learn slower.
+
+# %%
+latents = tf.Variable(pgan_tf.draw_latents(8, latent_size, seed=1))
+optimizer = keras.optimizers.Adam(learning_rate=0.05)
+
+
+@tf.function
+def descend() -> tf.Tensor:
+    """One step; returns each start's mean squared error."""
+    with tf.GradientTape() as tape:
+        errors = tf.reduce_mean(tf.square(generator(latents) - target), axis=[1, 2, 3])
+        loss = tf.reduce_sum(errors)
+    optimizer.apply_gradients([(tape.gradient(loss, latents), latents)])
+    length = tf.norm(latents, axis=1, keepdims=True)
+    latents.assign(latents * (float(latent_size) ** 0.5) / length)
+    return errors
+
+
+errors = descend().numpy()
+print(
+    f"at first the mean squared error is {errors.min():.4f} at best, {errors.mean():.4f} on average"
+)
+for _ in range(steps):
+    errors = descend().numpy()
+print(f"after {steps} steps: {errors.min():.4f} at best, {errors.mean():.4f} on average")
+
+# %% [markdown]
+# The image, then the best that was found.
+
+# %%
+best = generator(latents[int(errors.argmin()) :][:1]).numpy()
+pair = pgan_tf.make_grid(pgan_tf.to_uint8(np.concatenate([target, best])), columns=2)
+factor = max(1, 256 // size)
+pair = pair.repeat(factor, axis=0).repeat(factor, axis=1)
+Image.fromarray(pair[:, :, 0] if channels == 1 else pair).save("found.png")
+np.save("found.npy", latents[int(errors.argmin()) :][:1].numpy())
+print("found.png and found.npy; pgan-generate --latents=found.npy draws it again")

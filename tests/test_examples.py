@@ -1,0 +1,57 @@
+"""The scripts in examples/, run as a reader would."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pgan_tf.sampling import to_uint8
+from tests.pgan_tf.generators import save_tiny_generator
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(directory, name, *arguments):
+    """What a script prints, run in a directory of its own."""
+    result = subprocess.run(
+        [sys.executable, EXAMPLES / name, *map(str, arguments)],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(EXAMPLES.parent)},
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda p: p.name)
+def test_examples_are_scripts_in_cells_and_short(path):
+    text = path.read_text()
+    assert text.startswith("# %% [markdown]\n# # ")
+    assert text.count("# %%\n") >= 3
+    assert len(text.splitlines()) < 100
+
+
+def test_training_on_shapes_ends_with_a_grid_of_every_class(tmp_path):
+    printed = run(tmp_path, "train_on_shapes.py")
+    assert "1200 images seen" in printed
+    grid = np.asarray(Image.open(tmp_path / "shapes_example" / "shapes.png"))
+    assert grid.shape == (320, 512, 3)
+    assert grid.std() > 10
+
+
+def test_latents_of_an_image_are_found(tmp_path):
+    model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
+    printed = run(tmp_path, "find_latents.py", tmp_path / "g.keras", "", 150)
+    before, after = (float(value) for value in re.findall(r"([\d.]+) at best", printed))
+    assert after < before / 4
+    found = to_uint8(model(np.load(tmp_path / "found.npy")))[0]
+    best = np.asarray(Image.open(tmp_path / "found.png"))[:256, 256:][::16, ::16]
+    assert np.abs(best.astype(int) - found).max() <= 1
