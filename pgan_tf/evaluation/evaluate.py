@@ -110,7 +110,12 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
         reals,
         num_images=options.num_images,
         workspace=Workspace(cache, keep=options.cache),
-        extractors=load_extractors(metrics, inception=options.inception, features=options.features),
+        extractors=load_extractors(
+            metrics,
+            inception=options.inception,
+            features=options.features,
+            digit_classifier=options.digit_classifier,
+        ),
     )
     output = Path(options.output) if options.output else subjects.home
     settings = _settings(evaluator, reals)

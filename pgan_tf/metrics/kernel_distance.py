@@ -21,7 +21,8 @@ def kernel_distance(
       b: `[m d]` features.
       seed: of the choice of subsets.
       subsets: number of estimates.
-      subset_size: images of each set an estimate; fewer where a set has fewer.
+      subset_size: images of each set an estimate; fewer where a set has fewer. Where that takes
+        both sets whole, there is one estimate, and no deviation.
 
     Returns:
       Mean and standard deviation over the subsets. As it is: often it is printed times 1000. It is
@@ -39,6 +40,8 @@ def kernel_distance(
     b = require_matrix(b, "features of the kernel distance", least=2)
     require_same_width(a, b, "the kernel distance")
     size = min(subset_size, len(a), len(b))
+    if size == len(a) == len(b):
+        subsets = 1  # all of them would be the same
     rng = np.random.default_rng(seed)
     estimates = [
         _unbiased_mmd(

@@ -10,7 +10,17 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgan_tf.cli import evaluate, train
-from pgan_tf.saved_generator import describe_generator, find_generator, load_generator
+from pgan_tf.config import NetworkConfig
+from pgan_tf.metrics import train_digit_classifier
+from pgan_tf.networks import Generator
+from pgan_tf.saved_generator import (
+    as_keras_model,
+    describe_generator,
+    find_generator,
+    load_generator,
+    save_generator,
+)
+from tests.pgan_tf.metrics.small_inception import SmallInception, archive
 from tests.pgan_tf.tiny import write_pyramid
 
 FLAGS = [
@@ -133,6 +143,23 @@ def test_a_function_of_ones_own_gives_features(run, tmp_path, monkeypatch):
     assert evaluate.main([*arguments, *features]) == 0
     found = json.loads(next(tmp_path.glob("metrics-*.json")).read_text())["metrics"]
     assert found["fid"] > 0 and 0 <= found["precision_recall/recall"] <= 1
+
+
+def test_an_inception_graph_and_a_classifier_of_digits_are_used(tmp_path, caplog):
+    generator = Generator(NetworkConfig(resolution=16, fmap_base=64, fmap_max=8), seed=3)
+    model = as_keras_model(generator, resolution=16, alpha=None)
+    save_generator(tmp_path / "lone.keras", model, {})
+    data = write_pyramid(tmp_path / "data", resolution=16, channels=3)
+    graph, digits = tmp_path / "small.tgz", tmp_path / "digits.keras"
+    graph.write_bytes(archive(SmallInception().serialized()))
+    blank = np.zeros([1, 16, 16], np.uint8)
+    train_digit_classifier(blank, np.zeros(1, int), epochs=0).save(digits)
+    given = [f"--network={tmp_path / 'lone.keras'}", f"--data_dir={data}", "--num_images=16"]
+    given += [f"--inception={graph}", f"--digit_classifier={digits}", f"--output={tmp_path}"]
+    assert evaluate.main([*given, "--metrics=fid,is,modes"]) == 0
+    found = json.loads(next(tmp_path.glob("metrics-*.json")).read_text())["metrics"]
+    assert found["fid"] > 0 and found["is"] >= 1 and found["modes/hit"] >= 1
+    assert "small.tgz is not the published Inception graph" in caplog.text
 
 
 @pytest.fixture
