@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity (Wang et al., 2003): how alike pairs of images are (section 4).
+"""Multi-scale structural similarity (Wang et al., 2003): how alike pairs of images are (section 5).
 
 Between images that a network drew of different latents it tells how little they vary: a network
 that draws one image over and over has 1.
