@@ -57,6 +57,14 @@ def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> 
             )
 
 
+def smaller_batch(batch_size: int, stddev_group_size: int, replicas: int) -> int | None:
+    """The largest global batch up to half of `batch_size` that `check_batches` accepts, or None."""
+    per_replica = batch_size // replicas // 2
+    if per_replica > stddev_group_size:
+        per_replica -= per_replica % stddev_group_size
+    return per_replica * replicas or None
+
+
 def required(value: str, name: str) -> str:
     """The value of a flag of `pgan-train` that has to be given.
 

@@ -10,6 +10,12 @@ from pgan_tf.schedule import Phase, Schedule
 # Seconds that starting a step's two to three thousand operations takes, whatever their size.
 TYPICAL_OVERHEAD = 0.015
 
+# Multiply-adds of a step, in forward passes of both networks. The discriminator's step takes 12
+# passes of its own (three forward, for reals, fakes and mixed images; one back to the mixed images;
+# two back through each of these four) and one of the generator. The generator's step takes 3 of its
+# own and 2 of the discriminator's. That is 4 and 14, and both networks cost about the same.
+TRAINING_PASSES = 9
+
 
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:
     """Multiply-adds of one forward pass of the generator and the discriminator for one image.

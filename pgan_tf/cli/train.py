@@ -1,14 +1,21 @@
-"""pgan-train: trains, or continues a run."""
+"""pgan-train: trains, or continues a run, or tells beforehand what it will take."""
 
+import math
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
 from pgan_tf import flags
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.config import TrainConfig
+from pgan_tf.dry_run import dry_run
 from pgan_tf.fine_tuning import config_to_begin_with
+from pgan_tf.planning import V100_TFLOPS, plan
 from pgan_tf.run_directory import read_config
+from pgan_tf.schedule import Phase
+from pgan_tf.trial_process import Send
 from tfrecords_tools import command
+from tfrecords_tools.errors import UserError
 
 NAME = "pgan-train"
 
@@ -19,8 +26,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         NAME,
         "trains a progressive GAN on a pyramid, or continues a run directory.",
         argv,
-        flags.define_train_flags,
+        _define_flags,
         _train,
+    )
+
+
+def _define_flags(flag_values: absl_flags.FlagValues) -> None:
+    flags.define_train_flags(flag_values)
+    absl_flags.DEFINE_boolean(
+        "plan",
+        False,
+        "Print a table of what the run will take, estimated from formulas, and exit. Needs no "
+        "data if --resolution is given.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_boolean(
+        "dry_run",
+        False,
+        "Run some steps of every phase on the real data and devices, print a table of what the run "
+        "will take, and exit. Writes nothing; tells which batches fit where memory runs out.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_integer(
+        "plan_replicas",
+        None,
+        "For --plan: replicas, such as GPUs. Default: --logical_cpus, or the workers that TF_CONFIG names, else 1.",
+        lower_bound=1,
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_float(
+        "plan_tflops",
+        V100_TFLOPS,
+        "For --plan: floating-point operations a replica really does, in 10^12 a second.",
+        flag_values=flag_values,
     )
 
 
@@ -30,6 +68,14 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     if base is None and flag_values["init_from"].value:
         base = config_to_begin_with(flag_values["init_from"].value, flag_values["resolution"].value)
     config = flags.config_from_flags(flag_values, base)
+    if flag_values["plan"].value and flag_values["dry_run"].value:
+        raise UserError("--plan and --dry_run are two things; give one of them")
+    if flag_values["dry_run"].value:
+        dry_run(config, _try_phases)
+        return command.EXIT_OK
+    if flag_values["plan"].value:
+        print(_plan(flag_values, config))
+        return command.EXIT_OK
 
     # TensorFlow takes seconds to import: only once the flags are known to be right.
     with quiet_tensorflow():
@@ -44,3 +90,17 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         f"and saved. To continue: {NAME} --run_dir={run_dir}"
     )
     return 128 + result.interrupted_by
+
+
+def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
+    with quiet_tensorflow():
+        from pgan_tf.trial import try_phases
+
+    try_phases(config, phases, send)
+
+
+def _plan(flag_values: absl_flags.FlagValues, config: TrainConfig) -> str:
+    given = flag_values.flag_values_dict()
+    if not 0 < given["plan_tflops"] < math.inf:
+        raise UserError(f"--plan_tflops must be above 0. Received: {given['plan_tflops']}")
+    return plan(config, replicas=given["plan_replicas"], tflops=given["plan_tflops"])

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pgan_tf.checks import check_batches
+from pgan_tf.checks import check_batches, smaller_batch
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
@@ -38,3 +38,14 @@ def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, 
 def test_stages_that_are_never_trained_do_not_matter():
     config = {"stabilize_kimg": 0, "fade_kimg": 0, "batch_size_by_resolution": {4: 10}}
     check_batches(schedule(**config), 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replicas", "smaller"),
+    [(16, 1, 8), (24, 1, 12), (12, 1, 4), (8, 1, 4), (4, 1, 2), (3, 1, 1), (1, 1, None),
+     (64, 4, 32), (8, 4, 4), (4, 4, None)],
+)  # fmt: skip
+def test_a_smaller_batch_is_half_or_the_next_that_splits_evenly(batch_size, replicas, smaller):
+    assert smaller_batch(batch_size, 4, replicas) == smaller
+    if smaller:
+        check_batches(schedule(batch_size=smaller), 4, replicas)

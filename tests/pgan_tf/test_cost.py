@@ -1,9 +1,14 @@
-import pytest
+import math
 
-from pgan_tf.config import NetworkConfig, ScheduleConfig
-from pgan_tf.cost import TYPICAL_OVERHEAD, StepTimes, multiplications
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig
+from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, StepTimes, multiplications
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.schedule import Schedule
+from pgan_tf.state import TrainState
+from pgan_tf.step import StepInputs, make_train_step
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
 
@@ -79,3 +84,45 @@ def test_a_speed_that_fits_no_model_still_gives_a_time():
     step_times = times(THREE_STAGES, p0=0.5, p2=0.1)  # a machine that was busy at first
     assert all(step_times.seconds(phase) > 0 for phase in THREE_STAGES.phases)
     assert step_times.remaining(THREE_STAGES, 0) > 0
+
+
+def test_a_step_multiplies_as_often_as_so_many_forward_passes(one_device):
+    batch_size, resolution = 16, 16
+    config = TrainConfig(
+        network=NetworkConfig(resolution=resolution, fmap_base=256, fmap_max=32),
+        schedule=ScheduleConfig(batch_size=batch_size),
+    )
+    state = TrainState(config, one_device)
+    train_step = make_train_step(state, config, one_device, resolution=resolution, fading=False)
+    empty = tf.zeros([batch_size, 0])
+    inputs = StepInputs(
+        images=tf.zeros([batch_size, 3, resolution, resolution], tf.uint8),
+        labels=empty,
+        fake_labels=empty,
+        alpha=tf.constant(1.0),
+        learning_rate=tf.constant(0.001),
+        images_seen=tf.constant(0, tf.int64),
+        noise_seed=tf.constant(state.noise_seed, tf.int64),
+        votes=tf.zeros([0]),
+    )
+    operations = train_step.get_concrete_function(inputs).graph.get_operations()
+    counted = sum(multiply_adds(operation) for operation in operations)
+    forward = batch_size * multiplications(config.network, resolution, fading=False)
+    assert counted / forward == pytest.approx(TRAINING_PASSES, rel=0.15)
+
+
+def multiply_adds(operation):
+    """Of a convolution, its gradients or a matrix product, from its tensors' shapes."""
+    sizes = {
+        "Conv2D": lambda x, kernel: (operation.outputs[0].shape, kernel.shape[:3]),
+        "Conv2DBackpropInput": lambda _, kernel, out: (out.shape, kernel.shape[:3]),
+        "Conv2DBackpropFilter": lambda x, _, out: (out.shape, operation.outputs[0].shape[:3]),
+        "MatMul": lambda a, b: (operation.outputs[0].shape, inner(operation, a)),
+    }
+    if operation.type not in sizes:
+        return 0
+    return math.prod(math.prod(shape) for shape in sizes[operation.type](*operation.inputs))
+
+
+def inner(operation, left):
+    return [left.shape[0 if operation.get_attr("transpose_a") else 1]]

@@ -1,0 +1,181 @@
+"""Trying a run out: some steps of every phase, timed, and the batch that fits where one does not.
+
+This file imports no TensorFlow: the steps run in a process of their own.
+"""
+
+import dataclasses
+import signal
+
+from pgan_tf.checks import required, smaller_batch
+from pgan_tf.config import TrainConfig
+from pgan_tf.planning import Row, describe, fitted, table
+from pgan_tf.schedule import Phase, Schedule
+from pgan_tf.step_memory import peak_bytes
+from pgan_tf.trial_process import (
+    Crashed,
+    Measured,
+    Message,
+    Mistake,
+    OutOfMemory,
+    Started,
+    Trial,
+    memory_limit,
+    trial_process,
+)
+from tfrecords_tools.errors import UserError
+
+
+def dry_run(config: TrainConfig, trial: Trial) -> None:
+    """Runs some steps of every phase at its real batch size, on the real devices and data.
+
+    The phases that need most memory come first. One that runs out of memory is tried again with
+    half the batch, and so on. Prints a line a phase, then the table. Writes nothing.
+
+    Args:
+      config: as the flags and the run directory tell it.
+      trial: a function that can be pickled.
+
+    Raises:
+      UserError: the data do not fit the configuration, or a batch does not fit in memory; the table
+        was printed then, and the error names the batches that fit.
+    """
+    required(config.data.data_dir, "data_dir")
+    config = fitted(config)
+    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    progress = _Progress(config, schedule)
+    while progress.pending:
+        with trial_process(trial, config, progress.pending, progress.limit) as messages:
+            for message in messages:
+                progress.note(message)
+    print(f"\n{table(progress.rows())}\n\n{progress.explanation()}", flush=True)
+    progress.refuse_batches_that_do_not_fit()
+
+
+class _Progress:
+    """What was tried, and what is still to be.
+
+    Attributes:
+      pending: phases to be tried, in order, with the batch sizes to try.
+      limit: bytes of the host's memory that tensors may take; None if that is unknown.
+    """
+
+    def __init__(self, config: TrainConfig, schedule: Schedule):
+        self._config = config
+        self._schedule = schedule
+        self._measured: dict[int, tuple[Phase, Measured]] = {}  # by the phase's index
+        self._too_large: dict[int, int] = {}  # the smallest batch that did not fit, by resolution
+        self._started: Started | None = None
+        self.limit = memory_limit()
+        self.pending = sorted(schedule.phases, key=self._predicted, reverse=True)
+
+    def note(self, message: Message) -> None:
+        """Takes note of what the trial's process says.
+
+        Raises:
+          UserError: it says that the user made a mistake.
+        """
+        if isinstance(message, Mistake):
+            raise UserError(message.text)
+        if isinstance(message, Crashed):
+            self._note_crash(message.code)
+        elif isinstance(message, OutOfMemory):
+            self._note_out_of_memory("too large, by estimate" if message.expected else "too large")
+        elif isinstance(message, Measured):
+            phase = self.pending.pop(0)
+            self._measured[phase.index] = phase, message
+            _say(
+                f"{phase.name}, batch {phase.batch_size}: prepared in {message.prepared:.1f} s, "
+                f"{message.step_seconds:.3g} s a step, {message.peak / 2**30:.3g} GiB"
+            )
+        elif isinstance(message, Started) and self._started is None:
+            self._started = message
+            _say(f"{describe(self._config, message.replicas)}: {message.devices}")
+
+    def _note_crash(self, code: int) -> None:
+        # The operating system ends what takes the last memory. And on CPUs, some of TensorFlow's
+        # kernels don't ask whether they got the memory that they use.
+        killed = code == -signal.SIGKILL
+        crashed = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
+        if killed or (crashed and self._is_memory_short()):
+            self._note_out_of_memory(f"too large, ended by {signal.Signals(-code).name}")
+        else:
+            raise RuntimeError(f"the dry run's process ended with code {code}")
+
+    def _is_memory_short(self) -> bool:
+        return self.limit is not None and self._predicted(self.pending[0]) > self.limit / 2
+
+    def _predicted(self, phase: Phase) -> float:
+        return peak_bytes(self._config, phase.resolution, phase.batch_size, fading=phase.fading)
+
+    def _note_out_of_memory(self, what: str) -> None:
+        if self._started is None:
+            raise UserError("there is not enough memory for TensorFlow to start")
+        tried = self.pending[0]
+        resolution = tried.resolution
+        if self._config.run.distribution == "multi_worker":
+            # The others wait for this worker's part of the step, and could not try another batch.
+            raise UserError(
+                f"{tried.name}, batch {tried.batch_size}: this worker ran out of memory. To find "
+                "what fits, give one worker its part of the batch, with --distribution=mirrored"
+            )
+        self._too_large[resolution] = tried.batch_size
+        smaller = smaller_batch(
+            tried.batch_size, self._config.network.stddev_group_size, self._started.replicas
+        )
+        _say(f"{tried.name}, batch {tried.batch_size}: {what}")
+        # The other phase of the stage has the same batch.
+        stage = [p for p in self.pending if p.resolution == resolution]
+        stage += [p for p, _ in self._measured.values() if p.resolution == resolution]
+        others = [p for p in self.pending if p.resolution != resolution]
+        for phase in stage:
+            self._measured.pop(phase.index, None)
+        retried = [dataclasses.replace(p, batch_size=smaller) for p in stage] if smaller else []
+        self.pending = retried + others
+
+    def rows(self) -> list[Row]:
+        """The table: a phase whose batch does not fit is followed by itself with one that does."""
+        replicas = self._started.replicas if self._started else 1
+        rows = []
+        for phase in self._schedule.phases:
+            tried, measured = self._measured.get(phase.index, (None, None))
+            if tried != phase:
+                rows.append(Row(phase, replicas, None, None, phase.batch_size, "does not fit"))
+            if tried and measured:
+                note = "" if tried == phase else "fits"
+                seconds, peak = measured.step_seconds, measured.peak
+                rows.append(Row(phase, replicas, seconds, peak, tried.batch_size, note))
+        return rows
+
+    def explanation(self) -> str:
+        """Where the table's figures are from."""
+        resident = max((m.resident for _, m in self._measured.values()), default=0)
+        return (
+            "seconds: measured, of the steps after the first; reading, grids, checkpoints and the "
+            "preparation of graphs come on top\n"
+            "memory: measured, of the tensors on the fullest device; the whole process took "
+            f"{resident / 2**30:.2f} GiB of the host's"
+        )
+
+    def refuse_batches_that_do_not_fit(self) -> None:
+        """Raises UserError, naming the batches that fit, unless all do."""
+        if not self._too_large:
+            return
+        fitting = {phase.resolution: phase.batch_size for phase, _ in self._measured.values()}
+        for resolution in sorted(self._too_large):
+            if resolution not in fitting:
+                raise UserError(
+                    f"{resolution}x{resolution} does not fit in memory with any batch: lower "
+                    "--fmap_base or --resolution, or give --precision=mixed_bfloat16"
+                )
+        found = {resolution: fitting[resolution] for resolution in self._too_large}
+        batches = {**self._config.schedule.batch_size_by_resolution, **found}
+        names = ", ".join(f"{r}x{r}" for r in sorted(self._too_large))
+        flag = ",".join(f"{r}:{batch}" for r, batch in sorted(batches.items()))
+        raise UserError(
+            f"the batch at {names} does not fit in memory. What does: "
+            f"--batch_size_by_resolution={flag}"
+        )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

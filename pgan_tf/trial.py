@@ -1,0 +1,162 @@
+"""Steps that are run only to be measured, for `dry_run.py`."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import tensorflow as tf
+
+from pgan_tf.agreement import wait_for_all
+from pgan_tf.checks import check_batches
+from pgan_tf.cluster import ALONE, Cluster, read_cluster
+from pgan_tf.config import TrainConfig
+from pgan_tf.data import Part
+from pgan_tf.dataset import open_data, read_batches
+from pgan_tf.distribution import make_strategy
+from pgan_tf.feeding import to_replicas
+from pgan_tf.loop import set_up_tensorflow
+from pgan_tf.memory import memory_figures
+from pgan_tf.schedule import Phase, Schedule, Step
+from pgan_tf.state import TrainState
+from pgan_tf.step import make_train_step
+from pgan_tf.step_memory import peak_bytes
+from pgan_tf.supervision import explain_lost_workers
+from pgan_tf.training_data import TrainingData
+from pgan_tf.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
+
+# Steps are timed until they took this long together, or are this many.
+_LEAST_SECONDS = 1.0
+_MOST_STEPS = 50
+
+
+def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
+    """Trains a few steps of each phase, on real images, from new weights; a `Trial`.
+
+    Args:
+      config: with what only the data can tell filled in.
+      phases: with the batch sizes to try.
+      send: where what was found goes.
+
+    Raises:
+      UserError: the devices, or a damaged record.
+    """
+    pyramid = open_data(config)
+    several = config.run.distribution == "multi_worker"
+    cluster = read_cluster() if several else ALONE
+    strategy = make_strategy(
+        config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
+    )
+    replicas = strategy.num_replicas_in_sync
+    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    check_batches(schedule, config.network.stddev_group_size, replicas)
+    devices = [name.rpartition("device:")[2] for name in strategy.extended.worker_devices]
+    send(Started(replicas, ", ".join(devices)))
+    # A graph for each phase is meant, and no reason to warn.
+    tf.get_logger().setLevel("ERROR")
+    set_up_tensorflow(config)
+    try:
+        with explain_lost_workers(cluster):
+            state = TrainState(config, strategy)
+            for phase in phases:
+                if _is_too_large(config, phase, devices):
+                    send(OutOfMemory(expected=True))
+                    return
+                send(_measure(config, pyramid, strategy, cluster, state, phase, devices))
+            if several:
+                wait_for_all(strategy)
+    except tf.errors.OpError as error:
+        if not _is_out_of_memory(error):
+            raise
+        send(OutOfMemory())
+
+
+def _measure(
+    config: TrainConfig,
+    pyramid: TrainingData,
+    strategy: tf.distribute.Strategy,
+    cluster: Cluster,
+    state: TrainState,
+    phase: Phase,
+    devices: list[str],
+) -> Measured:
+    state.enter_phase(phase.index, reset_optimizers=True)
+    step = Step(phase, phase.start, alpha=0.5 if phase.fading else 1.0)
+    (batch,) = (
+        batch
+        for _, batch in read_batches(
+            pyramid,
+            [step],
+            seed=config.run.seed,
+            label_size=config.network.label_size,
+            part=Part(cluster.index, cluster.count),
+        )
+    )
+    train_step = make_train_step(
+        state, config, strategy, resolution=phase.resolution, fading=phase.fading
+    )
+
+    def run() -> float:
+        """Seconds of a step, with handing it its batch, as in training."""
+        started = time.monotonic()
+        for value in train_step(to_replicas(strategy, state, step, batch)).metrics.values():
+            value.numpy()  # waits for the device
+        return time.monotonic() - started
+
+    _reset_peak(devices)
+    prepared = run()
+    times = [run()]
+    # Several workers take as many steps each.
+    while cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_STEPS:
+        times.append(run())
+    return Measured(prepared, sum(times) / len(times), _peak(devices), _resident())
+
+
+def _tells_memory(devices: list[str]) -> bool:
+    """Whether TensorFlow counts what it allocates: on GPUs, and on CPUs with oneDNN."""
+    try:
+        tf.config.experimental.get_memory_info(devices[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _reset_peak(devices: list[str]) -> None:
+    if _tells_memory(devices):
+        for device in devices:
+            tf.config.experimental.reset_memory_stats(device)
+    else:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")  # resets what `_resident` tells
+
+
+def _peak(devices: list[str]) -> int:
+    """Bytes of tensors on the fullest device since `_reset_peak`, else of the whole process."""
+    if not _tells_memory(devices):
+        return _resident()
+    # Logical CPUs share one memory, and each tells the sum.
+    return max(tf.config.experimental.get_memory_info(device)["peak"] for device in devices)
+
+
+def _resident() -> int:
+    """Most bytes of the host's memory that this process has had."""
+    return round(memory_figures()["memory/host_peak_gib"] * 2**30)
+
+
+def _is_too_large(config: TrainConfig, phase: Phase, devices: list[str]) -> bool:
+    """Whether to leave a step out where only the operating system could end it."""
+    limit = os.environ.get(LIMIT_VARIABLE)
+    if limit is None or _tells_memory(devices):
+        return False
+    batch_size = phase.batch_size  # of all replicas, which share the memory
+    return peak_bytes(config, phase.resolution, batch_size, fading=phase.fading) > int(limit)
+
+
+def _is_out_of_memory(error: tf.errors.OpError) -> bool:
+    # Of several replicas, another may be the one whose error is told.
+    text = str(error)
+    return (
+        isinstance(error, tf.errors.ResourceExhaustedError)
+        or "OOM when allocating" in text
+        or "out of memory" in text.lower()
+    )

@@ -1,0 +1,107 @@
+"""What is made of a trial's results; the trials here only say what a real one would."""
+
+import dataclasses
+
+import pytest
+
+from pgan_tf.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
+from pgan_tf.dry_run import dry_run
+from pgan_tf.trial_process import LIMIT_VARIABLE
+from tests.pgan_tf import trials
+from tests.pgan_tf.test_planning import rows_of
+from tests.pgan_tf.tiny import write_pyramid
+from tfrecords_tools.errors import UserError
+
+
+@pytest.fixture
+def config(tmp_path):
+    """Three phases: 4x4, 8x8 fading, 8x8."""
+    return TrainConfig(
+        data=DataConfig(data_dir=str(write_pyramid(tmp_path / "t", resolution=8, channels=3))),
+        network=NetworkConfig(fmap_base=32, fmap_max=8),
+        schedule=ScheduleConfig(
+            stabilize_kimg=10,
+            fade_kimg=10,
+            total_kimg=100,
+            batch_size=32,
+            batch_size_by_resolution={4: 64},
+        ),
+    )
+
+
+def test_every_phase_is_measured_and_printed_in_the_order_of_training(config, capfd):
+    dry_run(config, trials.everything_fits)
+    out = capfd.readouterr().out
+    assert "to 8x8, 3 channel(s), no labels, float32, on 2 replica(s): GPU:0, GPU:1" in out
+    assert [row[:7] for row in rows_of(out)[:-1]] == [
+        ["4x4", "stabilize", "64", "32", "0.001", "10", "10"],
+        ["8x8", "fade", "32", "16", "0.001", "10", "10"],
+        ["8x8", "stabilize", "32", "16", "0.001", "80", "10"],
+    ]
+    assert rows_of(out)[-1][:4] == ["total", "100", "10", "64"]
+
+
+def test_what_needs_most_memory_is_tried_first(config, capfd):
+    schedule = dataclasses.replace(config.schedule, batch_size_by_resolution={4: 4})
+    dry_run(dataclasses.replace(config, schedule=schedule), trials.everything_fits)
+    tried = [line for line in capfd.readouterr().out.splitlines() if "prepared in" in line]
+    assert [line.split(",")[0] for line in tried] == ["8x8 fade", "8x8 stabilize", "4x4 stabilize"]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_both_are_shown(config, capfd):
+    message = "the batch at 8x8 does not fit in memory. What does: "
+    with pytest.raises(UserError, match=f"{message}--batch_size_by_resolution=4:64,8:16$"):
+        dry_run(config, trials.sixteen_fit_at_8x8)
+    rows = rows_of(capfd.readouterr().out)
+    assert [(row[0], row[1], row[2], " ".join(row[9:])) for row in rows[:-1]] == [
+        ("4x4", "stabilize", "64", ""),
+        ("8x8", "fade", "32", "does not fit"),
+        ("8x8", "fade", "16", "fits"),
+        ("8x8", "stabilize", "32", "does not fit"),
+        ("8x8", "stabilize", "16", "fits"),
+    ]
+    assert rows[1][6:9] == ["-", "-", "-"]
+
+
+@pytest.mark.parametrize("trial", [trials.only_the_fade_needs_less, trials.is_killed_at_8x8])
+def test_both_phases_of_a_stage_get_the_batch_that_fits_in_both(config, capfd, trial):
+    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:8$"):
+        dry_run(config, trial)
+    rows = rows_of(capfd.readouterr().out)
+    assert [row[2] for row in rows if row[0] == "8x8"] == ["32", "8", "32", "8"]
+
+
+def test_a_crash_where_memory_is_short_is_for_want_of_it(config, capfd, monkeypatch):
+    monkeypatch.setenv(LIMIT_VARIABLE, "1000")
+    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:8$"):
+        dry_run(config, trials.crashes_at_8x8)
+    assert "8x8 fade, batch 32: too large, ended by SIGABRT" in capfd.readouterr().out
+
+
+def test_a_crash_where_there_is_memory_is_a_fault(config, capfd):
+    with pytest.raises(RuntimeError, match="ended with code -6"):
+        dry_run(config, trials.crashes_at_8x8)
+
+
+def test_where_no_batch_fits_that_is_said_after_the_table(config, capfd):
+    with pytest.raises(UserError, match="8x8 does not fit in memory with any batch"):
+        dry_run(config, trials.nothing_fits_at_8x8)
+    out = capfd.readouterr().out
+    assert "8x8 fade, batch 1: too large" in out
+    assert rows_of(out)[-1] == ["total", "100", "-", "64", "-"]
+
+
+def test_a_mistake_is_handed_on(config):
+    with pytest.raises(UserError, match="--logical_cpus is wrong"):
+        dry_run(config, trials.is_a_mistake)
+
+
+def test_a_fault_keeps_its_traceback(config, capfd):
+    with pytest.raises(RuntimeError, match="ended with code 1"):
+        dry_run(config, trials.is_a_fault)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_data_are_required(config):
+    with pytest.raises(UserError, match="--data_dir is required"):
+        dry_run(dataclasses.replace(config, data=DataConfig()), trials.everything_fits)

@@ -1,0 +1,151 @@
+import json
+import re
+
+import pytest
+
+from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, multiplications
+from pgan_tf.planning import Row, estimate, plan, read_speeds, table
+from pgan_tf.schedule import Schedule
+from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from tfrecords_tools.errors import UserError
+
+CONFIG = TrainConfig(
+    network=NetworkConfig(resolution=16, fmap_base=64, fmap_max=16),
+    schedule=ScheduleConfig(
+        stabilize_kimg=10,
+        fade_kimg=20,
+        total_kimg=100,
+        batch_size=16,
+        batch_size_by_resolution={4: 32},
+        learning_rate_by_resolution={16: 0.002},
+    ),
+)
+SCHEDULE = Schedule(CONFIG.schedule, 16)
+
+
+def rows_of(text):
+    """The cells of a table's lines, without its header."""
+    lines = [line.split() for line in text.splitlines()]
+    start = next(i for i, line in enumerate(lines) if line[:1] == ["resolution"])
+    end = next(i for i, line in enumerate(lines) if line[:1] == ["total"])
+    return lines[start + 1 : end + 1]
+
+
+def test_the_table_has_a_line_a_phase_and_the_total():
+    rows = [Row(p, 4, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
+    assert rows_of(table(rows)) == [
+        ["4x4", "stabilize", "32", "8", "0.001", "10", "3.12", "1", "0.000362"],
+        ["8x8", "fade", "16", "4", "0.001", "20", "6.25", "1", "0.00145"],
+        ["8x8", "stabilize", "16", "4", "0.001", "10", "6.25", "1", "0.000723"],
+        ["16x16", "fade", "16", "4", "0.002", "20", "6.25", "1", "0.00145"],
+        ["16x16", "stabilize", "16", "4", "0.002", "40", "6.25", "1", "0.00289"],
+        ["total", "100", "5.94", "1", "0.00687"],
+    ]
+
+
+def test_the_columns_are_aligned():
+    rows = [Row(p, 1, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
+    lines = table(rows).splitlines()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_the_total_counts_a_phase_once_and_with_the_batch_that_fits():
+    first, *others = [Row(p, 1, 0.1, 1.0, p.batch_size) for p in SCHEDULE.phases]
+    too_large = Row(first.phase, 1, None, None, 64, "does not fit")
+    assert rows_of(table([too_large, first, *others]))[-1] == rows_of(table([first, *others]))[-1]
+    assert rows_of(table([too_large, *others]))[-1] == ["total", "100", "-", "9.31e-10", "-"]
+
+
+def test_seconds_are_overhead_and_multiplications_of_a_replica():
+    phase = SCHEDULE.phases[-1]
+    row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=0.5)[-1]
+    work = multiplications(CONFIG.network, 16, fading=False)
+    seconds = TYPICAL_OVERHEAD + 2 * TRAINING_PASSES * work * 8 / 0.5e12
+    assert row.step_seconds == pytest.approx(seconds)
+    assert row.seconds_per_kimg == pytest.approx(seconds / 16 * 1000)
+    assert row.days == pytest.approx(row.seconds_per_kimg * 40 / 86400)
+    assert row.days_after(phase.start + 10_000) == pytest.approx(row.days * 3 / 4)
+    assert row.days_after(phase.end) == 0
+
+
+def test_the_papers_run_takes_about_two_weeks_on_a_v100():
+    # The original reports two weeks for these batches on one such GPU.
+    schedule = ScheduleConfig(
+        total_kimg=12000,
+        batch_size=4,
+        batch_size_by_resolution={4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8},
+    )
+    text = plan(TrainConfig(network=NetworkConfig(resolution=1024), schedule=schedule))
+    assert 13 < float(rows_of(text)[-1][-1]) < 15
+
+
+def test_memory_is_each_devices_unless_they_share_one():
+    alone = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=1)
+    shared = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=True, tflops=1)
+    assert [row.peak for row in shared] == [2 * row.peak for row in alone]
+
+
+def write_metrics(path, *ticks):
+    keys = ("images_seen", "progress/batch_size", "speed/seconds_per_kimg")
+    path.write_text(
+        "".join(json.dumps(dict(zip(keys, tick, strict=True))) + "\n" for tick in ticks)
+    )
+
+
+def test_a_runs_own_speed_is_read(tmp_path):
+    metrics = tmp_path / "metrics.jsonl"
+    # The tick at 10,016 ends a batch that began in the first phase.
+    write_metrics(metrics, (5000, 32, 9.0), (10_016, 32, 8.0), (20_000, 16, 25.0))
+    with metrics.open("a") as file:
+        file.write('{"images_seen": 21000, "prog')
+    images_seen, speeds = read_speeds(metrics, SCHEDULE)
+    assert images_seen == 20_000
+    assert speeds == [(SCHEDULE.phases[0], 0.008), (SCHEDULE.phases[1], 0.025)]
+
+
+def test_a_run_that_has_not_begun_has_no_speed(tmp_path):
+    assert read_speeds(tmp_path / "metrics.jsonl", SCHEDULE) == (0, [])
+
+
+def test_the_plan_of_a_run_that_exists_says_how_far_it_is(tmp_path):
+    data = write_pyramid(tmp_path / "tiny", resolution=8, channels=3)
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    write_metrics(run_dir / "metrics.jsonl", (32, 8, 10.0), (48, 8, 20.0))
+    text = plan(tiny_config(data, run_dir), tflops=1e-9)
+    assert f"{run_dir}: 0.0 of 0.096 kimg are done" in text
+    (first, second, third, _) = rows_of(text)
+    assert first[6:] == ["10", first[7], first[8], "measured"]
+    assert second[6] == "20" and second[9] == "measured"
+    assert len(third) == 9 and 15 < float(third[6]) < 25
+    # 16 of the fade's 32 images, and the whole of what follows.
+    days = (0.016 * 20 + 0.032 * float(third[6])) / 86400
+    remaining = float(re.search(r"; (\S+) days remain", text)[1])
+    assert remaining == pytest.approx(days, rel=0.02)
+
+
+def test_data_tell_channels_labels_and_resolution(tmp_path):
+    data = write_pyramid(tmp_path / "tiny", resolution=8, channels=1)
+    text = plan(TrainConfig(data=DataConfig(data_dir=str(data)), run=RunConfig(logical_cpus=2)))
+    assert "to 8x8, 1 channel(s), no labels, float32, on 2 replica(s)" in text
+    assert "of all replicas together" in text
+
+
+@pytest.mark.parametrize(
+    ("config", "replicas", "message"),
+    [
+        ({}, None, "--plan needs --resolution or --data_dir"),
+        ({"network": NetworkConfig(resolution=8)}, 3, "must be a multiple of 12, for 3 replicas"),
+        ({"data": DataConfig(data_dir="/nothing/here")}, None, "/nothing/here"),
+    ],
+)
+def test_what_can_not_be_planned(config, replicas, message):
+    with pytest.raises(UserError, match=message):
+        plan(TrainConfig(**config), replicas=replicas)
+
+
+def test_a_run_that_ends_before_its_last_stage_is_said():
+    network = NetworkConfig(resolution=64)
+    text = plan(TrainConfig(network=network, schedule=ScheduleConfig(total_kimg=700)))
+    assert "--total_kimg=700 ends at 8x8" in text

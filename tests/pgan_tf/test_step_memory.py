@@ -1,0 +1,78 @@
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
+from pgan_tf.layers import EqualizedConv2D, EqualizedDense
+from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.step_memory import (
+    discriminator_outputs,
+    discriminator_weights,
+    generator_weights,
+    peak_bytes,
+)
+
+CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, label_size=2, channels=1)
+
+
+def test_weights_are_those_of_the_networks():
+    for formula, network in (
+        (generator_weights, Generator(CONFIG)),
+        (discriminator_weights, Discriminator(CONFIG)),
+    ):
+        count = sum(int(tf.size(v.value)) for v in network.variables.values())
+        assert formula(CONFIG, 16) == count
+
+
+@pytest.mark.parametrize("fused_scale", [True, False])
+@pytest.mark.parametrize(("resolution", "fading"), [(4, False), (8, True), (16, False)])
+def test_outputs_are_those_of_the_layers(monkeypatch, resolution, fading, fused_scale):
+    config = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, fused_scale=fused_scale)
+    network = Discriminator(config)
+    sizes = []
+    for layer_class in (EqualizedConv2D, EqualizedDense):
+
+        def call(self, inputs, original=layer_class.call):
+            outputs = original(self, inputs)
+            sizes.append(int(tf.size(outputs)))
+            return outputs
+
+        monkeypatch.setattr(layer_class, "call", call)
+    images = tf.zeros([1, resolution, resolution, 3])
+    network(images, resolution=resolution, alpha=tf.constant(0.5) if fading else None)
+    score = 1  # the last layer's, which the formula leaves out
+    assert discriminator_outputs(config, resolution, fading=fading) == sum(sizes) - score
+
+
+def config(resolution=1024, *, network=(), run=()):
+    return TrainConfig(
+        network=NetworkConfig(resolution=resolution, **dict(network)), run=RunConfig(**dict(run))
+    )
+
+
+@pytest.mark.parametrize(
+    ("resolution", "batch_size", "fading", "measured", "options"),
+    [
+        # GiB of tensors at the peak of a step on a CPU, with the final resolution as given.
+        (64, 4, True, 1.57, {}),
+        (64, 8, False, 1.98, {}),
+        (128, 4, True, 2.43, {}),
+        (1024, 4, True, 10.4, {}),
+        (1024, 4, False, 10.7, {}),
+        (64, 4, False, 1.64, {"network": {"fuse_resampling": False}}),
+        (64, 4, True, 1.84, {"network": {"fused_scale": False}}),
+        (64, 4, True, 1.24, {"run": {"precision": "mixed_bfloat16"}}),
+        (128, 8, True, 0.23, {"network": {"fmap_base": 1024, "fmap_max": 64}}),
+    ],
+)
+def test_peaks_are_near_what_was_measured(resolution, batch_size, fading, measured, options):
+    peak = peak_bytes(config(resolution, **options), resolution, batch_size, fading=fading)
+    assert 0.85 < peak / 2**30 / measured < 1.4
+
+
+def test_a_larger_batch_and_a_fade_take_more_and_half_precision_less():
+    plain = peak_bytes(config(), 1024, 4, fading=False)
+    assert peak_bytes(config(), 1024, 8, fading=False) > 1.7 * plain
+    assert peak_bytes(config(), 1024, 4, fading=True) > plain
+    assert (
+        peak_bytes(config(run={"precision": "mixed_bfloat16"}), 1024, 4, fading=False) < 0.7 * plain
+    )

@@ -1,0 +1,73 @@
+"""Trials that only say what real ones would. Imports no TensorFlow, as their processes do not."""
+
+import os
+import signal
+
+from pgan_tf.trial_process import Measured, OutOfMemory, Started
+from tfrecords_tools.errors import UserError
+
+GIB = 2**30
+
+
+def measured(phase):
+    return Measured(
+        1.0, step_seconds=phase.batch_size / 100, peak=phase.batch_size * GIB, resident=5
+    )
+
+
+def everything_fits(config, phases, send):
+    send(Started(2, "GPU:0, GPU:1"))
+    for phase in phases:
+        send(measured(phase))
+
+
+def sixteen_fit_at_8x8(config, phases, send):
+    send(Started(2, "GPU:0, GPU:1"))
+    for phase in phases:
+        if phase.resolution == 8 and phase.batch_size > 16:
+            send(OutOfMemory())
+            return
+        send(measured(phase))
+
+
+def only_the_fade_needs_less(config, phases, send):
+    send(Started(1, "GPU:0"))
+    for phase in phases:
+        if phase.batch_size > (8 if phase.fading else 32) and phase.resolution == 8:
+            send(OutOfMemory())
+            return
+        send(measured(phase))
+
+
+def is_killed_at_8x8(config, phases, send):
+    send(Started(1, "CPU:0"))
+    for phase in phases:
+        if phase.resolution == 8 and phase.batch_size > 8:
+            os.kill(os.getpid(), signal.SIGKILL)
+        send(measured(phase))
+
+
+def crashes_at_8x8(config, phases, send):
+    send(Started(1, "CPU:0"))
+    for phase in phases:
+        if phase.resolution == 8 and phase.batch_size > 8:
+            os.kill(os.getpid(), signal.SIGABRT)
+        send(measured(phase))
+
+
+def nothing_fits_at_8x8(config, phases, send):
+    send(Started(1, "GPU:0"))
+    for phase in phases:
+        if phase.resolution == 8:
+            send(OutOfMemory())
+            return
+        send(measured(phase))
+
+
+def is_a_mistake(config, phases, send):
+    raise UserError("--logical_cpus is wrong")
+
+
+def is_a_fault(config, phases, send):
+    send(Started(1, "GPU:0"))
+    raise ZeroDivisionError
