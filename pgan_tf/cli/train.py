@@ -50,7 +50,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_integer(
         "plan_replicas",
         None,
-        "For --plan: replicas, such as GPUs. Default: --logical_cpus, or the workers that TF_CONFIG names, else 1.",
+        "For --plan: replicas, such as GPUs. Default: --logical_cpus, or TF_CONFIG's workers, else "
+        "1.",
         lower_bound=1,
         flag_values=flag_values,
     )
