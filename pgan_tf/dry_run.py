@@ -142,7 +142,8 @@ class _Progress:
                 rows.append(Row(phase, replicas, None, None, phase.batch_size, "does not fit"))
             if tried and measured:
                 note = "" if tried == phase else "fits"
-                seconds, peak = measured.step_seconds, measured.peak
+                # None where all tensors are too small to be counted.
+                seconds, peak = measured.step_seconds, measured.peak or None
                 rows.append(Row(phase, replicas, seconds, peak, tried.batch_size, note))
         return rows
 
