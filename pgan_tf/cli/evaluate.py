@@ -100,5 +100,10 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
     print(evaluation.summary)
     print(table(evaluation.results))
-    print(f"written: {', '.join(str(path) for path in evaluation.written)}")
+    print(f"written: {_shortened([str(path) for path in evaluation.written])}")
     return command.EXIT_OK
+
+
+def _shortened(paths: Sequence[str]) -> str:
+    """Many files as the first of them and the last two."""
+    return ", ".join(paths if len(paths) <= 4 else [paths[0], "...", *paths[-2:]])

@@ -9,6 +9,8 @@ from pgan_tf.evaluation.results import Result
 from tfrecords_tools.extras import require
 
 _COLUMNS = 2
+# Figures that follow from others, or say how sure those are.
+_LEFT_OUT = ("/gap", "/std")
 
 
 def require_matplotlib() -> Any:
@@ -34,6 +36,8 @@ def plot(path: Path, results: Sequence[Result]) -> None:
     timed = [result for result in results if result.images_seen is not None]
     panels: dict[str, list[str]] = {}
     for name in timed[0].figures:
+        if name.endswith(_LEFT_OUT):
+            continue
         panels.setdefault(name.split("/")[0], []).append(name)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
