@@ -19,6 +19,7 @@ _MP4_OPTIONS = ["-crf", "16", "-preset", "medium", "-movflags", "+faststart"]
 # GIFs count hundredths of a second, and players take less than two for ten.
 _GIF_TICKS, _GIF_MIN_TICKS = 100, 2
 _WEBP_TICKS = 1000
+_ANIMATION_MAX_BYTES = 2 * 2**30
 _WEBP_QUALITY = 90
 
 
@@ -92,10 +93,10 @@ def _with_even_sides(frame: np.ndarray) -> np.ndarray:
 
 
 def _save_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    images = [Image.fromarray(frame) for frame in frames]
+    images, repeats = _distinct(path, frames)
     # Rounded one by one, durations would add up to another speed.
     ticks = _GIF_TICKS if path.suffix == ".gif" else _WEBP_TICKS
-    ends = np.rint(np.arange(len(images) + 1) * ticks / fps)
+    ends = np.rint(np.cumsum([0, *repeats]) * ticks / fps)
     milliseconds = (np.diff(ends) * 1000 / ticks).astype(int).tolist()
     images[0].save(
         path,
@@ -105,3 +106,22 @@ def _save_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> Non
         loop=0,
         quality=_WEBP_QUALITY,  # GIFs have none
     )
+
+
+def _distinct(path: Path, frames: Iterator[np.ndarray]) -> tuple[list[Image.Image], list[int]]:
+    """Frames without repetition, which Pillow wants all at once, and how often each is repeated."""
+    kept: list[np.ndarray] = []
+    repeats: list[int] = []
+    for frame in frames:
+        if kept and np.array_equal(frame, kept[-1]):
+            repeats[-1] += 1
+            continue
+        kept.append(frame)
+        repeats.append(1)
+        if len(kept) * frame.size > _ANIMATION_MAX_BYTES:
+            raise UserError(
+                f"{path.suffix.removeprefix('.')}: more than {len(kept) - 1} frames of "
+                f"{frame.shape[1]}x{frame.shape[0]} are too large to be held in memory; make an "
+                "mp4, or a shorter or smaller video"
+            )
+    return [Image.fromarray(np.ascontiguousarray(frame)) for frame in kept], repeats

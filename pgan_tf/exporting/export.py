@@ -41,7 +41,7 @@ TFLITE_PRECISIONS = ("float32", "float16")
 _TOLERANCE = 1e-4
 _FLOAT16_TOLERANCE = 0.05
 # Batches of several sizes, because a graph may have been made for one.
-_BATCH_SIZES = (3, 1)
+_BATCH_SIZES = (2, 1)
 _HALF_A_LEVEL = 0.5 / 127.5
 
 

@@ -57,6 +57,28 @@ def test_animations_hold_the_frames_repeat_and_keep_time(tmp_path, suffix, toler
     assert sum(durations) == pytest.approx(12_000 / fps, abs=5)
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_a_repeated_frame_is_a_longer_one(tmp_path, suffix):
+    first, second = frames(2)
+    save_video(tmp_path / f"v.{suffix}", iter([first] * 5 + [second] * 10), fps=10)
+    with Image.open(tmp_path / f"v.{suffix}") as image:
+        durations = []
+        for i in range(image.n_frames):
+            image.seek(i)
+            image.load()
+            durations.append(image.info["duration"])
+    assert durations == [500, 1000]
+
+
+def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("pgan_tf.video._ANIMATION_MAX_BYTES", 5 * 514 * 520 * 3)
+    with pytest.raises(
+        UserError, match="more than 5 frames of 514x520 are too large.* make an mp4"
+    ):
+        save_video(tmp_path / "v.gif", frames(), fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_frame_is_enough(tmp_path):
     for suffix in ("mp4", "gif", "webp"):
         save_video(tmp_path / f"v.{suffix}", frames(1), fps=10)
