@@ -1,0 +1,69 @@
+"""A process of test_workers.py: trains as one of several workers, or alone, and saves its state.
+
+    python one_worker.py DISTRIBUTION PRECISION STEPS OUTPUT [damaged]
+
+`damaged` makes one weight of this worker NaN, as a hardware fault would.
+"""
+
+import dataclasses
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.agreement import share_state, wait_for_all
+from pgan_tf.cluster import ALONE, read_cluster
+from pgan_tf.data import Part, read_batches
+from pgan_tf.distribution import make_strategy
+from pgan_tf.feeding import to_replicas
+from pgan_tf.schedule import Schedule
+from pgan_tf.state import TrainState
+from pgan_tf.step import make_train_step
+from tests.pgan_tf.tiny import tiny_config
+from tfrecords_tools.format import open_pyramid
+
+
+def main() -> None:
+    distribution, precision, steps, data_dir, output = sys.argv[1:6]
+    cluster = read_cluster() if distribution == "multi_worker" else ALONE
+    strategy = make_strategy(distribution, cluster=cluster)
+    config = tiny_config(precision=precision, label_size=3, channels=1)
+    schedule = dataclasses.replace(config.schedule, total_kimg=1.0)
+    state = TrainState(config, strategy)
+    if not cluster.is_chief:
+        # As if it had started from something else: the chief's state must replace it.
+        for variable in state.variables().values():
+            variable.assign(tf.zeros_like(variable) - 3)
+    share_state(strategy, cluster, state)
+    if "damaged" in sys.argv:
+        bias = state.discriminator.variables["4x4_dense1/bias"]
+        bias.assign(np.full(bias.shape, np.nan))
+    batches = read_batches(
+        open_pyramid(data_dir),
+        Schedule(schedule, 8).steps(),
+        seed=1,
+        label_size=3,
+        part=Part(cluster.index, cluster.count),
+    )
+    skipped = []
+    train_step, phase = None, None
+    for step, batch in batches:
+        if step.phase != phase:
+            phase = step.phase
+            state.enter_phase(phase.index, reset_optimizers=True)
+            train_step = make_train_step(
+                state, config, strategy, resolution=phase.resolution, fading=phase.fading
+            )
+        result = train_step(to_replicas(strategy, state, step, batch))
+        skipped.append(float(result.metrics["updates/discriminator_skipped"]))
+        state.images_seen = step.images_seen_after
+        if len(skipped) == int(steps):
+            break
+    arrays = {name: variable.numpy() for name, variable in state.variables().items()}
+    np.savez(output, skipped=skipped, loss=result.metrics["loss/discriminator"], **arrays)
+    if distribution == "multi_worker":
+        wait_for_all(strategy)
+
+
+if __name__ == "__main__":
+    main()

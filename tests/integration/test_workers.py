@@ -1,0 +1,188 @@
+"""Two worker processes over loopback: the same learning, and what happens when one is lost."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.pgan_tf.tiny import write_pyramid
+
+ROOT = Path(__file__).parent.parent.parent
+TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
+ONE_WORKER = [sys.executable, "-m", "tests.integration.one_worker"]
+FLAGS = [
+    "--distribution=multi_worker",
+    "--fmap_base=32",
+    "--fmap_max=8",
+    "--resolution=4",
+    "--batch_size=8",
+    "--total_kimg=1000",
+    "--tick_kimg=0.064",
+    "--sample_kimg=1000",
+    "--checkpoint_kimg=0.32",
+    "--network_kimg=1000",
+    "--deterministic",
+]
+# Long enough for a machine that does much else; each wait ends as soon as it can.
+PATIENCE = 300
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
+    directory = tmp_path_factory.mktemp("data") / "tiny"
+    return write_pyramid(directory, resolution=8, channels=1, labels=labels)
+
+
+def two_free_ports():
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
+        for opened in sockets:
+            opened.bind(("127.0.0.1", 0))
+        return [opened.getsockname()[1] for opened in sockets]
+
+
+def environment(ports, index):
+    described = {
+        "cluster": {"worker": [f"127.0.0.1:{port}" for port in ports]},
+        "task": {"type": "worker", "index": index},
+    }
+    return {**os.environ, "TF_CONFIG": json.dumps(described), "CUDA_VISIBLE_DEVICES": ""}
+
+
+@contextlib.contextmanager
+def workers(commands, directory):
+    """Starts one process a command, with its output in a file; ends those that are left."""
+    ports = two_free_ports()
+    processes = []
+    try:
+        for index, command in enumerate(commands):
+            with (directory / f"worker{index}.log").open("w") as log:
+                processes.append(
+                    subprocess.Popen(
+                        command, stdout=log, stderr=log, cwd=ROOT, env=environment(ports, index)
+                    )
+                )
+        yield processes
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def output(directory, index):
+    return (directory / f"worker{index}.log").read_text()
+
+
+def wait_until(condition, message):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, message()
+        time.sleep(0.1)
+
+
+def run_to_their_end(commands, directory):
+    with workers(commands, directory) as processes:
+        for index, process in enumerate(processes):
+            assert process.wait(PATIENCE) == 0, output(directory, index)
+    return [dict(np.load(directory / f"state{index}.npz")) for index in range(len(commands))]
+
+
+@pytest.mark.parametrize(
+    # Each worker's sums are rounded to bfloat16 before they are added.
+    ("precision", "tolerance"),
+    [("float32", 1e-5), ("mixed_bfloat16", 5e-2)],
+)
+def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tolerance):
+    command = [*ONE_WORKER, "multi_worker", precision, "1", str(data)]
+    first, second = run_to_their_end(
+        [[*command, str(tmp_path / f"state{index}.npz")] for index in range(2)], tmp_path
+    )
+    for name, value in first.items():
+        assert value.tobytes() == second[name].tobytes(), name
+    alone = [*ONE_WORKER, "one_device", precision, "1", str(data), str(tmp_path / "one.npz")]
+    subprocess.run(alone, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
+    one = np.load(tmp_path / "one.npz")
+    assert first["loss"] == pytest.approx(one["loss"], rel=10 * tolerance)
+    moments = [name for name in one.files if "_adam/" in name and "velocity" in name]
+    assert len(moments) > 20
+    for name in moments:
+        # The second moments are the squares of the gradients, 1 - beta2 times, after one step.
+        expected, actual = np.sqrt(one[name]), np.sqrt(first[name])
+        scale = max(0.1, expected.max())
+        np.testing.assert_allclose(actual, expected, atol=tolerance * scale, err_msg=name)
+
+
+def test_workers_are_bit_equal_after_fifty_steps_and_skip_bad_updates_together(data, tmp_path):
+    command = [*ONE_WORKER, "multi_worker", "float32", "50", str(data)]
+    commands = [[*command, str(tmp_path / f"state{index}.npz")] for index in range(2)]
+    first, second = run_to_their_end(commands, tmp_path)
+    assert not first["skipped"].any()
+    assert first["images_seen"] == 400
+    for name, value in first.items():
+        assert value.tobytes() == second[name].tobytes(), name
+
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    commands = [
+        [*ONE_WORKER, "multi_worker", "float32", "3", str(data), str(damaged / f"state{index}.npz")]
+        for index in range(2)
+    ]
+    first, second = run_to_their_end([commands[0], [*commands[1], "damaged"]], damaged)
+    assert first["skipped"].tolist() == second["skipped"].tolist() == [1, 1, 1]
+    assert np.isfinite(first["discriminator/4x4_conv/kernel"]).all()
+
+
+def start_training(data, run_dir, *flags):
+    command = [*TRAIN, *FLAGS, f"--data_dir={data}", f"--run_dir={run_dir}", *flags]
+    return [command, command]
+
+
+def test_a_signal_to_one_worker_saves_and_ends_all_and_a_lost_one_ends_the_other(data, tmp_path):
+    run_dir = tmp_path / "run"
+    with workers(start_training(data, run_dir), tmp_path) as (chief, other):
+        wait_until(
+            lambda: "kimg 0.3" in output(tmp_path, 0) or chief.poll() is not None,
+            lambda: output(tmp_path, 0) + output(tmp_path, 1),
+        )
+        other.terminate()
+        assert chief.wait(60) == other.wait(60) == 128 + signal.SIGTERM, output(tmp_path, 0)
+    stopped = "stopped by SIGTERM at"
+    said = [re.search(rf"{stopped} (\S+) kimg, and saved", output(tmp_path, i)) for i in range(2)]
+    assert said[0] and said[1] and said[0][1] == said[1][1]
+    newest = max((run_dir / "checkpoints").glob("*.index"), key=lambda p: p.stat().st_mtime)
+    saved = int(newest.stem.removeprefix("state-"))
+
+    # All continue together, until one is killed outright.
+    with workers(start_training(data, run_dir), tmp_path) as (chief, other):
+        wait_until(
+            lambda: "s/kimg" in output(tmp_path, 0) or chief.poll() is not None,
+            lambda: output(tmp_path, 0) + output(tmp_path, 1),
+        )
+        assert f"continuing at {saved / 1000:.1f} of" in output(tmp_path, 1)
+        other.kill()
+        killed = time.monotonic()
+        assert chief.wait(60) == 75, output(tmp_path, 0)
+        assert time.monotonic() - killed < 30
+    assert "pgan-train: error: worker 0 of 2: another worker has gone" in output(tmp_path, 0)
+    assert "Traceback" not in output(tmp_path, 0)
+
+
+def test_workers_that_were_started_with_other_flags_are_refused(data, tmp_path):
+    commands = start_training(data, tmp_path / "run")
+    commands[1] = [*commands[1], "--learning_rate=0.5"]
+    with workers(commands, tmp_path) as (chief, other):
+        assert other.wait(PATIENCE) == 2, output(tmp_path, 1)
+        assert chief.wait(60) == 75, output(tmp_path, 0)
+    assert "worker 1 of 2 was started with other flags or data than worker 0" in output(tmp_path, 1)
+    assert not (tmp_path / "run" / "config.flags").exists()

@@ -1,0 +1,114 @@
+"""Updates that are not finite: back to the last good checkpoint, once, then a clear end."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf import loop
+from pgan_tf.cli import train as command
+from pgan_tf.step import StepResult
+from pgan_tf.supervision import DivergedError
+from tests.pgan_tf.tiny import tiny_config
+
+# A seed is below 2^31; after going back the noise's is above.
+OWN_NOISE = 2**31
+
+
+def poison(monkeypatch, *, when):
+    """Makes chosen steps end as they do when gradients are not finite: nothing is updated.
+
+    Returns:
+      (images_seen, noise_seed) of every step, as they come.
+    """
+    make, steps = loop.make_train_step, []
+
+    def make_poisoned(state, config, strategy, *, resolution, fading):
+        train_step = make(state, config, strategy, resolution=resolution, fading=fading)
+
+        def poisoned(inputs):
+            steps.append((int(inputs.images_seen), int(inputs.noise_seed)))
+            if not when(*steps[-1]):
+                return train_step(inputs)
+            metrics = {
+                "loss/discriminator": tf.constant(np.nan, tf.float32),
+                "loss/generator": tf.constant(np.nan, tf.float32),
+                "updates/discriminator_skipped": tf.constant(1.0),
+                "updates/generator_skipped": tf.constant(1.0),
+            }
+            return StepResult(metrics, inputs.votes)
+
+        return poisoned
+
+    monkeypatch.setattr(loop, "make_train_step", make_poisoned)
+    return steps
+
+
+def config_for(pyramid_dir, tmp_path, **run):
+    run = {"max_skipped_updates": 3, "checkpoint_kimg": 0.016, **run}
+    return tiny_config(pyramid_dir, tmp_path / "run", **run)
+
+
+def names_of_checkpoints(tmp_path):
+    return sorted(path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index"))
+
+
+def test_a_run_goes_back_and_on_with_other_noise(pyramid_dir, tmp_path, monkeypatch, caplog):
+    # From 48 images on, in the fade, every step is bad as long as the noise is the first.
+    steps = poison(monkeypatch, when=lambda seen, noise: seen >= 48 and noise < OWN_NOISE)
+    config = tiny_config(
+        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
+    )
+    result = loop.train(config)
+    assert result.images_seen == 96
+    assert "3 updates in a row were not finite" in caplog.text
+    assert "going back to the checkpoint at 0.048 kimg" in caplog.text
+    seen = [seen for seen, _ in steps]
+    # Three bad steps, a fourth that was under way when the third was looked at, and back.
+    assert seen == [*range(0, 80, 8), *range(48, 96, 8)]
+    assert {noise for seen, noise in steps[10:]} == {1 + OWN_NOISE}
+    assert names_of_checkpoints(tmp_path) == ["state-r1-64", "state-r1-80", "state-r1-96"]
+    # What was reported of the steps that were taken back is gone, and what follows is reported.
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images_seen"] for line in lines] == [16, 32, 48, 64, 80, 96]
+
+
+def test_a_run_that_has_gone_back_stays_with_its_other_noise_when_continued(
+    pyramid_dir, tmp_path, monkeypatch
+):
+    poison(monkeypatch, when=lambda seen, noise: seen >= 48 and noise < OWN_NOISE)
+    config = tiny_config(
+        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
+    )
+    loop.train(config)
+    monkeypatch.undo()
+    steps = poison(monkeypatch, when=lambda seen, noise: False)
+    longer = tiny_config(
+        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
+    )
+    object.__setattr__(longer.schedule, "total_kimg", 0.112)
+    assert loop.train(longer).images_seen == 112
+    assert steps == [(96, 1 + OWN_NOISE), (104, 1 + OWN_NOISE)]
+
+
+def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path, monkeypatch):
+    steps = poison(monkeypatch, when=lambda seen, noise: seen >= 48)
+    config = config_for(pyramid_dir, tmp_path, checkpoint_kimg=1)
+    with pytest.raises(DivergedError, match="3 updates in a row were not finite at 0.08 kimg, 8x8 "
+                       "stabilize, although the run has gone back") as caught:  # fmt: skip
+        loop.train(config)
+    assert caught.value.exit_code == 3
+    assert len(steps) == 10 + 6
+    assert names_of_checkpoints(tmp_path) == ["state-0", "state-32", "state-r1-32"]
+
+
+def test_the_command_says_so_and_exits_with_3(pyramid_dir, tmp_path, capsys):
+    # So high a learning rate that weights overflow by themselves, and nothing can help.
+    flags = ["--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=1",
+             "--learning_rate=1e30", "--max_skipped_updates=4"]  # fmt: skip
+    code = command.main([f"--data_dir={pyramid_dir}", f"--run_dir={tmp_path / 'run'}", *flags])
+    assert code == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pgan-train: error: 4 updates in a row were not finite at ")
+    assert "a new run with a lower --learning_rate" in error

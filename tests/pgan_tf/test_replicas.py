@@ -1,0 +1,155 @@
+"""Two replicas learn what one learns; of several processes, see integration/test_workers.py."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf import step as step_module
+from pgan_tf.distribution import rank
+from pgan_tf.state import TrainState
+from pgan_tf.step import make_train_step
+from tests.pgan_tf.test_step import arrays, inputs
+from tests.pgan_tf.tiny import tiny_config
+
+# bfloat16 has 8 bits of precision, and sums in another order round otherwise.
+TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
+
+
+def train(strategy, config, *, steps, monkeypatch, label_size=0):
+    """Weights and moments after some steps, and the gradients that the updates were made of."""
+    recorded = []
+    original = step_module._apply
+
+    def record(optimizer, gradients, variables, learning_rate):
+        context = tf.distribute.get_replica_context()
+        mean = context.all_reduce("SUM", [g / context.num_replicas_in_sync for g in gradients])
+        for variable, gradient in zip(variables, mean, strict=True):
+            recorded.append((optimizer.name, variable.path, gradient))
+        return original(optimizer, gradients, variables, learning_rate)
+
+    monkeypatch.setattr(step_module, "_apply", record)
+    state = TrainState(config, strategy)
+    train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+    gradients = {}
+
+    @tf.function(autograph=False)
+    def with_gradients(given):
+        recorded.clear()
+        result = train_step.python_function(given)
+        return result, {
+            f"{optimizer} {path}": strategy.experimental_local_results(gradient)[0]
+            for optimizer, path, gradient in recorded
+        }
+
+    chosen = strategy if strategy.num_replicas_in_sync > 1 else None
+    for i in range(steps):
+        given = inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
+        result, gradients = with_gradients(given)
+    return state, {k: v.numpy() for k, v in gradients.items()}, result.metrics
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_two_replicas_make_the_step_of_one(one_device, two_replicas, monkeypatch, precision):
+    # Both through the whole step: the same images, latents and mixing factors, dealt out.
+    config = tiny_config(label_size=2, precision=precision)
+    results = []
+    for strategy in (one_device, two_replicas):
+        with monkeypatch.context() as patched:
+            results.append(train(strategy, config, steps=1, monkeypatch=patched, label_size=2))
+    (one, one_gradients, one_metrics), (two, two_gradients, two_metrics) = results
+    tolerance = TOLERANCE[precision]
+    assert len(one_gradients) == len(two_gradients) > 20
+    for name, gradient in one_gradients.items():
+        scale = max(1.0, np.abs(gradient).max())
+        np.testing.assert_allclose(
+            two_gradients[name], gradient, atol=tolerance * scale, err_msg=name
+        )
+    for name, value in one_metrics.items():
+        np.testing.assert_allclose(
+            two_metrics[name], value, rtol=10 * tolerance, atol=tolerance, err_msg=name
+        )
+    if precision == "float32":
+        # Adam's first update is the learning rate times a sign, so where a gradient is all
+        # rounding it may go either way: hence no weights whose gradient is next to nothing.
+        for network in ("generator", "discriminator"):
+            expected = arrays(getattr(one, network))
+            for name, value in arrays(getattr(two, network)).items():
+                gradient = one_gradients.get(f"{network}_adam {name}")
+                clear = True if gradient is None else np.abs(gradient) > 1e-5
+                difference = np.where(clear, value - expected[name], 0.0)
+                np.testing.assert_allclose(difference, 0.0, atol=1e-5, err_msg=name)
+
+
+def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
+    for i in range(50):
+        metrics, _ = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas))
+    assert np.isfinite(float(metrics["loss/discriminator"]))
+    counters = ("images_seen", "phase_index", "rollbacks")
+    for name, variable in state.variables().items():
+        if name not in counters:
+            first, second = two_replicas.experimental_local_results(variable)
+            assert first.numpy().tobytes() == second.numpy().tobytes(), name
+    assert int(state.generator_optimizer.iterations.numpy()) == 50
+
+
+def test_replicas_draw_different_noise_that_is_the_global_batchs(two_replicas):
+    seed = tf.constant([1, 2], tf.int64)
+
+    @tf.function(autograph=False)
+    def draw():
+        return two_replicas.run(lambda: step_module._normal([4, 8], seed))
+
+    first, second = two_replicas.experimental_local_results(draw())
+    assert not np.allclose(first, second)
+    whole = step_module._normal([8, 8], seed).numpy()
+    np.testing.assert_array_equal(whole[0::2], first)
+    np.testing.assert_array_equal(whole[1::2], second)
+
+
+def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    before = arrays(state.discriminator)
+    # One replica's copy of a bias is damaged, as a hardware fault would.
+    bias = state.discriminator.variables["4x4_dense1/bias"].value
+    two_replicas.experimental_local_results(bias)[1].assign([np.nan])
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    metrics, _ = train_step(inputs(16, strategy=two_replicas))
+    assert float(metrics["updates/discriminator_skipped"]) == 1.0
+    for name, value in arrays(state.discriminator).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+def test_votes_are_summed_over_replicas(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    result = train_step(inputs(16, strategy=two_replicas, votes=(0.0, 1.0)))
+    np.testing.assert_array_equal(result.votes, [0.0, 2.0])
+
+
+class FakeStrategy:
+    """As many replicas here and elsewhere as a test wants."""
+
+    def __init__(self, workers, local):
+        self.num_replicas_in_sync = workers * local
+        self.extended = self
+        self.worker_devices = ("/CPU:0",) * local
+
+
+@pytest.mark.parametrize(("workers", "local"), [(1, 1), (1, 4), (3, 1), (2, 2), (3, 4)])
+def test_every_worker_holds_the_samples_of_its_replicas(workers, local):
+    strategy = FakeStrategy(workers, local)
+    replicas = workers * local
+    samples = np.arange(2 * replicas)
+    ranks = []
+    for worker in range(workers):
+        here = samples[worker::workers]  # what data.Part reads
+        for replica in range(local):
+            place = rank(strategy, worker * local + replica)
+            ranks.append(place)
+            np.testing.assert_array_equal(here[replica::local], samples[place::replicas])
+    assert sorted(ranks) == list(range(replicas))

@@ -1,0 +1,87 @@
+import signal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.cluster import ALONE, Cluster
+from pgan_tf.interrupts import Interrupts
+from pgan_tf.step import StepResult
+from pgan_tf.supervision import (
+    LostWorkerError,
+    Supervisor,
+    TooManySkippedError,
+    explain_lost_workers,
+)
+
+TWO = Cluster(1, 2)
+
+
+def result(*, discriminator=0.0, generator=0.0, votes=(0.0, 0.0)):
+    metrics = {
+        "loss/generator": tf.constant(np.nan),
+        "updates/discriminator_skipped": tf.constant(discriminator),
+        "updates/generator_skipped": tf.constant(generator),
+    }
+    return StepResult(metrics, tf.constant(votes))
+
+
+def supervisor(cluster=ALONE, *, received=None, max_skipped_updates=3):
+    interrupts = Interrupts()
+    interrupts.received = received
+    return Supervisor(cluster, interrupts, max_skipped_updates=max_skipped_updates)
+
+
+def test_a_process_alone_stops_at_once():
+    assert supervisor().check(result()) is None
+    assert supervisor(received=signal.SIGINT).check(result()) == signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [((0, 0), None), ((2, 0), signal.SIGINT), ((0, 1), signal.SIGTERM), ((1, 1), signal.SIGINT)],
+)
+def test_workers_stop_one_step_after_any_of_them_was_told_to(votes, expected):
+    # Its own signal counts only once all have heard of it.
+    watching = supervisor(TWO, received=signal.SIGTERM)
+    assert watching.votes() == [0.0, 1.0]
+    assert watching.check(result(votes=tuple(map(float, votes)))) is None
+    assert watching.check(result()) == expected
+
+
+def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
+    watching = supervisor()
+    for outcome in (result(discriminator=1.0), result(generator=1.0), result()):
+        assert watching.check(outcome) is None
+    assert not watching.healthy  # the last one is not looked at yet
+    watching.check(result(discriminator=1.0))
+    assert watching.healthy
+    for _ in range(2):
+        watching.check(result(generator=1.0))
+    with pytest.raises(TooManySkippedError):
+        watching.check(result())
+
+
+def test_after_going_back_counting_begins_anew():
+    watching = supervisor(max_skipped_updates=1)
+    watching.check(result(generator=1.0))
+    watching.restart()
+    assert watching.check(result()) is None
+    assert watching.check(result()) is None
+    assert watching.healthy
+
+
+def test_zero_never_goes_back():
+    watching = supervisor(max_skipped_updates=0)
+    for _ in range(100):
+        watching.check(result(generator=1.0))
+
+
+def test_what_tensorflow_says_of_lost_peers_is_explained_to_workers_only():
+    error = tf.errors.UnavailableError(None, None, "Connection reset by peer")
+    with pytest.raises(LostWorkerError, match="worker 1 of 2: another worker has gone") as caught:
+        with explain_lost_workers(TWO):
+            raise error
+    assert caught.value.exit_code == 75
+    with pytest.raises(tf.errors.UnavailableError), explain_lost_workers(ALONE):
+        raise error
