@@ -8,7 +8,7 @@ import tensorflow as tf
 from pgan_tf import flags
 from pgan_tf.cluster import Cluster
 from pgan_tf.config import TrainConfig
-from pgan_tf.distribution import broadcast
+from pgan_tf.distribution import add_up, broadcast
 from pgan_tf.state import TrainState
 from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
@@ -17,12 +17,12 @@ from tfrecords_tools.errors import UserError
 def check_same_run(
     strategy: tf.distribute.Strategy, cluster: Cluster, config: TrainConfig, pyramid: TrainingData
 ) -> None:
-    """Makes sure that this worker was started with the chief's flags and data.
+    """Makes sure that all workers were started with the chief's flags and data.
 
     Only where the data are may differ from host to host.
 
     Raises:
-      UserError: it was not.
+      UserError: one was not; raised on all of them.
     """
     lines = [
         line
@@ -33,10 +33,13 @@ def check_same_run(
     digest = hashlib.sha256("\n".join(lines).encode()).digest()
     own = np.frombuffer(digest, np.uint8)
     (chiefs,) = broadcast(strategy, [own], is_chief=cluster.is_chief)
-    if not np.array_equal(own, chiefs):
+    differs = np.zeros(cluster.count, np.float32)
+    differs[cluster.index] = not np.array_equal(own, chiefs)
+    others = np.flatnonzero(add_up(strategy, differs))
+    if len(others):
         raise UserError(
-            f"worker {cluster.index} of {cluster.count} was started with other flags or data than "
-            "worker 0; give all of them the same"
+            f"of {cluster.count} workers, these were started with other flags or data than worker "
+            f"0: {', '.join(map(str, others))}; give all of them the same"
         )
 
 
@@ -54,4 +57,4 @@ def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: Train
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns once every worker has called it."""
-    broadcast(strategy, [np.zeros(1, np.uint16)], is_chief=True)
+    add_up(strategy, np.zeros(1, np.float32))

@@ -108,6 +108,25 @@ def rank(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor) -> int |
     return replica_id // local + workers * (replica_id % local)
 
 
+def add_up(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
+    """Sums of `values` `[n]` float32 over all workers; every worker must call it."""
+    local = local_replicas(strategy)
+
+    def replica_sum(values: tf.Tensor) -> tf.Tensor:
+        context = tf.distribute.get_replica_context()
+        # Of a worker's replicas, one speaks for all.
+        speaks = tf.equal(context.replica_id_in_sync_group % local, 0)
+        return context.all_reduce(
+            tf.distribute.ReduceOp.SUM, tf.where(speaks, values, tf.zeros_like(values))
+        )
+
+    @tf.function(autograph=False)
+    def total(values: tf.Tensor) -> tf.Tensor:
+        return strategy.run(replica_sum, args=(values,))
+
+    return strategy.experimental_local_results(total(tf.constant(values)))[0].numpy()
+
+
 def broadcast(
     strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], *, is_chief: bool
 ) -> list[np.ndarray]:
@@ -126,20 +145,10 @@ def broadcast(
     padded = np.zeros(-(-len(words) // chunk_size) * chunk_size, np.uint16)
     padded[: len(words)] = words
 
-    @tf.function(autograph=False)
-    def add(values: tf.Tensor) -> tf.Tensor:
-        def replica_add(values: tf.Tensor) -> tf.Tensor:
-            context = tf.distribute.get_replica_context()
-            sends = tf.cast(tf.equal(context.replica_id_in_sync_group, 0), tf.float32)
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, values * sends)
-
-        return strategy.run(replica_add, args=(values,))
-
     received = []
     for chunk in padded.reshape(-1, chunk_size):
         values = chunk.astype(np.float32) if is_chief else np.zeros(chunk_size, np.float32)
-        total = strategy.experimental_local_results(add(tf.constant(values)))[0]
-        received.append(total.numpy().astype(np.uint16))
+        received.append(add_up(strategy, values).astype(np.uint16))
     raw = np.concatenate(received).tobytes()[: len(raw)]
     results, start = [], 0
     for array in arrays:
