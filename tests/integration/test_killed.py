@@ -1,0 +1,132 @@
+"""Runs that are killed outright, again and again, end with the same bits as one that never was."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.pgan_tf.tiny import write_pyramid
+
+TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
+# Kills itself while the checkpoint of the given number of images is being written.
+TRAIN_AND_DIE_SAVING = [
+    sys.executable,
+    "-c",
+    """
+import os, random, signal, sys, threading
+import tensorflow as tf
+write, doomed = tf.train.Checkpoint.write, sys.argv.pop(1)
+def write_and_die(self, path, *args, **kwargs):
+    if path.endswith("-" + doomed):
+        delay = random.random() * 0.02  # a checkpoint of these networks takes about that long
+        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGKILL]).start()
+        while True:
+            write(self, path, *args, **kwargs)
+    return write(self, path, *args, **kwargs)
+tf.train.Checkpoint.write = write_and_die
+from pgan_tf.cli.train import main
+sys.exit(main())
+""",
+]
+FLAGS = [
+    "--fmap_base=32",
+    "--fmap_max=8",
+    "--stabilize_kimg=0.08",
+    "--fade_kimg=0.16",
+    "--batch_size=8",
+    "--total_kimg=0.4",
+    "--tick_kimg=0.016",
+    "--sample_kimg=0.4",
+    "--checkpoint_kimg=0.016",
+    "--network_kimg=0.4",
+    "--mirror_augment",
+    "--deterministic",
+]
+# Figures that tell of the machine, not of the training.
+OF_THE_MACHINE = ("speed/", "memory/", "progress/eta")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
+    directory = tmp_path_factory.mktemp("data") / "tiny"
+    return write_pyramid(directory, resolution=8, channels=3, labels=labels)
+
+
+def start(command, *arguments):
+    return subprocess.Popen(
+        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def kill_after(process, ticks, delay):
+    """Kills a process some seconds after it has reported so many ticks."""
+    seen = 0
+    for line in process.stdout:
+        seen += "s/kimg" in line
+        if seen == ticks:
+            time.sleep(delay)
+            os.kill(process.pid, signal.SIGKILL)
+            break
+    process.communicate(timeout=300)
+    return process.returncode
+
+
+def state(run_dir):
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-400"))
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith("variables/")
+    }
+
+
+def figures(run_dir):
+    lines = (run_dir / "metrics.jsonl").read_text().splitlines()
+    return [
+        {k: v for k, v in json.loads(line).items() if not k.startswith(OF_THE_MACHINE)}
+        for line in lines
+    ]
+
+
+@pytest.mark.parametrize("devices", [(), ("--logical_cpus=2",)], ids=["one device", "two replicas"])
+def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices):
+    arguments = [f"--data_dir={data}", *FLAGS, *devices]
+    undisturbed = start(TRAIN, *arguments, f"--run_dir={tmp_path / 'undisturbed'}")
+    drained = threading.Thread(target=undisturbed.communicate)
+    drained.start()  # beside the other, which spends most of its time starting
+
+    run_dir = tmp_path / "killed"
+    arguments.append(f"--run_dir={run_dir}")
+    moments = random.Random(len(devices))
+    outcomes = [
+        # At 4x4 (5 ticks), in the fade (10) and after it (10); twice while saving.
+        kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
+        start(TRAIN_AND_DIE_SAVING, "128", *arguments).wait(300),
+        kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
+        kill_after(start(TRAIN, *arguments), 4 + moments.randrange(3), moments.random() * 0.2),
+        start(TRAIN_AND_DIE_SAVING, "352", *arguments).wait(300),
+    ]
+    assert outcomes == [-signal.SIGKILL] * 5
+    last = start(TRAIN, *arguments)
+    output, errors = last.communicate(timeout=300)
+    assert last.returncode == 0, errors
+    assert "continuing at" in output
+    drained.join()
+    assert undisturbed.returncode == 0
+
+    expected, actual = state(tmp_path / "undisturbed"), state(run_dir)
+    assert len(expected) > 50
+    assert actual.keys() == expected.keys()
+    for name, value in expected.items():
+        assert actual[name].tobytes() == value.tobytes(), name
+    assert figures(run_dir) == figures(tmp_path / "undisturbed")
+    assert len(figures(run_dir)) == 25
