@@ -25,7 +25,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.data import Batch, Part
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
-from pgan_tf.evaluation.in_training import TrainingEvaluation
+from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
@@ -89,10 +89,14 @@ def train(config: TrainConfig) -> TrainResult:
     with Interrupts() as interrupts, explain_lost_workers(cluster), contextlib.closing(run):
         if several:
             check_same_run(strategy, cluster, config, pyramid)
+        evaluation = None
         if cluster.is_chief:
             check_initial_networks(config, run)
+            evaluation = make_evaluation(config, pyramid, run, strategy)
             run.open(config, pyramid)
-        result = _Training(config, pyramid, run, schedule, strategy, cluster, interrupts).go()
+        result = _Training(
+            config, pyramid, run, schedule, strategy, cluster, interrupts, evaluation
+        ).go()
         if several:
             wait_for_all(strategy)
         return result
@@ -110,6 +114,7 @@ class _Training:
         strategy: tf.distribute.Strategy,
         cluster: Cluster,
         interrupts: Interrupts,
+        evaluation: TrainingEvaluation | None,
     ):
         set_up_tensorflow(config)
         self.config = config
@@ -126,9 +131,7 @@ class _Training:
             cluster, interrupts, max_skipped_updates=config.run.max_skipped_updates
         )
         self.profiler = Profiler(config.run.profile_steps if cluster.is_chief else None, run.path)
-        self.evaluation = None
-        if config.evaluation.metric_names and cluster.is_chief:
-            self.evaluation = TrainingEvaluation(config, pyramid, run, strategy)
+        self.evaluation = evaluation
 
     def go(self) -> TrainResult:
         """Trains from the newest checkpoint on, or from the start."""

@@ -24,6 +24,21 @@ from tfrecords_tools.format import Pyramid
 USUAL_NUM_IMAGES = 4096
 
 
+def make_evaluation(
+    config: TrainConfig, pyramid: TrainingData, run: RunDirectory, strategy: tf.distribute.Strategy
+) -> "TrainingEvaluation | None":
+    """What a configuration wants to be evaluated while training; None if nothing.
+
+    Call it before the run directory is made, so that nothing is left of what can't be.
+
+    Raises:
+      UserError: a metric can't be computed of these data.
+    """
+    if not config.evaluation.metric_names:
+        return None
+    return TrainingEvaluation(config, pyramid, run, strategy)
+
+
 class TrainingEvaluation:
     """Figures of a generator in training, and which of them were the best."""
 

@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -107,6 +109,20 @@ def test_replicas_share_out_a_batch_and_make_the_same_images(rng, one_device, tw
         plain = generator(tf.constant(latents), tf.constant(labels), resolution=8, alpha=None)
         np.testing.assert_allclose(images[-1], plain, atol=1e-5)
     np.testing.assert_allclose(images[0], images[1], atol=1e-5)
+
+
+def test_one_of_several_workers_generates_by_itself():
+    class OfFour:
+        num_replicas_in_sync = 4
+        extended = types.SimpleNamespace(worker_devices=["/CPU:0", "/CPU:1"])
+
+        def run(self, *arguments):
+            raise AssertionError("the other workers do not take part")
+
+    generate = OnReplicas(lambda latents, labels: 2 * latents, OfFour(), batch_size=4, label_size=0)
+    assert generate.batch_size == 4
+    latents = np.arange(6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(generate(latents, None), 2 * latents)
 
 
 def test_batches_shrink_as_images_grow():

@@ -1,10 +1,11 @@
 import dataclasses
 import json
+import types
 
 import pytest
 
 from pgan_tf.eval_config import EvalConfig
-from pgan_tf.evaluation.in_training import TrainingEvaluation
+from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks import Generator
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
@@ -93,6 +94,17 @@ def test_a_damaged_best_is_replaced(config, one_device, caplog):
 def test_too_many_images_are_refused_before_training(config, one_device):
     with pytest.raises(UserError, match="--eval_num_images must be at most 24.* Received: 99"):
         evaluation(config, one_device, eval_num_images=99)
+
+
+def test_data_behind_a_url_are_refused(config, one_device):
+    data = types.SimpleNamespace(directory="gs://bucket/data")
+    with pytest.raises(UserError, match="local disk. Received: --data_dir=gs://bucket/data"):
+        make_evaluation(config, data, RunDirectory(config.run.run_dir), one_device)
+
+
+def test_without_metrics_there_is_nothing_to_evaluate(config, one_device):
+    without = dataclasses.replace(config, evaluation=EvalConfig())
+    assert make_evaluation(without, None, None, one_device) is None
 
 
 def test_what_the_best_says_of_itself_is_json(config, one_device):
