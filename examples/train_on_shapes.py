@@ -36,9 +36,10 @@ config = pgan_tf.TrainConfig(
     data=pgan_tf.DataConfig(data_dir=str(data)),
     network=pgan_tf.NetworkConfig(fmap_base=128, fmap_max=16),
     schedule=pgan_tf.ScheduleConfig(
+        start_resolution=8,  # a short training may leave out 4x4
         stabilize_kimg=KIMG,
         fade_kimg=KIMG,
-        total_kimg=6 * KIMG,
+        total_kimg=4 * KIMG,
         batch_size=16,
         learning_rate=0.002,
     ),

@@ -41,7 +41,7 @@ def test_examples_are_scripts_in_cells_and_short(path):
 
 def test_training_on_shapes_ends_with_a_grid_of_every_class(tmp_path):
     printed = run(tmp_path, "train_on_shapes.py")
-    assert "1200 images seen" in printed
+    assert "800 images seen" in printed
     grid = np.asarray(Image.open(tmp_path / "shapes_example" / "shapes.png"))
     assert grid.shape == (320, 512, 3)
     assert grid.std() > 10
