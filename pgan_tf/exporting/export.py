@@ -201,8 +201,13 @@ def _largest_difference(model: keras.Model, exported: Generate) -> float:
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A temporary file or directory that takes the place of `path` if nothing goes wrong."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.touch()  # before anything is computed
+        partial.unlink()
+    except OSError as error:
+        raise UserError(f"--output={path}: can't be written: {error.strerror}") from error
     try:
         yield partial
         if path.is_dir():

@@ -176,6 +176,8 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
             ["--format=saved_model", "--output=TMP/folder.onnx", "--overwrite"],
             "holds something else than a SavedModel, so it is never replaced",
         ),
+        (["--format=onnx", "--output=TMP/text.keras/g.onnx"], "g.onnx: can't be written"),
+        (["--format=tflite", "--output=/proc/g.tflite"], "/proc/g.tflite: can't be written"),
         (["--format=keras", "--output=OUT", "--output_type=uint8"], "must be float32 with"),
         (["--format=onnx", "--output=OUT", "--tflite_precision=float16"], "is for --format=tflite"),
         (["--format=gif", "--output=OUT"], "keras|saved_model|onnx|tflite"),
