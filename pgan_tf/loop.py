@@ -29,7 +29,6 @@ from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
-from pgan_tf.profiling import Profiler
 from pgan_tf.reporting import Bystander, Reporter
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -43,6 +42,7 @@ from pgan_tf.supervision import (
     explain_lost_workers,
 )
 from pgan_tf.training_data import TrainingData
+from pgan_tf.watching.profiling import Profiler
 from tfrecords_tools.errors import UserError
 
 

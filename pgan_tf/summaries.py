@@ -16,8 +16,6 @@ from tensorboard.plugins.hparams import api as hparams
 from pgan_tf import flags
 from pgan_tf.config import TrainConfig
 from pgan_tf.data import records_at
-from pgan_tf.figures import describe
-from pgan_tf.hyperparameters import hyperparameters
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.sampling import (
     Generate,
@@ -29,8 +27,10 @@ from pgan_tf.sampling import (
     save_png,
 )
 from pgan_tf.schedule import Phase
-from pgan_tf.tensorboard_steps import images_per_step
 from pgan_tf.training_data import TrainingData
+from pgan_tf.watching.figures import describe
+from pgan_tf.watching.hyperparameters import hyperparameters
+from pgan_tf.watching.tensorboard_steps import images_per_step
 
 # Seeds that keep the grids' latents and labels apart from what networks are trained with.
 _LATENTS_SEED = 1000

@@ -8,12 +8,12 @@ from absl import flags as absl_flags
 from pgan_tf import flags
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig
-from pgan_tf.dry_run import dry_run
 from pgan_tf.fine_tuning import config_to_begin_with
-from pgan_tf.planning import V100_TFLOPS, plan
+from pgan_tf.planning.dry_run import dry_run
+from pgan_tf.planning.plan import V100_TFLOPS, plan
+from pgan_tf.planning.trial_process import Send
 from pgan_tf.run_directory import read_config
 from pgan_tf.schedule import Phase
-from pgan_tf.trial_process import Send
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 
@@ -95,7 +95,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
 
 def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
     with quiet_tensorflow():
-        from pgan_tf.trial import try_phases
+        from pgan_tf.planning.trial import try_phases
 
     try_phases(config, phases, send)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.run_directory import RunDirectory
-from pgan_tf.tensorboard_steps import images_per_step
+from pgan_tf.watching.tensorboard_steps import images_per_step
 
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"

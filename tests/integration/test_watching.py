@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from pgan_tf.cli import train
-from pgan_tf.figures import describe
+from pgan_tf.watching.figures import describe
 from tests.pgan_tf.tiny import write_pyramid
 
 DOCS = Path(__file__).parent.parent.parent / "docs"

@@ -79,9 +79,9 @@ def test_zero_never_goes_back():
 
 def test_what_tensorflow_says_of_lost_peers_is_explained_to_workers_only():
     error = tf.errors.UnavailableError(None, None, "Connection reset by peer")
-    with pytest.raises(LostWorkerError, match="worker 1 of 2: another worker has gone") as caught:
-        with explain_lost_workers(TWO):
-            raise error
+    said = pytest.raises(LostWorkerError, match="worker 1 of 2: another worker has gone")
+    with said as caught, explain_lost_workers(TWO):
+        raise error
     assert caught.value.exit_code == 75
     with pytest.raises(tf.errors.UnavailableError), explain_lost_workers(ALONE):
         raise error

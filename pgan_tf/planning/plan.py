@@ -13,9 +13,9 @@ from pgan_tf.checks import check_batches, fit_to_data
 from pgan_tf.cluster import VARIABLE, read_cluster
 from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, StepTimes, multiplications
+from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule
-from pgan_tf.step_memory import peak_bytes
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pgan_tf.host import available_memory
+from pgan_tf.planning.host import available_memory
 
 GIB = 2**30
 

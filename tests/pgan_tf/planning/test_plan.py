@@ -5,7 +5,7 @@ import pytest
 
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, multiplications
-from pgan_tf.planning import Row, estimate, plan, read_speeds, table
+from pgan_tf.planning.plan import Row, estimate, plan, read_speeds, table
 from pgan_tf.schedule import Schedule
 from tests.pgan_tf.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError

@@ -1,4 +1,4 @@
-from pgan_tf.figures import describe
+from pgan_tf.watching.figures import describe
 
 
 def test_figures_are_described_whatever_their_device_or_layer():

@@ -1,7 +1,7 @@
 import dataclasses
 
 from pgan_tf.config import ScheduleConfig, TrainConfig
-from pgan_tf.hyperparameters import hyperparameters
+from pgan_tf.watching.hyperparameters import hyperparameters
 from tests.pgan_tf.tiny import tiny_config
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from pgan_tf.trial_process import Measured, OutOfMemory, Started
+from pgan_tf.planning.trial_process import Measured, OutOfMemory, Started
 from tfrecords_tools.errors import UserError
 
 GIB = 2**30

@@ -3,7 +3,7 @@ import os
 import pytest
 import tensorflow as tf
 
-from pgan_tf.profiling import Profiler
+from pgan_tf.watching.profiling import Profiler
 
 
 def traces(directory):

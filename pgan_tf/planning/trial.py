@@ -16,14 +16,14 @@ from pgan_tf.dataset import open_data, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
 from pgan_tf.loop import set_up_tensorflow
-from pgan_tf.memory import memory_figures
+from pgan_tf.planning.step_memory import peak_bytes
+from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
 from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import make_train_step
-from pgan_tf.step_memory import peak_bytes
 from pgan_tf.supervision import explain_lost_workers
 from pgan_tf.training_data import TrainingData
-from pgan_tf.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
+from pgan_tf.watching.memory import memory_figures
 
 # Steps are timed until they took this long together, or are this many.
 _LEAST_SECONDS = 1.0

@@ -1,9 +1,9 @@
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.histograms import histograms
 from pgan_tf.state import TrainState
 from pgan_tf.step import make_train_step
+from pgan_tf.watching.histograms import histograms
 from tests.pgan_tf.test_step import inputs, record_gradients
 from tests.pgan_tf.tiny import tiny_config
 

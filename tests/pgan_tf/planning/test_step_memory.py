@@ -4,7 +4,7 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
 from pgan_tf.layers import EqualizedConv2D, EqualizedDense
 from pgan_tf.networks import Discriminator, Generator
-from pgan_tf.step_memory import (
+from pgan_tf.planning.step_memory import (
     discriminator_outputs,
     discriminator_weights,
     generator_weights,

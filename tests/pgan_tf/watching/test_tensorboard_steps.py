@@ -1,6 +1,6 @@
 import pytest
 
-from pgan_tf.tensorboard_steps import images_per_step
+from pgan_tf.watching.tensorboard_steps import images_per_step
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.host import available_memory
+from pgan_tf.planning.host import available_memory
 from pgan_tf.schedule import Phase
 from tfrecords_tools.errors import UserError
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.memory import memory_figures
+from pgan_tf.watching.memory import memory_figures
 
 
 def test_memory_of_the_host_grows_with_what_is_held():

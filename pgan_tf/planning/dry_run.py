@@ -8,10 +8,9 @@ import signal
 
 from pgan_tf.checks import required, smaller_batch
 from pgan_tf.config import TrainConfig
-from pgan_tf.planning import Row, describe, fitted, table
-from pgan_tf.schedule import Phase, Schedule
-from pgan_tf.step_memory import peak_bytes
-from pgan_tf.trial_process import (
+from pgan_tf.planning.plan import Row, describe, fitted, table
+from pgan_tf.planning.step_memory import peak_bytes
+from pgan_tf.planning.trial_process import (
     Crashed,
     Measured,
     Message,
@@ -22,6 +21,7 @@ from pgan_tf.trial_process import (
     memory_limit,
     trial_process,
 )
+from pgan_tf.schedule import Phase, Schedule
 from tfrecords_tools.errors import UserError
 
 
