@@ -139,6 +139,27 @@ def test_features_are_extracted_once_for_all_their_metrics(pyramid, tmp_path):
     assert {name.split("/")[0] for name in figures} == set(names)
 
 
+def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
+    class Brightness:
+        """Takes bright images for nines."""
+
+        name, digest = "brightness", "1"
+
+        def __call__(self, images):
+            return images.mean((1, 2)).astype(int) * 10 // 256
+
+    compared = Evaluator(
+        find_metrics(["modes"]),
+        Reals(pyramid, 16, seed=1, mirror=False),
+        num_images=20,
+        workspace=Workspace(tmp_path / "cache"),
+        extractors={"numbers": Brightness()},
+    )
+    fakes = np.concatenate(list(noise().read(20)))
+    digits = Brightness()(fakes.transpose(0, 3, 1, 2).reshape(60, 16, 16)).reshape(20, 3)
+    assert compared.evaluate(noise())["modes/hit"] == len({tuple(row) for row in digits})
+
+
 def test_grayscale_becomes_rgb_for_features(tmp_path):
     gray = open_pyramid(write_pyramid(tmp_path / "gray", resolution=16, channels=1))
     figures = evaluator(gray, tmp_path, ["fid"], extractor=Means()).evaluate(noise(channels=1))
