@@ -25,14 +25,14 @@ if TYPE_CHECKING:
         TrainConfig,
     )
     from pgan_tf.exporting import Export, export_generator
-    from pgan_tf.latents import looping_walks
+    from pgan_tf.generating.latents import looping_walks
+    from pgan_tf.generating.sampler import Sampler
+    from pgan_tf.generating.truncation import with_truncation
+    from pgan_tf.generating.video import save_video
     from pgan_tf.loop import TrainResult, train
     from pgan_tf.networks import Discriminator, Generator
-    from pgan_tf.sampler import Sampler
     from pgan_tf.sampling import draw_latents, make_grid, to_uint8
     from pgan_tf.saved_generator import describe_generator, load_generator
-    from pgan_tf.truncation import with_truncation
-    from pgan_tf.video import save_video
     from tfrecords_tools.errors import UserError
 
 _HOMES = {
@@ -44,7 +44,7 @@ _HOMES = {
     "NetworkConfig": "pgan_tf.config",
     "OptimizerConfig": "pgan_tf.config",
     "RunConfig": "pgan_tf.config",
-    "Sampler": "pgan_tf.sampler",
+    "Sampler": "pgan_tf.generating.sampler",
     "ScheduleConfig": "pgan_tf.config",
     "TrainConfig": "pgan_tf.config",
     "TrainResult": "pgan_tf.loop",
@@ -53,12 +53,12 @@ _HOMES = {
     "draw_latents": "pgan_tf.sampling",
     "export_generator": "pgan_tf.exporting",
     "load_generator": "pgan_tf.saved_generator",
-    "looping_walks": "pgan_tf.latents",
+    "looping_walks": "pgan_tf.generating.latents",
     "make_grid": "pgan_tf.sampling",
-    "save_video": "pgan_tf.video",
+    "save_video": "pgan_tf.generating.video",
     "to_uint8": "pgan_tf.sampling",
     "train": "pgan_tf.loop",
-    "with_truncation": "pgan_tf.truncation",
+    "with_truncation": "pgan_tf.generating.truncation",
 }
 _MODULES = ("layers", "metrics")
 

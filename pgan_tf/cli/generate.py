@@ -11,7 +11,7 @@ from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 
 if TYPE_CHECKING:
-    from pgan_tf.sampler import Sampler
+    from pgan_tf.generating.sampler import Sampler
 
 NAME = "pgan-generate"
 
@@ -176,14 +176,14 @@ def _as_flag(wanted: str) -> str:
 
 def _sampler(flags: Mapping[str, Any]) -> "Sampler":
     with quiet_tensorflow():
-        from pgan_tf.sampler import Sampler
+        from pgan_tf.generating.sampler import Sampler
     return Sampler(flags["network"], truncation=flags["truncation"], batch_size=flags["batch_size"])
 
 
 def _images(flags: Mapping[str, Any], output: Path) -> str:
     sampler = _sampler(flags)
-    from pgan_tf.generation import generate_pngs
-    from pgan_tf.latents import read_latents
+    from pgan_tf.generating.latents import read_latents
+    from pgan_tf.generating.pictures import generate_pngs
     from pgan_tf.sampling import draw_latents
 
     if flags["latents"]:
@@ -199,7 +199,7 @@ def _images(flags: Mapping[str, Any], output: Path) -> str:
 
 def _table(flags: Mapping[str, Any], output: Path) -> str:
     sampler = _sampler(flags)
-    from pgan_tf.generation import generate_table
+    from pgan_tf.generating.pictures import generate_table
 
     rows = generate_table(
         sampler,
@@ -213,7 +213,7 @@ def _table(flags: Mapping[str, Any], output: Path) -> str:
 
 def _arithmetic(flags: Mapping[str, Any], output: Path) -> str:
     sampler = _sampler(flags)
-    from pgan_tf.generation import generate_arithmetic
+    from pgan_tf.generating.pictures import generate_arithmetic
 
     generate_arithmetic(sampler, output, expressions=flags["arithmetic"], classes=flags["classes"])
     return f"{output / 'arithmetic.png'}: the seeds, and last what they come to"
@@ -221,7 +221,7 @@ def _arithmetic(flags: Mapping[str, Any], output: Path) -> str:
 
 def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
     sampler = _sampler(flags)
-    from pgan_tf.generation import generate_interpolation
+    from pgan_tf.generating.pictures import generate_interpolation
 
     seconds, smoothing = flags["seconds"], flags["smoothing"]
     classes = flags["classes"] or sampler.class_names
@@ -241,7 +241,7 @@ def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
 
 def _training(flags: Mapping[str, Any], output: Path) -> str:
     with quiet_tensorflow():
-        from pgan_tf.timelapse import generate_timelapse
+        from pgan_tf.generating.timelapse import generate_timelapse
     path = output / f"training.{flags['format']}"
     grids = generate_timelapse(flags["network"], path, seconds=flags["seconds"], fps=flags["fps"])
     return f"{path}, of {grids} grids"

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from pgan_tf.truncation import with_truncation
+from pgan_tf.generating.truncation import with_truncation
 from tests.pgan_tf.generators import LATENT_SIZE, tiny_generator
 
 

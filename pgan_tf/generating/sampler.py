@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.sampling import Generate, generate_images
 from pgan_tf.saved_generator import as_function, describe_generator, find_generator, load_generator
-from pgan_tf.truncation import with_truncation
 from tfrecords_tools.errors import UserError
 
 _MAX_BATCH = 64

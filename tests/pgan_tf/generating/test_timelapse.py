@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf import timelapse
-from pgan_tf.timelapse import find_grids, generate_timelapse
+from pgan_tf.generating import timelapse
+from pgan_tf.generating.timelapse import find_grids, generate_timelapse
 from tfrecords_tools.errors import UserError
 
 

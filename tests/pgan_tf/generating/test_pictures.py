@@ -3,14 +3,14 @@ import pytest
 from PIL import Image
 
 from pgan_tf.cli import generate as command
-from pgan_tf.generation import (
+from pgan_tf.generating.latents import evaluate_arithmetic, looping_walks
+from pgan_tf.generating.pictures import (
     generate_arithmetic,
     generate_interpolation,
     generate_pngs,
     generate_table,
 )
-from pgan_tf.latents import evaluate_arithmetic, looping_walks
-from pgan_tf.sampler import Sampler
+from pgan_tf.generating.sampler import Sampler
 from pgan_tf.sampling import draw_latents, make_grid, to_uint8
 from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
@@ -131,7 +131,9 @@ def test_batches_fit_into_memory(network, monkeypatch):
     save_tiny_generator(network, resolution=16)
     sizes = {}
     for memory in (0, 2**22, 2**40):
-        monkeypatch.setattr("pgan_tf.sampler._available_memory", lambda memory=memory: memory)
+        monkeypatch.setattr(
+            "pgan_tf.generating.sampler._available_memory", lambda memory=memory: memory
+        )
         sizes[memory] = Sampler(network).batch_size
     assert sizes[0] == 1
     # A convolution at 4x4, two at 8x8 and 16x16, of 8 features each; RGB; 16 bytes a feature.

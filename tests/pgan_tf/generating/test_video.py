@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf.video import save_video
+from pgan_tf.generating.video import save_video
 from tfrecords_tools.errors import UserError
 
 
@@ -71,7 +71,7 @@ def test_a_repeated_frame_is_a_longer_one(tmp_path, suffix):
 
 
 def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("pgan_tf.video._ANIMATION_MAX_BYTES", 5 * 514 * 520 * 3)
+    monkeypatch.setattr("pgan_tf.generating.video._ANIMATION_MAX_BYTES", 5 * 514 * 520 * 3)
     with pytest.raises(
         UserError, match="more than 5 frames of 514x520 are too large.* make an mp4"
     ):

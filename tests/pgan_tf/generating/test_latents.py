@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter1d
 
-from pgan_tf.latents import evaluate_arithmetic, looping_walks, parse_arithmetic, read_latents
+from pgan_tf.generating.latents import (
+    evaluate_arithmetic,
+    looping_walks,
+    parse_arithmetic,
+    read_latents,
+)
 from pgan_tf.sampling import draw_latents
 from tfrecords_tools.errors import UserError
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pgan_tf.latents import (
+from pgan_tf.generating.latents import (
     evaluate_arithmetic,
     looping_walks,
     parse_arithmetic,
 )
-from pgan_tf.sampler import Sampler
+from pgan_tf.generating.sampler import Sampler
+from pgan_tf.generating.video import save_video
 from pgan_tf.sampling import draw_latents, make_grid, save_png
-from pgan_tf.video import save_video
 from tfrecords_tools.errors import UserError
 
 _GRID_MAX_IMAGES = 1024

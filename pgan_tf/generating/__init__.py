@@ -1,0 +1,1 @@
+"""From a saved generator to pictures and videos."""
