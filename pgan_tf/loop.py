@@ -208,6 +208,9 @@ class _Training:
                 if stop:
                     finished = state.images_seen >= schedule.total_images
                     return TrainResult(state.images_seen, None if finished else stop)
+        except tf.errors.ResourceExhaustedError as error:
+            # In the middle of a step, so that there is nothing consistent to save.
+            raise _out_of_memory(step.phase, self.config.run.run_dir) from error
         except (UserError, OSError):
             # Damaged data, or a full disk: between two steps, so what was learned can be kept.
             reporter.save()
@@ -250,6 +253,14 @@ class _Training:
             trouble,
             self.state.images_seen / 1000,
         )
+
+
+def _out_of_memory(phase: Phase, run_dir: str) -> UserError:
+    return UserError(
+        f"out of memory in {phase.name} with --batch_size {phase.batch_size}. The last checkpoint "
+        "stays; --dry_run finds a batch that fits, and a new run can go on from this one with it: "
+        f"--init_from={run_dir} --batch_size_by_resolution={phase.resolution}:..."
+    )
 
 
 def set_up_tensorflow(config: TrainConfig) -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from pgan_tf import loop
 from pgan_tf.step import StepResult
 from tests.pgan_tf.tiny import tiny_config
+from tfrecords_tools.errors import UserError
 
 
 @pytest.fixture
@@ -55,3 +56,18 @@ def test_the_same_images_alpha_and_learning_rate_follow(labelled_dir, tmp_path, 
         assert now.keys() == then.keys()
         for name, value in then.items():
             np.testing.assert_array_equal(now[name], value, err_msg=name)
+
+
+def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, monkeypatch):
+    def make_train_step(*args, **kwargs):
+        def fail(inputs):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        return fail
+
+    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    with pytest.raises(UserError) as caught:
+        loop.train(config_for(labelled_dir, tmp_path / "run", 0.112))
+    said = str(caught.value)
+    assert "out of memory in 4x4 stabilize with --batch_size 16" in said
+    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:..." in said
