@@ -5,16 +5,21 @@ function of any module and call it. Here it can name what stands in one table, a
 Even those names don't stand for NumPy's or Python's own functions but for the ones below, which
 take plain arguments and refuse all others: arrays of plain numbers, their types, bytes, ordered
 dictionaries. Objects of classes that the caller names come as their state alone.
+
+A small pickle may also ask for much: it can hand the same text to a function again and again, and
+nest tuples so that hashing them overflows the stack or never ends. So what functions copy is
+counted, and keys are numbers or text.
 """
 
+import functools
 import io
 import math
 import pickle
 import pickletools
 import re
 import reprlib
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,8 +29,15 @@ from tfrecords_tools.errors import UserError
 _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_SETS = frozenset({"EMPTY_SET", "FROZENSET", "ADDITEMS"})
 # Python itself fails on writing down much longer ones.
 _MAX_INTEGER_BITS = 1024
+# Bytes that functions may copy for each byte of a pickle. Honest ones have an array's content
+# copied twice: from text to bytes, and into the array.
+_MAX_COPIES = 4
+# What an entry of a dictionary counts as: no more than a honest pickle has for it.
+_ENTRY_BYTES = 4
+_KEYS = (str, bytes, int, float, np.generic, type(None))
 
 
 class ForbiddenPickleError(UserError):
@@ -66,8 +78,8 @@ class Instance:
 def load_plain(data: bytes, name: str, classes: Collection[str] = ()) -> Any:
     """Unpickles dictionaries, lists, numbers, text and arrays; Python 2's strings become text.
 
-    Any protocol, of Python 2 or 3 and any NumPy. No array and no text takes more memory than `data`
-    has bytes for it.
+    Any protocol, of Python 2 or 3 and any NumPy. All arrays and texts together take no more than a
+    few times the memory of `data`. Keys of dictionaries are text, bytes, numbers or None.
 
     Args:
       data: the pickle.
@@ -97,6 +109,10 @@ def _check_operations(data: bytes) -> None:
     for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
         if operation.name in _EXTENSIONS:
             raise _Forbidden(f"the extension registry ({operation.name} {argument})")
+        if operation.name in _SETS:
+            raise _Forbidden("a set")
+        if operation.name == "FRAME" and int(argument or 0) > len(data):
+            raise pickle.UnpicklingError(f"a frame of {argument} bytes")
         if isinstance(argument, int) and argument.bit_length() > _MAX_INTEGER_BITS:
             raise pickle.UnpicklingError(f"an integer of {argument.bit_length()} bits")
         if operation.name in _MEMO_WRITES:
@@ -106,9 +122,48 @@ def _check_operations(data: bytes) -> None:
             memo_size += 1
 
 
-class _PlainUnpickler(pickle.Unpickler):
+class _Allowance:
+    """How many more bytes functions may copy while one pickle is read."""
+
+    def __init__(self, total: int):
+        self._total = total
+        self._left = total
+
+    def spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise pickle.UnpicklingError(f"its functions make more than {self._total} bytes")
+
+
+def _with_checked_keys(operation: bytes, keys: slice) -> tuple[int, Callable[[Any], None]]:
+    """An operation that makes entries of a dictionary, whose keys stand on the stack."""
+    code = operation[0]
+    original: Callable[[Any], None] = pickle._Unpickler.dispatch[code]
+
+    def perform(unpickler: Any) -> None:
+        _check_keys(unpickler.stack[keys])
+        original(unpickler)
+
+    return code, perform
+
+
+# The unpickler in Python and not the one in C: its operations can be replaced.
+class _PlainUnpickler(pickle._Unpickler):
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        **dict(
+            [
+                _with_checked_keys(pickle.SETITEM, slice(-2, -1)),
+                # Keys and values in turn, all since the last mark.
+                _with_checked_keys(pickle.SETITEMS, slice(0, None, 2)),
+                _with_checked_keys(pickle.DICT, slice(0, None, 2)),
+            ]
+        ),
+    }
+
     def __init__(self, data: bytes, classes: Collection[str]):
         super().__init__(io.BytesIO(data), encoding="latin1")
+        self._allowance = _Allowance(_MAX_COPIES * len(data))
         # New classes each time: whatever a pickle did to one, no other would see it.
         self._classes = {
             name: type("Instance", (Instance,), {"__slots__": (), "class_name": name})
@@ -116,13 +171,24 @@ class _PlainUnpickler(pickle.Unpickler):
         }
 
     def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" in self._classes:
+            return self._classes[f"{module}.{name}"]
+        if (module, name) in _COPYING:
+            label, body = _COPYING[module, name]
+            return _Function(label, functools.partial(body, self._allowance))
         try:
-            return self._classes.get(f"{module}.{name}") or _ALLOWED[module, name]
+            return _ALLOWED[module, name]
         except KeyError:
             raise _Forbidden(f"{module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
         raise _Forbidden(f"a persistent object ({reprlib.repr(pid)})")
+
+
+def _check_keys(keys: Iterable[Any]) -> None:
+    for key in keys:
+        if not isinstance(key, _KEYS):
+            raise _Forbidden(f"a key that is a {type(key).__name__}")
 
 
 class _Function:
@@ -163,22 +229,32 @@ class _Type:
 
 
 class _Array(np.ndarray):
-    """An array that takes its content from plain state only."""
+    """An array that takes its content from plain state only, and once."""
+
+    allowance: _Allowance | None = None
 
     def __setstate__(self, state: Any) -> None:
+        allowance, self.allowance = self.allowance, None
+        if allowance is None:
+            raise pickle.UnpicklingError("an array that gets its content twice")
         # ([version,] shape, type, whether in Fortran's order, content)
         shape, kind, fortran, content = state[-4:]
-        content, dtype = _checked_content(content, kind, shape)
+        content, dtype = _checked_content(allowance, content, kind, shape)
+        allowance.spend(len(content))
         plain: Any = (1, tuple(shape), dtype, bool(fortran), content)
         super().__setstate__(plain)
 
 
-def _checked_content(content: Any, kind: Any, shape: Any) -> tuple[bytes, np.dtype]:
+def _checked_content(
+    allowance: _Allowance, content: Any, kind: Any, shape: Any
+) -> tuple[bytes, np.dtype]:
     """The bytes of an array and their type, if they are what the shape promises."""
+    if not isinstance(content, (str, bytes, bytearray)) or not isinstance(kind, _Type):
+        raise _Forbidden("an array of objects")
+    if not isinstance(content, bytes):
+        allowance.spend(len(content))
     if isinstance(content, str):  # a string of Python 2
         content = content.encode("latin1")
-    if not isinstance(content, (bytes, bytearray)) or not isinstance(kind, _Type):
-        raise _Forbidden("an array of objects")
     dtype = kind.resolved()
     if any(type(side) is not int or side < 0 for side in shape):
         raise pickle.UnpicklingError(f"an array of shape {reprlib.repr(shape)}")
@@ -187,45 +263,53 @@ def _checked_content(content: Any, kind: Any, shape: Any) -> tuple[bytes, np.dty
     return bytes(content), dtype
 
 
-def _empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+def _empty_array(allowance: _Allowance, kind: Any, shape: Any, code: Any) -> np.ndarray:
     """Where an array begins; its state follows."""
-    return np.ndarray.__new__(_Array, (0,), np.uint8)
+    array = np.ndarray.__new__(_Array, (0,), np.uint8)
+    array.allowance = allowance
+    return array
 
 
-def _array_from_buffer(content: Any, kind: Any, shape: Any, order: Any = "C") -> np.ndarray:
+def _array_from_buffer(
+    allowance: _Allowance, content: Any, kind: Any, shape: Any, order: Any = "C"
+) -> np.ndarray:
     """How protocol 5 stores arrays."""
     if order not in ("C", "F"):
         raise pickle.UnpicklingError(f"an array in the order {reprlib.repr(order)}")
-    content, dtype = _checked_content(content, kind, shape)
+    content, dtype = _checked_content(allowance, content, kind, shape)
     return np.frombuffer(content, dtype).reshape(shape, order=order)
 
 
-def _scalar(kind: Any, content: Any) -> np.generic:
-    content, dtype = _checked_content(content, kind, ())
+def _scalar(allowance: _Allowance, kind: Any, content: Any) -> np.generic:
+    content, dtype = _checked_content(allowance, content, kind, ())
     return np.frombuffer(content, dtype)[0]
 
 
-def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
+def _encode(allowance: _Allowance, text: Any, encoding: Any = "utf-8") -> bytes:
     """How protocol 2 of Python 3 stores bytes; codecs.encode itself knows more than text."""
     if not isinstance(text, str) or encoding != "latin1":
         raise _Forbidden(f"codecs.encode to {reprlib.repr(encoding)}")
+    allowance.spend(len(text))
     return text.encode("latin1")
 
 
-def _bytes(content: Any = b"") -> bytes:
+def _bytes(allowance: _Allowance, content: Any = b"") -> bytes:
     # bytes(number) would make as many zeros.
     if not isinstance(content, (bytes, bytearray)):
         raise _Forbidden(f"bytes of {type(content).__name__}")
+    allowance.spend(len(content))
     return bytes(content)
 
 
-def _bytearray(content: Any = b"") -> bytearray:
-    return bytearray(_bytes(content))
+def _bytearray(allowance: _Allowance, content: Any = b"") -> bytearray:
+    return bytearray(_bytes(allowance, content))
 
 
-def _ordered_dict(items: Any = ()) -> dict:
+def _ordered_dict(allowance: _Allowance, items: Any = ()) -> dict:
     if not isinstance(items, (list, tuple)):
         raise _Forbidden(f"an ordered dictionary of {type(items).__name__}")
+    allowance.spend(_ENTRY_BYTES * len(items))
+    _check_keys(key for key, _ in items)
     return dict(items)
 
 
@@ -241,11 +325,14 @@ def _not_callable(*args: Any) -> Any:
 
 
 _OBJECT = _Function("object", _not_callable)
-_ALLOWED: dict[tuple[str, str], Any] = {
+_ALLOWED: dict[tuple[str, str], _Function] = {
     ("numpy", "ndarray"): _Function("numpy.ndarray", _not_callable),
     ("numpy", "dtype"): _Function("numpy.dtype", _Type),
-    ("_codecs", "encode"): _Function("codecs.encode", _encode),
-    ("collections", "OrderedDict"): _Function("collections.OrderedDict", _ordered_dict),
+}
+# Those that copy what they are given, and so take an allowance first.
+_COPYING: dict[tuple[str, str], tuple[str, Callable[..., Any]]] = {
+    ("_codecs", "encode"): ("codecs.encode", _encode),
+    ("collections", "OrderedDict"): ("collections.OrderedDict", _ordered_dict),
 }
 for _numpy in ("numpy.core", "numpy._core"):
     for _module, _name, _body in (
@@ -253,10 +340,10 @@ for _numpy in ("numpy.core", "numpy._core"):
         ("multiarray", "scalar", _scalar),
         ("numeric", "_frombuffer", _array_from_buffer),
     ):
-        _ALLOWED[f"{_numpy}.{_module}", _name] = _Function(f"numpy {_name}", _body)
+        _COPYING[f"{_numpy}.{_module}", _name] = (f"numpy {_name}", _body)
 for _builtins in ("builtins", "__builtin__"):  # of Python 3 and 2
-    _ALLOWED[_builtins, "bytes"] = _Function("bytes", _bytes)
-    _ALLOWED[_builtins, "bytearray"] = _Function("bytearray", _bytearray)
+    _COPYING[_builtins, "bytes"] = ("bytes", _bytes)
+    _COPYING[_builtins, "bytearray"] = ("bytearray", _bytearray)
     _ALLOWED[_builtins, "object"] = _OBJECT
 for _copyreg in ("copyreg", "copy_reg"):
     _ALLOWED[_copyreg, "_reconstructor"] = _Function("_reconstructor", _reconstruct_instance)

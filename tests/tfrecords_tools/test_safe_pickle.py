@@ -4,8 +4,11 @@ import collections
 import copyreg
 import os
 import pickle
+import re
+import struct
 import subprocess
 import sys
+import tracemalloc
 import types
 
 import numpy as np
@@ -244,3 +247,87 @@ def test_an_array_begun_with_an_impossible_size_takes_no_memory():
 def test_promises_of_much_memory_are_refused(data):
     with pytest.raises(UserError, match="batch: damaged"):
         load_plain(data, "batch")
+
+
+def calls(function, *arguments, times):
+    """A list of what one function makes of the same arguments, again and again."""
+    numbered = range(1, len(arguments) + 1)
+    kept = b"".join(argument + b"q%c0" % i for i, argument in zip(numbered, arguments, strict=True))
+    call = b"h\x00(" + b"".join(b"h%c" % i for i in numbered) + b"tR"
+    return b"\x80\x02c" + function + b"\nq\x000" + kept + b"(" + call * times + b"l."
+
+
+TEXT = b"X" + struct.pack("<I", 100_000) + b"a" * 100_000
+BYTES = b"B" + struct.pack("<I", 100_000) + b"a" * 100_000
+PAIRS = b"(" + b"".join(b"J" + struct.pack("<i", i) + b"N\x86" for i in range(20_000)) + b"t"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        calls(b"_codecs\nencode", TEXT, b"X\x06\x00\x00\x00latin1", times=2000),
+        calls(b"builtins\nbytearray", BYTES, times=2000),
+        calls(b"collections\nOrderedDict", PAIRS, times=2000),
+    ],
+    ids=["text", "bytes", "dictionary"],
+)
+def test_copies_of_one_thing_can_not_fill_the_memory(data):
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="batch: damaged .* make more than"):
+            load_plain(data, "batch")
+        assert tracemalloc.get_traced_memory()[1] < 60 * len(data)
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_array_takes_its_content_once():
+    data = pickle.dumps(np.zeros(7, np.uint8), protocol=2)
+    build = data.rindex(b"b.")
+    state = data.rindex(b"(K\x01K\x07", 0, build)
+    twice = data[:build] + b"b" + data[state:]
+    assert load_plain(data, "batch").shape == (7,)
+    with pytest.raises(UserError, match="an array that gets its content twice"):
+        load_plain(twice, "batch")
+
+
+def tower(floors):
+    """Tuples in one another, each twice in the next: hashing the last takes 2^floors steps."""
+    return b")q\x00" + b"".join(b"0h\x00h\x00\x86q\x00" for _ in range(floors))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x80\x02})" + b"\x85" * 1_000_000 + b"K\x01s.",
+        b"\x80\x02}(" + tower(100) + b"K\x01u.",
+        b"(" + tower(100) + b"K\x01d.",
+        b"ccollections\nOrderedDict\n((" + tower(100) + b"K\x01\x86ttR.",
+        b"\x80\x04\x8f(" + tower(100) + b"\x90.",
+        b"\x80\x04(" + tower(100) + b"\x91.",
+    ],
+    ids=["deep", "items", "dictionary", "ordered", "set", "frozenset"],
+)
+def test_nested_tuples_are_never_hashed(tmp_path, data):
+    # In a process of its own, which would crash or never end.
+    (tmp_path / "data").write_bytes(data)
+    code = (
+        "import sys; from tfrecords_tools.safe_pickle import load_plain\n"
+        "from tfrecords_tools.errors import UserError\n"
+        "try: load_plain(open(sys.argv[1], 'rb').read(), 'x')\n"
+        "except UserError as error: print(error)"
+    )
+    call = [sys.executable, "-c", code, str(tmp_path / "data")]
+    done = subprocess.run(call, check=True, capture_output=True, text=True, timeout=60)
+    assert re.search("Received: a (key that is a tuple|set)", done.stdout)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_keys_may_be_numbers_bytes_or_none(protocol):
+    data = {True: "a", 2.5: "b", b"c\xff": "d", None: "e", np.float32(3): "g"}
+    assert load_plain(pickle.dumps(data, protocol), "x") == data
+
+
+def test_long_lists_in_one_another_are_read():
+    data = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
+    assert len(load_plain(data, "x")) == 1
