@@ -70,7 +70,8 @@ class Reporter:
         """Writes the configuration, and takes back what a run that continues will repeat.
 
         A new run begins with reals, fakes of no training, and the state, so that there is a
-        checkpoint to go back to from the first step on.
+        checkpoint to go back to from the first step on. One that continues makes up for the
+        evaluation that was due when it ended.
 
         Args:
           phase: the first of the schedule.
@@ -83,7 +84,20 @@ class Reporter:
             self._summaries.write_reals()
             self._write_samples(phase)
             self._checkpoints.save()
+        else:
+            self._make_up_evaluation()
         self._restart_clock()
+
+    def _make_up_evaluation(self) -> None:
+        """Evaluates where the process ended between a checkpoint and the evaluation due with it."""
+        seen = self._state.images_seen
+        if self._evaluation is None or not seen or self._summaries.has_figures(TAG_PREFIX, seen):
+            return
+        phase = self._schedule.phases[min(self._state.phase_index, len(self._schedule.phases) - 1)]
+        before = Every(self._config.evaluation.eval_kimg, max(seen - phase.batch_size, 0))
+        ends_stage = seen >= phase.end and not phase.fading
+        if before.due(seen) or ends_stage or seen >= self._schedule.total_images:
+            self._evaluate(self._evaluation, phase)
 
     def go_back(self) -> None:
         """Takes back what was reported after the checkpoint that has just been restored."""

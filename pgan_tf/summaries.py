@@ -229,6 +229,16 @@ class Summaries:
         with self._run.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
+    def has_figures(self, prefix: str, images_seen: int) -> bool:
+        """Whether metrics.jsonl has figures whose names begin so; call it after `forget_after`."""
+        if not self._run.metrics.exists():
+            return False
+        found = map(json.loads, self._run.metrics.read_text().splitlines())
+        return any(
+            line["images_seen"] == images_seen and any(name.startswith(prefix) for name in line)
+            for line in found
+        )
+
     def _step(self, images_seen: int) -> int:
         return images_seen // self._images_per_step
 

@@ -21,6 +21,7 @@ from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
 
 CACHE_NAME = "evaluation"  # within a run directory
 _KEY_NAME = "key.json"
+_BLOCK = 1 << 22  # bytes
 
 
 def digest_of(pyramid: Pyramid, resolution: int) -> str:
@@ -167,4 +168,13 @@ class Entry:
 
 def _reserve(descriptor: int, size: int) -> None:
     # A mapped file that finds the disk full would kill the process; this raises OSError instead.
-    os.posix_fallocate(descriptor, 0, size)
+    reserve = getattr(os, "posix_fallocate", None)
+    if reserve is not None:
+        reserve(descriptor, 0, size)
+        return
+    # macOS has no such call. Writing what is read, zeros mostly, takes the room as well.
+    start = 0
+    while start < size:
+        length = min(_BLOCK, size - start)
+        content = os.pread(descriptor, length, start).ljust(length, b"\0")
+        start += os.pwrite(descriptor, content, start)

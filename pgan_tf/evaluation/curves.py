@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from pgan_tf.evaluation.results import Result
 from tfrecords_tools.extras import require
 
@@ -22,18 +24,24 @@ def require_matplotlib() -> Any:
     return require("matplotlib.figure", "plots")
 
 
-def plot(path: Path, results: Sequence[Result]) -> None:
+def plot(path: Path, results: Sequence[Result]) -> bool:
     """Draws a panel a metric, a curve a figure, and the floor dashed; whole or not at all.
 
     Args:
       path: of the PNG.
       results: of one run's generators; those that don't say when they were saved are left out.
 
+    Returns:
+      Whether there was anything to draw.
+
     Raises:
       UserError: matplotlib is not installed.
     """
     figure_module = require_matplotlib()
     timed = [result for result in results if result.images_seen is not None]
+    if not timed:
+        logging.warning("%s is not drawn: no network says when it was saved", path)
+        return False
     panels: dict[str, list[str]] = {}
     for name in timed[0].figures:
         if name.endswith(_LEFT_OUT):
@@ -55,6 +63,7 @@ def plot(path: Path, results: Sequence[Result]) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    return True
 
 
 def _draw_panel(

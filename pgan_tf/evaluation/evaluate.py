@@ -1,6 +1,7 @@
 """Evaluating saved generators: what pgan-evaluate does."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,18 +9,21 @@ from typing import Any
 from pgan_tf.distribution import make_strategy
 from pgan_tf.evaluation import curves
 from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
-from pgan_tf.evaluation.catalogue import find_metrics
+from pgan_tf.evaluation.catalogue import Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extractors import load_extractors
 from pgan_tf.evaluation.images import Reals
 from pgan_tf.evaluation.results import (
+    Found,
     Result,
+    figures_of,
     format_figure,
     read_figures,
+    require_writable,
     result_path,
     write_tensorboard,
 )
-from pgan_tf.evaluation.subjects import Subject, Subjects, find_subjects, load_fakes
+from pgan_tf.evaluation.subjects import Subjects, check_subject, find_subjects, load_fakes
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
 
@@ -119,66 +123,84 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
     )
     output = Path(options.output) if options.output else subjects.home
     settings = _settings(evaluator, reals)
-    known = _known_results(subjects, output, settings) if options.reuse else {}
-    floor: Mapping[str, float] = {}
-    if options.floor:
-        floor = next((result.floor for result in known.values() if result.floor), {})
-        floor = floor or evaluator.floor()
+    known = _known_figures(subjects, output, settings) if options.reuse else {}
+    missing = {
+        subject.file: [m for m in metrics if m.name not in known.get(subject.file, {})]
+        for subject in subjects.generators
+    }
+    to_measure = [subject for subject in subjects.generators if missing[subject.file]]
+    load = functools.partial(
+        load_fakes,
+        reals=reals,
+        strategy=strategy,
+        batch_size=options.batch_size,
+        count=evaluator.most_images,
+    )
+    # All that can be wrong is better known now than after hours of work.
+    require_writable(output)
+    for subject in to_measure:
+        check_subject(subject, reals)
+    loaded = {subject.file: load(subject) for subject in to_measure[:1]}
+    floor = _floor(evaluator, known) if options.floor else {}
     results, written = [], []
     for subject in subjects.generators:
-        result = known.get(subject.file)
-        if result is None:
-            fakes = load_fakes(
-                subject,
-                reals,
-                strategy,
-                batch_size=options.batch_size,
-                count=evaluator.most_images,
-            )
-            figures = evaluator.evaluate(fakes, label=subject.label)
-            result = _result(subject, figures, settings, floor)
-        result = dataclasses.replace(result, floor=floor)
+        before, wanted = known.get(subject.file, {}), missing[subject.file]
+        figures = {
+            name: value for found in before.values() for name, value in found.figures.items()
+        }
+        if wanted:
+            fakes = loaded.pop(subject.file, None) or load(subject)
+            figures |= evaluator.evaluate(fakes, label=subject.label, only=wanted)
+        result = Result(
+            network=subject.file,
+            digest=sha256_of(subject.file),
+            label=subject.label,
+            images_seen=subject.images_seen,
+            figures=_in_order(metrics, figures),
+            settings=settings,
+            floor=floor,
+        )
         results.append(result)
         written.append(result.write_json(output))
         if len(subjects.generators) > 1:
-            print(_headlines(result, evaluator, known=subject.file in known), flush=True)
-    if options.all_snapshots:
+            print(_headlines(result, evaluator, known=not wanted), flush=True)
+    if options.all_snapshots and curves.plot(output / "metrics.png", results):
         written.append(output / "metrics.png")
-        curves.plot(written[-1], results)
     if subjects.run is not None:
         write_tensorboard(subjects.run, results)
     return Evaluation(tuple(results), tuple(written), _summary(evaluator, reals))
 
 
-def _known_results(
+def _known_figures(
     subjects: Subjects, output: Path, settings: Mapping[str, Any]
-) -> dict[Path, Result]:
-    """What was found before, under equal settings, by the generator's file."""
+) -> dict[Path, dict[str, Found]]:
+    """What was found before, under equal settings, by the generator's file and the metric."""
     known = {}
     for subject in subjects.generators:
         path = result_path(output, subject.label)
         if path.exists():
-            found = read_figures(path, digest=sha256_of(subject.file), settings=settings)
-            if found is not None:
-                known[subject.file] = _result(subject, found[0], settings, found[1])
+            digest = sha256_of(subject.file)
+            known[subject.file] = read_figures(path, digest=digest, settings=settings)
     return known
 
 
-def _result(
-    subject: Subject,
-    figures: Mapping[str, float],
-    settings: Mapping[str, Any],
-    floor: Mapping[str, float],
-) -> Result:
-    return Result(
-        network=subject.file,
-        digest=sha256_of(subject.file),
-        label=subject.label,
-        images_seen=subject.images_seen,
-        figures=figures,
-        settings=settings,
-        floor=floor,
-    )
+def _floor(evaluator: Evaluator, known: Mapping[Path, Mapping[str, Found]]) -> Mapping[str, float]:
+    """The floor of every metric, as it was found before or else measured now."""
+    figures: dict[str, float] = {}
+    for before in known.values():
+        for found in before.values():
+            figures.update(found.floor)
+    missing = [m for m in evaluator.metrics if not figures_of(m.name, figures)]
+    return _in_order(evaluator.metrics, {**figures, **evaluator.floor(only=missing)})
+
+
+def _in_order(metrics: Sequence[Metric], figures: Mapping[str, float]) -> dict[str, float]:
+    """Figures in the order in which metrics were asked for."""
+    return {
+        name: value
+        for metric in metrics
+        for name, value in figures_of(metric.name, figures).items()
+    }
 
 
 def _headlines(result: Result, evaluator: Evaluator, *, known: bool) -> str:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from absl import logging
 from tqdm import tqdm
 
@@ -56,7 +57,8 @@ class Evaluator:
           flag: what `num_images` is called, for errors.
 
         Raises:
-          UserError: a metric can't be computed of these data, or of so few images.
+          UserError: a metric can't be computed of these data, of so few images, or of what an
+            extractor returns.
         """
         self.metrics = tuple(metrics)
         self._reals = reals
@@ -70,6 +72,7 @@ class Evaluator:
             self._counts[metric.measurement] = count
         self._of_reals: dict[str, Measured] = {}
         self._digest: str | None = None
+        self._try_extractors()
 
     @property
     def most_images(self) -> int:
@@ -84,8 +87,12 @@ class Evaluator:
 
     @property
     def extractor_digests(self) -> dict[str, str]:
-        """By measurement; they change whenever features may."""
-        return {name: extractor.digest for name, extractor in self._extractors.items()}
+        """By metric, of those that need one; they change whenever features may."""
+        return {
+            metric.name: self._extractors[metric.measurement].digest
+            for metric in self.metrics
+            if metric.measurement in self._extractors
+        }
 
     @property
     def data_digest(self) -> str:
@@ -94,59 +101,99 @@ class Evaluator:
             self._digest = digest_of(self._reals.pyramid, self._reals.resolution)
         return self._digest
 
-    def evaluate(self, fakes: Fakes, *, label: str = "fakes") -> dict[str, float]:
+    def evaluate(
+        self, fakes: Fakes, *, label: str = "fakes", only: Sequence[Metric] | None = None
+    ) -> dict[str, float]:
         """Figures of a generator.
 
         Args:
           fakes: of it.
           label: what the progress bar says.
+          only: those of `metrics` that are wanted; None for all.
 
         Raises:
           UserError: its images are not finite, or the disk is full.
         """
-        of_reals = self._measure_reals()
+        wanted = self.metrics if only is None else only
+        counts = self._counts_for(wanted)
+        of_reals = self._measure_reals(counts)
         gauges = {
             name: self._gauge(name, count, _FAKES, self._workspace.allocate)
-            for name, count in self._counts.items()
+            for name, count in counts.items()
         }
-        batches = fakes.read(self.most_images)
-        with _bar(self.most_images, label) as progress:
-            measure(list(gauges.values()), batches, progress)
+        most = max(counts.values())
+        with _bar(most, label) as progress:
+            measure(list(gauges.values()), fakes.read(most), progress)
         of_fakes = {name: gauge.finish() for name, gauge in gauges.items()}
-        return self._compare(of_reals, of_fakes, self.num_images)
+        return self._compare(wanted, of_reals, of_fakes, self.num_images)
 
-    def floor(self) -> dict[str, float]:
+    def floor(self, *, only: Sequence[Metric] | None = None) -> dict[str, float]:
         """Figures of reals against others of the data: what a perfect generator would reach.
 
         Metrics that the data has too few images for, in each of two halves, are left out.
+
+        Args:
+          only: those of `metrics` that are wanted; None for all.
         """
-        of_reals = self._measure_reals()
+        wanted = [
+            metric
+            for metric in (self.metrics if only is None else only)
+            if self.floor_images[metric.name] >= metric.min_images
+        ]
+        if not wanted:
+            return {}
         half = self._reals.pyramid.count // 2
-        counts = {name: min(count, half) for name, count in self._counts.items()}
+        counts = {name: min(count, half) for name, count in self._counts_for(wanted).items()}
+        of_reals = self._measure_reals(self._counts_for(wanted))
         # From the second half of the order of draws, so no image is in both sets.
         others = self._measure(counts, _OTHER_REALS, "other reals", first=half)
         first = {name: first_images(name, of_reals[name], counts[name]) for name in counts}
-        return self._compare(first, others, self.floor_images)
+        return self._compare(wanted, first, others, self.floor_images)
+
+    def _try_extractors(self) -> None:
+        """Shows two reals to each, so that one that does not fit is known before any work.
+
+        Raises:
+          UserError: it takes no such images, returns something else, or lacks what a metric needs.
+        """
+        if not self._extractors:
+            return
+        count = min(2, self._reals.pyramid.count)
+        images = next(self._reals.read(0, count))
+        for name, extractor in self._extractors.items():
+            gauge = self._gauge(name, count, _REALS, lambda _, shape: np.empty(shape, np.float32))
+            gauge.add(images)
+            measured = gauge.finish()
+            for metric in self.metrics:
+                lacks = metric.needs_logits and "logits" not in measured
+                if metric.measurement == name and lacks:
+                    raise UserError(
+                        f"{metric.name} needs an extractor that returns logits beside features. "
+                        f"Received: {extractor.name}, which returns features alone"
+                    )
+
+    def _counts_for(self, metrics: Sequence[Metric]) -> dict[str, int]:
+        """How many images are measured for these metrics, by measurement."""
+        return {metric.measurement: self._counts[metric.measurement] for metric in metrics}
 
     def _compare(
         self,
+        metrics: Sequence[Metric],
         reals: Mapping[str, Measured],
         fakes: Mapping[str, Measured],
         num_images: Mapping[str, int],
     ) -> dict[str, float]:
         figures: dict[str, float] = {}
-        for metric in self.metrics:
+        for metric in metrics:
             count, kind = num_images[metric.name], metric.measurement
-            if count < metric.min_images:
-                continue
             pair = [first_images(kind, measured[kind], count) for measured in (reals, fakes)]
-            _require_logits(metric, pair[1], self._extractors)
             figures.update(metric.compare(pair[0], pair[1], self._reals.seed))
         return figures
 
-    def _measure_reals(self) -> dict[str, Measured]:
-        if not self._of_reals:
-            self._of_reals = self._measure(self._counts, _REALS, "reals")
+    def _measure_reals(self, counts: Mapping[str, int]) -> Mapping[str, Measured]:
+        missing = {name: count for name, count in counts.items() if name not in self._of_reals}
+        if missing:
+            self._of_reals |= self._measure(missing, _REALS, "reals")
         return self._of_reals
 
     def _measure(
@@ -229,17 +276,6 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
             available,
         )
     return count
-
-
-def _require_logits(
-    metric: Metric, measured: Measured, extractors: Mapping[str, Extractor]
-) -> None:
-    if metric.needs_logits and "logits" not in measured:
-        name = extractors[metric.measurement].name
-        raise UserError(
-            f"{metric.name} needs an extractor that returns logits beside features. Received: "
-            f"{name}, which returns features alone"
-        )
 
 
 @contextlib.contextmanager

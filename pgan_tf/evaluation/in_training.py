@@ -151,6 +151,9 @@ class TrainingEvaluation:
             "num_images": self._evaluator.num_images[self._ranking.name],
             "resolution": self._reals.resolution,
             "seed": self._reals.seed,
+            "mirror_augment": self._reals.mirror,
+            "data_digest": self._evaluator.data_digest,
+            "extractor": self._evaluator.extractor_digests.get(self._ranking.name),
         }
 
     def _read_best(self, path: Path) -> float | None:
@@ -165,12 +168,16 @@ class TrainingEvaluation:
         if not isinstance(best, dict) or "value" not in best:
             return None
         value = best.pop("value")
-        if best != self._conditions():
+        conditions = self._conditions()
+        if best != conditions:
+            differing = [key for key, now in conditions.items() if best.get(key) != now]
             logging.warning(
-                "%s is the best by %s of %s images; the next one evaluated replaces it",
+                "%s is the best by %s of %s images, and its figure can't be compared with new ones,"
+                " which differ in %s; the next one evaluated replaces it",
                 path,
                 best.get("figure"),
                 best.get("num_images"),
+                ", ".join(differing) or "less",
             )
             return None
         return float(value)

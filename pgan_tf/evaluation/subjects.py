@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +117,9 @@ def _describe(file: Path) -> Subject:
 
 def load_fakes(
     subject: Subject,
+    *,
     reals: Reals,
     strategy: tf.distribute.Strategy,
-    *,
     batch_size: int | None,
     count: int,
 ) -> Fakes:
@@ -137,11 +139,12 @@ def load_fakes(
         model = load_generator(subject.file)
     latent_size = int(model.inputs[0].shape[-1])
     label_size = int(model.inputs[1].shape[-1]) if len(model.inputs) > 1 else 0
-    _check_fit(model, label_size, reals, subject.file)
+    resolution, channels = (int(model.outputs[0].shape[axis]) for axis in (1, 3))
+    _check_fit(resolution, channels, label_size, reals=reals, file=subject.file)
     generate = OnReplicas(
         _as_call(model),
         strategy,
-        batch_size=batch_size or default_batch_size(int(model.outputs[0].shape[1])),
+        batch_size=batch_size or default_batch_size(resolution),
         label_size=label_size,
     )
     return Fakes(
@@ -162,9 +165,31 @@ def _as_call(model: keras.Model) -> Any:
     return call
 
 
-def _check_fit(model: keras.Model, label_size: int, reals: Reals, file: Path) -> None:
+def check_subject(subject: Subject, reals: Reals) -> None:
+    """Makes sure, without loading it, that a generator is whole and fits the data.
+
+    Raises:
+      UserError: its file is damaged, or what it says of itself does not fit.
+    """
+    file = subject.file
+    try:
+        with zipfile.ZipFile(file) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
+        raise UserError(f"{file}: not a .keras file: {error}") from error
+    if damaged is not None:
+        raise UserError(f"{file}: damaged: the checksum of {damaged} in it is wrong")
+    described = describe_generator(file)
+    said = [described.get(name) for name in ("resolution", "channels", "label_size")]
+    numbers = [value for value in said if isinstance(value, int)]
+    if len(numbers) == len(said):
+        _check_fit(*numbers, reals=reals, file=file)
+
+
+def _check_fit(
+    resolution: int, channels: int, label_size: int, *, reals: Reals, file: Path
+) -> None:
     pyramid: Pyramid = reals.pyramid
-    resolution, channels = int(model.outputs[0].shape[1]), int(model.outputs[0].shape[3])
     if resolution > reals.resolution:
         raise UserError(
             f"{file}: draws {resolution}x{resolution}, more than what it is compared with, "

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pgan_tf.cli import evaluate, train
 from pgan_tf.config import NetworkConfig
+from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.metrics import train_digit_classifier
 from pgan_tf.networks import Generator
 from pgan_tf.saved_generator import (
@@ -122,6 +123,91 @@ def test_every_snapshot_is_followed_and_drawn(run, tmp_path, capsys):
     again = capsys.readouterr().out
     assert again.count("(as found before)") == 2
     assert again.replace("  (as found before)", "") == first
+
+
+def test_a_metric_more_leaves_what_was_found_and_is_computed_alone(run, tmp_path, monkeypatch):
+    arguments = [f"--network={run}", "--num_images=16", f"--output={tmp_path}"]
+    path = tmp_path / "metrics-000000.096.json"
+    assert evaluate.main([*arguments, "--metrics=swd"]) == 0
+    first = json.loads(path.read_text())
+    assert evaluate.main([*arguments, "--metrics=ms_ssim", "--nofloor"]) == 0
+    assert evaluate.main([*arguments, "--metrics=swd", "--seed=5"]) == 0
+    asked = []
+    measure = Evaluator.evaluate
+
+    def note(self, fakes, *, label, only):
+        asked.extend(metric.name for metric in only)
+        return measure(self, fakes, label=label, only=only)
+
+    monkeypatch.setattr(Evaluator, "evaluate", note)
+    assert evaluate.main([*arguments, "--metrics=ms_ssim,swd"]) == 0
+    assert asked == []
+    second = json.loads(path.read_text())
+    assert set(second["metrics"]) == set(second["floor"]) == FIGURES
+    for name, value in first["metrics"].items():
+        assert second["metrics"][name] == value
+    assert [entry["seed"] for entry in second["others"]] == [5]
+    assert evaluate.main([*arguments, "--metrics=ms_ssim,swd", "--seed=5"]) == 0
+    assert asked == ["ms_ssim"]
+
+
+@pytest.mark.parametrize("lost", ["an interval", "a stage's end"])
+def test_an_evaluation_that_was_lost_is_made_up_for(run, tmp_path, lost):
+    """As after a process that was killed while it evaluated: the checkpoint is there, no line."""
+    total = {"an interval": 0.048, "a stage's end": 0.032}[lost]
+    data = run.parent / "data"
+    flags = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *FLAGS]
+    assert train.main([*flags, f"--total_kimg={total}"]) == 0
+    killed = tmp_path / "run"
+    rows = [line for line in lines(killed) if "metrics/swd/average" not in line]
+    (killed / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert train.main(flags) == 0
+    found = [line["images_seen"] for line in lines(killed) if "metrics/swd/average" in line]
+    assert found == ([48, 96] if lost == "an interval" else [32, 48, 96])
+    before = (killed / "metrics.jsonl").read_text()
+    assert train.main([*flags, "--total_kimg=0.104"]) == 0
+    assert (killed / "metrics.jsonl").read_text().startswith(before)
+    found = [line["images_seen"] for line in lines(killed) if "metrics/swd/average" in line]
+    assert found[-2:] == [96, 104]
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_measured(run, tmp_path, capsys):
+    networks = tmp_path / "run" / "networks"
+    networks.mkdir(parents=True)
+    for file in (run / "networks").glob("generator-*.keras"):
+        (networks / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "run" / "config.flags").write_text((run / "config.flags").read_text())
+    newest = networks / "generator-000000.096.keras"
+    content = bytearray(newest.read_bytes())
+    with zipfile.ZipFile(newest) as archive:
+        entry = archive.getinfo("model.weights.h5")
+    content[entry.header_offset + entry.file_size // 2] ^= 255
+    newest.write_bytes(content)
+    cache = tmp_path / "cache"
+    arguments = [f"--network={tmp_path / 'run'}", "--num_images=16", f"--cache_dir={cache}"]
+    assert evaluate.main([*arguments, "--all_snapshots"]) == 2
+    assert "generator-000000.096.keras: damaged: the checksum of" in capsys.readouterr().err
+    rgb = write_pyramid(tmp_path / "rgb", resolution=16, channels=3)
+    assert evaluate.main([*arguments[1:], f"--network={run}", f"--data_dir={rgb}"]) == 2
+    (tmp_path / "file").write_text("")
+    given = [*arguments[1:], f"--network={run}", f"--output={tmp_path / 'file' / 'below'}"]
+    assert evaluate.main(given) == 2
+    assert "below: results can't be written: Not a directory" in capsys.readouterr().err
+    assert not cache.exists()
+
+
+def test_snapshots_without_a_description_are_timed_by_their_names(tmp_path):
+    data = write_pyramid(tmp_path / "data", resolution=16, channels=3)
+    generator = Generator(NetworkConfig(resolution=16, fmap_base=64, fmap_max=8), seed=3)
+    model = as_keras_model(generator, resolution=16, alpha=None)
+    (tmp_path / "run" / "networks").mkdir(parents=True)
+    for name in ("000001", "000002.500"):
+        model.save(tmp_path / "run" / "networks" / f"generator-{name}.keras")
+    arguments = [f"--network={tmp_path / 'run'}", f"--data_dir={data}", "--num_images=8"]
+    assert evaluate.main([*arguments, "--all_snapshots", "--metrics=ms_ssim"]) == 0
+    found = json.loads((tmp_path / "run" / "metrics-000002.500.json").read_text())
+    assert found["images_seen"] == 2500
+    assert (tmp_path / "run" / "metrics.png").exists()
 
 
 def test_replicas_and_an_empty_cache_change_nothing(run, tmp_path):

@@ -89,6 +89,17 @@ def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_room_is_taken_where_the_system_can_not_reserve_it(tmp_path, monkeypatch):
+    monkeypatch.delattr(cache.os, "posix_fallocate")
+    monkeypatch.setattr(cache, "_BLOCK", 7)
+    workspace = Workspace(tmp_path)
+    write(workspace)
+    np.testing.assert_array_equal(workspace.load(KEY)["16"], np.arange(6).reshape(2, 3))
+    array = workspace.allocate("32", (4, 5))
+    array[:] = 2
+    assert array.sum() == 40
+
+
 def test_data_are_known_by_their_content_where_they_have_no_manifest(tmp_path):
     digests = []
     for name, seed in (("a", 0), ("b", 1)):

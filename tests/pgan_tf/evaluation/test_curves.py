@@ -24,6 +24,14 @@ def test_curves_are_drawn_in_a_panel_a_metric(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]
 
 
+def test_networks_that_do_not_say_when_they_were_saved_are_not_drawn(tmp_path, caplog):
+    untimed = dataclasses.replace(RESULT, images_seen=None)
+    assert not curves.plot(tmp_path / "none.png", [untimed])
+    assert "no network says when it was saved" in caplog.text
+    assert curves.plot(tmp_path / "some.png", [untimed, RESULT])
+    assert [path.name for path in tmp_path.iterdir()] == ["some.png"]
+
+
 def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)

@@ -8,9 +8,13 @@ from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.images import Fakes, Reals
 from pgan_tf.metrics import Features
+from pgan_tf.metrics.features import FunctionExtractor
 from tests.pgan_tf.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
+
+# Images that each extractor is shown before any work.
+_TRIAL = 2
 
 
 class Means:
@@ -84,7 +88,7 @@ def test_the_floor_takes_fewer_images_where_the_data_has_few(pyramid, tmp_path):
     compared = evaluator(pyramid, tmp_path, ["fid"], num_images=30, extractor=extractor)
     assert compared.floor_images == {"fid": 20}
     found = compared.floor()["fid"]
-    assert sum(extractor.seen) == 30 + 20
+    assert sum(extractor.seen) == _TRIAL + 30 + 20
     reals = Reals(pyramid, 16, seed=1, mirror=False)
     halves = [np.concatenate(list(reals.read(first, 20))).mean((1, 2)) for first in (0, 20)]
     statistics = [metrics.feature_statistics(half) for half in halves]
@@ -128,14 +132,14 @@ def test_reals_are_measured_anew_where_anything_differs(pyramid, tmp_path, chang
         )
         compared.evaluate(noise())
         seen.append(sum(extractor.seen))
-    assert seen == [40, 42 if changed == "num_images" else 40]
+    assert seen == [_TRIAL + 40, _TRIAL + (42 if changed == "num_images" else 40)]
 
 
 def test_features_are_extracted_once_for_all_their_metrics(pyramid, tmp_path):
     extractor = Means()
     names = ["fid", "is", "kid", "precision_recall"]
     figures = evaluator(pyramid, tmp_path, names, extractor=extractor).evaluate(noise())
-    assert sum(extractor.seen) == 40
+    assert sum(extractor.seen) == _TRIAL + 40
     assert {name.split("/")[0] for name in figures} == set(names)
 
 
@@ -199,6 +203,50 @@ def test_data_without_enough_images_or_pixels_are_refused(tmp_path):
 
 
 def test_a_score_of_an_extractor_without_logits_is_refused(pyramid, tmp_path):
-    compared = evaluator(pyramid, tmp_path, ["is"], extractor=Means(classifies=False))
+    extractor = Means(classifies=False)
     with pytest.raises(UserError, match="needs an extractor that returns logits.*Received: means"):
-        compared.evaluate(noise())
+        evaluator(pyramid, tmp_path, ["fid", "is"], extractor=extractor)
+    evaluator(pyramid, tmp_path, ["fid"], extractor=extractor)
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda images: images[:, 0, 0, 0], r"must have the shape \[2, number of features\]"),
+        (lambda images: np.full([len(images), 3], np.nan), "the features must be finite"),
+    ],
+)
+def test_an_extractor_that_returns_no_features_is_refused_at_once(
+    pyramid, tmp_path, function, message
+):
+    with pytest.raises(UserError, match=message):
+        extractor = FunctionExtractor("own:function", "1", function)
+        evaluator(pyramid, tmp_path, ["fid"], extractor=extractor)
+    assert not (tmp_path / "key.json").exists()
+
+
+def test_a_classifier_that_can_not_read_the_images_is_refused_at_once(pyramid, tmp_path):
+    gray = open_pyramid(write_pyramid(tmp_path / "gray", resolution=16, channels=1))
+    blank = np.zeros([1, 8, 8], np.uint8)
+    model = metrics.train_digit_classifier(blank, np.zeros(1, int), epochs=0)
+    digits = metrics.DigitClassifier(model, name="small.keras", digest="1")
+    for data, message in ((gray, "modes takes MNIST-RGB"), (pyramid, "small.keras.*16x16")):
+        with pytest.raises(UserError, match=message):
+            Evaluator(
+                find_metrics(["modes"]),
+                Reals(data, 16, seed=1, mirror=False),
+                num_images=20,
+                workspace=Workspace(tmp_path / "cache"),
+                extractors={"numbers": digits},
+            )
+
+
+def test_nothing_is_measured_for_metrics_that_are_not_wanted_now(pyramid, tmp_path):
+    extractor = Means()
+    compared = evaluator(pyramid, tmp_path, ["ms_ssim", "fid"], extractor=extractor)
+    similar, distance = compared.metrics
+    assert set(compared.evaluate(noise(), only=[similar])) == {"ms_ssim", "ms_ssim/gap"}
+    assert set(compared.floor(only=[similar])) == {"ms_ssim", "ms_ssim/gap"}
+    assert sum(extractor.seen) == _TRIAL
+    alone = compared.evaluate(noise(), only=[distance])
+    assert compared.evaluate(noise())["fid"] == alone["fid"]

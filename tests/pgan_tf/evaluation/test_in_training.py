@@ -5,6 +5,7 @@ import types
 import pytest
 
 from pgan_tf.eval_config import EvalConfig
+from pgan_tf.evaluation.cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks import Generator
 from pgan_tf.run_directory import RunDirectory
@@ -77,10 +78,40 @@ def test_another_measure_of_the_best_begins_anew(config, one_device, caplog):
     watched, run = evaluation(config, one_device)
     assert watched.offer({"swd/average": 5.0}, saver(config, run))
     by_similarity, _ = evaluation(config, one_device, best_metric="ms_ssim")
-    assert "is the best by swd/average of 24 images; the next one" in caplog.text
+    assert "is the best by swd/average of 24 images, and its figure can't" in caplog.text
     assert by_similarity.offer({"ms_ssim/gap": 100.0}, saver(config, run))
     of_fewer, _ = evaluation(config, one_device, best_metric="ms_ssim", eval_num_images=8)
     assert of_fewer.offer({"ms_ssim/gap": 200.0}, saver(config, run))
+
+
+def test_a_best_by_other_features_is_replaced(config, one_device, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    for name in ("few_features", "more_features"):
+        step = 97 if name == "few_features" else 31
+        (tmp_path / f"{name}.py").write_text(
+            f"def extract(images):\n    return images.reshape(len(images), -1)[:, ::{step}]\n"
+        )
+    by_features = {"eval_metrics": "fid", "best_metric": "fid"}
+    watched, run = evaluation(
+        config, one_device, **by_features, eval_features="few_features:extract"
+    )
+    assert watched.offer({"fid": 5.0}, saver(config, run))
+    again, _ = evaluation(config, one_device, **by_features, eval_features="few_features:extract")
+    assert not again.offer({"fid": 6.0}, saver(config, run))
+    other, _ = evaluation(config, one_device, **by_features, eval_features="more_features:extract")
+    assert "which differ in extractor; the next one" in caplog.text
+    assert other.offer({"fid": 900.0}, saver(config, run))
+
+
+def test_a_best_against_other_data_or_mirrored_ones_is_replaced(config, one_device, tmp_path):
+    watched, run = evaluation(config, one_device)
+    assert watched.offer({"swd/average": 5.0}, saver(config, run))
+    data = write_pyramid(tmp_path / "other", resolution=16, channels=1, seed=7)
+    changes = {"data_dir": str(data)}, {"mirror_augment": True}
+    for change in changes:
+        changed = dataclasses.replace(config, data=dataclasses.replace(config.data, **change))
+        again, _ = evaluation(changed, one_device)
+        assert again.offer({"swd/average": 6.0}, lambda description: None)
 
 
 def test_a_damaged_best_is_replaced(config, one_device, caplog):
@@ -111,10 +142,14 @@ def test_what_the_best_says_of_itself_is_json(config, one_device):
     watched, _ = evaluation(config, one_device)
     said = []
     watched.offer({"swd/average": 5.0}, said.append)
+    pyramid = open_pyramid(config.data.data_dir)
     assert json.loads(json.dumps(said[0]))["best"] == {
         "figure": "swd/average",
         "value": 5.0,
         "num_images": 24,
         "resolution": 16,
         "seed": 1,
+        "mirror_augment": False,
+        "data_digest": digest_of(pyramid, 16),
+        "extractor": None,
     }

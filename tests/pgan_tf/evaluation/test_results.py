@@ -1,6 +1,7 @@
 import dataclasses
 import fcntl
 import json
+import math
 import os
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pgan_tf.evaluation.results import (
     Result,
+    figures_of,
     format_figure,
     read_figures,
+    require_writable,
     result_path,
     table,
     write_tensorboard,
 )
+from tfrecords_tools.errors import UserError
 
 RESULT = Result(
     network=Path("runs/x/networks/generator-000150.keras"),
@@ -39,21 +43,113 @@ def test_json_holds_the_figures_and_all_they_depend_on(tmp_path):
 
 def test_figures_are_read_back_under_the_same_settings_of_the_same_network_alone(tmp_path, caplog):
     path = result_path(tmp_path, RESULT.label)
-    assert read_figures(path, digest="ab12", settings=RESULT.settings) is None
+    assert read_figures(path, digest="ab12", settings=RESULT.settings) == {}
     RESULT.write_json(tmp_path)
     found = read_figures(path, digest="ab12", settings=RESULT.settings)
-    assert found == (RESULT.figures, RESULT.floor)
-    assert read_figures(path, digest="cd34", settings=RESULT.settings) is None
+    assert found == {
+        "swd": ({"swd/16": 12.3456}, {"swd/16": 1.5}),
+        "ms_ssim": ({"ms_ssim": 0.25}, {"ms_ssim": 0.26}),
+    }
+    assert read_figures(path, digest="cd34", settings=RESULT.settings) == {}
     other = {**RESULT.settings, "seed": 1}
-    assert read_figures(path, digest="ab12", settings=other) is None
-    path.write_text("{")
-    assert read_figures(path, digest="ab12", settings=RESULT.settings) is None
+    assert read_figures(path, digest="ab12", settings=other) == {}
+    fewer = {**RESULT.settings, "num_images": {"swd": 10, "ms_ssim": 8}}
+    assert list(read_figures(path, digest="ab12", settings=fewer)) == ["swd"]
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"format": 1, "network_digest": "ab12", "seed": 0, "num_images": {"swd": 10}}',
+        '{"format": 1, "network_digest": "ab12", "num_images": 3, "metrics": {}, "floor": {}}',
+        '{"format": 1, "network_digest": "ab12", "num_images": {"swd": 10}, "metrics": [],'
+        ' "floor": {}}',
+    ],
+)
+def test_a_file_that_is_damaged_is_written_anew(tmp_path, caplog, content):
+    path = result_path(tmp_path, RESULT.label)
+    path.write_text(content)
+    assert read_figures(path, digest="ab12", settings=RESULT.settings) == {}
     assert "evaluating anew" in caplog.text
+    RESULT.write_json(tmp_path)
+    assert len(read_figures(path, digest="ab12", settings=RESULT.settings)) == 2
+
+
+def test_metrics_of_several_evaluations_share_a_file(tmp_path):
+    swd, similar = (
+        dataclasses.replace(
+            RESULT,
+            figures=figures_of(name, RESULT.figures),
+            floor=figures_of(name, RESULT.floor),
+            settings={"seed": 0, "num_images": {name: 10}},
+        )
+        for name in ("swd", "ms_ssim")
+    )
+    swd.write_json(tmp_path)
+    path = similar.write_json(tmp_path)
+    content = json.loads(path.read_text())
+    assert content["metrics"] == RESULT.figures and content["floor"] == RESULT.floor
+    assert content["num_images"] == {"ms_ssim": 10, "swd": 10} and "others" not in content
+    assert len(read_figures(path, digest="ab12", settings=RESULT.settings)) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"num_images": {"swd": 20, "ms_ssim": 20}},
+        {"extractors": {"swd": "another", "ms_ssim": "another"}},
+    ],
+)
+def test_figures_under_other_settings_stay_beside_the_newest(tmp_path, change):
+    RESULT.write_json(tmp_path)
+    other = dataclasses.replace(
+        RESULT,
+        settings={**RESULT.settings, **change},
+        figures={"swd/16": 3.0, "ms_ssim": float("nan")},
+    )
+    for _ in range(2):
+        path = other.write_json(tmp_path)
+        content = json.loads(path.read_text())
+        assert content["metrics"] == {"swd/16": 3.0, "ms_ssim": None}
+        assert [entry["metrics"] for entry in content["others"]] == [
+            {"swd/16": 12.3456},
+            {"ms_ssim": 0.25},
+        ]
+    before = read_figures(path, digest="ab12", settings=RESULT.settings)
+    assert before["swd"].figures == {"swd/16": 12.3456}
+    now = read_figures(path, digest="ab12", settings=other.settings)
+    assert now["swd"].figures == {"swd/16": 3.0} and math.isnan(now["ms_ssim"].figures["ms_ssim"])
+    RESULT.write_json(tmp_path)
+    assert read_figures(path, digest="ab12", settings=other.settings).keys() == now.keys()
+
+
+def test_figures_without_a_floor_leave_the_floor_that_was_found_before(tmp_path):
+    RESULT.write_json(tmp_path)
+    path = dataclasses.replace(RESULT, floor={}).write_json(tmp_path)
+    assert json.loads(path.read_text())["floor"] == RESULT.floor
+
+
+def test_another_network_under_the_same_name_begins_a_new_file(tmp_path):
+    RESULT.write_json(tmp_path)
+    path = dataclasses.replace(RESULT, digest="cd34", figures={"swd/16": 3.0}).write_json(tmp_path)
+    assert json.loads(path.read_text())["metrics"] == {"swd/16": 3.0}
+
+
+def test_a_directory_that_can_not_be_written_is_refused(tmp_path):
+    require_writable(tmp_path / "new" / "one")
+    assert list((tmp_path / "new" / "one").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/below: results can't be written: Not a directory"):
+        require_writable(tmp_path / "file" / "below")
 
 
 def test_a_figure_that_is_no_number_is_null(tmp_path):
-    path = dataclasses.replace(RESULT, figures={"fid": float("nan")}).write_json(tmp_path)
-    assert json.loads(path.read_text())["metrics"] == {"fid": None}
+    path = dataclasses.replace(RESULT, figures={"swd/16": float("nan")}).write_json(tmp_path)
+    assert json.loads(path.read_text())["metrics"] == {"swd/16": None}
 
 
 def test_one_generator_has_a_row_a_figure_and_the_floor_beside_it():
