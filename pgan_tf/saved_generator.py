@@ -144,17 +144,24 @@ def find_generator(path: str | os.PathLike) -> Path:
 def find_snapshots(run: Path) -> list[Path]:
     """Every generator that a run directory has saved as it went on, oldest first."""
     files = (run / "networks").glob("*.keras")
-    return sorted((file for file in files if _NAME.fullmatch(file.name)), key=_images_seen)
+    return sorted(
+        (file for file in files if _NAME.fullmatch(file.name)),
+        key=lambda file: images_seen_of(file) or 0,
+    )
 
 
-def _images_seen(file: Path) -> float:
-    """When a generator was saved: by its description, or else by its name, which may be rounded."""
+def images_seen_of(file: Path) -> int | None:
+    """When a generator was saved: by its description, or else by its name, which may be rounded.
+
+    None where neither says so.
+    """
     match = _NAME.fullmatch(file.name)
-    by_name = float(match["kimg"]) * 1000 if match else 0.0
+    by_name = round(float(match["kimg"]) * 1000) if match else None
     try:
-        return float(describe_generator(file).get("images_seen", by_name))
+        described = describe_generator(file).get("images_seen")
     except UserError:
         return by_name
+    return by_name if described is None else int(described)
 
 
 def as_function(model: keras.Model) -> Generate:

@@ -17,6 +17,7 @@ from pgan_tf.saved_generator import (
     describe_generator,
     find_generator,
     find_snapshots,
+    images_seen_of,
     load_generator,
 )
 from tfrecords_tools.errors import UserError
@@ -112,7 +113,7 @@ def _run_of(file: Path) -> Path | None:
 
 def _describe(file: Path) -> Subject:
     description = describe_generator(file)
-    return Subject(file, description.get("images_seen"), description.get("final_resolution"))
+    return Subject(file, images_seen_of(file), description.get("final_resolution"))
 
 
 def load_fakes(
