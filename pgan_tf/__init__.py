@@ -10,7 +10,10 @@ the package does not import TensorFlow.
 """
 
 import importlib
+import importlib.abc
+import importlib.machinery
 import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
         ScheduleConfig,
         TrainConfig,
     )
+    from pgan_tf.eval_config import EvalConfig
     from pgan_tf.exporting import Export, export_generator
     from pgan_tf.generating.latents import looping_walks
     from pgan_tf.generating.sampler import Sampler
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DataConfig": "pgan_tf.config",
     "Discriminator": "pgan_tf.networks",
+    "EvalConfig": "pgan_tf.eval_config",
     "Export": "pgan_tf.exporting",
     "Generator": "pgan_tf.networks",
     "LossConfig": "pgan_tf.config",
@@ -65,6 +70,7 @@ _MODULES = ("layers", "metrics")
 __all__ = [
     "DataConfig",
     "Discriminator",
+    "EvalConfig",
     "Export",
     "Generator",
     "LossConfig",
@@ -104,14 +110,39 @@ def __dir__() -> list[str]:
 
 
 def _register_layers() -> None:
-    """Lets Keras load saved generators by itself, where it is imported already.
-
-    It knows the classes of custom layers only once they are imported. Where Keras is imported
-    later, `import pgan_tf.layers` does this, and so does every public name that needs them.
-    """
-    keras = sys.modules.get("keras")
-    if keras is not None and keras.config.backend() == "tensorflow":
+    """Lets Keras load saved generators by itself: it knows only classes that are imported."""
+    keras = sys.modules["keras"]
+    if keras.config.backend() == "tensorflow":
         importlib.import_module("pgan_tf.layers")
 
 
-_register_layers()
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Registers the layers as soon as Keras is imported, if it ever is.
+
+    Importing them here would import TensorFlow, and Keras looks for classes nowhere else.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Any = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname != "keras":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        # Its own loader, which no other module has.
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                _register_layers()
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "keras" in sys.modules:
+    _register_layers()
+else:
+    sys.meta_path.insert(0, _AfterKeras())

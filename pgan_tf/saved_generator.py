@@ -17,6 +17,8 @@ from tfrecords_tools.errors import UserError
 
 # A member of the .keras archive, which Keras itself leaves alone.
 DESCRIPTION = "pgan_tf.json"
+# The layer that normalises latents, in every generator; truncation is what follows it.
+LATENT_NORM = "latent_norm"
 _NAME = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
 
 
@@ -81,13 +83,36 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
         model = keras.saving.load_model(file, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: not a generator that can be loaded: {error}") from error
+    _check_generator(model, file)
+    return model if dtype is None else _with_dtype(model, dtype)
+
+
+def _check_generator(model: Any, file: Path) -> None:
+    """That a loaded Keras object is a generator of this project.
+
+    Raises:
+      UserError: it is not.
+    """
+    if not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        raise UserError(
+            f"{file}: not a generator: expected a functional Keras model. "
+            f"Received: {type(model).__name__}, without inputs"
+        )
+    inputs = [f"{entry.name} {list(entry.shape)}" for entry in model.inputs]
+    outputs = [list(entry.shape) for entry in model.outputs]
     names = [entry.name for entry in model.inputs]
-    if names not in (["latents"], ["latents", "labels"]) or len(model.outputs[0].shape) != 4:
+    flat = all(len(entry.shape) == 2 and entry.shape[1] for entry in model.inputs)
+    pictures = len(outputs) == 1 and len(outputs[0]) == 4 and all(outputs[0][1:])
+    if names not in (["latents"], ["latents", "labels"]) or not flat or not pictures:
         raise UserError(
             f"{file}: not a generator: expected the inputs latents, or latents and labels, and "
-            f"images as output. Received: {', '.join(names)}"
+            f"images [b h w c] as output. Received: {', '.join(inputs)} and {str(outputs)[1:-1]}"
         )
-    return model if dtype is None else _with_dtype(model, dtype)
+    if not any(layer.name == LATENT_NORM for layer in model.layers):
+        raise UserError(
+            f"{file}: not a generator of pgan_tf: it has no layer {LATENT_NORM}. "
+            f"Received: a model named {model.name}"
+        )
 
 
 def _with_dtype(model: keras.Model, dtype: str) -> keras.Model:
@@ -109,16 +134,22 @@ def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
     """What was said of a generator when it was saved; empty where nothing was.
 
     Raises:
-      UserError: there is no `.keras` file at `path`.
+      UserError: there is no `.keras` file at `path`, or its description is damaged.
     """
     file = find_generator(path)
     try:
         with zipfile.ZipFile(file) as archive:
             if DESCRIPTION not in archive.namelist():
                 return {}
-            return json.loads(archive.read(DESCRIPTION))
+            description = json.loads(archive.read(DESCRIPTION))
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(f"{file}: not a .keras file: {error}") from error
+    if not isinstance(description, dict):
+        raise UserError(
+            f"{file}: {DESCRIPTION} in it must be a JSON object. "
+            f"Received: {type(description).__name__}"
+        )
+    return description
 
 
 def find_generator(path: str | os.PathLike) -> Path:
@@ -159,9 +190,9 @@ def images_seen_of(file: Path) -> int | None:
     by_name = round(float(match["kimg"]) * 1000) if match else None
     try:
         described = describe_generator(file).get("images_seen")
-    except UserError:
+        return by_name if described is None else int(described)
+    except (UserError, TypeError, ValueError):
         return by_name
-    return by_name if described is None else int(described)
 
 
 def as_function(model: keras.Model) -> Generate:

@@ -63,3 +63,16 @@ def read_saved_model(path: Path) -> Generate:
         return loaded.signatures["serving_default"](**inputs)["images"].numpy()
 
     return generate
+
+
+def read_truncated(path: Path, truncation: float) -> Generate:
+    """The signature `truncated` of a SavedModel at one truncation, as a function of arrays."""
+    loaded = tf.saved_model.load(str(path))
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        inputs = {"latents": tf.constant(latents), "truncation": tf.constant(truncation)}
+        if labels is not None:
+            inputs["labels"] = tf.constant(labels)
+        return loaded.signatures["truncated"](**inputs)["images"].numpy()
+
+    return generate

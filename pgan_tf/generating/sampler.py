@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from pgan_tf.generating.truncation import with_truncation
-from pgan_tf.sampling import Generate, generate_images
-from pgan_tf.saved_generator import as_function, describe_generator, find_generator, load_generator
+from pgan_tf.generating.truncation import truncated_function
+from pgan_tf.sampling import generate_images
+from pgan_tf.saved_generator import describe_generator, find_generator, load_generator
 from tfrecords_tools.errors import UserError
 
 _MAX_BATCH = 64
@@ -54,7 +54,7 @@ class Sampler:
         self._label_rows = description.get("label_rows")
         self.resolution = int(model.outputs[0].shape[1])
         self.batch_size = batch_size or fitting_batch_size(model)
-        self._generate = _generate_function(model, truncation)
+        self._generate = truncated_function(model, truncation)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
         """The labels to draw, of which images take turns.
@@ -131,19 +131,6 @@ def _available_memory() -> int:
         return int(entries["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):  # not Linux
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def _generate_function(model: keras.Model, truncation: float) -> Generate:
-    if truncation == 1.0:
-        return as_function(model)
-    truncated = with_truncation(model)
-
-    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        column = np.full([len(latents), 1], truncation, np.float32)
-        inputs = [latents, column] if labels is None else [latents, labels, column]
-        return keras.ops.convert_to_numpy(truncated(inputs, training=False))
-
-    return generate
 
 
 def _input_sizes(model: keras.Model) -> tuple[int, int]:

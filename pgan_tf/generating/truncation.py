@@ -1,6 +1,10 @@
 """Truncation: images nearer to the generator's average, at the price of variety."""
 
 import keras
+import numpy as np
+
+from pgan_tf.sampling import Generate
+from pgan_tf.saved_generator import LATENT_NORM, as_function
 
 
 def with_truncation(model: keras.Model) -> keras.Model:
@@ -27,7 +31,7 @@ def with_truncation(model: keras.Model) -> keras.Model:
     Raises:
       ValueError: the model has no layer `latent_norm`, as every generator of this project has.
     """
-    normalised = model.get_layer("latent_norm").output
+    normalised = model.get_layer(LATENT_NORM).output
     head = keras.Model(_one_or_list(model.inputs), normalised)
     tail = keras.Model(normalised, model.outputs[0])
     inputs = [keras.Input(i.shape[1:], name=i.name, dtype="float32") for i in model.inputs]
@@ -39,6 +43,20 @@ def with_truncation(model: keras.Model) -> keras.Model:
         [x[:, :latent_size] * keras.ops.cast(truncation, x.dtype), x[:, latent_size:]], axis=1
     )
     return keras.Model([*inputs, truncation], tail(x), name="truncated_generator")
+
+
+def truncated_function(model: keras.Model, truncation: float) -> Generate:
+    """A generator at one truncation from 0 to 1, as a function of arrays."""
+    if truncation == 1.0:
+        return as_function(model)
+    truncated = with_truncation(model)
+
+    def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+        column = np.full([len(latents), 1], truncation, np.float32)
+        inputs = [latents, column] if labels is None else [latents, labels, column]
+        return keras.ops.convert_to_numpy(truncated(inputs, training=False))
+
+    return generate
 
 
 def _one_or_list(inputs: list) -> object:

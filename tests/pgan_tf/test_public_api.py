@@ -1,5 +1,6 @@
 """The package as others use it from Python."""
 
+import dataclasses
 import importlib
 import inspect
 import re
@@ -53,9 +54,13 @@ def test_names_that_are_none_are_said_to_be_none():
         _ = pgan_tf.trian
 
 
-def test_keras_loads_a_generator_by_itself_once_it_knows_the_layers(network):
+@pytest.mark.parametrize(
+    "imports",
+    ["keras, pgan_tf", "pgan_tf, keras", "pgan_tf.config, tensorflow, keras", "pgan_tf.networks"],
+)
+def test_keras_loads_a_generator_by_itself_whichever_is_imported_first(network, imports):
     save_tiny_generator(network)
-    code = "import sys, keras, pgan_tf; keras.saving.load_model(sys.argv[1])"
+    code = f"import sys, {imports}, keras; keras.saving.load_model(sys.argv[1])"
     subprocess.run([sys.executable, "-c", code, str(network)], check=True, timeout=200)
 
 
@@ -68,6 +73,26 @@ def test_the_package_can_be_imported_beside_keras_on_another_backend(monkeypatch
     # Its networks can't be used there, but that is said when they are.
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     importlib.reload(pgan_tf)
+
+
+def test_keras_is_imported_as_ever_after_the_package():
+    code = (
+        "import importlib.util, sys, pgan_tf\n"
+        "before = len(sys.meta_path)\n"
+        "assert importlib.util.find_spec('keras') and 'keras' not in sys.modules\n"
+        "import keras, keras.layers\n"
+        "assert keras.__spec__.loader.path == keras.__file__ and keras.__version__\n"
+        "assert not any('pgan_tf' in type(finder).__module__ for finder in sys.meta_path)\n"
+        "assert 'pgan_tf.layers' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
+def test_every_section_of_a_run_is_public():
+    sections = dataclasses.fields(pgan_tf.TrainConfig)
+    assert {type(getattr(pgan_tf.TrainConfig(), s.name)).__name__ for s in sections} <= set(
+        pgan_tf.__all__
+    )
 
 
 def test_a_generator_shows_its_summary_and_its_plot(network, capsys, monkeypatch):

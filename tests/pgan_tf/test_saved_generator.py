@@ -1,3 +1,5 @@
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -107,6 +109,51 @@ def test_a_keras_model_of_something_else_is_refused(tmp_path):
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
     with pytest.raises(UserError, match=r"other.keras: not a generator: .* Received: x"):
         pgan_tf.load_generator(tmp_path / "other.keras")
+
+
+def sequential():
+    return keras.Sequential([keras.layers.Dense(3)])
+
+
+def foreign():
+    latents = keras.Input([16], name="latents")
+    return keras.Model(latents, keras.layers.Reshape([4, 4, 1])(latents), name="mine")
+
+
+def of_pictures():
+    latents = keras.Input([4, 4, 1], name="latents")
+    return keras.Model(latents, keras.layers.PReLU()(latents))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (sequential, "expected a functional Keras model. Received: Sequential, without inputs"),
+        (foreign, "has no layer latent_norm. Received: a model named mine"),
+        (of_pictures, r"Received: latents \[None, 4, 4, 1\] and \[None, 4, 4, 1\]"),
+        (lambda: keras.layers.Dense(3), "Received: Dense, without inputs"),
+    ],
+)
+def test_what_keras_can_load_but_is_no_generator_is_refused(tmp_path, build, message):
+    keras.saving.save_model(build(), tmp_path / "other.keras")
+    with pytest.raises(UserError, match=f"other.keras: not a generator.*{message}"):
+        pgan_tf.load_generator(tmp_path / "other.keras")
+
+
+def test_a_description_that_is_no_object_is_refused(tmp_path):
+    networks = tmp_path / "networks"
+    save(networks / "generator-000001.keras")
+    save(networks / "generator-000002.keras", images_seen="many")
+    file = networks / "generator-000003.keras"
+    save(file)
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, b"[]" if name == "pgan_tf.json" else content)
+    with pytest.raises(UserError, match="pgan_tf.json in it must be a JSON object. Received: list"):
+        describe_generator(file)
+    assert find_generator(tmp_path) == file  # by its name
 
 
 def test_an_imported_directory_means_its_generator(tmp_path):

@@ -2,12 +2,14 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from pgan_tf.cli import export as command
 from pgan_tf.exporting import FORMATS, export_generator
 from pgan_tf.exporting.export import READERS
+from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.sampling import to_uint8
 from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
@@ -140,6 +142,24 @@ def test_an_export_that_draws_something_else_is_not_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(READERS, "onnx", dishonest)
     with pytest.raises(UserError, match="differs from Keras by 0.001.* it was not kept"):
         export(tmp_path, "out.onnx", "onnx")
+    assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
+
+
+@pytest.mark.parametrize("wrong", [lambda t: 0.0 * t + 1.0, lambda t: 0.9 * t])
+@pytest.mark.parametrize("label_size", [0, 3])
+def test_a_saved_model_that_truncates_differently_is_not_kept(
+    tmp_path, monkeypatch, label_size, wrong
+):
+    save_tiny_generator(tmp_path / "g.keras", label_size=label_size)
+
+    def dishonest(model):
+        honest = with_truncation(model)
+        *inputs, truncation = honest.inputs
+        return keras.Model(honest.inputs, honest([*inputs, wrong(truncation)]))
+
+    monkeypatch.setattr("pgan_tf.exporting.saved_model.with_truncation", dishonest)
+    with pytest.raises(UserError, match="differs from Keras by .* it was not kept"):
+        export(tmp_path, "out", "saved_model")
     assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
 
 
