@@ -47,7 +47,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "num_images",
         None,
         "How many images to compare. Default: as many as published figures of each metric are "
-        "computed of, or all of the data where it has fewer.",
+        "computed of, or all of the data where it has fewer. More fakes than there are reals are "
+        "compared with all of them, except by swd.",
         1,
     )
     integer("seed", 0, "Of latents, of the choice of reals, and of what metrics draw.", 0)

@@ -31,6 +31,7 @@ class Metric:
       headline: the figure by which networks are ranked.
       higher_is_better: whether a higher headline is better.
       needs_logits: whether the extractor must be a classifier.
+      equal_sets: whether there must be as many reals as fakes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Metric:
     headline: str
     higher_is_better: bool = False
     needs_logits: bool = False
+    equal_sets: bool = False
 
     def better(self, value: float, than: float) -> bool:
         """Whether one headline is better than another; equal ones and NaN are not."""
@@ -111,7 +113,7 @@ def _count_modes(reals: Measured, fakes: Measured, seed: int) -> dict[str, float
 
 
 _ALL = (
-    Metric("swd", "patches", 16384, 1, 16, _compare_patches, "swd/average"),
+    Metric("swd", "patches", 16384, 1, 16, _compare_patches, "swd/average", equal_sets=True),
     # 10,000 pairs. Neither low nor high is good in itself: reals are alike to some degree.
     Metric("ms_ssim", "similarities", 20000, 2, 16, _compare_similarities, "ms_ssim/gap"),
     Metric("fid", "features", 50000, 2, 1, _compare_statistics, "fid"),

@@ -248,6 +248,7 @@ def _settings(evaluator: Evaluator, reals: Reals) -> Mapping[str, Any]:
         "mirror_augment": reals.mirror,
         "seed": reals.seed,
         "num_images": evaluator.num_images,
+        "real_num_images": evaluator.real_images,
         "extractors": evaluator.extractor_digests,
         "floor_num_images": evaluator.floor_images,
     }
@@ -257,9 +258,17 @@ def _summary(evaluator: Evaluator, reals: Reals) -> str:
     by_count: dict[int, list[str]] = {}
     for name, count in evaluator.num_images.items():
         by_count.setdefault(count, []).append(name)
-    counts = ", ".join(f"{count} images for {' '.join(names)}" for count, names in by_count.items())
+    counts = ", ".join(
+        f"{count} images{_fewer_reals(count, reals)} for {' '.join(names)}"
+        for count, names in by_count.items()
+    )
     mirrored = ", mirrored at random" if reals.mirror else ""
     return (
         f"{counts}, at {reals.resolution}x{reals.resolution}, against {reals.pyramid.directory}"
         f"{mirrored}; seed {reals.seed}"
     )
+
+
+def _fewer_reals(count: int, reals: Reals) -> str:
+    available = reals.pyramid.count
+    return f" (against {available} reals)" if available < count else ""

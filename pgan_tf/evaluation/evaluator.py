@@ -33,7 +33,8 @@ class Evaluator:
 
     Attributes:
       metrics: that are computed.
-      num_images: how many images each metric compares, by name.
+      num_images: how many fakes each metric compares, by name; with as many reals, or all there
+        are.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class Evaluator:
         Args:
           metrics: to compute.
           reals: the data.
-          num_images: how many images to compare; None for each metric's usual number, or all of the
-            data where it has fewer.
+          num_images: how many images to compare, of which there may be fewer reals, unless a metric
+            wants equal sets; None for each metric's usual number, or all of the data where it has
+            fewer.
           workspace: where measurements are kept.
           extractors: by measurement.
           flag: what `num_images` is called, for errors.
@@ -78,6 +80,12 @@ class Evaluator:
     def most_images(self) -> int:
         """How many fakes have to be generated."""
         return max(self._counts.values())
+
+    @property
+    def real_images(self) -> dict[str, int]:
+        """How many reals each metric compares fakes with."""
+        available = self._reals.pyramid.count
+        return {name: min(count, available) for name, count in self.num_images.items()}
 
     @property
     def floor_images(self) -> dict[str, int]:
@@ -191,7 +199,12 @@ class Evaluator:
         return figures
 
     def _measure_reals(self, counts: Mapping[str, int]) -> Mapping[str, Measured]:
-        missing = {name: count for name, count in counts.items() if name not in self._of_reals}
+        available = self._reals.pyramid.count
+        missing = {
+            name: min(count, available)
+            for name, count in counts.items()
+            if name not in self._of_reals
+        }
         if missing:
             self._of_reals |= self._measure(missing, _REALS, "reals")
         return self._of_reals
@@ -246,7 +259,8 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
     """How many images a metric compares.
 
     Raises:
-      UserError: they are too few for it, or more than there are; or too small.
+      UserError: they are too few for it, or more than there are where it wants equal sets; or too
+        small.
     """
     available = reals.pyramid.count
     if reals.resolution < metric.min_resolution:
@@ -255,14 +269,15 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
             f"{metric.name} needs images of {side}x{side} or larger. "
             f"Received: {reals.resolution}x{reals.resolution}, of {reals.pyramid.directory}"
         )
-    if num_images is not None and num_images > available:
+    if metric.equal_sets and num_images is not None and num_images > available:
         raise UserError(
-            f"--{flag} must be at most {available}, as many as {reals.pyramid.directory} has. "
-            f"Received: {num_images}"
+            f"{metric.name} needs as many reals as fakes: --{flag} must be at most {available}, as "
+            f"many as {reals.pyramid.directory} has. Received: {num_images}"
         )
     count = num_images or min(metric.num_images, available)
-    if count < metric.min_images:
-        source = f"--{flag}={count}" if num_images else f"{available}, in {reals.pyramid.directory}"
+    if min(count, available) < metric.min_images:
+        few = num_images and num_images <= available
+        source = f"--{flag}={count}" if few else f"{available}, in {reals.pyramid.directory}"
         raise UserError(
             f"{metric.name} needs at least {metric.min_images} images. Received: {source}"
         )

@@ -22,7 +22,7 @@ FLOOR = "floor"
 FORMAT = 1
 
 # Settings that each metric has for itself; and what a file holds beside settings.
-_BY_METRIC = ("num_images", "extractors", "floor_num_images")
+_BY_METRIC = ("num_images", "real_num_images", "extractors", "floor_num_images")
 _NO_SETTINGS = {
     *("format", "network", "network_digest", "images_seen", "kimg", "metrics", "floor", "others")
 }
@@ -38,8 +38,8 @@ class Result:
       label: what its files are named by, such as `000150`.
       images_seen: when it was saved, or None.
       figures: by name.
-      settings: what they depend on, as JSON values; `num_images`, `floor_num_images` and
-        `extractors` by the metric's name.
+      settings: what they depend on, as JSON values; `num_images`, `real_num_images`,
+        `floor_num_images` and `extractors` by the metric's name.
       floor: the figures of reals against other reals; empty where they were not wanted.
     """
 

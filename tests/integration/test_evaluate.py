@@ -151,6 +151,14 @@ def test_a_metric_more_leaves_what_was_found_and_is_computed_alone(run, tmp_path
     assert asked == ["ms_ssim"]
 
 
+def test_more_fakes_than_there_are_reals_may_be_compared(run, tmp_path, capsys):
+    arguments = [f"--network={run}", "--num_images=60", f"--output={tmp_path}"]
+    assert evaluate.main([*arguments, "--metrics=ms_ssim"]) == 0
+    assert "60 images (against 40 reals) for ms_ssim" in capsys.readouterr().out
+    found = json.loads((tmp_path / "metrics-000000.096.json").read_text())
+    assert found["num_images"] == {"ms_ssim": 60} and found["real_num_images"] == {"ms_ssim": 40}
+
+
 @pytest.mark.parametrize("lost", ["an interval", "a stage's end"])
 def test_an_evaluation_that_was_lost_is_made_up_for(run, tmp_path, lost):
     """As after a process that was killed while it evaluated: the checkpoint is there, no line."""

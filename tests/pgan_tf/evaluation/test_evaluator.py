@@ -191,6 +191,22 @@ def test_too_few_images_are_refused(pyramid, tmp_path, names, num_images, messag
         evaluator(pyramid, tmp_path, names, num_images=num_images, extractor=Means())
 
 
+def test_more_fakes_than_there_are_reals_are_compared_with_all_of_these(pyramid, tmp_path):
+    extractor = Means()
+    names = ["fid", "is", "kid", "precision_recall", "ms_ssim"]
+    compared = evaluator(pyramid, tmp_path, names, num_images=60, extractor=extractor)
+    assert compared.num_images["fid"] == 60 and compared.real_images["fid"] == 40
+    found = compared.evaluate(noise())
+    assert sum(extractor.seen) == _TRIAL + 40 + 60
+    reals = np.concatenate(list(Reals(pyramid, 16, seed=1, mirror=False).read(0, 40)))
+    fakes = np.concatenate(list(noise().read(60)))
+    statistics = [metrics.feature_statistics(batch.mean((1, 2))) for batch in (reals, fakes)]
+    assert found["fid"] == pytest.approx(metrics.frechet_distance(*statistics), rel=1e-4)
+    similar = [metrics.ms_ssim(batch[::2], batch[1::2]).mean() for batch in (fakes, reals)]
+    assert found["ms_ssim/gap"] == pytest.approx(abs(similar[0] - similar[1]))
+    assert set(compared.floor()) == set(found)
+
+
 def test_data_without_enough_images_or_pixels_are_refused(tmp_path):
     few = open_pyramid(write_pyramid(tmp_path / "few", resolution=16, channels=1, count=3))
     with pytest.raises(
