@@ -1,5 +1,7 @@
 """pgan-generate: pictures and videos from a trained generator."""
 
+import contextlib
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,8 +156,24 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
         raise UserError(f"--output must be a directory. Received: {output}, a file")
     if output.is_dir() and any(output.iterdir()) and not flags["overwrite"]:
         raise UserError(f"--output={output} holds files already; name another, or give --overwrite")
+    _check_can_be_written(output)
     print(_MAKERS[wanted](flags, output))
     return command.EXIT_OK
+
+
+def _check_can_be_written(output: Path) -> None:
+    """Makes a directory and a file in it for a moment, before a network is loaded."""
+    new = [path for path in (output, *output.parents) if not path.exists()]
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+    except OSError as error:
+        raise UserError(f"--output={output}: can't be written: {error.strerror}") from error
+    finally:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def _what(flags: Mapping[str, Any]) -> str:

@@ -93,6 +93,7 @@ def export_generator(
         installed; or the export does not draw what Keras does.
     """
     _check_options(file_format, output_type, tflite_precision)
+    _check_suffix(Path(output), file_format)
     path = output_file(Path(output), file_format)
     _check_output(path, file_format, overwrite)
     file = find_generator(network)
@@ -142,7 +143,21 @@ def _check_options(file_format: str, output_type: str, tflite_precision: str) ->
         )
 
 
+def _check_suffix(output: Path, file_format: str) -> None:
+    """That a new output is not called as a file of another format."""
+    own = Path(FORMATS[file_format]).suffix
+    others = {Path(name).suffix: other for other, name in FORMATS.items() if name}
+    if output.suffix != own and output.suffix in others and not output.is_dir():
+        raise UserError(
+            f"--output={output}: ends as {others[output.suffix]} files do. "
+            f"Received: --format={file_format}"
+        )
+
+
 def _check_output(path: Path, file_format: str, overwrite: bool) -> None:
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise UserError(f"--output={path}: can't be written: {parent} is a file")
     if not os.path.lexists(path):
         return
     if FORMATS[file_format]:

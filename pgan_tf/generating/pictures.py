@@ -177,6 +177,7 @@ def _take_turns(count: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.nda
 def _grid(images: np.ndarray, classes: int) -> np.ndarray:
     """A near-square grid; with classes that take turns, one class a row."""
     if classes:
+        classes = min(classes, len(images))  # no rows for those whose turn does not come
         columns = -(-len(images) // classes)
         cells = np.zeros([classes * columns, *images.shape[1:]], images.dtype)
         for i, image in enumerate(images):

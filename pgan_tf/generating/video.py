@@ -1,9 +1,14 @@
 """From frames to a video file: MP4 by ffmpeg, GIF and WebP by Pillow."""
 
+import contextlib
 import itertools
 import os
+import re
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image
@@ -19,6 +24,8 @@ _MP4_OPTIONS = ["-crf", "16", "-preset", "medium", "-movflags", "+faststart"]
 # GIFs count hundredths of a second, and players take less than two for ten.
 _GIF_TICKS, _GIF_MIN_TICKS = 100, 2
 _WEBP_TICKS = 1000
+# Which part of ffmpeg speaks, with its address in memory.
+_FFMPEG_PART = re.compile(r"^(\[[^\]]*\] *)+")
 _ANIMATION_MAX_BYTES = 2 * 2**30
 _WEBP_QUALITY = 90
 
@@ -35,8 +42,8 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
       fps: frames a second.
 
     Raises:
-      UserError: `path` ends otherwise; the extra `video` is not installed; or `fps` is too high for
-        a GIF.
+      UserError: `path` ends otherwise; the extra `video` is not installed; `fps` is too high for
+        a GIF; or ffmpeg fails, for want of disk space perhaps.
     """
     suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
@@ -50,7 +57,7 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
     enlarged = map(_as_rgb, frames)
     try:
         if suffix == "mp4":
-            _save_mp4(temporary, enlarged, fps)
+            _save_mp4(temporary, path, enlarged, fps)
         else:
             _save_animation(temporary, enlarged, fps)
         temporary.replace(path)
@@ -65,26 +72,51 @@ def _as_rgb(frame: np.ndarray) -> np.ndarray:
     return np.broadcast_to(enlarged, (*enlarged.shape[:2], 3))
 
 
-def _save_mp4(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    imageio_ffmpeg = require("imageio_ffmpeg", "video")
+def _save_mp4(path: Path, called: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    """Writes to `path`, which errors call `called`."""
     first = _with_even_sides(next(frames))
     height, width = first.shape[:2]
-    writer = imageio_ffmpeg.write_frames(
-        str(path),
-        (width, height),
-        fps=fps,
-        codec="libx264",
-        pix_fmt_out="yuv420p",  # what every player takes
-        macro_block_size=2,
-        quality=None,
-        output_params=_MP4_OPTIONS,
-    )
+    command = [
+        require("imageio_ffmpeg", "video").get_ffmpeg_exe(),
+        *("-y", "-loglevel", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)),
+        *("-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"),  # what every player takes
+        *_MP4_OPTIONS,
+        f"file:{path}",
+    ]
+    # By hand, because imageio_ffmpeg's writer does not tell how ffmpeg ended.
+    with (
+        tempfile.TemporaryFile() as log,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+        ) as process,
+    ):
+        stdin = cast(IO[bytes], process.stdin)
+        try:
+            whole = _feed(stdin, itertools.chain([first], map(_with_even_sides, frames)))
+        except BaseException:
+            process.kill()
+            with contextlib.suppress(BrokenPipeError):
+                stdin.close()
+            raise
+        if process.wait() or not whole:
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().splitlines()
+            reason = _FFMPEG_PART.sub("", said[0]) if said else f"exit code {process.returncode}"
+            raise UserError(f"{called}: ffmpeg could not write it: {reason}")
+
+
+def _feed(stdin: IO[bytes], frames: Iterator[np.ndarray]) -> bool:
+    """Gives frames to ffmpeg; returns whether it took all of them."""
     try:
-        writer.send(None)
-        for frame in itertools.chain([first], map(_with_even_sides, frames)):
-            writer.send(np.ascontiguousarray(frame))
-    finally:
-        writer.close()
+        for frame in frames:
+            stdin.write(frame.tobytes())
+        stdin.close()
+    except BrokenPipeError:
+        with contextlib.suppress(BrokenPipeError):
+            stdin.close()
+        return False
+    return True
 
 
 def _with_even_sides(frame: np.ndarray) -> np.ndarray:

@@ -46,8 +46,10 @@ def read_tf_network(state: Any, where: str) -> OriginalNetwork:
     """
     state = _checked_state(state, where)
     name, builder, version = (state[key] for key in ("name", "build_func_name", "version"))
-    if not isinstance(name, str):
-        raise UserError(f"{where}: a network's name must be text. Received: {reprlib.repr(name)}")
+    if not isinstance(name, str) or not name.isprintable():
+        raise UserError(
+            f"{where}: a network's name must be printable text. Received: {reprlib.repr(name)}"
+        )
     where = f"{where}: {name:.40}"
     if not isinstance(version, int) or version != _VERSION:
         raise UserError(

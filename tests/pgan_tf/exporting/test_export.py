@@ -191,7 +191,14 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
         (["--format=onnx", "--output=OUT", "--network=TMP/none"], "none: no such run directory"),
         (["--format=onnx", "--output=OUT", "--network=TMP/text.keras"], "text.keras: not a .keras"),
         (["--format=onnx", "--output=TMP/folder.onnx"], "folder.onnx: a directory of that name"),
-        (["--format=saved_model", "--output=TMP/text.keras"], "a file of that name exists"),
+        (["--format=saved_model", "--output=TMP/text"], "a file of that name exists"),
+        (
+            ["--format=keras", "--output=OUT.onnx"],
+            "ends as onnx files do. Received: --format=keras",
+        ),
+        (["--format=saved_model", "--output=OUT.tflite"], "ends as tflite files do"),
+        (["--format=onnx", "--output=TMP/text"], "text/generator.onnx: can't be written: "),
+        (["--format=onnx", "--output=TMP/text/new"], "text is a file"),
         (
             ["--format=saved_model", "--output=TMP/folder.onnx", "--overwrite"],
             "holds something else than a SavedModel, so it is never replaced",
@@ -206,6 +213,7 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
 def test_mistakes_are_said_in_one_line(tmp_path, capsys, arguments, message):
     save_tiny_generator(tmp_path / "g.keras")
     (tmp_path / "text.keras").write_text("none")
+    (tmp_path / "text").write_text("none")
     (tmp_path / "folder.onnx").mkdir()
     (tmp_path / "folder.onnx" / "mine").write_text("mine")
     given = [a.replace("TMP", str(tmp_path)).replace("OUT", str(tmp_path / "o")) for a in arguments]
@@ -213,7 +221,7 @@ def test_mistakes_are_said_in_one_line(tmp_path, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
-    assert not (tmp_path / "o").exists()
+    assert not list(tmp_path.glob("o*"))
 
 
 def test_without_tf2onnx_the_extra_is_named(tmp_path, monkeypatch):

@@ -62,6 +62,31 @@ def test_classes_are_chosen_by_name_or_number(network, tmp_path, classes):
     assert_shows(tmp_path / "out" / "000001-dog.png", expected[1])
 
 
+def test_fewer_images_than_classes_leave_no_empty_rows(network, tmp_path):
+    model = save_tiny_generator(network, label_size=5)
+    generate_pngs(Sampler(network), tmp_path / "out", latents=latents_of(3))
+    expected = to_uint8(model([latents_of(3), np.eye(5, dtype=np.float32)[:3]]))
+    assert_shows(tmp_path / "out" / "grid.png", make_grid(expected, 1))
+
+
+def test_a_directory_that_can_not_be_made_is_said_before_a_network_is_loaded(
+    tmp_path, capsys, monkeypatch
+):
+    def never(flags):
+        raise AssertionError
+
+    monkeypatch.setattr(command, "_sampler", never)
+    (tmp_path / "file").write_text("")
+    for output in ("/proc/nope", f"{tmp_path}/file/new"):
+        assert command.main([f"--network={tmp_path}/g.keras", f"--output={output}"]) == 2
+        error = capsys.readouterr().err
+        assert f"--output={output}: can't be written: " in error
+        assert error.count("\n") == 1
+    with pytest.raises(AssertionError):
+        command.main([f"--network={tmp_path}/g.keras", f"--output={tmp_path}/a/b"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_class_name_can_not_climb_out_of_the_output(network, tmp_path):
     save_tiny_generator(network, label_size=2, description={"label_names": ["../cat", "dog"]})
     generate_pngs(Sampler(network), tmp_path / "out", latents=latents_of(1), grid=False)

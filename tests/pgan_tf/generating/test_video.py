@@ -96,6 +96,25 @@ def test_nothing_is_left_of_a_video_that_fails(tmp_path, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("reads", ["head -c 100000", "cat"])
+def test_why_ffmpeg_failed_is_said_in_one_line(tmp_path, monkeypatch, reads):
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        f"#!/bin/sh\n{reads} > /dev/null\n"
+        "echo '[out#0/mp4 @ 0x55] Error writing trailer: No space left on device' >&2\n"
+        "echo 'Conversion failed!' >&2\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(program))
+    output = tmp_path / "out"
+    with pytest.raises(
+        UserError,
+        match=r"^\S*out/v\.mp4: ffmpeg could not write it: Error .*: No space left on device$",
+    ):
+        save_video(output / "v.mp4", frames(), fps=10)
+    assert list(output.iterdir()) == []
+
+
 def test_what_can_not_be_written_is_refused_before_a_frame_is_drawn(tmp_path, monkeypatch):
     def never():
         raise AssertionError

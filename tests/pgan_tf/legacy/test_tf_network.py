@@ -184,7 +184,8 @@ def test_options_that_make_no_difference_are_taken(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": 5}, "name must be text. Received: 5"),
+        ({"name": 5}, "name must be printable text. Received: 5"),
+        ({"name": "G\ud800"}, r"name must be printable text. Received: 'G\\ud800'"),
         ({"version": 1}, "version must be 2. Received: 1"),
         ({"build_func_name": "G_style"}, "builder must be G_paper or D_paper.*'G_style'"),
         ({"variables": {}}, "variables must be a list"),
