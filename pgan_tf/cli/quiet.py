@@ -14,15 +14,16 @@ def quiet_tensorflow() -> Iterator[None]:
     """Keeps what TensorFlow writes to stderr while it is imported to itself, unless that fails.
 
     Lines about oneDNN and missing CUDA drivers come before its log level is in force, on every
-    start and every machine, and read like errors. A user who sets TF_CPP_MIN_LOG_LEVEL sees all of
-    them.
+    start and every machine, and read like errors. A user who sets TF_CPP_MIN_LOG_LEVEL to 0 sees
+    all of them; any other level of the user's stays as it is.
     """
     # The networks are written for this one, whatever else the user's Keras is set up for.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if _LOG_LEVEL in os.environ:
+    users_own = os.environ.get(_LOG_LEVEL)
+    if users_own == "0":
         yield
         return
-    os.environ[_LOG_LEVEL] = "3"
+    os.environ[_LOG_LEVEL] = users_own or "3"
     with tempfile.TemporaryFile() as kept:
         sys.stderr.flush()
         stderr = os.dup(2)
@@ -38,4 +39,5 @@ def quiet_tensorflow() -> Iterator[None]:
             os.dup2(stderr, 2)
             os.close(stderr)
             # TensorFlow has read it; a process that this one starts should be told by its own user.
-            del os.environ[_LOG_LEVEL]
+            if users_own is None:
+                del os.environ[_LOG_LEVEL]
