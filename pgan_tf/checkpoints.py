@@ -11,7 +11,10 @@ from pgan_tf.state import TrainState
 from tfrecords_tools.errors import UserError
 
 PREFIX = "state"
-_INDEX = re.compile(rf"{PREFIX}-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)\.index")
+_SKIPPING = "-skipping"
+_INDEX = re.compile(
+    rf"{PREFIX}-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
+)
 
 # What TensorFlow adds to its messages, which tells a user nothing.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
@@ -25,12 +28,15 @@ class _Moment(NamedTuple):
 
     rollbacks: int
     images_seen: int
+    healthy: bool
 
 
 class Checkpoints:
     """The checkpoints of one run directory: `state-<images_seen>.index` and `.data-*`.
 
-    Those written after the run has gone back once are named `state-r1-<images_seen>`.
+    Those written after the run has gone back once are named `state-r1-<images_seen>`; those written
+    while updates were being skipped end in `-skipping`: a run continues from them, but does not go
+    back to them.
 
     Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits
     any program that names its state alike. Which checkpoints there are is told by the files
@@ -50,14 +56,19 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(variables=state.variables())
         self._saved_at: _Moment | None = None
 
-    def save(self) -> None:
+    def save(self, *, healthy: bool = True) -> None:
         """Saves the state as of now, unless that is saved already, and deletes what is too old.
+
+        The newest healthy checkpoint stays, however old it is.
+
+        Args:
+          healthy: whether the last updates were finite.
 
         Raises:
           UserError: it can't be written; the checkpoints before it stay as they were.
         """
-        now = _Moment(self._state.rollbacks, self._state.images_seen)
-        if now == self._saved_at:
+        now = _Moment(self._state.rollbacks, self._state.images_seen, healthy)
+        if self._saved_at and now[:2] == self._saved_at[:2]:
             return
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -68,17 +79,25 @@ class Checkpoints:
                 f"the ones before it stay: {_GRAPH_NOTES.sub('', str(error))}"
             ) from error
         self._saved_at = now
-        for old in self._newest_first()[self._keep :]:
-            self._delete(old)
+        moments = self._newest_first()
+        to_go_back_to = next((moment for moment in moments if moment.healthy), None)
+        for old in moments[self._keep :]:
+            if old != to_go_back_to:
+                self._delete(old)
 
-    def restore(self) -> bool:
+    def restore(self, *, healthy: bool = False) -> bool:
         """Restores the newest checkpoint that can be read; False where there is none at all.
+
+        Newer ones, which can't be read, are put aside under names that end in `.unreadable`.
+
+        Args:
+          healthy: whether to take only one that was written while updates were finite.
 
         Raises:
           UserError: there are checkpoints, but none of them can be read.
         """
-        candidates = self._newest_first()
-        for moment in candidates:
+        candidates = [m for m in self._newest_first() if m.healthy or not healthy]
+        for number, moment in enumerate(candidates):
             path = self._path(moment)
             try:
                 self._checkpoint.read(path).assert_consumed()
@@ -87,6 +106,8 @@ class Checkpoints:
                 logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
                 self._saved_at = moment
+                for unreadable in candidates[:number]:
+                    self._put_aside(unreadable)
                 return True
         if candidates:
             raise UserError(
@@ -96,17 +117,24 @@ class Checkpoints:
 
     def _path(self, moment: _Moment) -> str:
         rollbacks = f"r{moment.rollbacks}-" if moment.rollbacks else ""
-        return str(self._directory / f"{PREFIX}-{rollbacks}{moment.images_seen}")
+        skipping = "" if moment.healthy else _SKIPPING
+        return str(self._directory / f"{PREFIX}-{rollbacks}{moment.images_seen}{skipping}")
 
     def _newest_first(self) -> list[_Moment]:
         """When every checkpoint that was written whole was saved."""
         matches = (_INDEX.fullmatch(path.name) for path in self._directory.glob(f"{PREFIX}-*"))
         moments = (
-            _Moment(int(match["rollbacks"] or 0), int(match["images_seen"]))
+            _Moment(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
             for match in matches
             if match
         )
         return sorted(moments, reverse=True)
+
+    def _put_aside(self, moment: _Moment) -> None:
+        # Not deleted, in case somebody can still make something of it; but neither counted among
+        # those that are kept.
+        for path in self._directory.glob(f"{Path(self._path(moment)).name}.*"):
+            path.rename(path.with_name(f"{path.name}.unreadable"))
 
     def _delete(self, moment: _Moment) -> None:
         path = Path(self._path(moment))

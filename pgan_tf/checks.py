@@ -1,8 +1,11 @@
 """What is made sure of before a run: that a configuration fits its data and devices."""
 
 import dataclasses
+import itertools
 import os
 from pathlib import Path
+
+from absl import logging
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.schedule import Schedule
@@ -40,21 +43,48 @@ def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
 def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> None:
     """Makes sure that every global batch splits evenly over replicas and minibatch stddev groups.
 
+    Warns where a replica has too few images for the groups that one device would have, since that
+    changes what is learned.
+
     Raises:
       UserError: one does not.
     """
     for phase in schedule.phases:
-        group = min(stddev_group_size, max(1, phase.batch_size // replicas))
-        unit = replicas * group
-        if phase.batch_size % unit:
-            lower = phase.batch_size - phase.batch_size % unit
-            nearest = f"{lower} and {lower + unit}" if lower else f"{unit}"
+        batch_size, group = phase.batch_size, _group(phase.batch_size, stddev_group_size, replicas)
+        if not _splits(batch_size, stddev_group_size, replicas):
+            near = [
+                next((b for b in numbers if _splits(b, stddev_group_size, replicas)), None)
+                for numbers in (range(batch_size, 0, -1), itertools.count(batch_size))
+            ]
             raise UserError(
                 f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
-                f"{unit}, for {replicas} replicas and stddev groups of {group}; the nearest: "
-                f"{nearest}. "
-                f"Received: {phase.batch_size}"
+                f"{replicas * group}, for {replicas} replicas and stddev groups of {group}; the "
+                f"nearest: {' and '.join(str(b) for b in near if b)}. Received: {batch_size}"
             )
+    small = {
+        phase.resolution: phase.batch_size
+        for phase in schedule.phases
+        if _group(phase.batch_size, stddev_group_size, replicas)
+        < min(stddev_group_size, phase.batch_size)
+    }
+    if small:
+        listed = ", ".join(f"{batch_size} at {side}x{side}" for side, batch_size in small.items())
+        logging.warning(
+            "--batch_size %s leaves each of %d replicas fewer images than --stddev_group_size=%d: "
+            "minibatch stddev compares fewer, and learns otherwise than on one device",
+            listed,
+            replicas,
+            stddev_group_size,
+        )
+
+
+def _group(batch_size: int, stddev_group_size: int, replicas: int) -> int:
+    """Samples in a minibatch stddev group of a replica."""
+    return min(stddev_group_size, max(1, batch_size // replicas))
+
+
+def _splits(batch_size: int, stddev_group_size: int, replicas: int) -> bool:
+    return batch_size % (replicas * _group(batch_size, stddev_group_size, replicas)) == 0
 
 
 def smaller_batch(batch_size: int, stddev_group_size: int, replicas: int) -> int | None:

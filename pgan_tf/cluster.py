@@ -21,10 +21,12 @@ class Cluster:
     Attributes:
       index: of this process, in 0..count-1.
       count: number of processes.
+      addresses: theirs, `host:port`, the chief's first; empty for a process alone.
     """
 
     index: int = 0
     count: int = 1
+    addresses: tuple[str, ...] = ()
 
     @property
     def is_chief(self) -> bool:
@@ -65,7 +67,7 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     if len(set(everyone)) < len(everyone):
         raise UserError(f"{VARIABLE}: names an address twice. Received: {', '.join(everyone)}")
     before = len(addresses.get("chief", [])) if kind == "worker" else 0
-    return Cluster(before + index, len(everyone))
+    return Cluster(before + index, len(everyone), tuple(everyone))
 
 
 def _addresses(jobs: Mapping[str, list[Any]], name: str, text: str) -> list[str]:

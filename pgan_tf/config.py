@@ -142,6 +142,7 @@ class ScheduleConfig:
             require_at_least(name, getattr(self, name), 0)
         for name in ("total_kimg", "learning_rate"):
             require_positive(name, getattr(self, name))
+        require_at_least("total_kimg", self.total_kimg, 0.001)
         require_at_least("batch_size", self.batch_size, 1)
         for resolution, batch_size in self.batch_size_by_resolution.items():
             require_resolution("batch_size_by_resolution", resolution)

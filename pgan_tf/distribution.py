@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.cluster import ALONE, VARIABLE, Cluster
+from pgan_tf.rendezvous import meet
 from tfrecords_tools.errors import UserError
 
 # Numbers sent at a time when arrays are broadcast: 16 MB of float32.
@@ -47,6 +48,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    meet(cluster)
     _let_gpu_memory_grow()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()

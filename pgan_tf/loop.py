@@ -213,7 +213,7 @@ class _Training:
             raise _out_of_memory(step.phase, self.config.run.run_dir) from error
         except (UserError, OSError):
             # Damaged data, or a full disk: between two steps, so what was learned can be kept.
-            reporter.save()
+            reporter.save(healthy=self.supervisor.healthy)
             raise
         return TrainResult(state.images_seen, None)
 
@@ -244,7 +244,8 @@ class _Training:
                 "--learning_rate, or with --precision=float32, may get further"
             )
         if self.cluster.is_chief:
-            self.checkpoints.restore()
+            if not self.checkpoints.restore(healthy=True):
+                raise DivergedError(f"{trouble}, and there is no checkpoint to go back to")
             self.state.rollbacks = rollbacks + 1
             self.checkpoints.save()
         share_state(self.strategy, self.cluster, self.state)

@@ -62,6 +62,7 @@ class Reporter:
         self._tick = Every(intervals.tick_kimg, seen)
         self._sample = Every(intervals.sample_kimg, seen)
         self._checkpoint = Every(intervals.checkpoint_kimg, seen)
+        self._checkpoint_is_due = False
         self._network = Every(intervals.network_kimg, seen)
         self._evaluate_next = Every(self._config.evaluation.eval_kimg, seen)
         self._ticker = Ticker(seen)
@@ -104,9 +105,9 @@ class Reporter:
         self._summaries.forget_after(self._state.images_seen)
         self._begin_counting()
 
-    def save(self) -> None:
+    def save(self, *, healthy: bool) -> None:
         """Saves the state as of now."""
-        self._checkpoints.save()
+        self._checkpoints.save(healthy=healthy)
 
     def close(self) -> None:
         self._summaries.close()
@@ -135,8 +136,8 @@ class Reporter:
           metrics: its figures, on the device.
           data_wait: seconds it waited for its batch.
           stopping: whether it is the last step of this process, so that everything is due.
-          healthy: whether updates are finite. While they are not, no checkpoint is written that is
-            not the last, so that the newest one is worth going back to.
+          healthy: whether updates are finite. While they are not, checkpoints wait, but for the
+            last, so that the newest one is worth going back to.
         """
         seen = self._state.images_seen
         ends_phase = seen >= step.phase.end
@@ -145,7 +146,8 @@ class Reporter:
         self._ticker.add(metrics, data_wait=data_wait)
         # Each is asked, since asking moves its mark.
         sample = self._sample.due(seen) or ends_phase or last
-        checkpoint = ((self._checkpoint.due(seen) or ends_phase) and healthy) or last
+        self._checkpoint_is_due |= self._checkpoint.due(seen) or ends_phase
+        checkpoint = (self._checkpoint_is_due and healthy) or last
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
         evaluate = self._evaluate_next.due(seen) or (ends_phase and not step.phase.fading)
         # Not when asked to stop: it may take longer than whoever asked wants to wait.
@@ -159,7 +161,8 @@ class Reporter:
             self._save_generator(self._run.generator(seen), step.phase)
         # Before an evaluation, which may take long: nothing is lost if the process is killed in it.
         if checkpoint or (evaluation and healthy):
-            self._checkpoints.save()
+            self._checkpoints.save(healthy=healthy)
+            self._checkpoint_is_due = False
         if evaluation:
             self._evaluate(evaluation, step.phase)
         self._restart_clock()
@@ -263,7 +266,7 @@ class Bystander:
     ) -> None:
         """The chief reports it."""
 
-    def save(self) -> None:
+    def save(self, *, healthy: bool) -> None:
         """The chief has the same state."""
 
     def close(self) -> None:

@@ -129,6 +129,10 @@ class RunDirectory:
                 path.unlink()
         for path in self.checkpoints.glob("*_temp*"):
             shutil.rmtree(path, ignore_errors=True)
+        for path in self.checkpoints.glob("*.data-?????-of-?????"):
+            # Written first and deleted last: without an index it is no checkpoint.
+            if not path.with_suffix(".index").exists():
+                path.unlink()
 
 
 def _describe(pyramid: TrainingData) -> str:

@@ -297,8 +297,9 @@ def _apply(
     # `apply` would reduce the gradients once more, hence its `update_step`.
     scaled = [gradient / context.num_replicas_in_sync for gradient in gradients]
     gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
-    # A sum of zeros is not zero exactly if something in it is not finite.
-    finite = tf.equal(tf.add_n([tf.reduce_sum(gradient * 0.0) for gradient in gradients]), 0.0)
+    # Not finite if any gradient is not, or is so large that Adam could not square it.
+    norm = tf.linalg.global_norm(gradients)
+    finite = tf.math.is_finite(norm)
 
     def update() -> tf.Tensor:
         for gradient, variable in zip(gradients, variables, strict=True):
@@ -308,7 +309,7 @@ def _apply(
     skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
     # Outside of the condition, because Keras has the replicas agree on this one variable.
     optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
-    return skipped, tf.linalg.global_norm(gradients)
+    return skipped, norm
 
 
 def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> StepResult:

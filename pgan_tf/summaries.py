@@ -1,9 +1,10 @@
 """What a run tells while it trains: progress lines, TensorBoard, metrics.jsonl, image grids."""
 
+import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from pgan_tf.training_data import TrainingData
 from pgan_tf.watching.figures import describe
 from pgan_tf.watching.hyperparameters import hyperparameters
 from pgan_tf.watching.tensorboard_steps import images_per_step
+from tfrecords_tools.errors import UserError
 
 # Seeds that keep the grids' latents and labels apart from what networks are trained with.
 _LATENTS_SEED = 1000
@@ -177,7 +179,7 @@ class Summaries:
         """The configuration as TensorBoard's text, and as its hyperparameters."""
         text = "\n".join(f"    {line}" for line in flags.to_flagfile(self._config).splitlines())
         path = self._run.path.absolute()
-        with self._writer.as_default(step=self._step(images_seen)):
+        with self._writing(images_seen):
             tf.summary.text("config", text)
             # Named, because runs of one name, or of equal values and no name, share a row.
             hparams.hparams(
@@ -201,28 +203,25 @@ class Summaries:
         self._write_image("images/fakes", grid, images_seen)
 
     def _write_image(self, tag: str, grid: np.ndarray, images_seen: int) -> None:
-        with self._writer.as_default(step=self._step(images_seen)):
+        with self._writing(images_seen):
             tf.summary.image(tag, grid[np.newaxis], description=self._describe(tag))
-        self._writer.flush()
 
     def write_histograms(
         self, histograms: Iterable[tuple[str, np.ndarray]], images_seen: int
     ) -> None:
         """Tags and `[k 3]` float64 rows of left edge, right edge and count."""
-        with self._writer.as_default(step=self._step(images_seen)):
+        with self._writing(images_seen):
             for tag, rows in histograms:
                 tf.summary.write(
                     tag, rows, metadata=create_summary_metadata(None, self._describe(tag))
                 )
-        self._writer.flush()
 
     def write_figures(self, figures: Mapping[str, float], images_seen: int) -> None:
         """One tick's figures: TensorBoard scalars and a line of metrics.jsonl."""
         step = self._step(images_seen)
-        with self._writer.as_default(step=step):
+        with self._writing(images_seen):
             for tag, value in figures.items():
                 tf.summary.scalar(tag, value, description=self._describe(tag))
-        self._writer.flush()
         # JSON has no NaN, which losses are when an update was skipped.
         finite = {tag: value if math.isfinite(value) else None for tag, value in figures.items()}
         line: dict[str, Any] = {"images_seen": images_seen, "step": step, **finite}
@@ -238,6 +237,22 @@ class Summaries:
             line["images_seen"] == images_seen and any(name.startswith(prefix) for name in line)
             for line in found
         )
+
+    @contextlib.contextmanager
+    def _writing(self, images_seen: int) -> Iterator[None]:
+        """Where `tf.summary` writes to the run; written when left.
+
+        Raises:
+          UserError: it can't be written, as when the disk is full.
+        """
+        try:
+            with self._writer.as_default(step=self._step(images_seen)):
+                yield
+            self._writer.flush()
+        except tf.errors.OpError as error:
+            raise UserError(
+                f"{self._run.path}: TensorBoard's events can't be written: {error.message}"
+            ) from error
 
     def _step(self, images_seen: int) -> int:
         return images_seen // self._images_per_step
@@ -258,8 +273,8 @@ class Summaries:
             session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START),
         )
         # Nothing public of TensorFlow 2 writes this kind of event.
-        tf.raw_ops.ImportEvent(writer=self._writer._resource, event=start.SerializeToString())
-        self._writer.flush()
+        with self._writing(images_seen):
+            tf.raw_ops.ImportEvent(writer=self._writer._resource, event=start.SerializeToString())
 
     def _shorten_metrics(self, images_seen: int) -> None:
         if not self._run.metrics.exists():
@@ -277,7 +292,11 @@ class Summaries:
         self._images_per_step = images_per_step(self._run.metrics) or self._images_per_step
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        except tf.errors.OpError as error:
+            # What can't be written has been said before; here it would hide why the run ends.
+            logging.warning("%s: %s", self._run.path, error.message)
 
 
 def _is_one_hot(labels: np.ndarray | None) -> bool:

@@ -1,6 +1,7 @@
 """When training stops, goes back, or is lost: decided alike by all workers of a run."""
 
 import contextlib
+import re
 import signal
 from collections.abc import Iterator
 
@@ -13,7 +14,8 @@ from tfrecords_tools.errors import UserError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# What TensorFlow raises in a process whose peers have gone.
+# What TensorFlow raises in a process whose peers have gone, and what it says then: the same classes
+# are raised by faults of a device.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -21,6 +23,9 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
+)
+_OF_PEERS = re.compile(
+    r".*(collective|coordination|peer|heartbeat|\bRPC\b|grpc|/job:worker|connection).*", re.I
 )
 
 
@@ -114,10 +119,11 @@ def explain_lost_workers(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except _LOST as error:
-        if cluster.count == 1:
+        reason = _OF_PEERS.search(str(error))
+        if cluster.count == 1 or not reason:
             raise
         raise LostWorkerError(
             f"worker {cluster.index} of {cluster.count}: another worker has gone, or can't be "
             "reached; its own output says why. Start all of them again: the run continues from its "
-            f"last checkpoint ({type(error).__name__})"
+            f"last checkpoint. TensorFlow says: {reason[0][:200]}"
         ) from error

@@ -75,7 +75,9 @@ class _Progress:
           UserError: it says that the user made a mistake.
         """
         if isinstance(message, Mistake):
-            raise UserError(message.text)
+            error = UserError(message.text)
+            error.exit_code = message.exit_code
+            raise error
         if isinstance(message, Crashed):
             self._note_crash(message.code)
         elif isinstance(message, OutOfMemory):

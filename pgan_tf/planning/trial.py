@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pgan_tf.agreement import wait_for_all
+from pgan_tf.agreement import check_same_run, wait_for_all
 from pgan_tf.checks import check_batches
 from pgan_tf.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.config import TrainConfig
@@ -57,6 +57,8 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
     set_up_tensorflow(config)
     try:
         with explain_lost_workers(cluster):
+            if several:
+                check_same_run(strategy, cluster, config, pyramid)
             state = TrainState(config, strategy)
             for phase in phases:
                 if _is_too_large(config, phase, devices):

@@ -82,9 +82,10 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
-    """A user's mistake, which ends the process; `text` is the error's."""
+    """A user's mistake, which ends the process; `text` and `exit_code` are the error's."""
 
     text: str
+    exit_code: int = UserError.exit_code
 
 
 Message = Started | Measured | OutOfMemory | Crashed | Finished | Mistake
@@ -153,7 +154,7 @@ def _try(
         trial(config, phases, sender.send)
         sender.send(Finished())
     except UserError as error:
-        sender.send(Mistake(str(error)))
+        sender.send(Mistake(str(error), error.exit_code))
 
 
 def _end_with_parent() -> None:

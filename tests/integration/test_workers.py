@@ -178,6 +178,21 @@ def test_a_signal_to_one_worker_saves_and_ends_all_and_a_lost_one_ends_the_other
     assert "Traceback" not in output(tmp_path, 0)
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_worker_that_waits_for_the_others_can_be_stopped(data, tmp_path, index):
+    command = start_training(data, tmp_path / "run")[index]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, stdout=file, stderr=file, cwd=ROOT, env=environment(two_free_ports(), index)
+        )
+    wait_until(lambda: "waiting for the others" in log.read_text(), log.read_text)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert log.read_text().endswith("pgan-train: interrupted\n")
+
+
 def test_workers_that_were_started_with_other_flags_are_refused(data, tmp_path):
     commands = start_training(data, tmp_path / "run")
     commands[1] = [*commands[1], "--learning_rate=0.5"]

@@ -91,6 +91,45 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path
     assert_equal(values(state), older)
 
 
+def test_damaged_checkpoints_are_put_aside_and_not_counted_among_those_that_are_kept(
+    state, tmp_path
+):
+    save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
+    for images_seen in (200, 300):
+        save_at(Checkpoints(tmp_path, state, keep=3), state, images_seen)
+        data = tmp_path / f"state-{images_seen}.data-00000-of-00001"
+        data.write_bytes(data.read_bytes()[:50])
+    checkpoints = Checkpoints(tmp_path, state, keep=1)
+    assert checkpoints.restore()
+    assert state.images_seen == 100
+    later = save_at(checkpoints, state, 150)
+    scramble(state, 5)
+    assert Checkpoints(tmp_path, state, keep=1).restore()
+    assert_equal(values(state), later)
+    assert sorted(p.name for p in tmp_path.glob("*.index")) == ["state-150.index"]
+    assert (tmp_path / "state-200.index.unreadable").exists()
+
+
+def test_a_checkpoint_made_while_updates_are_skipped_is_continued_from_but_not_gone_back_to(
+    state, tmp_path
+):
+    checkpoints = Checkpoints(tmp_path, state, keep=1)
+    healthy = save_at(checkpoints, state, 100)
+    for images_seen in (200, 300):
+        scramble(state, images_seen)
+        state.images_seen, state.rollbacks = images_seen, 0
+        checkpoints.save(healthy=False)
+    names = sorted(p.stem for p in tmp_path.glob("*.index"))
+    assert names == ["state-100", "state-300-skipping"]
+    newest = values(state)
+    scramble(state, 5)
+    again = Checkpoints(tmp_path, state, keep=1)
+    assert again.restore()
+    assert_equal(values(state), newest)
+    assert again.restore(healthy=True)
+    assert_equal(values(state), healthy)
+
+
 def test_a_checkpoint_saved_again_replaces_a_damaged_one(state, tmp_path):
     saved = save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
     data = tmp_path / "state-100.data-00000-of-00001"

@@ -26,6 +26,7 @@ def test_batches_that_split_evenly_are_accepted(batch_size, replicas):
          "4; the nearest: 8 and 12. Received: 10"),
         (12, 2, "must be a multiple of 8, for 2 replicas"),
         (1, 2, "the nearest: 2. Received: 1"),
+        (5, 2, "the nearest: 4 and 6. Received: 5"),
     ],
 )  # fmt: skip
 def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, message):
@@ -33,6 +34,15 @@ def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, 
         check_batches(
             schedule(batch_size=16, batch_size_by_resolution={8: batch_size}), 4, replicas
         )
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "replicas", "warned"), [(4, 2, True), (2, 2, True), (8, 2, False), (3, 1, False)]
+)
+def test_groups_that_are_smaller_than_one_devices_are_said(caplog, batch_size, replicas, warned):
+    check_batches(schedule(batch_size=batch_size), 4, replicas)
+    said = f"--batch_size {batch_size} at 4x4, {batch_size} at 8x8 leaves each of {replicas}"
+    assert (said in caplog.text) == warned
 
 
 def test_stages_that_are_never_trained_do_not_matter():

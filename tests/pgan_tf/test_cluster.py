@@ -15,14 +15,17 @@ def described(cluster, task):
 @pytest.mark.parametrize(
     ("cluster", "task", "expected"),
     [
-        ({"worker": HOSTS}, {"type": "worker", "index": 0}, Cluster(0, 2)),
-        ({"worker": HOSTS}, {"type": "worker", "index": "1"}, Cluster(1, 2)),
-        ({"chief": ["c:1"], "worker": HOSTS}, {"type": "chief", "index": 0}, Cluster(0, 3)),
-        ({"chief": ["c:1"], "worker": HOSTS}, {"type": "worker", "index": 1}, Cluster(2, 3)),
+        ({"worker": HOSTS}, {"type": "worker", "index": 0}, (0, HOSTS)),
+        ({"worker": HOSTS}, {"type": "worker", "index": "1"}, (1, HOSTS)),
+        ({"chief": ["c:1"], "worker": HOSTS}, {"type": "chief", "index": 0}, (0, ["c:1", *HOSTS])),
+        ({"chief": ["c:1"], "worker": HOSTS}, {"type": "worker", "index": 1}, (2, ["c:1", *HOSTS])),
     ],
 )
 def test_workers_are_numbered_from_the_chief_on(cluster, task, expected):
-    assert read_cluster(described(cluster, task)) == expected
+    index, addresses = expected
+    assert read_cluster(described(cluster, task)) == Cluster(
+        index, len(addresses), tuple(addresses)
+    )
 
 
 def test_worker_0_is_the_chief():

@@ -1,6 +1,8 @@
 """Updates that are not finite: back to the last good checkpoint, once, then a clear end."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -90,6 +92,23 @@ def test_a_run_that_has_gone_back_stays_with_its_other_noise_when_continued(
     object.__setattr__(longer.schedule, "total_kimg", 0.112)
     assert loop.train(longer).images_seen == 112
     assert steps == [(96, 1 + OWN_NOISE), (104, 1 + OWN_NOISE)]
+
+
+def test_a_signal_while_updates_are_skipped_leaves_the_good_checkpoint_to_go_back_to(
+    pyramid_dir, tmp_path, monkeypatch
+):
+    def bad(seen, noise):
+        if seen == 56 and noise < OWN_NOISE:
+            os.kill(os.getpid(), signal.SIGTERM)  # at the second step that is skipped
+        return seen >= 48 and noise < OWN_NOISE
+
+    steps = poison(monkeypatch, when=bad)
+    config = config_for(pyramid_dir, tmp_path, keep_checkpoints=1)
+    assert loop.train(config).interrupted_by == signal.SIGTERM
+    assert names_of_checkpoints(tmp_path) == ["state-48", "state-64-skipping"]
+    steps.clear()
+    assert loop.train(config).images_seen == 96
+    assert [seen for seen, _ in steps] == [64, 72, 80, 88, *range(48, 96, 8)]
 
 
 def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path, monkeypatch):

@@ -100,6 +100,18 @@ def test_a_run_that_was_killed_before_its_first_file_can_be_started_again(tmp_pa
     RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
 
 
+def test_data_of_a_checkpoint_without_an_index_is_removed(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(tiny_config("data", tmp_path / "run"), PYRAMID)
+    run.close()
+    run.checkpoints.mkdir()
+    kept = ["state-8.data-00000-of-00001", "state-8.index", "state-9.index.unreadable"]
+    for name in [*kept, "state-16.data-00000-of-00001", "state-r1-8.data-00000-of-00001"]:
+        (run.checkpoints / name).touch()
+    RunDirectory(tmp_path / "run").open(tiny_config("data", tmp_path / "run"), PYRAMID)
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == kept
+
+
 def test_a_configuration_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "config.flags").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not a text file"):

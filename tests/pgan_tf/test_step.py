@@ -6,6 +6,7 @@ from pgan_tf.config import LossConfig
 from pgan_tf.state import TrainState
 from pgan_tf.step import (
     StepInputs,
+    _apply,
     discriminator_gradients,
     generator_gradients,
     make_train_step,
@@ -187,6 +188,20 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network
         for name, value in now.items():
             np.testing.assert_array_equal(value, network_arrays[name], err_msg=name)
     assert int(state.discriminator_optimizer.iterations.numpy()) == 0
+
+
+def test_a_gradient_too_large_to_be_squared_is_skipped(one_device):
+    # Adam's second moment would overflow, and its weight stand still from then on.
+    config = tiny_config()
+    state = TrainState(config, one_device)
+    variable = state.discriminator.variables["4x4_dense1/bias"]
+    for gradient, expected in ((1e10, 0.0), (1e25, 1.0)):
+        skipped, _ = _apply(
+            state.discriminator_optimizer, [tf.constant([gradient])], [variable], tf.constant(0.1)
+        )
+        assert float(skipped) == expected
+    assert int(state.discriminator_optimizer.iterations.numpy()) == 1
+    assert np.isfinite(variable.numpy()).all()
 
 
 def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):

@@ -16,6 +16,7 @@ from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase
 from pgan_tf.summaries import Every, Summaries, Ticker, format_duration, progress_line
 from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
 
@@ -194,6 +195,15 @@ def test_figures_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_pa
         "loss/generator": None,
         "speed": 1.0,
     }
+
+
+def test_events_that_can_not_be_written_are_a_users_error(summaries, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(tf.summary, "scalar", fail)
+    with pytest.raises(UserError, match="TensorBoard's events can't be written: No space left"):
+        summaries.write_figures({"loss/generator": 1.0}, 100)
 
 
 def summaries_of_whole_kimg(labelled_dir, run_dir, **options):
