@@ -29,7 +29,7 @@ from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.interrupts import Interrupts
-from pgan_tf.reporting import Bystander, Reporter
+from pgan_tf.reporting import Bystander, Reporter, is_evaluated
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
@@ -140,8 +140,9 @@ class _Training:
             begin_with_initial_networks(self.config, self.state)
         share_state(self.strategy, self.cluster, self.state)
         _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
-        if self.state.images_seen >= self.schedule.total_images:
-            return TrainResult(self.state.images_seen, None)
+        seen = self.state.images_seen
+        if seen >= self.schedule.total_images and not self._owes_evaluation(seen):
+            return TrainResult(seen, None)
         with contextlib.closing(self._reporter()) as reporter, self.profiler:
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
@@ -151,6 +152,10 @@ class _Training:
                     self._go_back()
                     reporter.go_back()
                     self.supervisor.restart()
+
+    def _owes_evaluation(self, images_seen: int) -> bool:
+        """Whether the process before was ended in the evaluation at the end of the run."""
+        return self.evaluation is not None and not is_evaluated(self.run, images_seen)
 
     def _reporter(self) -> Reporter | Bystander:
         if not self.cluster.is_chief:

@@ -20,10 +20,15 @@ from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import Metrics
-from pgan_tf.summaries import Every, Summaries, Ticker, progress_line
+from pgan_tf.summaries import Every, Summaries, Ticker, has_figures, progress_line
 from pgan_tf.watching.histograms import histograms
 from pgan_tf.watching.memory import memory_figures
 from tfrecords_tools.errors import UserError
+
+
+def is_evaluated(run: RunDirectory, images_seen: int) -> bool:
+    """Whether a run's figures hold an evaluation of that moment."""
+    return has_figures(run.metrics, TAG_PREFIX, images_seen)
 
 
 class Reporter:
@@ -92,7 +97,7 @@ class Reporter:
     def _make_up_evaluation(self) -> None:
         """Evaluates where the process ended between a checkpoint and the evaluation due with it."""
         seen = self._state.images_seen
-        if self._evaluation is None or not seen or self._summaries.has_figures(TAG_PREFIX, seen):
+        if self._evaluation is None or not seen or is_evaluated(self._run, seen):
             return
         phase = self._schedule.phases[min(self._state.phase_index, len(self._schedule.phases) - 1)]
         before = Every(self._config.evaluation.eval_kimg, max(seen - phase.batch_size, 0))
@@ -151,7 +156,8 @@ class Reporter:
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
         evaluate = self._evaluate_next.due(seen) or (ends_phase and not step.phase.fading)
         # Not when asked to stop: it may take longer than whoever asked wants to wait.
-        evaluation = self._evaluation if (evaluate or ends_run) and not stopping else None
+        wanted = (evaluate or ends_run) and healthy and not stopping
+        evaluation = self._evaluation if wanted else None
         if not (self._tick.due(seen) or sample or checkpoint or network or evaluation):
             return
         self._write_tick(step.phase)
@@ -160,7 +166,7 @@ class Reporter:
         if network:
             self._save_generator(self._run.generator(seen), step.phase)
         # Before an evaluation, which may take long: nothing is lost if the process is killed in it.
-        if checkpoint or (evaluation and healthy):
+        if checkpoint or evaluation:
             self._checkpoints.save(healthy=healthy)
             self._checkpoint_is_due = False
         if evaluation:

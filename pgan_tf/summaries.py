@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -228,16 +229,6 @@ class Summaries:
         with self._run.metrics.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def has_figures(self, prefix: str, images_seen: int) -> bool:
-        """Whether metrics.jsonl has figures whose names begin so; call it after `forget_after`."""
-        if not self._run.metrics.exists():
-            return False
-        found = map(json.loads, self._run.metrics.read_text().splitlines())
-        return any(
-            line["images_seen"] == images_seen and any(name.startswith(prefix) for name in line)
-            for line in found
-        )
-
     @contextlib.contextmanager
     def _writing(self, images_seen: int) -> Iterator[None]:
         """Where `tf.summary` writes to the run; written when left.
@@ -297,6 +288,18 @@ class Summaries:
         except tf.errors.OpError as error:
             # What can't be written has been said before; here it would hide why the run ends.
             logging.warning("%s: %s", self._run.path, error.message)
+
+
+def has_figures(metrics: Path, prefix: str, images_seen: int) -> bool:
+    """Whether a `metrics.jsonl` has figures of that moment whose names begin so."""
+    if not metrics.exists():
+        return False
+    for text in metrics.read_text().splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut off
+            line = json.loads(text)
+            if line["images_seen"] == images_seen and any(tag.startswith(prefix) for tag in line):
+                return True
+    return False
 
 
 def _is_one_hot(labels: np.ndarray | None) -> bool:
