@@ -182,6 +182,8 @@ def test_an_evaluation_that_was_lost_is_made_up_for_once(run, tmp_path):
     lose(48)  # of an interval
     assert train_to(0.056) == [32, 48, 56]
     assert train_to(0.064) == [32, 48, 56, 64]
+    lose(64)  # of the end of the run, after which there is nothing to train
+    assert train_to(0.064) == [32, 48, 56, 64]
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_measured(run, tmp_path, capsys):
