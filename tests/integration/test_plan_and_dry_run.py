@@ -137,7 +137,7 @@ def test_a_damaged_record_is_found(capfd, data):
         (["--plan", "--data_dir=/nothing/here"], "/nothing/here: no such directory"),
         (["--plan", "--resolution=8", "--plan_tflops=0"], "--plan_tflops must be above 0"),
         (["--plan", "--resolution=8", "--plan_replicas=0"], "plan_replicas"),
-        (["--plan", "--resolution=8", "--plan_replicas=3"], "the nearest: 6 and 12. Received: 8"),
+        (["--plan", "--resolution=8", "--plan_replicas=3"], "the nearest: 6 and 9. Received: 8"),
         (["--dry_run"], "--data_dir is required"),
         (["--dry_run", "--data_dir=/nothing/here"], "/nothing/here: no such directory"),
     ],
