@@ -2,33 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.checkpoint_files import Moment, newest_first
 from pgan_tf.state import TrainState
 from tfrecords_tools.errors import UserError
-
-PREFIX = "state"
-_SKIPPING = "-skipping"
-_INDEX = re.compile(
-    rf"{PREFIX}-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
-)
 
 # What TensorFlow adds to its messages, which tells a user nothing.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
 
 # What TensorFlow raises for files that are damaged, missing, or of another program.
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
-
-
-class _Moment(NamedTuple):
-    """When a state was saved. What came after a rollback is newer than anything before it."""
-
-    rollbacks: int
-    images_seen: int
-    healthy: bool
 
 
 class Checkpoints:
@@ -54,7 +40,7 @@ class Checkpoints:
         self._state = state
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(variables=state.variables())
-        self._saved_at: _Moment | None = None
+        self._saved_at: Moment | None = None
 
     def save(self, *, healthy: bool = True) -> None:
         """Saves the state as of now, unless that is saved already, and deletes what is too old.
@@ -67,7 +53,7 @@ class Checkpoints:
         Raises:
           UserError: it can't be written; the checkpoints before it stay as they were.
         """
-        now = _Moment(self._state.rollbacks, self._state.images_seen, healthy)
+        now = Moment(self._state.rollbacks, self._state.images_seen, healthy)
         if self._saved_at and now[:2] == self._saved_at[:2]:
             return
         try:
@@ -79,7 +65,7 @@ class Checkpoints:
                 f"the ones before it stay: {_GRAPH_NOTES.sub('', str(error))}"
             ) from error
         self._saved_at = now
-        moments = self._newest_first()
+        moments = newest_first(self._directory)
         to_go_back_to = next((moment for moment in moments if moment.healthy), None)
         for old in moments[self._keep :]:
             if old != to_go_back_to:
@@ -96,7 +82,7 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, but none of them can be read.
         """
-        candidates = [m for m in self._newest_first() if m.healthy or not healthy]
+        candidates = [m for m in newest_first(self._directory) if m.healthy or not healthy]
         for number, moment in enumerate(candidates):
             path = self._path(moment)
             try:
@@ -115,28 +101,16 @@ class Checkpoints:
             )
         return False
 
-    def _path(self, moment: _Moment) -> str:
-        rollbacks = f"r{moment.rollbacks}-" if moment.rollbacks else ""
-        skipping = "" if moment.healthy else _SKIPPING
-        return str(self._directory / f"{PREFIX}-{rollbacks}{moment.images_seen}{skipping}")
+    def _path(self, moment: Moment) -> str:
+        return str(self._directory / moment.name)
 
-    def _newest_first(self) -> list[_Moment]:
-        """When every checkpoint that was written whole was saved."""
-        matches = (_INDEX.fullmatch(path.name) for path in self._directory.glob(f"{PREFIX}-*"))
-        moments = (
-            _Moment(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
-            for match in matches
-            if match
-        )
-        return sorted(moments, reverse=True)
-
-    def _put_aside(self, moment: _Moment) -> None:
+    def _put_aside(self, moment: Moment) -> None:
         # Not deleted, in case somebody can still make something of it; but neither counted among
         # those that are kept.
-        for path in self._directory.glob(f"{Path(self._path(moment)).name}.*"):
+        for path in self._directory.glob(f"{moment.name}.*"):
             path.rename(path.with_name(f"{path.name}.unreadable"))
 
-    def _delete(self, moment: _Moment) -> None:
+    def _delete(self, moment: Moment) -> None:
         path = Path(self._path(moment))
         # The index first: what is left without one is no checkpoint.
         path.with_name(f"{path.name}.index").unlink(missing_ok=True)

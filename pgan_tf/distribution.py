@@ -1,7 +1,7 @@
 """Which devices train: the choice of a `tf.distribute` strategy, and what its replicas share."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -112,6 +112,11 @@ def rank(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor) -> int |
 
 def add_up(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
     """Sums of `values` `[n]` float32 over all workers; every worker must call it."""
+    return _make_sum(strategy)(values)
+
+
+def _make_sum(strategy: tf.distribute.Strategy) -> Callable[[np.ndarray], np.ndarray]:
+    """`add_up`, with one graph for all calls of one length."""
     local = local_replicas(strategy)
 
     def replica_sum(values: tf.Tensor) -> tf.Tensor:
@@ -126,7 +131,7 @@ def add_up(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
     def total(values: tf.Tensor) -> tf.Tensor:
         return strategy.run(replica_sum, args=(values,))
 
-    return strategy.experimental_local_results(total(tf.constant(values)))[0].numpy()
+    return lambda values: strategy.experimental_local_results(total(tf.constant(values)))[0].numpy()
 
 
 def broadcast(
@@ -147,10 +152,10 @@ def broadcast(
     padded = np.zeros(-(-len(words) // chunk_size) * chunk_size, np.uint16)
     padded[: len(words)] = words
 
-    received = []
+    total, received = _make_sum(strategy), []
     for chunk in padded.reshape(-1, chunk_size):
         values = chunk.astype(np.float32) if is_chief else np.zeros(chunk_size, np.float32)
-        received.append(add_up(strategy, values).astype(np.uint16))
+        received.append(total(values).astype(np.uint16))
     raw = np.concatenate(received).tobytes()[: len(raw)]
     results, start = [], 0
     for array in arrays:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pgan_tf import flags
+from pgan_tf.checkpoint_files import newest_first
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig
 from pgan_tf.run_directory import CONFIG_NAME, RunDirectory, read_config
 from pgan_tf.schedule import Schedule
@@ -20,8 +21,6 @@ from tfrecords_tools.errors import UserError
 if TYPE_CHECKING:
     from pgan_tf.state import TrainState
 
-# The files of `checkpoints.py`; those that were written after a run had gone back are newer.
-_INDEX = re.compile(r"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)\.index")
 # How TensorFlow names the entries of a checkpoint's dictionary.
 _ENTRY = re.compile(r"variables/(?P<name>.*)/\.ATTRIBUTES/VARIABLE_VALUE")
 
@@ -106,13 +105,8 @@ def _saved_config(init_from: str) -> TrainConfig:
 
 def _checkpoints(run_directory: str | Path) -> list[tuple[Path, int]]:
     """Each checkpoint of a run, without a suffix, and its images_seen; the newest first."""
-    found = []
-    for path in RunDirectory(run_directory).checkpoints.glob("*.index"):
-        match = _INDEX.fullmatch(path.name)
-        if match:
-            images_seen = int(match["images_seen"])
-            found.append((int(match["rollbacks"] or 0), images_seen, path.with_suffix("")))
-    return [(path, images_seen) for _, images_seen, path in sorted(found, reverse=True)]
+    directory = RunDirectory(run_directory).checkpoints
+    return [(directory / m.name, m.images_seen) for m in newest_first(directory) if m.healthy]
 
 
 def _newest_checkpoint(init_from: str) -> tuple[Path, int]:
