@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pgan_tf import layers, metrics
     from pgan_tf.config import (
         DataConfig,
+        EvalConfig,
         LossConfig,
         NetworkConfig,
         OptimizerConfig,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         ScheduleConfig,
         TrainConfig,
     )
-    from pgan_tf.eval_config import EvalConfig
     from pgan_tf.exporting import Export, export_generator
     from pgan_tf.generating.latents import looping_walks
     from pgan_tf.generating.sampler import Sampler
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "DataConfig": "pgan_tf.config",
     "Discriminator": "pgan_tf.networks",
-    "EvalConfig": "pgan_tf.eval_config",
+    "EvalConfig": "pgan_tf.config",
     "Export": "pgan_tf.exporting",
     "Generator": "pgan_tf.networks",
     "LossConfig": "pgan_tf.config",

@@ -4,7 +4,7 @@ Used to extrapolate the speed of one stage to the others. Plain Python.
 """
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION, log2
 from pgan_tf.schedule import Phase, Schedule
 
 # Seconds that starting a step's two to three thousand operations takes, whatever their size.

@@ -15,6 +15,7 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
+from pgan_tf.config.options import MIN_RESOLUTION, log2
 from pgan_tf.layers import (
     ChannelBias,
     DownScale2D,
@@ -25,7 +26,6 @@ from pgan_tf.layers import (
     UpScale2D,
     WeightedSum,
 )
-from pgan_tf.options import MIN_RESOLUTION, log2
 
 LEAK = 0.2
 

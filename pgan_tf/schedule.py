@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator
 
 from pgan_tf.config import ScheduleConfig
-from pgan_tf.options import log2
+from pgan_tf.config.options import log2
 
 
 @dataclasses.dataclass(frozen=True)

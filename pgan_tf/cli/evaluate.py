@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from absl import flags as absl_flags
 
 from pgan_tf.cli.quiet import quiet_tensorflow
-from pgan_tf.eval_config import METRICS
+from pgan_tf.config import METRICS
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION, log2
 
 Kind = Literal["generator", "discriminator"]
 

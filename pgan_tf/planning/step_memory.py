@@ -5,7 +5,7 @@ with measurements. A dry run measures.
 """
 
 from pgan_tf.config import NetworkConfig, TrainConfig
-from pgan_tf.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION, log2
 
 _FLOAT32 = 4
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pgan_tf.options import log2
+from pgan_tf.config.options import log2
 
 _NAMES = {
     "generator": {

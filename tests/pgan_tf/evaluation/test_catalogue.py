@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pgan_tf import metrics
-from pgan_tf.eval_config import METRICS
+from pgan_tf.config import METRICS
 from pgan_tf.evaluation.catalogue import CATALOGUE, find_metrics
 from pgan_tf.evaluation.measuring import GAUGES, ROWS_PER_IMAGE
 from tfrecords_tools.errors import UserError

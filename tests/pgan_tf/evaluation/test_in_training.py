@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from pgan_tf.eval_config import EvalConfig
+from pgan_tf.config import EvalConfig
 from pgan_tf.evaluation.cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks import Generator

@@ -34,7 +34,10 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
         (lambda: ScheduleConfig(batch_size=0), "batch_size must be at least 1"),
         (lambda: ScheduleConfig(batch_size_by_resolution={7: 8}), "power of two.* Received: 7"),
         (lambda: ScheduleConfig(learning_rate_by_resolution={8: 0}), "at 8 must be above 0"),
-        (lambda: LossConfig(loss="hinge"), "loss must be one of wgan_gp. Received: hinge"),
+        (
+            lambda: LossConfig(loss="hinge"),
+            "loss must be one of wgan_gp, lsgan, logistic. Received: hinge",
+        ),
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
         (lambda: RunConfig(seed=-1), "seed must be from 0"),
@@ -47,6 +50,50 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
     ],
 )
 def test_values_out_of_range_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: NetworkConfig(minibatch_features="none", stddev_group_size=8),
+            "stddev_group_size has no effect with --minibatch_features=none. Received: 8",
+        ),
+        (
+            lambda: NetworkConfig(discrimination_kernels=10),
+            "discrimination_kernels has no effect without --minibatch_features=discrimination",
+        ),
+        (
+            lambda: NetworkConfig(generator_activation="relu", generator_leak=0.3),
+            "generator_leak has no effect with --generator_activation=relu",
+        ),
+        (lambda: LossConfig(loss="lsgan", gradient_penalty_target=750), "target has no effect"),
+        (lambda: LossConfig(r1_gamma=1), "r1_gamma has no effect with --loss=wgan_gp"),
+        (
+            lambda: OptimizerConfig(ema_half_life_kimg=10, ema_decay=0.9),
+            "ema_decay has no effect with --ema_half_life_kimg",
+        ),
+        (
+            lambda: OptimizerConfig(ema_update="off", ema_decay=0.9),
+            "ema_decay has no effect with --ema_update=off",
+        ),
+        (
+            lambda: OptimizerConfig(simultaneous_updates=True, discriminator_steps=5),
+            "discriminator_steps must be 1 with --simultaneous_updates.*Received: 5",
+        ),
+        (
+            lambda: ScheduleConfig(total_kimg=10, rampup_kimg=6, rampdown_kimg=5),
+            "rampdown_kimg must leave 6 of 10 kimg to --rampup_kimg. Received: 5",
+        ),
+        (
+            lambda: TrainConfig(network=NetworkConfig(discriminator_noise=0.2)),
+            "discriminator_noise must be 0 without --loss=lsgan",
+        ),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

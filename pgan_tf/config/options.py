@@ -70,6 +70,13 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {value}")
 
 
+def require_default(config: Any, name: str, reason: str) -> None:
+    """Raises ValueError unless a dataclass's field has its default: elsewhere it has no effect."""
+    value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
+    if value != default:
+        raise ValueError(f"{name} has no effect {reason}. Received: {value}")
+
+
 def step_range(name: str, value: str) -> tuple[int, int] | None:
     """The steps that `START:END` names, counted from 1, the last included; None for no text.
 

@@ -1,6 +1,6 @@
 import pytest
 
-from pgan_tf.eval_config import EvalConfig
+from pgan_tf.config.evaluation import EvalConfig
 
 
 def test_the_best_network_is_chosen_by_the_first_metric_unless_told_otherwise():

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from pgan_tf.options import option, require_at_least, require_choice, require_positive
+from pgan_tf.config.options import option, require_at_least, require_choice, require_positive
 
 METRICS = ("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "modes")
 

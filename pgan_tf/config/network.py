@@ -1,0 +1,183 @@
+"""The shape of both networks."""
+
+import dataclasses
+
+from pgan_tf.config.options import (
+    MIN_RESOLUTION,
+    log2,
+    option,
+    require_at_least,
+    require_choice,
+    require_default,
+    require_positive,
+    require_resolution,
+)
+
+MAX_FMAP_DECAY = 8.0
+
+GENERATOR_NORMS = ("pixel", "batch", "none")
+DISCRIMINATOR_NORMS = ("none", "layer", "batch")
+ACTIVATIONS = ("leaky_relu", "relu")
+OUTPUT_ACTIVATIONS = ("linear", "tanh")
+MINIBATCH_FEATURES = ("stddev", "discrimination", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of both networks (appendix A of the paper).
+
+    `channels` and `label_size` come from the data, never from a flag; `resolution` is the data's
+    where the flag is not given.
+
+    Raises:
+      ValueError: a value is out of its range, or values contradict each other.
+    """
+
+    resolution: int | None = option(
+        None, "Final resolution, a power of two from 4. Default: the data's."
+    )
+    fmap_base: int = option(8192, "Feature maps at stage s: min(fmap_base / 2^(s * fmap_decay), "
+                            "fmap_max).")  # fmt: skip
+    fmap_max: int = option(512, "Most feature maps of any layer.")
+    fmap_decay: float = option(1.0, "How fast feature maps fall with resolution.")
+    discriminator_fmap_divisor: int = option(
+        1, "The discriminator has this many times fewer feature maps (the appendix's K)."
+    )
+    convs_per_resolution: int = option(
+        2, "3x3 convolutions of a network at each resolution: 2, or 1 as in the appendix."
+    )
+    to_rgb_kernel_size: int = option(
+        1, "Side of the generator's kernels from features to colours: 1, or 3 as in the appendix."
+    )
+    latent_size: int | None = option(
+        None, "Components of a latent vector. Default: the feature maps of stage 0."
+    )
+    normalize_latents: bool = option(True, "Scale each latent vector to unit mean square.")
+    equalized_learning_rate: bool = option(
+        True,
+        "Store weights as N(0, 1) and scale them when used (section 4.1); off: scale them once, at "
+        "the start.",
+    )
+    generator_activation: str = option(
+        "leaky_relu", "The generator's activation.", choices=ACTIVATIONS
+    )
+    generator_leak: float = option(0.2, "Slope of the generator's leaky ReLU below 0.")
+    generator_norm: str = option(
+        "pixel",
+        "Normalisation in the generator: of each pixel's features after activations (section "
+        "4.2), of each feature over the batch before them, or none.",
+        choices=GENERATOR_NORMS,
+    )
+    pixel_norm_epsilon: float = option(
+        1e-8, "Added to mean squares in pixel norm. 1e-4 where half precision is float16."
+    )
+    output_activation: str = option(
+        "linear", "What the generator's images go through last.", choices=OUTPUT_ACTIVATIONS
+    )
+    discriminator_norm: str = option(
+        "none",
+        "Normalisation in the discriminator, before activations: none, of each sample (layer), or "
+        "of each feature over the batch.",
+        choices=DISCRIMINATOR_NORMS,
+    )
+    minibatch_features: str = option(
+        "stddev",
+        "What tells the discriminator how much a minibatch varies: its standard deviation (section "
+        "3), minibatch discrimination (Salimans et al. 2016), or none.",
+        choices=MINIBATCH_FEATURES,
+    )
+    stddev_group_size: int = option(
+        4, "Samples in a group of the minibatch standard deviation; 0: all of a replica's."
+    )
+    discrimination_kernels: int = option(100, "Kernels of minibatch discrimination.")
+    discrimination_dims: int = option(5, "Dimensions of each of its kernels.")
+    discriminator_noise: float = option(
+        0.0,
+        "Multiplicative noise in the discriminator of strength this * max(0, d - 0.5)^2, where d "
+        "follows the scores of reals (appendix B takes 0.2, with lsgan); 0: none.",
+    )
+    fused_scale: bool = option(
+        True,
+        "Order in the discriminator: convolve, downscale, activate (the TensorFlow version); "
+        "off: convolve, activate, downscale (the Theano version).",
+    )
+    fuse_resampling: bool = option(
+        True,
+        "Compute a convolution and its resampling as one strided convolution. The same numbers up "
+        "to rounding; which is faster depends on the device.",
+        adjustable=True,
+    )
+    channels: int = 3
+    label_size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.resolution is not None:
+            require_resolution("resolution", self.resolution)
+        for name in (
+            "fmap_base",
+            "fmap_max",
+            "discriminator_fmap_divisor",
+            "discrimination_kernels",
+            "discrimination_dims",
+        ):
+            require_at_least(name, getattr(self, name), 1)
+        if self.latent_size is not None:
+            require_at_least("latent_size", self.latent_size, 1)
+        for name in ("fmap_decay", "stddev_group_size", "generator_leak", "discriminator_noise"):
+            require_at_least(name, getattr(self, name), 0)
+        require_positive("pixel_norm_epsilon", self.pixel_norm_epsilon)
+        if self.fmap_decay > MAX_FMAP_DECAY:
+            raise ValueError(
+                f"fmap_decay must be at most {MAX_FMAP_DECAY}. Received: {self.fmap_decay}"
+            )
+        for name, sizes in (("convs_per_resolution", (1, 2)), ("to_rgb_kernel_size", (1, 3))):
+            if getattr(self, name) not in sizes:
+                raise ValueError(
+                    f"{name} must be {sizes[0]} or {sizes[1]}. Received: {getattr(self, name)}"
+                )
+        require_choice("generator_activation", self.generator_activation, ACTIVATIONS)
+        require_choice("generator_norm", self.generator_norm, GENERATOR_NORMS)
+        require_choice("output_activation", self.output_activation, OUTPUT_ACTIVATIONS)
+        require_choice("discriminator_norm", self.discriminator_norm, DISCRIMINATOR_NORMS)
+        require_choice("minibatch_features", self.minibatch_features, MINIBATCH_FEATURES)
+        self._refuse_what_has_no_effect()
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 or 3. Received: {self.channels}")
+        require_at_least("label_size", self.label_size, 0)
+        narrowest = self.features(self.resolution_log2 - 1) // self.discriminator_fmap_divisor
+        if narrowest < 1:
+            raise ValueError(
+                f"fmap_base must leave at least one feature map at {self.resolution}x"
+                f"{self.resolution}. Received: {self.fmap_base}"
+            )
+
+    def _refuse_what_has_no_effect(self) -> None:
+        if self.generator_norm != "pixel" and not self.normalize_latents:
+            require_default(self, "pixel_norm_epsilon", "without pixel norm")
+        if self.generator_activation == "relu":
+            require_default(self, "generator_leak", "with --generator_activation=relu")
+        if self.minibatch_features != "stddev":
+            require_default(
+                self, "stddev_group_size", f"with --minibatch_features={self.minibatch_features}"
+            )
+        if self.minibatch_features != "discrimination":
+            for name in ("discrimination_kernels", "discrimination_dims"):
+                require_default(self, name, "without --minibatch_features=discrimination")
+
+    def features(self, stage: int) -> int:
+        """Feature maps at `stage`: nf(s) = min(floor(fmap_base / 2^(s * fmap_decay)), fmap_max)."""
+        return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+
+    @property
+    def resolution_log2(self) -> int:
+        return log2(self.resolution or MIN_RESOLUTION)
+
+    @property
+    def resolved_latent_size(self) -> int:
+        """Components of a latent vector: `latent_size`, or nf(0) where it is not set."""
+        return self.features(0) if self.latent_size is None else self.latent_size
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Every resolution the networks have layers for: 4, 8, ... up to the final one."""
+        return tuple(2**r for r in range(log2(MIN_RESOLUTION), self.resolution_log2 + 1))

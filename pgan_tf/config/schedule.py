@@ -1,0 +1,68 @@
+"""When each resolution is trained."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from pgan_tf.config.options import (
+    option,
+    require_at_least,
+    require_positive,
+    require_resolution,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleConfig:
+    """When each resolution is trained, with what batch and learning rate.
+
+    Raises:
+      ValueError: a value is out of its range, or values contradict each other.
+    """
+
+    start_resolution: int = option(4, "Resolution of the first stage, which has no fade.")
+    stabilize_kimg: float = option(600.0, "Thousands of images each stage trains at alpha 1.")
+    fade_kimg: float = option(600.0, "Thousands of images over which a new stage fades in.")
+    total_kimg: float = option(
+        15000.0, "Thousands of images in all; the last stage lasts until then.", adjustable=True
+    )
+    batch_size: int = option(16, "Global batch size where the table below says nothing.")
+    batch_size_by_resolution: Mapping[int, int] = option({}, "Global batch sizes, as 4:128,8:128.")
+    learning_rate: float = option(0.001, "Adam's learning rate where the table says nothing.")
+    learning_rate_by_resolution: Mapping[int, float] = option(
+        {}, "Learning rates, as 512:0.0015,1024:0.002."
+    )
+    rampup_kimg: float = option(
+        0.0,
+        "Multiply the learning rate by exp(-5 (1 - t)^2) over the first kimg, t from 0 to 1.",
+    )
+    rampdown_kimg: float = option(
+        0.0, "Lower the learning rate to 0, linearly, over the last kimg of the run."
+    )
+
+    def __post_init__(self) -> None:
+        require_resolution("start_resolution", self.start_resolution)
+        for name in ("stabilize_kimg", "fade_kimg", "rampup_kimg", "rampdown_kimg"):
+            require_at_least(name, getattr(self, name), 0)
+        for name in ("total_kimg", "learning_rate"):
+            require_positive(name, getattr(self, name))
+        require_at_least("total_kimg", self.total_kimg, 0.001)
+        require_at_least("batch_size", self.batch_size, 1)
+        for resolution, batch_size in self.batch_size_by_resolution.items():
+            require_resolution("batch_size_by_resolution", resolution)
+            require_at_least(f"batch_size_by_resolution at {resolution}", batch_size, 1)
+        for resolution, learning_rate in self.learning_rate_by_resolution.items():
+            require_resolution("learning_rate_by_resolution", resolution)
+            require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
+        if self.rampup_kimg + self.rampdown_kimg > self.total_kimg:
+            raise ValueError(
+                f"rampdown_kimg must leave {self.rampup_kimg:g} of {self.total_kimg:g} kimg to "
+                f"--rampup_kimg. Received: {self.rampdown_kimg}"
+            )
+
+    def batch_size_at(self, resolution: int) -> int:
+        """Images in a global batch at `resolution`."""
+        return self.batch_size_by_resolution.get(resolution, self.batch_size)
+
+    def learning_rate_at(self, resolution: int) -> float:
+        """Adam's learning rate at `resolution`, where it is not ramped up or down."""
+        return self.learning_rate_by_resolution.get(resolution, self.learning_rate)
