@@ -57,7 +57,7 @@ def gradient_norms(
         resolution: each of the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the
         norm there is scale times the norm here. 1 takes it at the stage's own resolution.
     """
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(score(images))
     gradients = tf.cast(tape.gradient(total, images), tf.float32)

@@ -269,6 +269,7 @@ class Discriminator(_Network):
         *,
         resolution: int,
         alpha: tf.Tensor | float | None = None,
+        parts: int = 1,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Judges images at one stage.
 
@@ -277,6 +278,8 @@ class Discriminator(_Network):
           resolution: the stage's.
           alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a
             model that is saved; None once it has.
+          parts: how many minibatches of one size the images are, one after the other; what is
+            taken over a minibatch is taken of each apart.
 
         Returns:
           Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
@@ -294,7 +297,7 @@ class Discriminator(_Network):
             if step == resolution and alpha is not None:
                 lower = self._activate(self._from_rgb[step // 2](self._downscale(images)))
                 x = self._faded(lower, x, alpha)
-        x = self._activate(self._base_conv(self._stddev(x)))
+        x = self._activate(self._base_conv(self._stddev(x, parts=parts)))
         x = keras.ops.transpose(x, [0, 3, 1, 2])  # [b c 4 4], the order of stored weights
         x = keras.ops.reshape(x, [-1, x.shape[1] * 16])
         x = self._base_dense1(self._activate(self._base_dense0(x)))

@@ -15,11 +15,11 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.cost import StepTimes
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
+from pgan_tf.gradients import Metrics
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
-from pgan_tf.step import Metrics
 from pgan_tf.summaries import Every, Summaries, Ticker, has_figures, progress_line
 from pgan_tf.watching.histograms import histograms
 from pgan_tf.watching.memory import memory_figures

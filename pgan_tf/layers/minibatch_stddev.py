@@ -20,7 +20,9 @@ class MinibatchStdDev(keras.layers.Layer):
     Args:
       group_size: most samples in a group.
 
-    Input: `[b h w c]`. Output: `[b h w c+1]`, the new channel last.
+    A call with `parts` takes so many minibatches, one after the other, each grouped apart.
+
+    Input: `[parts*b h w c]`. Output: `[parts*b h w c+1]`, the new channel last.
 
     Raises:
       ValueError: `group_size` is below 1.
@@ -32,21 +34,23 @@ class MinibatchStdDev(keras.layers.Layer):
             raise ValueError(f"group_size must be at least 1. Received: {group_size}")
         self.group_size = group_size
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, parts: int = 1) -> tf.Tensor:
         batch = inputs.shape[0] if inputs.shape[0] is not None else tf.shape(inputs)[0]
-        size = self._group_size(inputs.shape[0], batch)
+        batch = batch // parts
+        size = self._group_size(batch)
         height, width, channels = inputs.shape[1:]
         x = tf.cast(inputs, tf.float32)
-        x = tf.reshape(x, [size, batch // size, height, width, channels])  # [G M h w c]
-        x -= tf.reduce_mean(x, axis=0, keepdims=True)
-        x = tf.sqrt(tf.reduce_mean(tf.square(x), axis=0) + 1e-8)  # [M h w c]
-        x = tf.reduce_mean(x, axis=[1, 2, 3], keepdims=True)  # [M 1 1 1]
-        x = tf.cast(tf.tile(x, [size, height, width, 1]), inputs.dtype)  # [b h w 1]
-        return tf.concat([inputs, x], axis=-1)
+        x = tf.reshape(x, [parts, size, batch // size, height, width, channels])  # [P G M h w c]
+        x -= tf.reduce_mean(x, axis=1, keepdims=True)
+        x = tf.sqrt(tf.reduce_mean(tf.square(x), axis=1) + 1e-8)  # [P M h w c]
+        x = tf.reduce_mean(x, axis=[2, 3, 4])  # [P M]
+        x = tf.repeat(x[:, None], size, axis=1)  # [P G M]
+        x = tf.tile(tf.reshape(x, [-1, 1, 1, 1]), [1, height, width, 1])  # [P*b h w 1]
+        return tf.concat([inputs, tf.cast(x, inputs.dtype)], axis=-1)
 
-    def _group_size(self, static_batch: int | None, batch: int | tf.Tensor) -> int | tf.Tensor:
-        if static_batch is not None:
-            return max(d for d in range(1, self.group_size + 1) if static_batch % d == 0)
+    def _group_size(self, batch: int | tf.Tensor) -> int | tf.Tensor:
+        if isinstance(batch, int):
+            return max(d for d in range(1, self.group_size + 1) if batch % d == 0)
         sizes = tf.range(1, self.group_size + 1)
         return tf.reduce_max(tf.where(batch % sizes == 0, sizes, 1))
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig, NetworkConfig
+from pgan_tf.gradients import discriminator_gradients, generator_gradients
 from pgan_tf.networks import Discriminator, Generator
-from pgan_tf.step import discriminator_gradients, generator_gradients
 from tests.pgan_tf.original import from_original, original_name
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -3,15 +3,11 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
+from pgan_tf.gradients import discriminator_gradients, generator_gradients
+from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
-from pgan_tf.step import (
-    StepInputs,
-    _apply,
-    discriminator_gradients,
-    generator_gradients,
-    make_train_step,
-    prepare_reals,
-)
+from pgan_tf.step import StepInputs, make_train_step
+from pgan_tf.updates import apply_gradients
 from tests.pgan_tf.layers import reference
 from tests.pgan_tf.tiny import tiny_config
 
@@ -196,7 +192,7 @@ def test_a_gradient_too_large_to_be_squared_is_skipped(one_device):
     state = TrainState(config, one_device)
     variable = state.discriminator.variables["4x4_dense1/bias"]
     for gradient, expected in ((1e10, 0.0), (1e25, 1.0)):
-        skipped, _ = _apply(
+        skipped, _ = apply_gradients(
             state.discriminator_optimizer, [tf.constant([gradient])], [variable], tf.constant(0.1)
         )
         assert float(skipped) == expected

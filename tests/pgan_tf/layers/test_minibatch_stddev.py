@@ -24,6 +24,14 @@ def test_groups_are_strides_and_not_neighbours():
     np.testing.assert_allclose(MinibatchStdDev(2)(x)[..., 1], np.full([4, 4, 4], 1e-4), rtol=1e-3)
 
 
+def test_parts_of_a_batch_are_grouped_apart(rng):
+    x = rng.normal(size=[16, 4, 4, 3]).astype(np.float32)
+    x[8:] *= 3.0
+    layer = MinibatchStdDev(4)
+    apart = [layer(x[:8]), layer(x[8:])]
+    np.testing.assert_allclose(layer(x, parts=2), np.concatenate(apart), rtol=1e-6)
+
+
 @pytest.mark.parametrize(("batch", "used"), [(5, 1), (6, 3), (9, 3), (10, 2)])
 def test_a_batch_that_does_not_divide_uses_its_largest_divisor(rng, batch, used):
     x = rng.normal(size=[batch, 4, 4, 2]).astype(np.float32)

@@ -1,0 +1,46 @@
+"""How variables change: by Adam, and by a moving average."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+
+def apply_gradients(
+    optimizer: keras.optimizers.Optimizer,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[keras.Variable],
+    learning_rate: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Updates the variables, unless a gradient is not finite.
+
+    Returns:
+      1.0 if the update was skipped, else 0.0; and the norm of all gradients together, after their
+      mean over replicas.
+    """
+    context = tf.distribute.get_replica_context()
+    # The mean over replicas, taken before deciding, so that all decide alike. The optimizer's own
+    # `apply` would reduce the gradients once more, hence its `update_step`.
+    scaled = [gradient / context.num_replicas_in_sync for gradient in gradients]
+    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
+    # Not finite if any gradient is not, or is so large that Adam could not square it.
+    norm = tf.linalg.global_norm(gradients)
+    finite = tf.math.is_finite(norm)
+
+    def update() -> tf.Tensor:
+        for gradient, variable in zip(gradients, variables, strict=True):
+            optimizer.update_step(gradient, variable, learning_rate)
+        return tf.constant(0.0)
+
+    skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
+    # Outside of the condition, because Keras has the replicas agree on this one variable.
+    optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
+    return skipped, norm
+
+
+def update_average(
+    averages: Sequence[keras.Variable], variables: Sequence[keras.Variable], *, decay: float
+) -> None:
+    """Moves each average a little towards its variable, by 1 - decay of the way."""
+    for average, variable in zip(averages, variables, strict=True):
+        average.assign(variable + (average - variable) * decay)
