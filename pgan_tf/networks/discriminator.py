@@ -1,0 +1,106 @@
+"""The discriminator (appendix A, table 2): images to scores."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from pgan_tf.config import NetworkConfig
+from pgan_tf.config.options import MIN_RESOLUTION
+from pgan_tf.layers import DownScale2D, MinibatchStdDev
+from pgan_tf.networks.network import Network
+
+
+class Discriminator(Network):
+    """Images to scores (and label logits).
+
+    Args:
+      config: its shape; `resolution` must be known.
+      name: tells this discriminator apart in checkpoints; also seeds its weights.
+      seed: of the initial weights.
+      dtype: Keras dtype policy of every layer.
+    """
+
+    def __init__(
+        self,
+        config: NetworkConfig,
+        *,
+        name: str = "discriminator",
+        seed: int = 0,
+        dtype: Any = "float32",
+    ):
+        super().__init__(config, name=name, seed=seed, dtype=dtype)
+        self._downscale = DownScale2D(dtype=dtype, name="downscale")
+        self._from_rgb = {}
+        self._blocks = {}
+        downscale = "downscale" if config.fused_scale else None
+        for resolution in reversed(config.resolutions):
+            prefix, features = f"{resolution}x{resolution}", self._features(resolution)
+            rgb_name = self._rgb_name(resolution)
+            self._from_rgb[resolution] = self._conv(
+                rgb_name, config.channels, features, kernel_size=1
+            )
+            if resolution > MIN_RESOLUTION:
+                filters = self._features(resolution // 2)
+                self._blocks[resolution] = (
+                    self._conv(f"{prefix}_conv0", features, features),
+                    self._conv(f"{prefix}_conv1", features, filters, resample=downscale),
+                )
+        features = self._features(MIN_RESOLUTION)
+        self._stddev = MinibatchStdDev(config.stddev_group_size, dtype=dtype, name="stddev")
+        self._base_conv = self._conv("4x4_conv", features + 1, features)
+        self._base_dense0 = self._dense("4x4_dense0", features * 16, config.features(0))
+        self._base_dense1 = self._dense(
+            "4x4_dense1", config.features(0), 1 + config.label_size, gain=1.0
+        )
+
+    def _rgb_name(self, resolution: int) -> str:
+        return f"from_rgb_{resolution}x{resolution}"
+
+    def __call__(
+        self,
+        images: tf.Tensor,
+        *,
+        resolution: int,
+        alpha: tf.Tensor | float | None = None,
+        parts: int = 1,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Judges images at one stage.
+
+        Args:
+          images: `[b resolution resolution channels]` float32 in [-1, 1].
+          resolution: the stage's.
+          alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a
+            model that is saved; None once it has.
+          parts: how many minibatches of one size the images are, one after the other; what is
+            taken over a minibatch is taken of each apart.
+
+        Returns:
+          Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
+          where label_size is 0.
+
+        Raises:
+          ValueError: a resolution without layers, or an alpha at 4x4.
+        """
+        self._check_stage(resolution, alpha)
+        x = self._activate(self._from_rgb[resolution](images))
+        for step in reversed(self.config.resolutions[1:]):
+            if step > resolution:
+                continue
+            x = self._downscaling_block(x, step)
+            if step == resolution and alpha is not None:
+                lower = self._activate(self._from_rgb[step // 2](self._downscale(images)))
+                x = self._faded(lower, x, alpha)
+        x = self._activate(self._base_conv(self._stddev(x, parts=parts)))
+        x = keras.ops.transpose(x, [0, 3, 1, 2])  # [b c 4 4], the order of stored weights
+        x = keras.ops.reshape(x, [-1, x.shape[1] * 16])
+        x = self._base_dense1(self._activate(self._base_dense0(x)))
+        x = keras.ops.cast(x, "float32")
+        return x[:, 0], x[:, 1:] if self.config.label_size else None
+
+    def _downscaling_block(self, x: tf.Tensor, resolution: int) -> tf.Tensor:
+        conv0, conv1 = self._blocks[resolution]
+        x = conv1(self._activate(conv0(x)))
+        if self.config.fused_scale:
+            return self._activate(x)  # conv1 has downscaled
+        return self._downscale(self._activate(x))
