@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import logging
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.schedule import Schedule
 from pgan_tf.training_data import TrainingData
 from tfrecords_tools.errors import UserError
@@ -40,32 +40,51 @@ def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
         raise UserError(f"{pyramid.directory}: --{error}") from error
 
 
-def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> None:
+def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> None:
     """Makes sure that every global batch splits evenly over replicas and minibatch stddev groups.
 
-    Warns where a replica has too few images for the groups that one device would have, since that
-    changes what is learned.
+    Warns where a replica's discriminator compares fewer images than that of one device would, since
+    that changes what is learned.
 
     Raises:
       UserError: one does not.
     """
     for phase in schedule.phases:
-        batch_size, group = phase.batch_size, _group(phase.batch_size, stddev_group_size, replicas)
-        if not _splits(batch_size, stddev_group_size, replicas):
+        batch_size, group = phase.batch_size, _group(phase.batch_size, network, replicas)
+        if not _splits(batch_size, network, replicas):
             near = [
-                next((b for b in numbers if _splits(b, stddev_group_size, replicas)), None)
+                next((b for b in numbers if _splits(b, network, replicas)), None)
                 for numbers in (range(batch_size, 0, -1), itertools.count(batch_size))
             ]
+            groups = f" and stddev groups of {group}" if _has_groups(network) else ""
             raise UserError(
                 f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
-                f"{replicas * group}, for {replicas} replicas and stddev groups of {group}; the "
+                f"{replicas * group}, for {replicas} replicas{groups}; the "
                 f"nearest: {' and '.join(str(b) for b in near if b)}. Received: {batch_size}"
             )
+    if _has_groups(network):
+        _warn_of_small_groups(schedule, network, replicas)
+    elif network.minibatch_features != "none" and replicas > 1:
+        flag = (
+            "stddev_group_size=0"
+            if network.minibatch_features == "stddev"
+            else "minibatch_features=discrimination"
+        )
+        logging.warning(
+            "--%s on %d replicas: each image is compared with those of its replica, 1/%d of the "
+            "minibatch, and what is learned is not what one device learns",
+            flag,
+            replicas,
+            replicas,
+        )
+
+
+def _warn_of_small_groups(schedule: Schedule, network: NetworkConfig, replicas: int) -> None:
     small = {
         phase.resolution: phase.batch_size
         for phase in schedule.phases
-        if _group(phase.batch_size, stddev_group_size, replicas)
-        < min(stddev_group_size, phase.batch_size)
+        if _group(phase.batch_size, network, replicas)
+        < min(network.stddev_group_size, phase.batch_size)
     }
     if small:
         listed = ", ".join(f"{batch_size} at {side}x{side}" for side, batch_size in small.items())
@@ -74,24 +93,30 @@ def check_batches(schedule: Schedule, stddev_group_size: int, replicas: int) -> 
             "minibatch stddev compares fewer, and learns otherwise than on one device",
             listed,
             replicas,
-            stddev_group_size,
+            network.stddev_group_size,
         )
 
 
-def _group(batch_size: int, stddev_group_size: int, replicas: int) -> int:
-    """Samples in a minibatch stddev group of a replica."""
-    return min(stddev_group_size, max(1, batch_size // replicas))
+def _has_groups(network: NetworkConfig) -> bool:
+    """Whether a minibatch falls into groups; else it is taken as a whole, or not looked at."""
+    return network.minibatch_features == "stddev" and network.stddev_group_size > 0
 
 
-def _splits(batch_size: int, stddev_group_size: int, replicas: int) -> bool:
-    return batch_size % (replicas * _group(batch_size, stddev_group_size, replicas)) == 0
+def _group(batch_size: int, network: NetworkConfig, replicas: int) -> int:
+    """Samples in a minibatch stddev group of a replica; 1 where there are no groups."""
+    if not _has_groups(network):
+        return 1
+    return min(network.stddev_group_size, max(1, batch_size // replicas))
 
 
-def smaller_batch(batch_size: int, stddev_group_size: int, replicas: int) -> int | None:
+def _splits(batch_size: int, network: NetworkConfig, replicas: int) -> bool:
+    return batch_size % (replicas * _group(batch_size, network, replicas)) == 0
+
+
+def smaller_batch(batch_size: int, network: NetworkConfig, replicas: int) -> int | None:
     """The largest global batch up to half of `batch_size` that `check_batches` accepts, or None."""
     per_replica = batch_size // replicas // 2
-    if per_replica > stddev_group_size:
-        per_replica -= per_replica % stddev_group_size
+    per_replica -= per_replica % max(1, _group(per_replica * replicas, network, replicas))
     return per_replica * replicas or None
 
 

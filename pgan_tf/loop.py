@@ -84,7 +84,7 @@ def train(config: TrainConfig) -> TrainResult:
     strategy = make_strategy(
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
-    check_batches(schedule, config.network.stddev_group_size, strategy.num_replicas_in_sync)
+    check_batches(schedule, config.network, strategy.num_replicas_in_sync)
     # After the strategy is made, because that of several workers keeps SIGTERM to itself.
     with Interrupts() as interrupts, explain_lost_workers(cluster), contextlib.closing(run):
         if several:

@@ -6,6 +6,7 @@ from pgan_tf.layers.channel_bias import ChannelBias
 from pgan_tf.layers.equalized import RELU_GAIN
 from pgan_tf.layers.equalized_conv2d import EqualizedConv2D, transposed_kernel
 from pgan_tf.layers.equalized_dense import EqualizedDense
+from pgan_tf.layers.minibatch_discrimination import MinibatchDiscrimination
 from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
 from pgan_tf.layers.pixel_norm import PixelNorm
 from pgan_tf.layers.resample import DownScale2D, UpScale2D, downscale2d, upscale2d
@@ -23,6 +24,7 @@ __all__ = [
     "DownScale2D",
     "EqualizedConv2D",
     "EqualizedDense",
+    "MinibatchDiscrimination",
     "MinibatchStdDev",
     "PixelNorm",
     "UpScale2D",

@@ -18,20 +18,20 @@ class MinibatchStdDev(keras.layers.Layer):
     works.
 
     Args:
-      group_size: most samples in a group.
+      group_size: most samples in a group; 0: all samples are one.
 
     A call with `parts` takes so many minibatches, one after the other, each grouped apart.
 
     Input: `[parts*b h w c]`. Output: `[parts*b h w c+1]`, the new channel last.
 
     Raises:
-      ValueError: `group_size` is below 1.
+      ValueError: `group_size` is below 0.
     """
 
     def __init__(self, group_size: int = 4, **kwargs: Any):
         super().__init__(**kwargs)
-        if group_size < 1:
-            raise ValueError(f"group_size must be at least 1. Received: {group_size}")
+        if group_size < 0:
+            raise ValueError(f"group_size must be at least 0. Received: {group_size}")
         self.group_size = group_size
 
     def call(self, inputs: tf.Tensor, parts: int = 1) -> tf.Tensor:
@@ -49,6 +49,8 @@ class MinibatchStdDev(keras.layers.Layer):
         return tf.concat([inputs, tf.cast(x, inputs.dtype)], axis=-1)
 
     def _group_size(self, batch: int | tf.Tensor) -> int | tf.Tensor:
+        if not self.group_size:
+            return batch
         if isinstance(batch, int):
             return max(d for d in range(1, self.group_size + 1) if batch % d == 0)
         sizes = tf.range(1, self.group_size + 1)

@@ -121,9 +121,7 @@ class _Progress:
                 "what fits, give one worker its part of the batch, with --distribution=mirrored"
             )
         self._too_large[resolution] = tried.batch_size
-        smaller = smaller_batch(
-            tried.batch_size, self._config.network.stddev_group_size, self._started.replicas
-        )
+        smaller = smaller_batch(tried.batch_size, self._config.network, self._started.replicas)
         _say(f"{tried.name}, batch {tried.batch_size}: {what}")
         # The other phase of the stage has the same batch.
         stage = [p for p in self.pending if p.resolution == resolution]

@@ -100,7 +100,7 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
     # Of hardware, only what the flags tell: that of another machine is often what is planned for.
     replicas = replicas or _replicas_by_flags(config)
-    check_batches(schedule, config.network.stddev_group_size, replicas)
+    check_batches(schedule, config.network, replicas)
     images_seen, measured = (
         read_speeds(RunDirectory(run_dir).metrics, schedule) if run_dir else (0, [])
     )

@@ -49,7 +49,7 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
     )
     replicas = strategy.num_replicas_in_sync
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
-    check_batches(schedule, config.network.stddev_group_size, replicas)
+    check_batches(schedule, config.network, replicas)
     devices = [name.rpartition("device:")[2] for name in strategy.extended.worker_devices]
     send(Started(replicas, ", ".join(devices)))
     # A graph for each phase is meant, and no reason to warn.

@@ -48,6 +48,18 @@ def test_an_unknown_batch_size_is_found_at_run_time(rng):
         np.testing.assert_allclose(dynamic(x), layer(x), rtol=1e-5)
 
 
-def test_a_group_below_one_is_refused():
-    with pytest.raises(ValueError, match="group_size must be at least 1. Received: 0"):
-        MinibatchStdDev(0)
+@pytest.mark.parametrize("batch", [1, 5, 12])
+def test_a_group_size_of_zero_takes_all_samples_together(rng, batch):
+    x = rng.normal(size=[batch, 4, 4, 2]).astype(np.float32)
+    expected = np.full([batch], np.sqrt(x.astype(np.float64).var(axis=0) + 1e-8).mean())
+    dynamic = tf.function(MinibatchStdDev(0), input_signature=[tf.TensorSpec([None, 4, 4, 2])])
+    for output in (MinibatchStdDev(0)(x), dynamic(x)):
+        np.testing.assert_allclose(output[:, 3, 1, 2], expected, rtol=1e-4)
+    both = MinibatchStdDev(0)(np.concatenate([x, 3 * x]), parts=2).numpy()
+    np.testing.assert_allclose(both[batch:, 0, 0, 2], 3 * expected, rtol=1e-3, atol=3e-4)
+    np.testing.assert_allclose(both[:batch, 0, 0, 2], expected, rtol=1e-4)
+
+
+def test_a_negative_group_is_refused():
+    with pytest.raises(ValueError, match="group_size must be at least 0. Received: -1"):
+        MinibatchStdDev(-1)
