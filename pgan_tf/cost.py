@@ -30,10 +30,10 @@ def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> 
     """
     base = config.features(1)
     total = float((config.resolved_latent_size + config.label_size) * base * 16)
-    total += base * 16 * config.features(0) + config.features(0) * (1 + config.label_size)
-    total += (
-        16 * 9 * base * (base + base + 1)
-    )  # at 4x4; the discriminator's sees the stddev channel
+    top, appended = config.features(0), config.discrimination_features
+    total += base * 16 * top + (top + appended) * (1 + config.label_size)
+    total += top * appended * config.discrimination_dims
+    total += 16 * 9 * base * (base + base + config.stddev_features)  # at 4x4, of both networks
     for log in range(log2(MIN_RESOLUTION) + 1, log2(resolution) + 1):
         lower, upper = config.features(log - 2), config.features(log - 1)
         pixels = 4.0**log

@@ -28,6 +28,7 @@ from pgan_tf.distribution import make_strategy
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
+from pgan_tf.initialization import fit_to_first_reals
 from pgan_tf.interrupts import Interrupts
 from pgan_tf.reporting import Bystander, Reporter, is_evaluated
 from pgan_tf.run_directory import RunDirectory
@@ -138,6 +139,7 @@ class _Training:
         continued = self.cluster.is_chief and self.checkpoints.restore()
         if self.cluster.is_chief and not continued:
             begin_with_initial_networks(self.config, self.state)
+            fit_to_first_reals(self.config, self.schedule, self.pyramid, self.state)
         share_state(self.strategy, self.cluster, self.state)
         _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
         seen = self.state.images_seen

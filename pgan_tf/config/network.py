@@ -89,7 +89,9 @@ class NetworkConfig:
     stddev_group_size: int = option(
         4, "Samples in a group of the minibatch standard deviation; 0: all of a replica's."
     )
-    discrimination_kernels: int = option(100, "Kernels of minibatch discrimination.")
+    discrimination_kernels: int = option(
+        100, "Kernels of minibatch discrimination, fitted to 500 reals first."
+    )
     discrimination_dims: int = option(5, "Dimensions of each of its kernels.")
     discriminator_noise: float = option(
         0.0,
@@ -167,6 +169,16 @@ class NetworkConfig:
     def features(self, stage: int) -> int:
         """Feature maps at `stage`: nf(s) = min(floor(fmap_base / 2^(s * fmap_decay)), fmap_max)."""
         return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+
+    @property
+    def stddev_features(self) -> int:
+        """Channels that minibatch stddev appends: 1, or 0 where there is none."""
+        return int(self.minibatch_features == "stddev")
+
+    @property
+    def discrimination_features(self) -> int:
+        """Features that minibatch discrimination appends; 0 where there is none."""
+        return self.discrimination_kernels if self.minibatch_features == "discrimination" else 0
 
     @property
     def resolution_log2(self) -> int:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
-from pgan_tf.layers import DownScale2D, MinibatchStdDev
+from pgan_tf.layers import DownScale2D, MinibatchDiscrimination, MinibatchStdDev
 from pgan_tf.networks.network import Network
 
 
@@ -19,7 +19,12 @@ class Discriminator(Network):
       name: tells this discriminator apart in checkpoints; also seeds its weights.
       seed: of the initial weights.
       dtype: Keras dtype policy of every layer.
+
+    Attributes:
+      discrimination: the layer of minibatch discrimination, where the network has one.
     """
+
+    discrimination: MinibatchDiscrimination | None = None
 
     def __init__(
         self,
@@ -47,12 +52,29 @@ class Discriminator(Network):
                     self._conv(f"{prefix}_conv1", features, filters, resample=downscale),
                 )
         features = self._features(MIN_RESOLUTION)
-        self._stddev = MinibatchStdDev(config.stddev_group_size, dtype=dtype, name="stddev")
-        self._base_conv = self._conv("4x4_conv", features + 1, features)
-        self._base_dense0 = self._dense("4x4_dense0", features * 16, config.features(0))
+        # At most one of the two compares the images of a minibatch.
+        self._stddev = self._discriminate = unchanged
+        if config.minibatch_features == "stddev":
+            self._stddev = MinibatchStdDev(config.stddev_group_size, dtype=dtype, name="stddev")
+        self._base_conv = self._conv("4x4_conv", features + config.stddev_features, features)
+        top = config.features(0)
+        self._base_dense0 = self._dense("4x4_dense0", features * 16, top)
+        if config.minibatch_features == "discrimination":
+            self._discriminate = self.discrimination = self._make_discrimination(top)
         self._base_dense1 = self._dense(
-            "4x4_dense1", config.features(0), 1 + config.label_size, gain=1.0
+            "4x4_dense1", top + config.discrimination_features, 1 + config.label_size, gain=1.0
         )
+
+    def _make_discrimination(self, inputs: int) -> keras.layers.Layer:
+        name = "4x4_discrimination"
+        layer = MinibatchDiscrimination(
+            self.config.discrimination_kernels,
+            self.config.discrimination_dims,
+            seed=self._layer_seed(name),
+            dtype=self._dtype,
+            name=name,
+        )
+        return self._add(layer, None, inputs)
 
     def _rgb_name(self, resolution: int) -> str:
         return f"from_rgb_{resolution}x{resolution}"
@@ -82,6 +104,20 @@ class Discriminator(Network):
         Raises:
           ValueError: a resolution without layers, or an alpha at 4x4.
         """
+        x = self.features(images, resolution=resolution, alpha=alpha, parts=parts)
+        x = self._base_dense1(self._discriminate(x, parts=parts))
+        x = keras.ops.cast(x, "float32")
+        return x[:, 0], x[:, 1:] if self.config.label_size else None
+
+    def features(
+        self,
+        images: tf.Tensor,
+        *,
+        resolution: int,
+        alpha: tf.Tensor | float | None = None,
+        parts: int = 1,
+    ) -> tf.Tensor:
+        """What the last layers judge by, `[b nf(0)]`; takes and raises what a call does."""
         self._check_stage(resolution, alpha)
         x = self._activate(self._from_rgb[resolution](images))
         for step in reversed(self.config.resolutions[1:]):
@@ -94,9 +130,7 @@ class Discriminator(Network):
         x = self._activate(self._base_conv(self._stddev(x, parts=parts)))
         x = keras.ops.transpose(x, [0, 3, 1, 2])  # [b c 4 4], the order of stored weights
         x = keras.ops.reshape(x, [-1, x.shape[1] * 16])
-        x = self._base_dense1(self._activate(self._base_dense0(x)))
-        x = keras.ops.cast(x, "float32")
-        return x[:, 0], x[:, 1:] if self.config.label_size else None
+        return self._activate(self._base_dense0(x))
 
     def _downscaling_block(self, x: tf.Tensor, resolution: int) -> tf.Tensor:
         conv0, conv1 = self._blocks[resolution]
@@ -104,3 +138,9 @@ class Discriminator(Network):
         if self.config.fused_scale:
             return self._activate(x)  # conv1 has downscaled
         return self._downscale(self._activate(x))
+
+
+def unchanged(x: tf.Tensor, *, parts: int = 1) -> tf.Tensor:
+    """In place of a layer that a network is made without."""
+    del parts
+    return x

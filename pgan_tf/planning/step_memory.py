@@ -56,8 +56,10 @@ def generator_weights(config: NetworkConfig, resolution: int) -> int:
 def discriminator_weights(config: NetworkConfig, resolution: int) -> int:
     """Weights and biases of a discriminator with every layer up to `resolution`."""
     base, top = config.features(1), config.features(0)
-    count = _conv(base + 1, base) + _rgb(config, MIN_RESOLUTION, to=False)
-    count += base * 16 * top + top + (top + 1) * (1 + config.label_size)
+    kernels, dims = config.discrimination_features, config.discrimination_dims
+    count = _conv(base + config.stddev_features, base) + _rgb(config, MIN_RESOLUTION, to=False)
+    count += base * 16 * top + top + (top + kernels + 1) * (1 + config.label_size)
+    count += top * kernels * dims + kernels * dims + kernels  # minibatch discrimination's
     for step, lower, upper in _steps(config, resolution):
         count += _conv(upper, upper) + _conv(upper, lower) + _rgb(config, step, to=False)
     return count

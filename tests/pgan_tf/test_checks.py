@@ -7,7 +7,6 @@ from pgan_tf.config import NetworkConfig, ScheduleConfig
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
 
-
 GROUPS_OF_4 = NetworkConfig(stddev_group_size=4)
 WITHOUT_GROUPS = [
     NetworkConfig(stddev_group_size=0),

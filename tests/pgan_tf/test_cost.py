@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -11,19 +12,27 @@ from pgan_tf.state import TrainState
 from pgan_tf.step import StepInputs, make_train_step
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
+# What makes other networks, one at a time.
+OPTIONS = [
+    {"minibatch_features": "none"},
+    {"minibatch_features": "discrimination", "discrimination_kernels": 7},
+]
 
 
+@pytest.mark.parametrize("options", [{}, *OPTIONS])
 @pytest.mark.parametrize(("resolution", "fading"), [(4, False), (8, True), (16, False)])
-def test_multiplications_are_those_of_the_layers(resolution, fading):
+def test_multiplications_are_those_of_the_layers(resolution, fading, options):
+    config = dataclasses.replace(CONFIG, **options)
+
     def of_layer(variable, network):
         """Kernel size times the pixels it is applied to, from the variable's name and shape."""
         layer, kind = variable.path.split("/")
-        if kind == "bias":
+        if kind not in ("kernel", "direction"):
             return 0
         per_pixel = 1
         for side in variable.shape:
             per_pixel *= side
-        if "dense" in layer:
+        if "dense" in layer or "discrimination" in layer:
             return per_pixel
         size = (
             int(layer.split("_")[-1].split("x")[0]) if "rgb" in layer else int(layer.split("x")[0])
@@ -35,10 +44,10 @@ def test_multiplications_are_those_of_the_layers(resolution, fading):
 
     expected = sum(
         of_layer(variable, network)
-        for network in (Generator(CONFIG), Discriminator(CONFIG))
+        for network in (Generator(config), Discriminator(config))
         for variable in network.variables_at(resolution, fading=fading)
     )
-    counted = multiplications(CONFIG, resolution, fading=fading)
+    counted = multiplications(config, resolution, fading=fading)
     assert counted == pytest.approx(expected, rel=1e-9)
 
 

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import tensorflow as tf
 
@@ -12,15 +14,26 @@ from pgan_tf.planning.step_memory import (
 )
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, label_size=2, channels=1)
+# What makes other networks, one at a time.
+OPTIONS = [
+    {"minibatch_features": "none"},
+    {
+        "minibatch_features": "discrimination",
+        "discrimination_kernels": 7,
+        "discrimination_dims": 3,
+    },
+]
 
 
-def test_weights_are_those_of_the_networks():
+@pytest.mark.parametrize("options", [{}, *OPTIONS])
+def test_weights_are_those_of_the_networks(options):
+    shape = dataclasses.replace(CONFIG, **options)
     for formula, network in (
-        (generator_weights, Generator(CONFIG)),
-        (discriminator_weights, Discriminator(CONFIG)),
+        (generator_weights, Generator(shape)),
+        (discriminator_weights, Discriminator(shape)),
     ):
         count = sum(int(tf.size(v.value)) for v in network.variables.values())
-        assert formula(CONFIG, 16) == count
+        assert formula(shape, 16) == count
 
 
 @pytest.mark.parametrize("fused_scale", [True, False])
