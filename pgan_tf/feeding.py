@@ -43,7 +43,7 @@ def to_replicas(
         fake_labels=split(batch.fake_labels),
         # From arrays: TensorFlow keeps every Python number that it makes a tensor of, for good.
         alpha=tf.constant(np.array(step.alpha, np.float32)),
-        learning_rate=tf.constant(np.array(step.phase.learning_rate, np.float32)),
+        learning_rate=tf.constant(np.array(step.learning_rate, np.float32)),
         images_seen=tf.constant(np.array(step.images_seen, np.int64)),
         noise_seed=tf.constant(np.array(state.noise_seed, np.int64)),
         votes=tf.constant(np.array(votes, np.float32)),

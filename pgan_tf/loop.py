@@ -186,16 +186,19 @@ class _Training:
             label_size=self.config.network.label_size,
             part=Part(self.cluster.index, self.cluster.count),
         )
-        train_step: Callable[[StepInputs], StepResult] | None = None
+        train_steps: dict[bool, Callable[[StepInputs], StepResult]] = {}
         try:
             for step, batch, data_wait in _timed(batches):
                 started, phase = time.monotonic(), step.phase
                 if phase.index != state.phase_index:
                     reset = self.config.optimizer.reset_optimizer
                     state.enter_phase(phase.index, reset_optimizers=reset)
-                    train_step = None
-                prepared = train_step is not None
-                train_step = train_step or self._make_step(phase)
+                    train_steps = {}
+                trains_generator = self.config.optimizer.trains_generator(step.number)
+                prepared = trains_generator in train_steps
+                if not prepared:
+                    train_steps[trains_generator] = self._make_step(phase, trains_generator)
+                train_step = train_steps[trains_generator]
                 inputs = to_replicas(
                     self.strategy, state, step, batch, votes=self.supervisor.votes()
                 )
@@ -224,13 +227,16 @@ class _Training:
             raise
         return TrainResult(state.images_seen, None)
 
-    def _make_step(self, phase: Phase) -> Callable[[StepInputs], StepResult]:
+    def _make_step(
+        self, phase: Phase, trains_generator: bool
+    ) -> Callable[[StepInputs], StepResult]:
         return make_train_step(
             self.state,
             self.config,
             self.strategy,
             resolution=phase.resolution,
             fading=phase.fading,
+            trains_generator=trains_generator,
         )
 
     def _go_back(self) -> None:

@@ -118,11 +118,11 @@ class Reporter:
         self._summaries.close()
 
     def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
-        """Leaves a phase's first step, in which its graph is made, out of the speed.
+        """Leaves a step in which a graph was made, such as a phase's first, out of the speed.
 
         Args:
-          phase: that has begun.
-          metrics: of its first step.
+          phase: being trained.
+          metrics: of that step.
           started: `time.monotonic()` before it.
         """
         for value in metrics.values():
@@ -160,7 +160,7 @@ class Reporter:
         evaluation = self._evaluation if wanted else None
         if not (self._tick.due(seen) or sample or checkpoint or network or evaluation):
             return
-        self._write_tick(step.phase)
+        self._write_tick(step)
         if sample:
             self._write_samples(step.phase)
         if network:
@@ -176,8 +176,8 @@ class Reporter:
     def _restart_clock(self) -> None:
         self._ticker.restart(self._state.images_seen)
 
-    def _write_tick(self, phase: Phase) -> None:
-        seen = self._state.images_seen
+    def _write_tick(self, step: Step) -> None:
+        phase, seen = step.phase, self._state.images_seen
         figures = self._ticker.report(seen)
         alpha = phase.alpha(seen)
         self._step_times.add(phase, figures["speed/seconds_per_kimg"] / 1000)
@@ -189,7 +189,7 @@ class Reporter:
                 "progress/resolution": phase.resolution,
                 "progress/alpha": alpha,
                 "progress/batch_size": phase.batch_size,
-                "progress/learning_rate": phase.learning_rate,
+                "progress/learning_rate": step.learning_rate,
                 "progress/eta_hours": eta / 3600,
                 **memory_figures(),
             }

@@ -26,7 +26,7 @@ class Phase:
       fade_images: length of the whole fade, of which a run that ends early sees only a part; 0
         where there is none.
       batch_size: global batch, in images.
-      learning_rate: of both networks' Adam.
+      learning_rate: of both networks' Adam, where it is not ramped up or down.
     """
 
     index: int
@@ -58,11 +58,18 @@ class Step:
       phase: the phase it belongs to.
       images_seen: real images shown before it.
       alpha: weight of the new layers, in [0, 1].
+      learning_rate: of both networks' Adam, ramps included.
     """
 
     phase: Phase
     images_seen: int
     alpha: float
+    learning_rate: float
+
+    @property
+    def number(self) -> int:
+        """Which step of its phase it is, counted from 0."""
+        return (self.images_seen - self.phase.start) // self.phase.batch_size
 
     @property
     def images_seen_after(self) -> int:
@@ -83,6 +90,7 @@ class Schedule:
           config: lengths, batch sizes and learning rates.
           resolution: the final resolution.
         """
+        self._config = config
         self.total_images = _images(config.total_kimg)
         lengths = itertools.chain.from_iterable(
             _stage_lengths(config, 2**r)
@@ -118,7 +126,8 @@ class Schedule:
         """Every iteration from `images_seen` until the end of training, in order."""
         while images_seen < self.total_images:
             phase = self.phase_at(images_seen)
-            step = Step(phase, images_seen, phase.alpha(images_seen))
+            learning_rate = phase.learning_rate * self._config.ramp_at(images_seen / 1000)
+            step = Step(phase, images_seen, phase.alpha(images_seen), learning_rate)
             yield step
             images_seen = step.images_seen_after
 

@@ -56,6 +56,7 @@ def make_train_step(
     *,
     resolution: int,
     fading: bool,
+    trains_generator: bool = True,
 ) -> Callable[[StepInputs], StepResult]:
     """Makes the function that trains one batch at one stage and phase.
 
@@ -65,6 +66,7 @@ def make_train_step(
       strategy: where the replicas run.
       resolution: the stage's.
       fading: whether alpha is below 1, so that the lower resolution takes part.
+      trains_generator: False for a discriminator step that no generator step follows.
 
     Returns:
       A function from `StepInputs` (per replica) to `StepResult`. The same whatever the number of
@@ -76,6 +78,7 @@ def make_train_step(
     discriminator_variables = state.discriminator.variables_at(resolution, fading=fading)
     latent_size = config.network.resolved_latent_size
     has_labels = config.network.label_size > 0
+    averages_after_discriminator = config.optimizer.ema_update == "discriminator_step"
 
     def replica_step(inputs: StepInputs) -> StepResult:
         batch = inputs.images.shape[0]
@@ -86,6 +89,10 @@ def make_train_step(
         def seed(purpose: Noise) -> tf.Tensor:
             base = tf.stack([inputs.noise_seed, inputs.images_seen])
             return tf.random.fold_in(base, int(purpose))
+
+        def average() -> None:
+            decay = config.optimizer.ema_decay_at(batch * strategy.num_replicas_in_sync)
+            update_average(ema_variables, generator_variables, decay=decay)
 
         reals = prepare_reals(
             inputs.images,
@@ -109,7 +116,10 @@ def make_train_step(
         )
         metrics["updates/discriminator_skipped"] = skipped
         metrics["updates/discriminator_gradient_norm"] = norm
-        update_average(ema_variables, generator_variables, decay=config.optimizer.ema_decay)
+        if averages_after_discriminator:
+            average()
+        if not trains_generator:
+            return _over_replicas(metrics, inputs.votes)
 
         gradients, generator_metrics = generator_gradients(
             state.generator,
@@ -127,6 +137,8 @@ def make_train_step(
         )
         metrics["updates/generator_skipped"] = skipped
         metrics["updates/generator_gradient_norm"] = norm
+        if not averages_after_discriminator:
+            average()
         return _over_replicas(metrics, inputs.votes)
 
     @tf.function(autograph=False)

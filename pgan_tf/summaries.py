@@ -1,5 +1,6 @@
 """What a run tells while it trains: progress lines, TensorBoard, metrics.jsonl, image grids."""
 
+import collections
 import contextlib
 import json
 import math
@@ -77,7 +78,7 @@ class Ticker:
     def restart(self, images_seen: int) -> None:
         """Begins anew, as after something that is not training."""
         self._totals: dict[str, tf.Tensor] = {}
-        self._steps = 0
+        self._counts: collections.Counter[str] = collections.Counter()
         self._data_wait = 0.0
         self._since = self._clock()
         self._images_seen = images_seen
@@ -91,18 +92,18 @@ class Ticker:
 
     def add(self, metrics: Mapping[str, tf.Tensor], *, data_wait: float) -> None:
         """Adds a step's metrics, which stay where they are, and the seconds it waited for data."""
-        self._totals = {
-            name: self._totals[name] + value if name in self._totals else value
-            for name, value in metrics.items()
-        }
-        self._steps += 1
+        for name, value in metrics.items():
+            self._totals[name] = self._totals[name] + value if name in self._totals else value
+        self._counts.update(metrics.keys())
         self._data_wait += data_wait
 
     def report(self, images_seen: int) -> dict[str, float]:
-        """Means since the last report (sums for skipped updates), and speed; then restarts."""
-        steps = max(self._steps, 1)
+        """Means since the last report (sums for skipped updates), and speed; then restarts.
+
+        Each is the mean over the steps that had it: not every step may train the generator.
+        """
         figures = {
-            name: float(total) if name.endswith("_skipped") else float(total) / steps
+            name: float(total) / (1 if name.endswith("_skipped") else self._counts[name])
             for name, total in self._totals.items()
         }
         # Read after the metrics: converting them waits for the device to finish.
@@ -330,8 +331,9 @@ def progress_line(
         f"{figures['speed/seconds_per_kimg']:.1f} s/kimg",
         f"ETA {format_duration(eta)}",
         f"D {figures['loss/discriminator']:.3f}",
-        f"G {figures['loss/generator']:.3f}",
     ]
+    if "loss/generator" in figures:  # where it was trained in this tick
+        parts.append(f"G {figures['loss/generator']:.3f}")
     if skipped:
         parts.append(f"{skipped:.0f} updates skipped")
     return "  ".join(parts)

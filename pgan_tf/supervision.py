@@ -67,6 +67,7 @@ class Supervisor:
     def restart(self) -> None:
         """Begins anew, as after going back."""
         self._last: StepResult | None = None
+        self._outcomes: dict[str, bool] = {}  # whether each network's last update was skipped
         self._skipped = 0
 
     @property
@@ -103,12 +104,17 @@ class Supervisor:
         return None
 
     def _count_skipped(self, result: StepResult) -> None:
-        skipped = any(
-            bool(value.numpy())
+        outcomes = {
+            name: bool(value.numpy())
             for name, value in result.metrics.items()
             if name.endswith("_skipped")
-        )
-        self._skipped = self._skipped + 1 if skipped else 0
+        }
+        # A step that leaves the generator alone does not tell that its updates are finite again.
+        self._outcomes.update(outcomes)
+        if any(outcomes.values()):
+            self._skipped += 1
+        elif not any(self._outcomes.values()):
+            self._skipped = 0
         if self._max_skipped and self._skipped >= self._max_skipped:
             raise TooManySkippedError
 

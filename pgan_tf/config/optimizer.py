@@ -65,3 +65,23 @@ class OptimizerConfig:
         if self.ema_update == "off":
             for name in ("ema_decay", "ema_half_life_kimg"):
                 require_default(self, name, "with --ema_update=off")
+
+    def trains_generator(self, number: int) -> bool:
+        """Whether the `number`-th step of a phase, counted from 0, trains the generator too.
+
+        It is the last of each `discriminator_steps`; those that a phase leaves over train none.
+        """
+        return (number + 1) % self.discriminator_steps == 0
+
+    def ema_decay_at(self, batch_size: int) -> float:
+        """Decay of one update of the moving average; 0 where it is the generator itself.
+
+        Args:
+          batch_size: of a discriminator step, in images over all devices.
+        """
+        if self.ema_update == "off":
+            return 0.0
+        if self.ema_half_life_kimg is None:
+            return self.ema_decay
+        steps = self.discriminator_steps if self.ema_update == "generator_step" else 1
+        return 0.5 ** (steps * batch_size / (1000 * self.ema_half_life_kimg))

@@ -1,6 +1,7 @@
 """When each resolution is trained."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 from pgan_tf.config.options import (
@@ -53,7 +54,8 @@ class ScheduleConfig:
         for resolution, learning_rate in self.learning_rate_by_resolution.items():
             require_resolution("learning_rate_by_resolution", resolution)
             require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
-        if self.rampup_kimg + self.rampdown_kimg > self.total_kimg:
+        # A run that ends while rates still rise is a long one's first part, cut short to try it.
+        if self.rampdown_kimg and self.rampup_kimg + self.rampdown_kimg > self.total_kimg:
             raise ValueError(
                 f"rampdown_kimg must leave {self.rampup_kimg:g} of {self.total_kimg:g} kimg to "
                 f"--rampup_kimg. Received: {self.rampdown_kimg}"
@@ -66,3 +68,12 @@ class ScheduleConfig:
     def learning_rate_at(self, resolution: int) -> float:
         """Adam's learning rate at `resolution`, where it is not ramped up or down."""
         return self.learning_rate_by_resolution.get(resolution, self.learning_rate)
+
+    def ramp_at(self, kimg: float) -> float:
+        """What learning rates are multiplied by after `kimg`: from 0 to 1, 1 between the ramps."""
+        ramp = 1.0
+        if kimg < self.rampup_kimg:
+            ramp = math.exp(-5 * (1 - kimg / self.rampup_kimg) ** 2)
+        if self.rampdown_kimg:
+            ramp *= min(1.0, max(0.0, (self.total_kimg - kimg) / self.rampdown_kimg))
+        return ramp

@@ -83,7 +83,8 @@ def _measure(
     devices: list[str],
 ) -> Measured:
     state.enter_phase(phase.index, reset_optimizers=True)
-    step = Step(phase, phase.start, alpha=0.5 if phase.fading else 1.0)
+    alpha = 0.5 if phase.fading else 1.0
+    step = Step(phase, phase.start, alpha, phase.learning_rate)
     (batch,) = (
         batch
         for _, batch in read_batches(
@@ -94,24 +95,43 @@ def _measure(
             part=Part(cluster.index, cluster.count),
         )
     )
-    train_step = make_train_step(
-        state, config, strategy, resolution=phase.resolution, fading=phase.fading
-    )
 
-    def run() -> float:
-        """Seconds of a step, with handing it its batch, as in training."""
-        started = time.monotonic()
-        for value in train_step(to_replicas(strategy, state, step, batch)).metrics.values():
-            value.numpy()  # waits for the device
-        return time.monotonic() - started
+    def measure(trains_generator: bool) -> tuple[float, float]:
+        """Seconds of a step with its graph's making, and of one without, on average."""
+        train_step = make_train_step(
+            state,
+            config,
+            strategy,
+            resolution=phase.resolution,
+            fading=phase.fading,
+            trains_generator=trains_generator,
+        )
+
+        def run() -> float:
+            """Seconds of a step, with handing it its batch, as in training."""
+            started = time.monotonic()
+            for value in train_step(to_replicas(strategy, state, step, batch)).metrics.values():
+                value.numpy()  # waits for the device
+            return time.monotonic() - started
+
+        prepared = run()
+        times = [run()]
+        # Several workers take as many steps each.
+        while cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_STEPS:
+            times.append(run())
+        return prepared, sum(times) / len(times)
 
     _reset_peak(devices)
-    prepared = run()
-    times = [run()]
-    # Several workers take as many steps each.
-    while cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_STEPS:
-        times.append(run())
-    return Measured(prepared, sum(times) / len(times), _peak(devices), _resident())
+    group = [
+        config.optimizer.trains_generator(i) for i in range(config.optimizer.discriminator_steps)
+    ]
+    measured = {kind: measure(kind) for kind in set(group)}
+    return Measured(
+        prepared=sum(prepared for prepared, _ in measured.values()),
+        step_seconds=sum(measured[kind][1] for kind in group) / len(group),
+        peak=_peak(devices),
+        resident=_resident(),
+    )
 
 
 def _tells_memory(devices: list[str]) -> bool:

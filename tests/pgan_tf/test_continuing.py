@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf import loop
+from pgan_tf.config import OptimizerConfig, ScheduleConfig
 from pgan_tf.step import StepResult
 from tests.pgan_tf.tiny import tiny_config
 from tfrecords_tools.errors import UserError
@@ -17,11 +18,14 @@ def given(monkeypatch):
     """Notes what each step is given, and trains nothing."""
     steps = []
 
-    def make_train_step(state, config, strategy, *, resolution, fading):
+    def make_train_step(state, config, strategy, *, resolution, fading, trains_generator):
         def note(inputs):
             arrays = {name: np.array(value) for name, value in inputs._asdict().items()}
-            steps.append({"resolution": resolution, "fading": fading, **arrays})
-            metrics = {"loss/discriminator": tf.constant(0.0), "loss/generator": tf.constant(0.0)}
+            graph = {"resolution": resolution, "fading": fading, "generator": trains_generator}
+            steps.append({**graph, **arrays})
+            metrics = {"loss/discriminator": tf.constant(0.0)}
+            if trains_generator:
+                metrics["loss/generator"] = tf.constant(0.0)
             return StepResult(metrics, inputs.votes)
 
         return note
@@ -30,16 +34,19 @@ def given(monkeypatch):
     return steps
 
 
-def config_for(data_dir, run_dir, total_kimg):
+def config_for(data_dir, run_dir, total_kimg, **optimizer):
     config = tiny_config(data_dir, run_dir, checkpoint_kimg=1)
     schedule = dataclasses.replace(
         config.schedule,
         total_kimg=total_kimg,
         batch_size_by_resolution={4: 16},
         learning_rate_by_resolution={8: 0.002},
+        rampup_kimg=0.04,
     )
     data = dataclasses.replace(config.data, mirror_augment=True)
-    return dataclasses.replace(config, schedule=schedule, data=data)
+    return dataclasses.replace(
+        config, schedule=schedule, data=data, optimizer=OptimizerConfig(**optimizer)
+    )
 
 
 # At the end of 4x4, within the fade, and after it.
@@ -56,6 +63,51 @@ def test_the_same_images_alpha_and_learning_rate_follow(labelled_dir, tmp_path, 
         assert now.keys() == then.keys()
         for name, value in then.items():
             np.testing.assert_array_equal(now[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("stop", [0.048, 0.064])
+def test_a_group_of_discriminator_steps_goes_on_in_its_middle(labelled_dir, tmp_path, given, stop):
+    # Two steps at 4x4; then of 8 images, four while fading and six after.
+    expected = [False, False, False, False, True, False, False, False, True, False, False, True]
+    loop.train(config_for(labelled_dir, tmp_path / "undisturbed", 0.112, discriminator_steps=3))
+    assert [step["generator"] for step in given] == expected
+    given.clear()
+    for total in (stop, 0.112):
+        loop.train(config_for(labelled_dir, tmp_path / "run", total, discriminator_steps=3))
+    assert [step["generator"] for step in given] == expected
+
+
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_a_run_stopped_within_a_group_ends_with_the_same_weights(pyramid_dir, tmp_path, eager):
+    def train(run_dir, total_kimg):
+        config = config_for(
+            pyramid_dir,
+            run_dir,
+            total_kimg,
+            discriminator_steps=3,
+            ema_update="generator_step",
+            ema_half_life_kimg=0.05,
+        )
+        schedule = ScheduleConfig(start_resolution=8, total_kimg=total_kimg, batch_size=4)
+        loop.train(dataclasses.replace(config, schedule=schedule))
+        newest = run_dir / "checkpoints" / f"state-{round(1000 * total_kimg)}"
+        reader = tf.train.load_checkpoint(str(newest))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    whole = train(tmp_path / "undisturbed", 0.024)
+    train(tmp_path / "stopped", 0.016)  # one step into the second group
+    continued = train(tmp_path / "stopped", 0.024)
+    iterations = {name: int(v) for name, v in whole.items() if "_adam.Siteration" in name}
+    assert sorted(iterations.values()) == [2, 6]
+    for name, value in whole.items():
+        if np.asarray(value).dtype == np.float32:
+            np.testing.assert_allclose(continued[name], value, atol=1e-6, err_msg=name)
 
 
 def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, monkeypatch):

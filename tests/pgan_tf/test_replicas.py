@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from pgan_tf import step as step_module
 from pgan_tf.distribution import rank
+from pgan_tf.noise import normal
 from pgan_tf.state import TrainState
 from pgan_tf.step import make_train_step
 from tests.pgan_tf.test_step import arrays, inputs
@@ -18,7 +19,7 @@ TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
 def train(strategy, config, *, steps, monkeypatch, label_size=0):
     """Weights and moments after some steps, and the gradients that the updates were made of."""
     recorded = []
-    original = step_module._apply
+    original = step_module.apply_gradients
 
     def record(optimizer, gradients, variables, learning_rate):
         context = tf.distribute.get_replica_context()
@@ -27,7 +28,7 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
             recorded.append((optimizer.name, variable.path, gradient))
         return original(optimizer, gradients, variables, learning_rate)
 
-    monkeypatch.setattr(step_module, "_apply", record)
+    monkeypatch.setattr(step_module, "apply_gradients", record)
     state = TrainState(config, strategy)
     train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
     gradients = {}
@@ -100,11 +101,11 @@ def test_replicas_draw_different_noise_that_is_the_global_batchs(two_replicas):
 
     @tf.function(autograph=False)
     def draw():
-        return two_replicas.run(lambda: step_module._normal([4, 8], seed))
+        return two_replicas.run(lambda: normal([4, 8], seed))
 
     first, second = two_replicas.experimental_local_results(draw())
     assert not np.allclose(first, second)
-    whole = step_module._normal([8, 8], seed).numpy()
+    whole = normal([8, 8], seed).numpy()
     np.testing.assert_array_equal(whole[0::2], first)
     np.testing.assert_array_equal(whole[1::2], second)
 

@@ -1,5 +1,7 @@
+import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,37 @@ def test_the_last_stage_lasts_until_the_end():
     assert steps[0].images_seen == 0
     assert steps[-1].images_seen_after == schedule.total_images == 4000
     assert schedule.phase_at(10**9) is schedule.phases[-1]
+
+
+def test_steps_are_numbered_within_their_phase():
+    numbers = [(step.phase.index, step.number) for step in Schedule(TWO_STAGES, 8).steps()]
+    lengths = (50, 50, 250)
+    assert numbers == [(index, i) for index, length in enumerate(lengths) for i in range(length)]
+
+
+def test_a_batch_larger_than_what_follows_leaves_numbers_consecutive():
+    config = ScheduleConfig(
+        stabilize_kimg=0.05,
+        fade_kimg=0.05,
+        total_kimg=0.3,
+        batch_size=4,
+        batch_size_by_resolution={4: 40},
+    )
+    fade = [step.number for step in Schedule(config, 8).steps() if step.phase.index == 1]
+    assert fade == list(range(7, 7 + len(fade)))  # 4x4 ended 30 images late
+
+
+def test_the_learning_rate_rises_over_the_first_images_and_falls_over_the_last():
+    config = dataclasses.replace(TWO_STAGES, rampup_kimg=0.1, rampdown_kimg=2.0)
+    steps = list(Schedule(config, 8).steps())
+    rates = {step.images_seen: step.learning_rate for step in steps}
+    t = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    expected = 0.001 * np.exp(-5 * (1 - t) ** 2)
+    assert [rates[seen] for seen in range(0, 101, 20)] == pytest.approx(expected)
+    assert rates[980] == 0.001
+    assert [rates[seen] for seen in (1000, 2000, 2500, 3000, 3990)] == pytest.approx(
+        [0.002, 0.002, 0.0015, 0.001, 0.00001]
+    )
 
 
 def test_a_run_that_ends_early_leaves_later_stages_out():

@@ -1,8 +1,10 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import LossConfig
+from pgan_tf.config import LossConfig, OptimizerConfig
 from pgan_tf.gradients import discriminator_gradients, generator_gradients
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
@@ -117,6 +119,65 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
                 np.testing.assert_allclose(value, mean, atol=2e-6, err_msg=name)
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def with_optimizer(config, **options):
+    return dataclasses.replace(config, optimizer=OptimizerConfig(**options))
+
+
+def stepped(strategy, config, *, trains_generator=True):
+    """The state before and after a step at 4x4, as arrays, and the step's figures."""
+    state = TrainState(config, strategy)
+    for variable in state.ema_generator.variables.values():
+        variable.assign(tf.ones_like(variable.value))
+    networks = {"d": state.discriminator, "g": state.generator, "ema": state.ema_generator}
+    before = {name: arrays(network) for name, network in networks.items()}
+    images = np.zeros([8, 3, 4, 4], np.uint8)
+    train_step = make_train_step(
+        state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
+    )
+    metrics, _ = train_step(inputs(images=images))
+    return before, {name: arrays(network) for name, network in networks.items()}, metrics
+
+
+@pytest.mark.parametrize("update", ["discriminator_step", "generator_step"])
+def test_a_step_without_the_generator_leaves_it_alone(one_device, eager, update):
+    config = with_optimizer(tiny_config(), ema_update=update, ema_decay=0.5, discriminator_steps=2)
+    before, after, metrics = stepped(one_device, config, trains_generator=False)
+    name = "4x4_conv/kernel"
+    assert (after["d"][name] != before["d"][name]).any()
+    np.testing.assert_array_equal(after["g"][name], before["g"][name])
+    averaged = 0.5 + 0.5 * before["g"][name] if update == "discriminator_step" else 1.0
+    np.testing.assert_allclose(after["ema"][name], averaged, atol=1e-6)
+    assert "updates/discriminator_skipped" in metrics
+    assert not [figure for figure in metrics if "generator" in figure]
+
+
+@pytest.mark.parametrize(
+    ("options", "decay"),
+    [
+        ({"ema_update": "generator_step", "ema_decay": 0.9}, 0.9),
+        ({"ema_update": "generator_step", "ema_half_life_kimg": 0.016}, 0.5**0.5),
+        ({"ema_update": "off"}, 0.0),
+    ],
+)
+def test_after_the_generators_step_the_average_takes_its_new_weights(
+    one_device, eager, options, decay
+):
+    before, after, _ = stepped(one_device, with_optimizer(tiny_config(), **options))
+    name = "4x4_conv/kernel"
+    assert (after["g"][name] != before["g"][name]).any()
+    expected = decay + (1 - decay) * after["g"][name]
+    np.testing.assert_allclose(after["ema"][name], expected, atol=1e-6)
+    if decay == 0.0:
+        np.testing.assert_array_equal(after["ema"][name], after["g"][name])
 
 
 def record_gradients(monkeypatch):

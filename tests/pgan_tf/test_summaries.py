@@ -66,6 +66,14 @@ def test_a_tick_reports_means_sums_and_speed():
     )
 
 
+def test_a_figure_that_only_some_steps_have_is_their_mean():
+    ticker = Ticker(0, Clock())
+    for metrics in ({"d": 1.0}, {"d": 2.0, "g": 5.0}, {"d": 3.0}, {"d": 4.0, "g": 7.0}):
+        ticker.add({name: tf.constant(value) for name, value in metrics.items()}, data_wait=0.0)
+    figures = ticker.report(100)
+    assert (figures["d"], figures["g"]) == (2.5, 6.0)
+
+
 def test_what_is_not_training_does_not_count_as_speed():
     clock = Clock()
     ticker = Ticker(0, clock)

@@ -62,6 +62,19 @@ def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
         watching.check(result())
 
 
+def test_a_step_without_the_generator_neither_counts_for_it_nor_clears_it():
+    watching = supervisor()
+    alone = result()
+    del alone.metrics["updates/generator_skipped"]
+    for outcome in (alone, result(generator=1.0), alone, result(generator=1.0), alone, alone):
+        assert watching.check(outcome) is None
+        assert watching.healthy == (watching._skipped == 0)
+    assert watching._skipped == 2
+    watching.check(result(generator=1.0))
+    with pytest.raises(TooManySkippedError):
+        watching.check(alone)
+
+
 def test_after_going_back_counting_begins_anew():
     watching = supervisor(max_skipped_updates=1)
     watching.check(result(generator=1.0))

@@ -45,6 +45,10 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
             (lambda text=text: RunConfig(profile=text), f"profile must be START:END.*: {text}")
             for text in ("20", "30:20", "0:5", "a:b", "-1:5", "1:2:3", "1.5:2")
         ),
+        (
+            lambda: ScheduleConfig(rampup_kimg=40, rampdown_kimg=10, total_kimg=45),
+            "rampdown_kimg must leave 40 of 45 kimg to --rampup_kimg. Received: 10",
+        ),
         (lambda: RunConfig(precision="float64"), "precision must be one of .*: float64"),
         (lambda: RunConfig(tick_kimg=0), "tick_kimg must be above 0"),
     ],

@@ -1,0 +1,24 @@
+import pytest
+
+from pgan_tf.config import OptimizerConfig
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"), [(1, [True] * 6), (3, [False, False, True, False, False, True])]
+)
+def test_the_generator_is_trained_with_the_last_of_its_discriminator_steps(steps, expected):
+    config = OptimizerConfig(discriminator_steps=steps)
+    assert [config.trains_generator(number) for number in range(6)] == expected
+
+
+def test_the_moving_average_decays_as_told():
+    assert OptimizerConfig().ema_decay_at(16) == 0.999
+    assert OptimizerConfig(ema_update="off").ema_decay_at(16) == 0.0
+
+
+@pytest.mark.parametrize("batch_size", [4, 64])
+@pytest.mark.parametrize("update", ["discriminator_step", "generator_step"])
+def test_over_its_half_life_the_moving_average_forgets_half(batch_size, update):
+    config = OptimizerConfig(ema_half_life_kimg=1.28, ema_update=update, discriminator_steps=5)
+    updates = 1280 / batch_size / (5 if update == "generator_step" else 1)
+    assert config.ema_decay_at(batch_size) ** updates == pytest.approx(0.5)
