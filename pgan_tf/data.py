@@ -10,12 +10,15 @@ import collections
 import concurrent.futures
 import dataclasses
 import functools
+import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.buffers import Buffers
 from pgan_tf.schedule import Step
 from pgan_tf.training_data import TrainingData
 
@@ -25,8 +28,19 @@ READ_AHEAD_STEPS = 64
 READ_AHEAD_BYTES = 256 << 20
 _LEAST_STEPS_AHEAD = 2
 
+# How long TensorFlow's calls wait for the interpreter while a batch is read. Python's own 5 ms are
+# more than a short step takes.
+_SWITCH_SECONDS = 1e-4
+
 # Random streams other than the order of records.
 _FAKE_LABELS = 1
+
+# Record numbers are computed so many at once: one alone takes as long as hundreds.
+_BLOCK = 8192
+_BLOCKS_KEPT = 8
+
+# Images of fewer bytes are gathered by NumPy, larger ones copied one by one into used memory.
+_LARGE_IMAGE_BYTES = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +92,9 @@ def read_batches(
     Raises:
       UserError: a record is damaged.
     """
-    read = functools.partial(read_batch, pyramid, seed=seed, label_size=label_size, part=part)
+    read = functools.partial(
+        read_batch, pyramid, seed=seed, label_size=label_size, part=part, buffers=Buffers()
+    )
     return read_ahead(steps, read, channels=pyramid.channels, part=part)
 
 
@@ -97,6 +113,7 @@ def read_ahead(
     def image_bytes(step: Step) -> int:
         return step.phase.batch_size // part.count * channels * step.phase.resolution**2
 
+    sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
     remaining = iter(steps)
     upcoming = next(remaining, None)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
@@ -123,7 +140,13 @@ def read_ahead(
 
 
 def read_batch(
-    pyramid: TrainingData, step: Step, *, seed: int, label_size: int, part: Part = WHOLE
+    pyramid: TrainingData,
+    step: Step,
+    *,
+    seed: int,
+    label_size: int,
+    part: Part = WHOLE,
+    buffers: Buffers | None = None,
 ) -> Batch:
     """Reads one step's batch, or a part of it.
 
@@ -133,6 +156,7 @@ def read_batch(
       seed: of the order of images.
       label_size: 0 leaves labels out.
       part: what of the batch to read.
+      buffers: memory for large images.
 
     Raises:
       UserError: a record is damaged.
@@ -140,7 +164,10 @@ def read_batch(
     """
     positions = step.images_seen + dealt(np.arange(step.phase.batch_size, dtype=np.int64), part)
     records = records_at(positions, count=pyramid.count, seed=seed)
-    images = pyramid.level(step.phase.resolution).read(records)
+    shape = (len(records), pyramid.channels, step.phase.resolution, step.phase.resolution)
+    large = math.prod(shape[1:]) >= _LARGE_IMAGE_BYTES
+    out = buffers.empty(shape) if buffers and large else None
+    images = pyramid.level(step.phase.resolution).read(records, out=out)
     return with_labels(pyramid, step, images, records, seed=seed, label_size=label_size, part=part)
 
 
@@ -182,14 +209,22 @@ def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     Position p is in epoch p // count, whose permutation depends on the seed and the epoch alone.
     """
     epochs, offsets = np.divmod(positions, count)
+    blocks_per_epoch = -(-count // _BLOCK)
+    blocks = epochs * blocks_per_epoch + offsets // _BLOCK
     records = np.empty_like(positions)
-    for epoch in np.unique(epochs):
-        chosen = epochs == epoch
-        records[chosen] = _permute(offsets[chosen], count=count, seed=seed, epoch=int(epoch))
+    for block in np.unique(blocks).tolist():
+        epoch, number = divmod(block, blocks_per_epoch)
+        chosen = blocks == block
+        shown = _block(number, count=count, seed=seed, epoch=epoch)
+        records[chosen] = shown[offsets[chosen] % _BLOCK]
     return records
 
 
-def _permute(offsets: np.ndarray, *, count: int, seed: int, epoch: int) -> np.ndarray:
+@functools.lru_cache(_BLOCKS_KEPT)
+def _block(number: int, *, count: int, seed: int, epoch: int) -> np.ndarray:
+    """The part of an epoch's permutation from `number * _BLOCK` on."""
+    start = number * _BLOCK
+    offsets = np.arange(start, min(start + _BLOCK, count), dtype=np.int64)
     with tf.device("/CPU:0"):
         return tf.random.experimental.index_shuffle(
             offsets, seed=tf.constant([seed, epoch], tf.int64), max_index=count - 1

@@ -96,8 +96,10 @@ class RemoteLevel:
         """In bytes."""
         return sum(file.size for file in self.files)
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
+    def read(self, indices: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
         """Images `[k C H W]` uint8 by number `[k]`, each by a request of its own: for a few.
+
+        They are put into `out`, where it is given.
 
         Raises:
           UserError: a record is damaged or can't be read.
@@ -109,7 +111,12 @@ class RemoteLevel:
             return read_bytes(file.url, start, end)
 
         with concurrent.futures.ThreadPoolExecutor(_REQUESTS, "requests") as pool:
-            return self.decode(indices, list(pool.map(fetch, np.asarray(indices).tolist())))
+            records = list(pool.map(fetch, np.asarray(indices).tolist()))
+        images = self.decode(indices, records)
+        if out is None:
+            return images
+        out[...] = images
+        return out
 
     def locate(self, index: int) -> RemoteFile:
         """The file that holds image `index`."""

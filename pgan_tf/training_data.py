@@ -9,8 +9,8 @@ import numpy as np
 class Images(Protocol):
     """One resolution of the data."""
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Images `[k c h w]` uint8 by number `[k]`."""
+    def read(self, indices: np.ndarray, *, out: np.ndarray | None = None) -> np.ndarray:
+        """Images `[k c h w]` uint8 by number `[k]`, in `out` where it is given."""
         ...
 
 

@@ -112,12 +112,13 @@ class FewLabels:
     """A pyramid of which one image in four has label 1."""
 
     count = 100
+    channels = 1
     labels = np.eye(2, dtype=np.float32)[(np.arange(100) % 4 == 0).astype(int)]
 
     def level(self, resolution):
         return self
 
-    def read(self, records):
+    def read(self, records, out=None):
         return np.zeros([len(records), 1, 4, 4], np.uint8)
 
 
@@ -160,7 +161,7 @@ class ColdLevel(NamedTuple):
     resolution: int
     seconds: float
 
-    def read(self, records):
+    def read(self, records, out=None):
         time.sleep(self.seconds)
         self.pyramid.read_at.setdefault(self.resolution, time.monotonic())
         return np.zeros([len(records), 1, self.resolution, self.resolution], np.uint8)

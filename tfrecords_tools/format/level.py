@@ -14,8 +14,11 @@ class RecordFile(Protocol):
     path: Path
     count: int
 
-    def read(self, indices: np.ndarray, check: bool) -> np.ndarray:
-        """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1."""
+    def read(self, indices: np.ndarray, check: bool, out: np.ndarray | None = None) -> np.ndarray:
+        """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1.
+
+        They are put into `out` of that shape, where it is given.
+        """
         ...
 
 
@@ -49,15 +52,18 @@ class Level:
         file = self.files[number]
         return file, index - int(self._ends[number]) + file.count
 
-    def read(self, indices: np.ndarray, check: bool = True) -> np.ndarray:
+    def read(
+        self, indices: np.ndarray, check: bool = True, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """Reads images by number, in the order asked for.
 
         Args:
           indices: [k] integers in 0..count-1.
           check: whether to compare every record's checksum.
+          out: [k C H W] uint8, where to put them; None: into new memory.
 
         Returns:
-          [k C H W] uint8, newly allocated.
+          [k C H W] uint8.
 
         Raises:
           UserError: a record is damaged; names the file and the record.
@@ -70,8 +76,9 @@ class Level:
                 f" Received: {indices.min()}..{indices.max()}"
             )
         if len(self.files) == 1:
-            return self.files[0].read(indices, check)
-        images = np.empty((len(indices), self.channels, self.resolution, self.resolution), np.uint8)
+            return self.files[0].read(indices, check, out)
+        shape = (len(indices), self.channels, self.resolution, self.resolution)
+        images = np.empty(shape, np.uint8) if out is None else out
         numbers = np.searchsorted(self._ends, indices, side="right")
         for number in np.unique(numbers):
             file, here = self.files[number], np.flatnonzero(numbers == number)

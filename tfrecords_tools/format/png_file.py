@@ -50,11 +50,11 @@ class PngFile:
             check_shape(path, channels, resolution)
         self._file = MappedFile(path)
 
-    def read(self, indices: np.ndarray, check: bool) -> np.ndarray:
-        """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1."""
-        images = np.empty((len(indices), *self._shape), np.uint8)
+    def read(self, indices: np.ndarray, check: bool, out: np.ndarray | None = None) -> np.ndarray:
+        """Images [k C H W] uint8 of the records `indices` [k] int64; see `RecordFile`."""
+        images = np.empty((len(indices), *self._shape), np.uint8) if out is None else out
         spans = np.stack([self._offsets[indices], self._offsets[indices + 1]], axis=1)
-        self._file.will_read(spans.tolist())
+        self._file.will_read(spans)
 
         def decode(position: int) -> None:
             images[position] = self._decode(int(indices[position]), check)

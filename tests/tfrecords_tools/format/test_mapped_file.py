@@ -3,13 +3,16 @@ import mmap
 import numpy as np
 import pytest
 
+from tfrecords_tools.format import mapped_file
 from tfrecords_tools.format.mapped_file import MappedFile
 
 CONTENTS = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8)
 
 
 @pytest.fixture
-def mapped(tmp_path):
+def mapped(tmp_path, monkeypatch):
+    """A file that is too large to be asked for as a whole."""
+    monkeypatch.setattr(mapped_file, "_SMALL_FILE_BYTES", len(CONTENTS) - 1)
     CONTENTS.tofile(tmp_path / "file")
     return MappedFile(tmp_path / "file")
 
@@ -36,18 +39,18 @@ def test_an_empty_file_has_no_bytes(tmp_path):
     (tmp_path / "empty").touch()
     empty = MappedFile(tmp_path / "empty")
     assert len(empty.data) == 0
-    empty.will_read([(0, 10)])
+    empty.will_read(np.array([(0, 10)]))
 
 
 def test_asking_for_parts_ahead_leaves_their_bytes_alone(mapped):
-    mapped.will_read([(0, 1), (5000, 2_000_000), (2_900_000, len(CONTENTS))])
+    mapped.will_read(np.array([(0, 1), (5000, 2_000_000), (2_900_000, len(CONTENTS))]))
     np.testing.assert_array_equal(mapped.data, CONTENTS)
 
 
 def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped):
     mapped._mapping = requests = Requests()
     start, end = 3 * mmap.PAGESIZE + 17, 3 * mmap.PAGESIZE + 17 + (1 << 20)
-    mapped.will_read([(start, end)])
+    mapped.will_read(np.array([(start, end)]))
     assert requests.spans[0][0] == 3 * mmap.PAGESIZE
     assert requests.spans[-1][1] == end
     assert all(a[1] == b[0] for a, b in zip(requests.spans, requests.spans[1:], strict=False))
@@ -56,7 +59,15 @@ def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped):
 
 
 def test_what_lies_past_the_end_is_left_out(mapped):
-    mapped.will_read([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)])
+    mapped.will_read(np.array([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)]))
     mapped._mapping = requests = Requests()
-    mapped.will_read([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)])
+    mapped.will_read(np.array([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)]))
     assert [end for _, end in requests.spans] == [len(CONTENTS)]
+
+
+def test_a_small_file_is_asked_for_once_as_a_whole(mapped, monkeypatch):
+    monkeypatch.setattr(mapped_file, "_SMALL_FILE_BYTES", len(CONTENTS))
+    mapped._mapping = requests = Requests()
+    for start in (100, 200):
+        mapped.will_read(np.array([(start, start + 10)]))
+    assert sum(end - start for start, end in requests.spans) == len(CONTENTS)

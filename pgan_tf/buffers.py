@@ -1,0 +1,37 @@
+"""Memory for images that is used again, since fresh memory takes longer to get than to fill."""
+
+import math
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Buffers:
+    """Hands out arrays, and their memory once more when nothing refers to them any longer.
+
+    Memory of one size is kept: that of the batches of one stage. Threads may share an instance.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._free: list[np.ndarray] = []
+
+    def empty(self, shape: Sequence[int]) -> np.ndarray:
+        """An array of uint8 of any values."""
+        size = math.prod(shape)
+        if size != self._size:
+            self._size, self._free = size, []
+        try:
+            memory = self._free.pop()
+        except IndexError:
+            memory = np.empty(size, np.uint8)
+        # Of a memoryview, so that the memory belongs to no array that views would refer to in place
+        # of this one.
+        array = np.frombuffer(memoryview(memory), np.uint8)
+        weakref.finalize(array, self._take_back, memory, size).atexit = False
+        return array.reshape(shape)
+
+    def _take_back(self, memory: np.ndarray, size: int) -> None:
+        if size == self._size:
+            self._free.append(memory)

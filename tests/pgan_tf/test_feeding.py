@@ -1,0 +1,54 @@
+import dataclasses
+import types
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.buffers import Buffers
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.data import Batch
+from pgan_tf.distribution import make_strategy
+from pgan_tf.feeding import to_replicas
+from pgan_tf.schedule import Schedule
+
+STEP = next(Schedule(ScheduleConfig(total_kimg=1.0), 4).steps())
+STATE = types.SimpleNamespace(noise_seed=(3 << 31) + 5)
+
+
+def make_batch(images):
+    labels = np.eye(len(images), 3, dtype=np.float32)
+    return Batch(images, labels, labels[::-1].copy())
+
+
+def test_a_step_is_told_everything_that_changes():
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), np.uint8)
+    batch = make_batch(images)
+    step = dataclasses.replace(STEP, images_seen=12345678901, alpha=0.25)
+    inputs = to_replicas(make_strategy("one_device"), STATE, step, batch, votes=[1.0, 0.0])
+    np.testing.assert_array_equal(inputs.images, images)
+    np.testing.assert_array_equal(inputs.labels, batch.labels)
+    np.testing.assert_array_equal(inputs.fake_labels, batch.fake_labels)
+    assert (int(inputs.images_seen), float(inputs.alpha)) == (12345678901, 0.25)
+    assert int(inputs.noise_seed) == (3 << 31) + 5
+    assert float(inputs.learning_rate) == np.float32(STEP.phase.learning_rate)
+    assert inputs.votes.numpy().tolist() == [1.0, 0.0]
+    assert [t.dtype for t in (inputs.images, inputs.images_seen)] == [tf.uint8, tf.int64]
+
+
+def test_memory_that_is_used_again_does_not_change_a_steps_images():
+    buffers = Buffers()
+    images = buffers.empty((2, 3, 256, 256))
+    images[...] = 1
+    inputs = to_replicas(make_strategy("one_device"), STATE, STEP, make_batch(images))
+    del images
+    buffers.empty((2, 3, 256, 256))[...] = 9
+    assert (inputs.images.numpy() == 1).all()
+
+
+def test_replicas_are_dealt_the_images_in_turn():
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), np.uint8)
+    strategy = make_strategy("mirrored", logical_cpus=2)
+    inputs = to_replicas(strategy, STATE, STEP, make_batch(images))
+    for number, part in enumerate(strategy.experimental_local_results(inputs.images)):
+        np.testing.assert_array_equal(part, images[number::2])
+        assert part.device.endswith(f"CPU:{number}")
