@@ -40,10 +40,10 @@ def discriminator_gradients(
     Returns:
       One gradient for each of `variables`, and the loss's terms as scalars.
     """
-    fakes = generator(latents, labels, resolution=resolution, alpha=alpha)
+    fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
 
     def judge(images: tf.Tensor, *, parts: int = 1) -> tuple[tf.Tensor, tf.Tensor | None]:
-        return discriminator(images, resolution=resolution, alpha=alpha, parts=parts)
+        return discriminator(images, resolution=resolution, alpha=alpha, parts=parts, training=True)
 
     final = config.gradient_penalty_resolution == "final"
     scale = resolution / generator.config.resolutions[-1] if final else 1.0
@@ -102,8 +102,8 @@ def generator_gradients(
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([v.value for v in variables])
-        fakes = generator(latents, labels, resolution=resolution, alpha=alpha)
-        scores, logits = discriminator(fakes, resolution=resolution, alpha=alpha)
+        fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
+        scores, logits = discriminator(fakes, resolution=resolution, alpha=alpha, training=True)
         loss = losses.wasserstein_generator(scores)
         metrics = {}
         if labels is not None:

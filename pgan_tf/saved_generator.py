@@ -11,14 +11,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from pgan_tf.networks import Generator
+from pgan_tf.networks import LATENT_NORM, Generator
 from pgan_tf.sampling import Generate
 from tfrecords_tools.errors import UserError
 
 # A member of the .keras archive, which Keras itself leaves alone.
 DESCRIPTION = "pgan_tf.json"
-# The layer that normalises latents, in every generator; truncation is what follows it.
-LATENT_NORM = "latent_norm"
 _NAME = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
 
 

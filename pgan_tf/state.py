@@ -39,9 +39,11 @@ class TrainState:
             self.ema_generator = Generator(
                 config.network, name="generator_ema", seed=seed, dtype=dtype
             )
-            self.generator_optimizer = _adam(config, "generator_adam", self.generator.variables)
+            self.generator_optimizer = _adam(
+                config, "generator_adam", self.generator.trainable_variables
+            )
             self.discriminator_optimizer = _adam(
-                config, "discriminator_adam", self.discriminator.variables
+                config, "discriminator_adam", self.discriminator.trainable_variables
             )
         for name, variable in self.ema_generator.variables.items():
             variable.assign(self.generator.variables[name])

@@ -73,9 +73,10 @@ def make_train_step(
       replicas, up to rounding: what is drawn is drawn for the global batch, of which each replica
       takes its samples.
     """
-    generator_variables = state.generator.variables_at(resolution, fading=fading)
+    generator_variables = state.generator.trainable_variables_at(resolution, fading=fading)
+    discriminator_variables = state.discriminator.trainable_variables_at(resolution, fading=fading)
+    averaged_variables = state.generator.variables_at(resolution, fading=fading)
     ema_variables = state.ema_generator.variables_at(resolution, fading=fading)
-    discriminator_variables = state.discriminator.variables_at(resolution, fading=fading)
     latent_size = config.network.resolved_latent_size
     has_labels = config.network.label_size > 0
     averages_after_discriminator = config.optimizer.ema_update == "discriminator_step"
@@ -92,7 +93,7 @@ def make_train_step(
 
         def average() -> None:
             decay = config.optimizer.ema_decay_at(batch * strategy.num_replicas_in_sync)
-            update_average(ema_variables, generator_variables, decay=decay)
+            update_average(ema_variables, averaged_variables, decay=decay)
 
         reals = prepare_reals(
             inputs.images,

@@ -2,10 +2,12 @@
 
 import keras
 
+from pgan_tf.layers.batch_norm import BatchNorm
 from pgan_tf.layers.channel_bias import ChannelBias
 from pgan_tf.layers.equalized import RELU_GAIN
 from pgan_tf.layers.equalized_conv2d import EqualizedConv2D, transposed_kernel
 from pgan_tf.layers.equalized_dense import EqualizedDense
+from pgan_tf.layers.layer_norm import LayerNorm
 from pgan_tf.layers.minibatch_discrimination import MinibatchDiscrimination
 from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
 from pgan_tf.layers.pixel_norm import PixelNorm
@@ -20,10 +22,12 @@ if keras.backend.backend() != "tensorflow":
 
 __all__ = [
     "RELU_GAIN",
+    "BatchNorm",
     "ChannelBias",
     "DownScale2D",
     "EqualizedConv2D",
     "EqualizedDense",
+    "LayerNorm",
     "MinibatchDiscrimination",
     "MinibatchStdDev",
     "PixelNorm",

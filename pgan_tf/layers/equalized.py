@@ -8,11 +8,17 @@ import keras
 RELU_GAIN = math.sqrt(2.0)
 
 
-def unit_normal(seed: int | None) -> keras.initializers.Initializer:
-    """Stored weights start as N(0, 1), whatever the layer's size; they are scaled when used."""
-    return keras.initializers.RandomNormal(mean=0.0, stddev=1.0, seed=seed)
+def scales(gain: float, fan_in: int, *, equalized: bool) -> tuple[float, float]:
+    """How gain / sqrt(fan_in) is shared between the initial weights and their use.
+
+    Returns:
+      The standard deviation of stored weights at the start, and the factor from stored to used
+      weights: 1 and gain / sqrt(fan_in) with equalized learning rate, else the other way round.
+    """
+    he = gain / math.sqrt(fan_in)
+    return (1.0, he) if equalized else (he, 1.0)
 
 
-def runtime_scale(gain: float, fan_in: int) -> float:
-    """The factor from stored to used weights: gain / sqrt(fan_in)."""
-    return gain / math.sqrt(fan_in)
+def normal(stddev: float, seed: int | None) -> keras.initializers.Initializer:
+    """Stored weights start as N(0, stddev^2)."""
+    return keras.initializers.RandomNormal(mean=0.0, stddev=stddev, seed=seed)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.layers.equalized import RELU_GAIN, runtime_scale, unit_normal
+from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
 from pgan_tf.layers.resample import downscale2d, upscale2d
 
 # [16 9]: how each of the 4x4 weights is summed from the 3x3 ones, over four one-pixel shifts.
@@ -30,7 +30,9 @@ class EqualizedConv2D(keras.layers.Layer):
       gain: He's constant of what follows: sqrt(2) for a ReLU, 1 for nothing.
       resample: None, "upscale" or "downscale".
       fused: how to compute the resampling; see above.
-      seed: of the kernel's initial values, N(0, 1).
+      use_bias: whether to add a bias, which is never scaled.
+      equalized: off: the kernel is scaled once, at the start, and used as it is stored.
+      seed: of the kernel's initial values, N(0, 1) before scaling.
 
     Input: `[b h w in]`. Output: `[b h' w' filters]`, with h' = h, 2h or h/2.
 
@@ -46,6 +48,8 @@ class EqualizedConv2D(keras.layers.Layer):
         gain: float = RELU_GAIN,
         resample: str | None = None,
         fused: bool = True,
+        use_bias: bool = True,
+        equalized: bool = True,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -59,24 +63,28 @@ class EqualizedConv2D(keras.layers.Layer):
         self.gain = gain
         self.resample = resample
         self.fused = fused
+        self.use_bias = use_bias
+        self.equalized = equalized
         self.seed = seed
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        fan_in = self.kernel_size**2 * input_shape[-1]
+        stddev, self._scale = scales(self.gain, fan_in, equalized=self.equalized)
         self.kernel = self.add_weight(
-            name="kernel", shape=shape, initializer=unit_normal(self.seed)
+            name="kernel", shape=shape, initializer=normal(stddev, self.seed)
         )
-        self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer="zeros")
 
     @property
     def scaled_kernel(self) -> tf.Tensor:
         """The kernel as it is used, `[k k in out]`: the stored one times gain / sqrt(fan_in)."""
-        fan_in = self.kernel_size**2 * self.kernel.shape[2]
-        return tf.convert_to_tensor(self.kernel) * runtime_scale(self.gain, fan_in)
+        return tf.convert_to_tensor(self.kernel) * self._scale
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        convolved = self._convolve(inputs, self.scaled_kernel)
-        return tf.nn.bias_add(convolved, tf.convert_to_tensor(self.bias))
+        x = self._convolve(inputs, self.scaled_kernel)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.resample is None:
@@ -103,6 +111,8 @@ class EqualizedConv2D(keras.layers.Layer):
             "gain": self.gain,
             "resample": self.resample,
             "fused": self.fused,
+            "use_bias": self.use_bias,
+            "equalized": self.equalized,
             "seed": self.seed,
         }
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pgan_tf.layers.equalized import RELU_GAIN, runtime_scale, unit_normal
+from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
 
 
 @keras.saving.register_keras_serializable("pgan_tf")
@@ -16,7 +16,8 @@ class EqualizedDense(keras.layers.Layer):
       units: output components.
       gain: He's constant of what follows: sqrt(2) for a ReLU, 1 for nothing.
       use_bias: whether to add a bias, which is never scaled.
-      seed: of the kernel's initial values, N(0, 1).
+      equalized: off: the kernel is scaled once, at the start, and used as it is stored.
+      seed: of the kernel's initial values, N(0, 1) before scaling.
 
     Input: `[b in]`. Output: `[b units]`.
     """
@@ -27,6 +28,7 @@ class EqualizedDense(keras.layers.Layer):
         *,
         gain: float = RELU_GAIN,
         use_bias: bool = True,
+        equalized: bool = True,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -34,11 +36,14 @@ class EqualizedDense(keras.layers.Layer):
         self.units = units
         self.gain = gain
         self.use_bias = use_bias
+        self.equalized = equalized
         self.seed = seed
 
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        shape = (input_shape[-1], self.units)
+        stddev, self._scale = scales(self.gain, shape[0], equalized=self.equalized)
         self.kernel = self.add_weight(
-            name="kernel", shape=(input_shape[-1], self.units), initializer=unit_normal(self.seed)
+            name="kernel", shape=shape, initializer=normal(stddev, self.seed)
         )
         if self.use_bias:
             self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
@@ -46,8 +51,7 @@ class EqualizedDense(keras.layers.Layer):
     @property
     def scaled_kernel(self) -> tf.Tensor:
         """The kernel as it is used, `[in units]`: the stored one times gain / sqrt(fan_in)."""
-        scale = runtime_scale(self.gain, self.kernel.shape[0])
-        return tf.convert_to_tensor(self.kernel) * scale
+        return tf.convert_to_tensor(self.kernel) * self._scale
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x = tf.matmul(inputs, self.scaled_kernel)
@@ -62,5 +66,6 @@ class EqualizedDense(keras.layers.Layer):
             "units": self.units,
             "gain": self.gain,
             "use_bias": self.use_bias,
+            "equalized": self.equalized,
             "seed": self.seed,
         }

@@ -8,6 +8,6 @@ Tensors are NHWC; images are in [-1, 1].
 """
 
 from pgan_tf.networks.discriminator import Discriminator
-from pgan_tf.networks.generator import Generator
+from pgan_tf.networks.generator import LATENT_NORM, Generator
 
-__all__ = ["Discriminator", "Generator"]
+__all__ = ["LATENT_NORM", "Discriminator", "Generator"]

@@ -8,7 +8,10 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.layers import DownScale2D, MinibatchDiscrimination, MinibatchStdDev
+from pgan_tf.networks.hidden_layer import unchanged
 from pgan_tf.networks.network import Network
+
+LEAK = 0.2
 
 
 class Discriminator(Network):
@@ -34,7 +37,8 @@ class Discriminator(Network):
         seed: int = 0,
         dtype: Any = "float32",
     ):
-        super().__init__(config, name=name, seed=seed, dtype=dtype)
+        super().__init__(config, norm=config.discriminator_norm, name=name, seed=seed, dtype=dtype)
+        self._leaky_relu = keras.layers.LeakyReLU(LEAK, dtype=dtype, name="leaky_relu")
         self._downscale = DownScale2D(dtype=dtype, name="downscale")
         self._from_rgb = {}
         self._blocks = {}
@@ -48,17 +52,17 @@ class Discriminator(Network):
             if resolution > MIN_RESOLUTION:
                 filters = self._features(resolution // 2)
                 self._blocks[resolution] = (
-                    self._conv(f"{prefix}_conv0", features, features),
-                    self._conv(f"{prefix}_conv1", features, filters, resample=downscale),
+                    self._hidden_conv(f"{prefix}_conv0", features, features),
+                    self._hidden_conv(f"{prefix}_conv1", features, filters, resample=downscale),
                 )
         features = self._features(MIN_RESOLUTION)
         # At most one of the two compares the images of a minibatch.
         self._stddev = self._discriminate = unchanged
         if config.minibatch_features == "stddev":
             self._stddev = MinibatchStdDev(config.stddev_group_size, dtype=dtype, name="stddev")
-        self._base_conv = self._conv("4x4_conv", features + config.stddev_features, features)
+        self._base_conv = self._hidden_conv("4x4_conv", features + config.stddev_features, features)
         top = config.features(0)
-        self._base_dense0 = self._dense("4x4_dense0", features * 16, top)
+        self._base_dense0 = self._hidden_dense("4x4_dense0", features * 16, top)
         if config.minibatch_features == "discrimination":
             self._discriminate = self.discrimination = self._make_discrimination(top)
         self._base_dense1 = self._dense(
@@ -79,6 +83,9 @@ class Discriminator(Network):
     def _rgb_name(self, resolution: int) -> str:
         return f"from_rgb_{resolution}x{resolution}"
 
+    def _activate(self, x: tf.Tensor) -> tf.Tensor:
+        return self._leaky_relu(x)
+
     def __call__(
         self,
         images: tf.Tensor,
@@ -86,6 +93,7 @@ class Discriminator(Network):
         resolution: int,
         alpha: tf.Tensor | float | None = None,
         parts: int = 1,
+        training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Judges images at one stage.
 
@@ -96,6 +104,8 @@ class Discriminator(Network):
             model that is saved; None once it has.
           parts: how many minibatches of one size the images are, one after the other; what is
             taken over a minibatch is taken of each apart.
+          training: whether batch norm takes the statistics of each minibatch, and adds them to its
+            moving averages; off: it takes those.
 
         Returns:
           Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
@@ -104,7 +114,9 @@ class Discriminator(Network):
         Raises:
           ValueError: a resolution without layers, or an alpha at 4x4.
         """
-        x = self.features(images, resolution=resolution, alpha=alpha, parts=parts)
+        x = self.features(
+            images, resolution=resolution, alpha=alpha, parts=parts, training=training
+        )
         x = self._base_dense1(self._discriminate(x, parts=parts))
         x = keras.ops.cast(x, "float32")
         return x[:, 0], x[:, 1:] if self.config.label_size else None
@@ -116,31 +128,27 @@ class Discriminator(Network):
         resolution: int,
         alpha: tf.Tensor | float | None = None,
         parts: int = 1,
+        training: bool = False,
     ) -> tf.Tensor:
         """What the last layers judge by, `[b nf(0)]`; takes and raises what a call does."""
         self._check_stage(resolution, alpha)
+        minibatch = {"training": training, "parts": parts}
         x = self._activate(self._from_rgb[resolution](images))
         for step in reversed(self.config.resolutions[1:]):
             if step > resolution:
                 continue
-            x = self._downscaling_block(x, step)
+            x = self._downscaling_block(x, step, minibatch)
             if step == resolution and alpha is not None:
                 lower = self._activate(self._from_rgb[step // 2](self._downscale(images)))
                 x = self._faded(lower, x, alpha)
-        x = self._activate(self._base_conv(self._stddev(x, parts=parts)))
+        x = self._base_conv(self._stddev(x, parts=parts), **minibatch)
         x = keras.ops.transpose(x, [0, 3, 1, 2])  # [b c 4 4], the order of stored weights
         x = keras.ops.reshape(x, [-1, x.shape[1] * 16])
-        return self._activate(self._base_dense0(x))
+        return self._base_dense0(x, **minibatch)
 
-    def _downscaling_block(self, x: tf.Tensor, resolution: int) -> tf.Tensor:
+    def _downscaling_block(
+        self, x: tf.Tensor, resolution: int, minibatch: dict[str, Any]
+    ) -> tf.Tensor:
         conv0, conv1 = self._blocks[resolution]
-        x = conv1(self._activate(conv0(x)))
-        if self.config.fused_scale:
-            return self._activate(x)  # conv1 has downscaled
-        return self._downscale(self._activate(x))
-
-
-def unchanged(x: tf.Tensor, *, parts: int = 1) -> tf.Tensor:
-    """In place of a layer that a network is made without."""
-    del parts
-    return x
+        x = conv1(conv0(x, **minibatch), **minibatch)
+        return x if self.config.fused_scale else self._downscale(x)  # or conv1 has downscaled

@@ -1,7 +1,7 @@
 """What the generator and the discriminator share."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -9,9 +9,8 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION, log2
-from pgan_tf.layers import EqualizedConv2D, EqualizedDense, WeightedSum
-
-LEAK = 0.2
+from pgan_tf.layers import BatchNorm, EqualizedConv2D, EqualizedDense, LayerNorm, WeightedSum
+from pgan_tf.networks.hidden_layer import HiddenLayer, unchanged
 
 
 class Network:
@@ -22,13 +21,21 @@ class Network:
       name: tells networks apart in checkpoints.
     """
 
-    def __init__(self, config: NetworkConfig, *, name: str, seed: int, dtype: Any):
+    def __init__(self, config: NetworkConfig, *, norm: str, name: str, seed: int, dtype: Any):
+        """
+        Args:
+          config: its shape.
+          norm: how hidden layers are normalised before activations: "none", "layer" or "batch".
+          name: see above; also seeds its weights.
+          seed: of the initial weights.
+          dtype: Keras dtype policy of every layer.
+        """
         self.config = config
         self.name = name
+        self._norm = norm
         self._seed = seed
         self._dtype = dtype
         self._parts: dict[str, keras.layers.Layer] = {}
-        self._activate = keras.layers.LeakyReLU(negative_slope=LEAK, dtype=dtype, name="leaky_relu")
         self._fade = WeightedSum(dtype=dtype, name="fade")
 
     def _add(self, layer: keras.layers.Layer, *input_shape: int | None) -> keras.layers.Layer:
@@ -40,6 +47,7 @@ class Network:
         layer = EqualizedConv2D(
             filters,
             fused=self.config.fuse_resampling,
+            equalized=self.config.equalized_learning_rate,
             seed=self._layer_seed(name),
             dtype=self._dtype,
             name=name,
@@ -49,9 +57,34 @@ class Network:
 
     def _dense(self, name: str, inputs: int, units: int, **kwargs: Any) -> keras.layers.Layer:
         layer = EqualizedDense(
-            units, seed=self._layer_seed(name), dtype=self._dtype, name=name, **kwargs
+            units,
+            equalized=self.config.equalized_learning_rate,
+            seed=self._layer_seed(name),
+            dtype=self._dtype,
+            name=name,
+            **kwargs,
         )
         return self._add(layer, None, inputs)
+
+    def _hidden_conv(self, name: str, inputs: int, filters: int, **kwargs: Any) -> HiddenLayer:
+        conv = self._conv(name, inputs, filters, use_bias=self._norm == "none", **kwargs)
+        return HiddenLayer(conv, self._normalization(f"{name}_norm", filters), self._activate)
+
+    def _hidden_dense(self, name: str, inputs: int, units: int) -> HiddenLayer:
+        dense = self._dense(name, inputs, units, use_bias=self._norm == "none")
+        return HiddenLayer(dense, self._normalization(f"{name}_norm", units), self._activate)
+
+    def _normalization(self, name: str, features: int) -> Callable[..., tf.Tensor]:
+        """What comes between weights and activation, and adds the bias; nothing for "none"."""
+        if self._norm == "batch":
+            return self._add(BatchNorm(dtype=self._dtype, name=name), None, features)
+        if self._norm == "layer":
+            layer = self._add(LayerNorm(dtype=self._dtype, name=name), None, features)
+            return lambda x, **_: layer(x)  # each sample apart, whatever the minibatch
+        return unchanged
+
+    def _activate(self, x: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
 
     def _layer_seed(self, name: str) -> int:
         # From the layer's name, so that adding a layer leaves the others' initial values as they
@@ -60,28 +93,34 @@ class Network:
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
-        """Every weight of every resolution by name: `<layer>/kernel`, `<layer>/bias`."""
+        """Every variable of every resolution by name: `<layer>/kernel`, `<layer>/bias`, ..."""
         return {v.path: v for layer in self._parts.values() for v in layer.variables}
 
+    @property
+    def trainable_variables(self) -> dict[str, keras.Variable]:
+        """Those that are trained by gradients: all but moving statistics."""
+        return {path: v for path, v in self.variables.items() if v.trainable}
+
     def variables_at(self, resolution: int, *, fading: bool) -> list[keras.Variable]:
-        """The weights that a call at this stage runs through, in creation order.
+        """The variables that a call at this stage runs through, in creation order.
 
         Args:
           resolution: the stage's.
           fading: whether the call has an alpha, so that the lower resolution's RGB layer takes
             part.
         """
-        active = set(self._layers_at(resolution, fading=fading))
-        return [v for name, layer in self._parts.items() if name in active for v in layer.variables]
+        blocks = tuple(f"{step}x{step}_" for step in self.config.resolutions if step <= resolution)
+        rgb = {self._rgb_name(step) for step in (resolution, resolution // (1 + fading))}
+        return [
+            v
+            for name, layer in self._parts.items()
+            if name.startswith(blocks) or name in rgb
+            for v in layer.variables
+        ]
 
-    def _layers_at(self, resolution: int, *, fading: bool) -> Iterator[str]:
-        yield from (name for name in self._parts if name.startswith("4x4_"))
-        for step in self.config.resolutions[1:]:
-            if step <= resolution:
-                yield from (f"{step}x{step}_conv0", f"{step}x{step}_conv1")
-        yield self._rgb_name(resolution)
-        if fading:
-            yield self._rgb_name(resolution // 2)
+    def trainable_variables_at(self, resolution: int, *, fading: bool) -> list[keras.Variable]:
+        """Those of `variables_at` that are trained by gradients."""
+        return [v for v in self.variables_at(resolution, fading=fading) if v.trainable]
 
     def _rgb_name(self, resolution: int) -> str:
         raise NotImplementedError

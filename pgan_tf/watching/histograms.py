@@ -31,7 +31,7 @@ def histograms(
         (state.discriminator, state.discriminator_optimizer),
     ):
         moments = {variable.path: variable for variable in optimizer.variables}
-        for weight in network.variables_at(resolution, fading=fading):
+        for weight in network.trainable_variables_at(resolution, fading=fading):
             moment = moments[f"{optimizer.name}/{weight.path.replace('/', '_')}_momentum"]
             tag = f"weights_{network.name}/{weight.path}"
             yield tag, _histogram(weight)
