@@ -1,9 +1,9 @@
-"""How long a run takes to its first step and at each stage switch, and how long steps wait for data.
+"""How long a run takes to its first step and at stage switches, and how long it waits for data.
 
     python benchmarks/start_up.py [--stage_kimg=0.5] [--work_dir=/tmp] [-- FLAGS OF PGAN-TRAIN]
 
-Draws labelled shapes at 32x32, trains on them by the command, as a user would, through all stages in
-a short time, and prints one line of JSON last. Without flags of one's own, it does so with
+Draws labelled shapes at 32x32, trains on them by the command, as a user would, through all stages
+in a short time, and prints one line of JSON last. Without flags of one's own, it does so with
 configs/demo.flags and with configs/fashion_mnist_32.flags. For each:
 
     first_step_seconds  from the command to the end of its first step
@@ -62,7 +62,9 @@ def draw_shapes(directory: Path) -> None:
     subprocess.run([*command, f"--output={directory}"], check=True, stdout=subprocess.DEVNULL)
 
 
-def measure(data_dir: Path, run_dir: Path, flags: list[str], stage_kimg: float) -> dict[str, object]:
+def measure(
+    data_dir: Path, run_dir: Path, flags: list[str], stage_kimg: float
+) -> dict[str, object]:
     """Figures of one run."""
     # 4x4 has one phase, every other stage two.
     total = stage_kimg * 7
