@@ -1,7 +1,9 @@
 """What the networks minimise: pure functions, tensors in, tensors out, one value a sample.
 
-WGAN-GP (Gulrajani et al. 2017) with the drift term of appendix A.1, and AC-GAN (Odena et al. 2017)
-label losses. All tensors are float32; `[b]` is one value a sample.
+The terms of WGAN-GP (Gulrajani et al. 2017) with the drift of appendix A.1, LSGAN (Mao et al. 2017)
+and the logistic loss with R1 (Mescheder et al. 2018), and AC-GAN's label loss (Odena et al. 2017).
+Which of them make a loss, `adversarial.py` says. All tensors are float32; `[b]` is one value a
+sample.
 """
 
 from collections.abc import Callable
@@ -24,9 +26,41 @@ def drift(real_scores: tf.Tensor, *, weight: float) -> tf.Tensor:
     return weight * tf.square(real_scores)
 
 
-def gradient_penalty(gradient_norms: tf.Tensor, *, weight: float, target: float) -> tf.Tensor:
+def gradient_penalty(
+    squared_gradient_norms: tf.Tensor, *, weight: float, target: float
+) -> tf.Tensor:
     """`[b]`: weight * (norm - target)^2 / target^2."""
-    return weight * tf.square(gradient_norms - target) / target**2
+    return weight * tf.square(tf.sqrt(squared_gradient_norms) - target) / target**2
+
+
+def least_squares_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: (D(real) - 1)^2 + D(fake)^2.
+
+    Twice what Mao et al. write, here and in `least_squares_generator`, so that a label loss of
+    weight 1 counts as much against it as there against theirs of weight 1/2. Adam itself does not
+    notice a loss's scale.
+    """
+    return tf.square(real_scores - 1) + tf.square(fake_scores)
+
+
+def least_squares_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: (D(fake) - 1)^2."""
+    return tf.square(fake_scores - 1)
+
+
+def logistic_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)))."""
+    return tf.nn.softplus(-real_scores) + tf.nn.softplus(fake_scores)
+
+
+def logistic_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(fake)), which does not saturate."""
+    return tf.nn.softplus(-fake_scores)
+
+
+def r1(squared_gradient_norms: tf.Tensor, *, gamma: float) -> tf.Tensor:
+    """`[b]`: gamma / 2 * norm^2."""
+    return gamma / 2 * squared_gradient_norms
 
 
 def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -44,10 +78,12 @@ def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
     return reals + (fakes - reals) * mixing
 
 
-def gradient_norms(
+def squared_gradient_norms(
     score: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, *, scale: float
 ) -> tf.Tensor:
-    """`[b]`: the norm of each image's gradient of its score, differentiable once more.
+    """`[b]`: the squared norm of each image's gradient of its score, differentiable once more.
+
+    Squared, because a root has no derivative where a gradient is 0, which is where R1 leads.
 
     Args:
       score: maps `[b h w c]` images to `[b]` scores.
@@ -60,5 +96,5 @@ def gradient_norms(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         total = tf.reduce_sum(score(images))
-    gradients = tf.cast(tape.gradient(total, images), tf.float32)
-    return tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])) * scale
+    gradients = tape.gradient(total, images)
+    return tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]) * scale**2

@@ -15,6 +15,7 @@ class Noise(enum.IntEnum):
     DISCRIMINATOR_LATENTS = 1
     MIXING = 2
     GENERATOR_LATENTS = 3
+    DEQUANTIZE = 4
 
 
 def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""One iteration as one graph: a discriminator step, the moving average, a generator step."""
+"""One iteration as one graph: a discriminator step, a generator step, the moving average."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,7 +6,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.gradients import Metrics, discriminator_gradients, generator_gradients
+from pgan_tf.gradients import (
+    Metrics,
+    discriminator_gradients,
+    generator_gradients,
+    simultaneous_gradients,
+)
 from pgan_tf.noise import Noise, normal, uniform
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
@@ -95,11 +100,54 @@ def make_train_step(
             decay = config.optimizer.ema_decay_at(batch * strategy.num_replicas_in_sync)
             update_average(ema_variables, averaged_variables, decay=decay)
 
-        reals = prepare_reals(
-            inputs.images,
-            alpha,
-            mirror_seed=seed(Noise.MIRROR) if config.data.mirror_augment else None,
-        )
+        def update_discriminator(gradients: list[tf.Tensor]) -> Metrics:
+            skipped, norm = apply_gradients(
+                state.discriminator_optimizer,
+                gradients,
+                discriminator_variables,
+                inputs.learning_rate,
+            )
+            if averages_after_discriminator:
+                average()
+            return {
+                "updates/discriminator_skipped": skipped,
+                "updates/discriminator_gradient_norm": norm,
+            }
+
+        def update_generator(gradients: list[tf.Tensor]) -> Metrics:
+            skipped, norm = apply_gradients(
+                state.generator_optimizer, gradients, generator_variables, inputs.learning_rate
+            )
+            if not averages_after_discriminator:
+                average()
+            return {"updates/generator_skipped": skipped, "updates/generator_gradient_norm": norm}
+
+        shown = {
+            "reals": prepare_reals(
+                inputs.images,
+                alpha,
+                mirror_seed=seed(Noise.MIRROR) if config.data.mirror_augment else None,
+                dequantize_seed=seed(Noise.DEQUANTIZE) if config.data.dequantize else None,
+            ),
+            "labels": labels,
+            "latents": normal([batch, latent_size], seed(Noise.DISCRIMINATOR_LATENTS)),
+            "mixing": uniform([batch, 1, 1, 1], seed(Noise.MIXING)),
+        }
+        if config.optimizer.simultaneous_updates:
+            generator_learns, discriminator_learns, metrics = simultaneous_gradients(
+                state.generator,
+                state.discriminator,
+                generator_variables,
+                discriminator_variables,
+                config.loss,
+                resolution=resolution,
+                alpha=alpha,
+                **shown,
+            )
+            metrics |= update_discriminator(discriminator_learns)
+            metrics |= update_generator(generator_learns)
+            return _over_replicas(metrics, inputs.votes)
+
         gradients, metrics = discriminator_gradients(
             state.generator,
             state.discriminator,
@@ -107,39 +155,21 @@ def make_train_step(
             config.loss,
             resolution=resolution,
             alpha=alpha,
-            reals=reals,
-            labels=labels,
-            latents=normal([batch, latent_size], seed(Noise.DISCRIMINATOR_LATENTS)),
-            mixing=uniform([batch, 1, 1, 1], seed(Noise.MIXING)),
+            **shown,
         )
-        skipped, norm = apply_gradients(
-            state.discriminator_optimizer, gradients, discriminator_variables, inputs.learning_rate
-        )
-        metrics["updates/discriminator_skipped"] = skipped
-        metrics["updates/discriminator_gradient_norm"] = norm
-        if averages_after_discriminator:
-            average()
-        if not trains_generator:
-            return _over_replicas(metrics, inputs.votes)
-
-        gradients, generator_metrics = generator_gradients(
-            state.generator,
-            state.discriminator,
-            generator_variables,
-            config.loss,
-            resolution=resolution,
-            alpha=alpha,
-            labels=fake_labels,
-            latents=normal([batch, latent_size], seed(Noise.GENERATOR_LATENTS)),
-        )
-        metrics.update(generator_metrics)
-        skipped, norm = apply_gradients(
-            state.generator_optimizer, gradients, generator_variables, inputs.learning_rate
-        )
-        metrics["updates/generator_skipped"] = skipped
-        metrics["updates/generator_gradient_norm"] = norm
-        if not averages_after_discriminator:
-            average()
+        metrics |= update_discriminator(gradients)
+        if trains_generator:
+            gradients, generator_metrics = generator_gradients(
+                state.generator,
+                state.discriminator,
+                generator_variables,
+                config.loss,
+                resolution=resolution,
+                alpha=alpha,
+                labels=fake_labels,
+                latents=normal([batch, latent_size], seed(Noise.GENERATOR_LATENTS)),
+            )
+            metrics |= generator_metrics | update_generator(gradients)
         return _over_replicas(metrics, inputs.votes)
 
     @tf.function(autograph=False)

@@ -1,10 +1,13 @@
 """Two replicas learn what one learns; of several processes, see integration/test_workers.py."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pgan_tf import step as step_module
+from pgan_tf.config import DataConfig, LossConfig, OptimizerConfig
 from pgan_tf.distribution import rank
 from pgan_tf.noise import normal
 from pgan_tf.state import TrainState
@@ -49,10 +52,25 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
     return state, {k: v.numpy() for k, v in gradients.items()}, result.metrics
 
 
-@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
-def test_two_replicas_make_the_step_of_one(one_device, two_replicas, monkeypatch, precision):
+def with_options(config):
+    """What draws more, and in another order, than the plain step."""
+    return dataclasses.replace(
+        config,
+        data=DataConfig(mirror_augment=True, dequantize=True),
+        loss=LossConfig(loss="logistic"),
+        optimizer=OptimizerConfig(simultaneous_updates=True, ema_half_life_kimg=0.016),
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "options"), [("float32", False), ("float32", True), ("mixed_bfloat16", False)]
+)
+def test_two_replicas_make_the_step_of_one(
+    one_device, two_replicas, monkeypatch, precision, options
+):
     # Both through the whole step: the same images, latents and mixing factors, dealt out.
     config = tiny_config(label_size=2, precision=precision)
+    config = with_options(config) if options else config
     results = []
     for strategy in (one_device, two_replicas):
         with monkeypatch.context() as patched:
@@ -94,6 +112,29 @@ def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
             first, second = two_replicas.experimental_local_results(variable)
             assert first.numpy().tobytes() == second.numpy().tobytes(), name
     assert int(state.generator_optimizer.iterations.numpy()) == 50
+
+
+def test_replicas_stay_bit_equal_with_several_discriminator_steps(two_replicas):
+    config = tiny_config()
+    optimizer = OptimizerConfig(discriminator_steps=3, ema_update="generator_step")
+    config = dataclasses.replace(config, optimizer=optimizer)
+    state = TrainState(config, two_replicas)
+    images = np.random.default_rng(0).integers(0, 256, [16, 3, 4, 4]).astype(np.uint8)
+    steps = {
+        kind: make_train_step(
+            state, config, two_replicas, resolution=4, fading=False, trains_generator=kind
+        )
+        for kind in (True, False)
+    }
+    for i in range(6):
+        given = inputs(16, images_seen=16 * i, strategy=two_replicas, images=images)
+        steps[optimizer.trains_generator(i)](given)
+    for network in (state.generator, state.discriminator, state.ema_generator):
+        for name, variable in network.variables.items():
+            first, second = two_replicas.experimental_local_results(variable.value)
+            assert first.numpy().tobytes() == second.numpy().tobytes(), name
+    assert int(state.generator_optimizer.iterations.numpy()) == 2
+    assert int(state.discriminator_optimizer.iterations.numpy()) == 6
 
 
 def test_replicas_draw_different_noise_that_is_the_global_batchs(two_replicas):

@@ -2,10 +2,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig, OptimizerConfig
-from pgan_tf.gradients import discriminator_gradients, generator_gradients
+from pgan_tf.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+    simultaneous_gradients,
+)
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
 from pgan_tf.step import StepInputs, make_train_step
@@ -72,6 +77,31 @@ def test_about_half_of_the_reals_are_mirrored_and_the_same_ones_each_time(rng):
     assert 0.4 < flipped.mean() < 0.6
     again = prepare_reals(tf.constant(images), None, mirror_seed=seed)
     np.testing.assert_array_equal(again, mirrored)
+
+
+def test_dequantized_reals_fill_their_levels_evenly(rng):
+    images = rng.integers(0, 256, [200, 3, 8, 8]).astype(np.uint8)
+    seed = tf.constant([1, 2], tf.int64)
+    plain = prepare_reals(tf.constant(images), None).numpy()
+    dequantized = prepare_reals(tf.constant(images), None, dequantize_seed=seed).numpy()
+    levels = (dequantized - plain) * 127.5
+    assert scipy.stats.kstest(levels.ravel(), scipy.stats.uniform(-0.5, 1).cdf).pvalue > 0.01
+    for axis in range(4):  # each number has noise of its own
+        assert abs(np.corrcoef(levels.ravel(), np.roll(levels, 1, axis).ravel())[0, 1]) < 0.02
+    again = prepare_reals(tf.constant(images), None, dequantize_seed=seed)
+    np.testing.assert_array_equal(again, dequantized)
+
+
+def test_dequantized_reals_fade_and_mirror_with_their_noise(rng):
+    images = tf.constant(rng.integers(0, 256, [2, 3, 4, 4]).astype(np.uint8))
+    seed, coins = tf.constant([1, 2], tf.int64), tf.constant([3, 4], tf.int64)
+    full = prepare_reals(images, None, dequantize_seed=seed).numpy()
+    expected = 0.75 * reference.upscale(reference.downscale(full)) + 0.25 * full
+    actual = prepare_reals(images, tf.constant(0.25), dequantize_seed=seed)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
+    mirrored = prepare_reals(images, None, mirror_seed=coins, dequantize_seed=seed).numpy()
+    for image, original in zip(mirrored, full, strict=True):
+        assert (image == original).all() or (image == original[:, ::-1]).all()
 
 
 class NumpyAdam:
@@ -178,6 +208,37 @@ def test_after_the_generators_step_the_average_takes_its_new_weights(
     np.testing.assert_allclose(after["ema"][name], expected, atol=1e-6)
     if decay == 0.0:
         np.testing.assert_array_equal(after["ema"][name], after["g"][name])
+
+
+@pytest.mark.parametrize("update", ["discriminator_step", "generator_step", "off"])
+def test_simultaneous_updates_take_both_gradients_before_either(
+    one_device, eager, monkeypatch, update
+):
+    recorded = {}
+
+    def spy(*args, **kwargs):
+        g, d, metrics = simultaneous_gradients(*args, **kwargs)
+        for name, variables, gradients in (("g", args[2], g), ("d", args[3], d)):
+            pairs = zip(variables, gradients, strict=True)
+            recorded[name] = {v.path: gradient.numpy() for v, gradient in pairs}
+        return g, d, metrics
+
+    monkeypatch.setattr("pgan_tf.step.simultaneous_gradients", spy)
+    options = {} if update == "off" else {"ema_decay": 0.5}
+    config = with_optimizer(tiny_config(), simultaneous_updates=True, ema_update=update, **options)
+    before, after, metrics = stepped(one_device, config)
+    for network in ("g", "d"):
+        expected = NumpyAdam().step(before[network], recorded[network], 0.01)
+        for name, value in after[network].items():
+            np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+    name = "4x4_conv/kernel"
+    averaged = {
+        "discriminator_step": 0.5 + 0.5 * before["g"][name],
+        "generator_step": 0.5 + 0.5 * after["g"][name],
+        "off": after["g"][name],
+    }
+    np.testing.assert_allclose(after["ema"][name], averaged[update], atol=1e-6)
+    assert {"updates/generator_skipped", "loss/generator", "loss/discriminator"} <= set(metrics)
 
 
 def record_gradients(monkeypatch):
