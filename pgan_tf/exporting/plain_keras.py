@@ -9,6 +9,7 @@ from pgan_tf.layers import (
     ChannelBias,
     EqualizedConv2D,
     EqualizedDense,
+    LeakyReLU,
     PixelNorm,
     UpScale2D,
     WeightedSum,
@@ -67,10 +68,9 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         if layer.resample == "upscale":
             return keras.layers.Conv2DTranspose(layer.filters, 4, 2, padding="same", **common)
         return keras.layers.Conv2D(layer.filters, layer.kernel_size, padding="same", **common)
-    config = layer.get_config()
-    if isinstance(layer, keras.layers.LeakyReLU):
-        config.update(common)
-    return type(layer).from_config(config)
+    if isinstance(layer, LeakyReLU | keras.layers.LeakyReLU):
+        return keras.layers.LeakyReLU(layer.negative_slope, **common)
+    return type(layer).from_config(layer.get_config())
 
 
 def _rms_normalization(name: str, epsilon: float) -> keras.layers.Layer:

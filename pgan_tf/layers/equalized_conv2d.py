@@ -3,14 +3,14 @@
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
-from pgan_tf.layers.resample import downscale2d, upscale2d
-
-# [16 9]: how each of the 4x4 weights is summed from the 3x3 ones, over four one-pixel shifts.
-_SHIFTED_SUM = np.einsum("ai,bj->abij", *[np.eye(4, 3) + np.eye(4, 3, -1)] * 2).reshape(16, 9)
+from pgan_tf.layers.resampling_convolution import (
+    convolve_downscale,
+    fastest_method,
+    upscale_convolve,
+)
 
 RESAMPLINGS = (None, "upscale", "downscale")
 
@@ -20,9 +20,8 @@ class EqualizedConv2D(keras.layers.Layer):
     """2D convolution, same padding, whose stored kernel is scaled by gain / sqrt(fan_in) when used.
 
     `resample="upscale"` repeats each pixel 2x2 before the convolution; `resample="downscale"` takes
-    2x2 means after it. Both are linear, so they fold into one strided convolution with a 4x4
-    kernel, which is how they are computed with `fused` on; off, they are computed in two steps. The
-    stored kernel and, up to rounding, the output are the same.
+    2x2 means after it. With `fused` on that is computed as a strided convolution, off in two steps
+    (`resampling_convolution.py`). The stored kernel and, up to rounding, the output are the same.
 
     Args:
       filters: output channels.
@@ -89,13 +88,8 @@ class EqualizedConv2D(keras.layers.Layer):
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.resample is None:
             return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
-        if self.resample == "upscale":
-            if self.fused:
-                return _upscale_convolve(x, kernel)
-            return tf.nn.conv2d(upscale2d(x), kernel, strides=1, padding="SAME")
-        if self.fused:
-            return tf.nn.conv2d(x, _shifted_sum(kernel) * 0.25, strides=2, padding="SAME")
-        return downscale2d(tf.nn.conv2d(x, kernel, strides=1, padding="SAME"))
+        resample = upscale_convolve if self.resample == "upscale" else convolve_downscale
+        return resample(x, kernel, fastest_method() if self.fused else "separate")
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         sides = tuple(
@@ -115,41 +109,6 @@ class EqualizedConv2D(keras.layers.Layer):
             "equalized": self.equalized,
             "seed": self.seed,
         }
-
-
-def _upscale_convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Upscale by repetition, then convolve, as one transposed convolution of stride 2."""
-    batch = x.shape[0] if x.shape[0] is not None else tf.shape(x)[0]
-    height, width = (x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in (1, 2))
-    return tf.nn.conv2d_transpose(
-        x,
-        transposed_kernel(kernel),
-        output_shape=tf.stack([batch, 2 * height, 2 * width, kernel.shape[3]]),
-        strides=2,
-        padding="SAME",
-    )
-
-
-def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
-    """The filter of the transposed convolution that upscales and convolves in one.
-
-    Args:
-      kernel: `[3 3 in out]`, of the convolution.
-
-    Returns:
-      `[4 4 out in]`, for stride 2 and same padding.
-    """
-    # A transposed convolution spreads each input pixel through its filter, where a convolution
-    # gathers: hence the flip and the exchanged channels.
-    return _shifted_sum(tf.transpose(tf.reverse(kernel, axis=[0, 1]), [0, 1, 3, 2]))
-
-
-def _shifted_sum(kernel: tf.Tensor) -> tf.Tensor:
-    """A 3x3 kernel summed over its four one-pixel shifts: [3 3 ..] to [4 4 ..]."""
-    # A product with a constant, because the gradients of slices are slow: 40 % of a step at 8x8.
-    shape = kernel.shape[2:]
-    spread = tf.constant(_SHIFTED_SUM, kernel.dtype)
-    return tf.reshape(tf.matmul(spread, tf.reshape(kernel, [9, -1])), [4, 4, *shape])
 
 
 def _resampled(side: int, resample: str | None) -> int:

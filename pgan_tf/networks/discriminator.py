@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
-from pgan_tf.layers import DownScale2D, MinibatchDiscrimination, MinibatchStdDev
+from pgan_tf.layers import DownScale2D, LeakyReLU, MinibatchDiscrimination, MinibatchStdDev
 from pgan_tf.networks.hidden_layer import unchanged
 from pgan_tf.networks.network import Network
 
@@ -38,7 +38,7 @@ class Discriminator(Network):
         dtype: Any = "float32",
     ):
         super().__init__(config, norm=config.discriminator_norm, name=name, seed=seed, dtype=dtype)
-        self._leaky_relu = keras.layers.LeakyReLU(LEAK, dtype=dtype, name="leaky_relu")
+        self._leaky_relu = LeakyReLU(LEAK, dtype=dtype, name="leaky_relu")
         self._downscale = DownScale2D(dtype=dtype, name="downscale")
         self._from_rgb = {}
         self._blocks = {}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
-from pgan_tf.layers import ChannelBias, PixelNorm, UpScale2D
+from pgan_tf.layers import ChannelBias, LeakyReLU, PixelNorm, UpScale2D
 from pgan_tf.networks.hidden_layer import HiddenLayer, unchanged
 from pgan_tf.networks.network import Network
 
@@ -68,10 +68,8 @@ class Generator(Network):
         return keras.layers.Identity(dtype=self._dtype, name=LATENT_NORM)
 
     def _make_nonlinearity(self) -> keras.layers.Layer:
-        if self.config.generator_activation == "relu":
-            return keras.layers.ReLU(dtype=self._dtype, name="relu")
-        leak = self.config.generator_leak
-        return keras.layers.LeakyReLU(negative_slope=leak, dtype=self._dtype, name="leaky_relu")
+        leak = self.config.generator_leak if self.config.generator_activation != "relu" else 0.0
+        return LeakyReLU(leak, dtype=self._dtype, name="leaky_relu")
 
     def _make_pixel_norm(self) -> Callable[[tf.Tensor], tf.Tensor]:
         if self.config.generator_norm == "pixel":

@@ -9,6 +9,7 @@ from pgan_tf.layers import (
     ChannelBias,
     DownScale2D,
     EqualizedDense,
+    LeakyReLU,
     PixelNorm,
     UpScale2D,
     WeightedSum,
@@ -86,3 +87,21 @@ def test_layers_survive_serialization(layer):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert type(copy) is type(layer)
     assert copy.get_config() == layer.get_config()
+
+
+@pytest.mark.parametrize("slope", [0.2, 0.0])
+def test_leaky_relu_and_its_gradients(rng, slope):
+    x = tf.constant(rng.normal(size=[3, 5]).astype(np.float32))
+    layer = LeakyReLU(slope)
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = layer(x)
+            total = tf.reduce_sum(tf.square(y))
+        gradient = inner.gradient(total, x)
+    factors = np.where(x.numpy() > 0, 1.0, slope)
+    np.testing.assert_allclose(y, x * factors, rtol=1e-6)
+    np.testing.assert_allclose(gradient, 2 * x * factors**2, rtol=1e-6)
+    np.testing.assert_allclose(outer.gradient(gradient, x), 2 * factors**2, rtol=1e-6)
+    assert LeakyReLU.from_config(layer.get_config()).negative_slope == slope
