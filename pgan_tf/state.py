@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.adam import Adam
 from pgan_tf.config import TrainConfig
 from pgan_tf.networks import Discriminator, Generator
 
@@ -111,10 +112,8 @@ class TrainState:
         return {**named, **counters}
 
 
-def _adam(
-    config: TrainConfig, name: str, variables: dict[str, keras.Variable]
-) -> keras.optimizers.Adam:
-    optimizer = keras.optimizers.Adam(
+def _adam(config: TrainConfig, name: str, variables: dict[str, keras.Variable]) -> Adam:
+    optimizer = Adam(
         beta_1=config.optimizer.adam_beta1,
         beta_2=config.optimizer.adam_beta2,
         epsilon=config.optimizer.adam_epsilon,

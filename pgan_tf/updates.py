@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from pgan_tf.adam import Adam
+
 
 def apply_gradients(
-    optimizer: keras.optimizers.Optimizer,
+    optimizer: Adam,
     gradients: Sequence[tf.Tensor],
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
@@ -20,16 +22,14 @@ def apply_gradients(
     """
     context = tf.distribute.get_replica_context()
     # The mean over replicas, taken before deciding, so that all decide alike. The optimizer's own
-    # `apply` would reduce the gradients once more, hence its `update_step`.
-    scaled = [gradient / context.num_replicas_in_sync for gradient in gradients]
-    gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, scaled)
+    # `apply` would reduce the gradients once more, hence its `update`.
+    gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
     # Not finite if any gradient is not, or is so large that Adam could not square it.
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(norm)
 
     def update() -> tf.Tensor:
-        for gradient, variable in zip(gradients, variables, strict=True):
-            optimizer.update_step(gradient, variable, learning_rate)
+        optimizer.update(gradients, variables, learning_rate)
         return tf.constant(0.0)
 
     skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
