@@ -1,0 +1,172 @@
+"""How fast one iteration of training is, and how close to what the machine can multiply.
+
+    python benchmarks/train_step.py --resolution=32 --network_resolution=32 --batch_size=16 \
+        --fmap_base=1024 --fmap_max=128 --alpha=0.5 --precision=float32 --iterations=10
+
+An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
+moving average, a generator step, both Adam updates, on RGB. Prints one line of JSON last:
+
+    images_per_second, seconds_per_iteration   by the median iteration
+    tflops          multiplications and additions a second, of the count below
+    roof_tflops     the best that a large convolution or matrix product reaches in this process,
+                    in the same precision, before and after the iterations
+    fraction_of_roof
+    peak_memory_mb  of the device where TensorFlow tells it, else of this process
+    first_seconds   of the first call, which builds the graph
+
+The count: two operations for each multiply-add of the convolutions and dense layers
+(`pgan_tf.cost`); resampling convolutions as 4x4 kernels at the lower resolution, however they are
+computed. With G and D a forward pass of each network, an iteration is 4 G + 14 D: three forward
+passes of D, one back to the mixed images, two back through each of these four, one of G for the
+fakes; then 3 G and 2 D for the generator. Nothing else (activations, normalisation, Adam) counts.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
+from pgan_tf.cost import TRAINING_PASSES, multiplications
+from pgan_tf.data import Batch
+from pgan_tf.distribution import make_strategy
+from pgan_tf.feeding import to_replicas
+from pgan_tf.loop import set_up_tensorflow
+from pgan_tf.schedule import Phase, Step
+from pgan_tf.state import TrainState
+from pgan_tf.step import make_train_step
+
+PRECISIONS = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "mixed_bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+    "mixed_float16": "mixed_float16",
+}
+_ROOF_REPEATS = 5
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--resolution", type=int, default=32, help="the stage's")
+    parser.add_argument("--network_resolution", type=int, help="final; default: the stage's")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--fmap_base", type=int, default=8192)
+    parser.add_argument("--fmap_max", type=int, default=512)
+    parser.add_argument("--alpha", type=float, default=0.5, help="1: the stage has faded in")
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    parser.add_argument("--iterations", type=int, default=10)
+    parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
+    given = parser.parse_args()
+    network = NetworkConfig(
+        resolution=given.network_resolution or given.resolution,
+        fmap_base=given.fmap_base,
+        fmap_max=given.fmap_max,
+    )
+    config = TrainConfig(network=network, run=RunConfig(precision=PRECISIONS[given.precision]))
+    fading = given.alpha < 1 and given.resolution > 4
+    set_up_tensorflow(config)
+    run = training_step(config, given.resolution, given.batch_size, given.alpha, fading=fading)
+    first = timed(run)
+    for _ in range(given.warm_up):
+        run()
+    roof = measure_roof(config.run.precision)
+    times = [timed(run) for _ in range(given.iterations)]
+    roof = max(roof, measure_roof(config.run.precision))
+    seconds = statistics.median(times)
+    operations = 2 * TRAINING_PASSES * multiplications(network, given.resolution, fading=fading)
+    tflops = operations * given.batch_size / seconds / 1e12
+    result = {
+        "benchmark": "train_step",
+        **{name: value for name, value in vars(given).items() if value is not None},
+        "cores": os.cpu_count(),
+        "device": device_name(),
+        "images_per_second": given.batch_size / seconds,
+        "seconds_per_iteration": seconds,
+        "tflops": tflops,
+        "roof_tflops": roof / 1e12,
+        "fraction_of_roof": tflops * 1e12 / roof,
+        "peak_memory_mb": peak_memory() / 1e6,
+        "first_seconds": first,
+    }
+    print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}))
+
+
+def training_step(
+    config: TrainConfig, resolution: int, batch_size: int, alpha: float, *, fading: bool
+) -> Callable[[], None]:
+    """A function that trains one batch of noise and waits for it."""
+    strategy = make_strategy("one_device")
+    state = TrainState(config, strategy)
+    train_step = make_train_step(state, config, strategy, resolution=resolution, fading=fading)
+    random = np.random.default_rng(0)
+    shape = (batch_size, config.network.channels, resolution, resolution)
+    images = random.integers(0, 256, shape, np.uint8)
+    no_labels = np.zeros((batch_size, 0), np.float32)
+    phase = Phase(0, resolution, fading, 0, 10**9, 10**9 if fading else 0, batch_size, 0.001)
+    step = Step(phase, 0, alpha, phase.learning_rate)
+    inputs = to_replicas(strategy, state, step, Batch(images, no_labels, no_labels))
+
+    def run() -> None:
+        for value in train_step(inputs).metrics.values():
+            value.numpy()
+
+    return run
+
+
+def measure_roof(precision: str) -> float:
+    """The most operations a second of large matrix products and convolutions."""
+    dtype = tf.as_dtype(precision.removeprefix("mixed_"))
+    best = 0.0
+    for size in (2048, 3072):
+        a, b = (tf.cast(tf.random.normal([size, size]), dtype) for _ in range(2))
+        best = max(best, 2 * size**3 / fastest(lambda a=a, b=b: tf.matmul(a, b)))
+    for batch, side, features in ((16, 64, 128), (32, 32, 256)):
+        x = tf.cast(tf.random.normal([batch, side, side, features]), dtype)
+        kernel = tf.cast(tf.random.normal([3, 3, features, features]), dtype)
+        operations = 2 * 9 * batch * side**2 * features**2
+        seconds = fastest(lambda x=x, kernel=kernel: tf.nn.conv2d(x, kernel, 1, "SAME"))
+        best = max(best, operations / seconds)
+    return best
+
+
+def fastest(compute: Callable[[], tf.Tensor]) -> float:
+    """Seconds of the fastest of a few calls, as a graph."""
+    graph = tf.function(lambda: tf.reduce_max(compute()))
+    graph()
+    return min(timed(lambda: graph().numpy()) for _ in range(_ROOF_REPEATS))
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds that a call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def device_name() -> str:
+    """What ran: the first GPU, or the CPU."""
+    return (tf.config.list_physical_devices("GPU") or [None])[0].name if gpus() else "CPU"
+
+
+def gpus() -> list:
+    """The GPUs that TensorFlow sees."""
+    return tf.config.list_physical_devices("GPU")
+
+
+def peak_memory() -> float:
+    """Bytes held at most, of tensors on the GPU, or of this process."""
+    if gpus():
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    main()
