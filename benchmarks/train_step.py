@@ -96,7 +96,9 @@ def main() -> None:
         "peak_memory_mb": peak_memory() / 1e6,
         "first_seconds": first,
     }
-    print(json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()}))
+    print(
+        json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()})
+    )
 
 
 def training_step(
