@@ -57,7 +57,7 @@ def _wgan_gp(config: LossConfig) -> AdversarialLoss:
         losses.wasserstein_discriminator,
         losses.wasserstein_generator,
         drift=drift if config.drift_weight else None,
-        penalty=GradientPenalty(losses.mix, cost) if config.gradient_penalty_weight else None,
+        penalty=GradientPenalty(losses.mix, cost) if config.has_gradient_penalty else None,
     )
 
 
@@ -70,7 +70,7 @@ def _logistic(config: LossConfig) -> AdversarialLoss:
     return AdversarialLoss(
         losses.logistic_discriminator,
         losses.logistic_generator,
-        penalty=GradientPenalty(_reals, r1) if config.r1_gamma else None,
+        penalty=GradientPenalty(_reals, r1) if config.has_gradient_penalty else None,
     )
 
 

@@ -3,18 +3,31 @@
 Used to extrapolate the speed of one stage to the others. Plain Python.
 """
 
-from pgan_tf.config import NetworkConfig
+from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
 from pgan_tf.config.options import MIN_RESOLUTION, log2
 from pgan_tf.schedule import Phase, Schedule
 
 # Seconds that starting a step's two to three thousand operations takes, whatever their size.
 TYPICAL_OVERHEAD = 0.015
 
-# Multiply-adds of a step, in forward passes of both networks. The discriminator's step takes 12
-# passes of its own (three forward, for reals, fakes and mixed images; one back to the mixed images;
-# two back through each of these four) and one of the generator. The generator's step takes 3 of its
-# own and 2 of the discriminator's. That is 4 and 14, and both networks cost about the same.
-TRAINING_PASSES = 9
+
+def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
+    """Multiply-adds of a discriminator step and its part of a generator step.
+
+    Returns:
+      In forward passes of both networks, which cost about the same. With the defaults, 9: 14 of the
+      discriminator and 4 of the generator.
+    """
+    # Forward for reals and fakes, and two back through each.
+    discriminator_step = 6
+    if loss.has_gradient_penalty:
+        # Forward for the images that it is taken at, one back to them, two back through each.
+        discriminator_step += 6
+    if optimizer.simultaneous_updates:
+        # Forward and two back through the generator; one back through reals and fakes to these.
+        return (discriminator_step + 3 + 2) / 2
+    # One of the generator to show fakes; its own step takes three, and two of the discriminator.
+    return (discriminator_step + 1 + 5 / optimizer.discriminator_steps) / 2
 
 
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:

@@ -67,6 +67,12 @@ class LossConfig:
             require_default(self, "gradient_penalty_resolution", reason)
 
     @property
+    def has_gradient_penalty(self) -> bool:
+        """Whether the discriminator's gradient by the image is part of its loss."""
+        weights = {"wgan_gp": self.gradient_penalty_weight, "logistic": self.r1_gamma}
+        return weights.get(self.loss, 0.0) > 0
+
+    @property
     def resolved_generator_label_weight(self) -> float:
         """Weight of the generator's label loss."""
         weight = self.generator_label_weight

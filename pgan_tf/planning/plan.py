@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pgan_tf.checks import check_batches, fit_to_data
 from pgan_tf.cluster import VARIABLE, read_cluster
-from pgan_tf.config import NetworkConfig, TrainConfig
-from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, StepTimes, multiplications
+from pgan_tf.config import ScheduleConfig, TrainConfig
+from pgan_tf.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule
@@ -130,10 +130,22 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
             f"seconds: estimated from multiplications at {tflops:g} TFLOP/s a replica "
             "(--plan_tflops; 5 is about a V100), without exchanging gradients"
         )
+    if ramps := _ramps(config.schedule):
+        lines.append(f"learning rate: {ramps}")
     where = "of all replicas together" if shared_memory else "of each device"
     lines.append(f"memory: estimated from the layers, {where}; TensorFlow itself comes on top")
     lines.append("--dry_run measures both")
     return "\n".join(lines)
+
+
+def _ramps(config: ScheduleConfig) -> str:
+    """Where the table's learning rates do not hold, in words; empty where they always do."""
+    parts = []
+    if config.rampup_kimg:
+        parts.append(f"rises to the table's over the first {config.rampup_kimg:g} kimg")
+    if config.rampdown_kimg:
+        parts.append(f"falls to 0 over the last {config.rampdown_kimg:g}")
+    return ", ".join(parts)
 
 
 def fitted(config: TrainConfig) -> TrainConfig:
@@ -200,7 +212,7 @@ def estimate(
         if measured:
             seconds = step_times.seconds(phase)
         else:
-            seconds = _step_seconds(config.network, phase, replicas=replicas, tflops=tflops)
+            seconds = _step_seconds(config, phase, replicas=replicas, tflops=tflops)
         peak = peak_bytes(
             config, phase.resolution, phase.batch_size // replicas, fading=phase.fading
         )
@@ -217,9 +229,10 @@ def estimate(
     return rows
 
 
-def _step_seconds(config: NetworkConfig, phase: Phase, *, replicas: int, tflops: float) -> float:
-    work = multiplications(config, phase.resolution, fading=phase.fading)
-    operations = 2 * TRAINING_PASSES * work * phase.batch_size / replicas
+def _step_seconds(config: TrainConfig, phase: Phase, *, replicas: int, tflops: float) -> float:
+    work = multiplications(config.network, phase.resolution, fading=phase.fading)
+    passes = training_passes(config.loss, config.optimizer)
+    operations = 2 * passes * work * phase.batch_size / replicas
     return TYPICAL_OVERHEAD + operations / (tflops * 1e12)
 
 

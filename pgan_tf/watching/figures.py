@@ -5,10 +5,11 @@ from fnmatch import fnmatchcase
 # By tag; a star stands for anything.
 _DESCRIPTIONS = {
     "loss/discriminator": "What the discriminator minimises: all of its terms.",
-    "loss/generator": "What the generator minimises: minus the score of fakes, and its label term.",
+    "loss/generator": "What the generator minimises: minus the score of fakes (WGAN-GP), and its "
+    "label term. The mean over the steps that train it.",
     "loss/gradient_penalty": "The penalty's term of the discriminator's loss.",
-    "loss/gradient_norm": "Norm of the score's gradient by the image, between reals and fakes. "
-    "The penalty pulls it to its target, 1 by default.",
+    "loss/gradient_norm": "Norm of the score's gradient by the image: between reals and fakes, "
+    "where WGAN-GP's penalty pulls it to its target, 1 by default; at reals, where R1 lowers it.",
     "loss/drift": "The term that keeps scores of reals near 0.",
     "loss/label_real": "Cross-entropy of the labels that the discriminator reads off reals, nats.",
     "loss/label_fake": "Cross-entropy of the labels that the discriminator reads off fakes, in its "
@@ -29,7 +30,7 @@ _DESCRIPTIONS = {
     "progress/resolution": "Pixels along a side at the stage being trained.",
     "progress/alpha": "Weight of the stage's new layers: rises from 0 to 1 while it fades in.",
     "progress/batch_size": "Images a step, over all devices.",
-    "progress/learning_rate": "Adam's, of both networks.",
+    "progress/learning_rate": "Adam's, of both networks, in the tick's last step.",
     "progress/eta_hours": "Hours of training left, as predicted.",
     "speed/images_per_second": "Real images a second, without time spent on grids, checkpoints and "
     "preparing a stage.",

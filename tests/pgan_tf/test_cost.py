@@ -4,8 +4,14 @@ import math
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig
-from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, StepTimes, multiplications
+from pgan_tf.config import (
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+from pgan_tf.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.schedule import Schedule
 from pgan_tf.state import TrainState
@@ -95,14 +101,28 @@ def test_a_speed_that_fits_no_model_still_gives_a_time():
     assert step_times.remaining(THREE_STAGES, 0) > 0
 
 
-def test_a_step_multiplies_as_often_as_so_many_forward_passes(one_device):
+@pytest.mark.parametrize(
+    ("loss", "optimizer", "expected"),
+    [
+        ({}, {}, 9),
+        ({"loss": "logistic"}, {}, 9),
+        ({"loss": "lsgan"}, {}, 6),
+        ({}, {"discriminator_steps": 5}, 7),
+        ({}, {"simultaneous_updates": True}, 8.5),
+    ],
+    ids=str,
+)
+def test_a_step_multiplies_as_often_as_so_many_forward_passes(
+    one_device, loss, optimizer, expected
+):
     batch_size, resolution = 16, 16
     config = TrainConfig(
         network=NetworkConfig(resolution=resolution, fmap_base=256, fmap_max=32),
         schedule=ScheduleConfig(batch_size=batch_size),
+        loss=LossConfig(**loss),
+        optimizer=OptimizerConfig(**optimizer),
     )
     state = TrainState(config, one_device)
-    train_step = make_train_step(state, config, one_device, resolution=resolution, fading=False)
     empty = tf.zeros([batch_size, 0])
     inputs = StepInputs(
         images=tf.zeros([batch_size, 3, resolution, resolution], tf.uint8),
@@ -114,10 +134,39 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(one_device):
         noise_seed=tf.constant(state.noise_seed, tf.int64),
         votes=tf.zeros([0]),
     )
-    operations = train_step.get_concrete_function(inputs).graph.get_operations()
-    counted = sum(multiply_adds(operation) for operation in operations)
     forward = batch_size * multiplications(config.network, resolution, fading=False)
-    assert counted / forward == pytest.approx(TRAINING_PASSES, rel=0.15)
+
+    def counted(trains_generator):
+        train_step = make_train_step(
+            state,
+            config,
+            one_device,
+            resolution=resolution,
+            fading=False,
+            trains_generator=trains_generator,
+        )
+        graph = train_step.get_concrete_function(inputs).graph
+        return sum(multiply_adds(operation) for operation in run_operations(graph)) / forward
+
+    passes = training_passes(config.loss, config.optimizer)
+    assert passes == expected
+    steps = [
+        config.optimizer.trains_generator(i) for i in range(config.optimizer.discriminator_steps)
+    ]
+    by_kind = {kind: counted(kind) for kind in set(steps)}
+    assert sum(by_kind[kind] for kind in steps) / len(steps) == pytest.approx(passes, rel=0.15)
+
+
+def run_operations(graph):
+    """What a graph's outputs and updates need; TensorFlow leaves the rest out."""
+    pending = [output.op for output in graph.outputs] + list(graph.control_outputs)
+    found = set()
+    while pending:
+        operation = pending.pop()
+        if operation not in found:
+            found.add(operation)
+            pending += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return found
 
 
 def multiply_adds(operation):

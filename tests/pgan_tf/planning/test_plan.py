@@ -1,10 +1,11 @@
+import dataclasses
 import json
 import re
 
 import pytest
 
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
-from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, multiplications
+from pgan_tf.cost import TYPICAL_OVERHEAD, multiplications
 from pgan_tf.planning.plan import Row, estimate, plan, read_speeds, table
 from pgan_tf.schedule import Schedule
 from tests.pgan_tf.tiny import tiny_config, write_pyramid
@@ -61,12 +62,19 @@ def test_seconds_are_overhead_and_multiplications_of_a_replica():
     phase = SCHEDULE.phases[-1]
     row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=0.5)[-1]
     work = multiplications(CONFIG.network, 16, fading=False)
-    seconds = TYPICAL_OVERHEAD + 2 * TRAINING_PASSES * work * 8 / 0.5e12
+    seconds = TYPICAL_OVERHEAD + 2 * 9 * work * 8 / 0.5e12
     assert row.step_seconds == pytest.approx(seconds)
     assert row.seconds_per_kimg == pytest.approx(seconds / 16 * 1000)
     assert row.days == pytest.approx(row.seconds_per_kimg * 40 / 86400)
     assert row.days_after(phase.start + 10_000) == pytest.approx(row.days * 3 / 4)
     assert row.days_after(phase.end) == 0
+
+
+def test_the_plan_tells_of_ramps():
+    schedule = dataclasses.replace(CONFIG.schedule, rampup_kimg=40, rampdown_kimg=10.5)
+    text = plan(dataclasses.replace(CONFIG, schedule=schedule))
+    assert "rises to the table's over the first 40 kimg, falls to 0 over the last 10.5\n" in text
+    assert "learning rate: " not in plan(CONFIG)
 
 
 def test_the_papers_run_takes_about_two_weeks_on_a_v100():
