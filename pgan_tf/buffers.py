@@ -26,8 +26,8 @@ class Buffers:
             memory = self._free.pop()
         except IndexError:
             memory = np.empty(size, np.uint8)
-        # From a memoryview, so that the memory belongs to no array that views would refer to in place
-        # of this one.
+        # From a memoryview, so that the memory belongs to no array that views would refer to in
+        # place of this one.
         array = np.frombuffer(memory.data, np.uint8)
         weakref.finalize(array, self._take_back, memory, size).atexit = False
         return array.reshape(shape)
