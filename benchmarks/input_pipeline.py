@@ -10,6 +10,8 @@ last. For each resolution, the file in the operating system's cache:
 
     images_per_second  the median of short windows; best_images_per_second is the best of them,
                        which tells more on a machine with other work to do
+    images_per_cpu_second  the same over processor time, of all threads: on an idle machine of two
+                       cores images_per_second is at least that
     read_images_per_second  the same without placing batches on the device
     copy_images_per_second  copying as many bytes as images of this size have, from the file in
                        memory to as much memory as is read ahead, and nothing else; from 256x256 up
@@ -28,6 +30,7 @@ last. For each resolution, the file in the operating system's cache:
 """
 
 import argparse
+import collections
 import itertools
 import json
 import os
@@ -116,14 +119,19 @@ def measure(
     placed = placed_batches(read(pyramid, resolution, batch_size))
     plain = read(pyramid, resolution, batch_size)
     copies = copied_batches(pyramid, resolution, batch_size)
-    found: dict[str, list[float]] = {"placed": [], "read": [], "copy": [], "fraction": []}
-    # What is read ahead at once is not the rate of reading.
+    found = collections.defaultdict[str, list[float]](list)
+    # The first pass finds memory for what is read ahead.
     for batches in (placed, plain, copies):
-        rate(itertools.islice(batches, 2 * READ_AHEAD_STEPS), np.inf)
+        skip_what_was_read_ahead(batches)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        found["placed"].append(steady_rate(placed))
-        found["read"].append(steady_rate(plain))
+        skip_what_was_read_ahead(placed)
+        started, cpu = time.monotonic(), time.process_time()
+        found["placed"].append(rate(placed, _WINDOW_SECONDS))
+        seconds_per_cpu = (time.monotonic() - started) / (time.process_time() - cpu)
+        found["cpu"].append(found["placed"][-1] * seconds_per_cpu)
+        skip_what_was_read_ahead(plain)
+        found["read"].append(rate(plain, _WINDOW_SECONDS))
         if resolution >= _COPIED_FROM:
             found["copy"].append(rate(copies, _WINDOW_SECONDS))
             found["fraction"].append(found["placed"][-1] / found["copy"][-1])
@@ -132,6 +140,7 @@ def measure(
         "batch_size": batch_size,
         "images_per_second": round(statistics.median(found["placed"])),
         "best_images_per_second": round(max(found["placed"])),
+        "images_per_cpu_second": round(statistics.median(found["cpu"])),
         "read_images_per_second": round(statistics.median(found["read"])),
     }
     if found["copy"]:
@@ -179,11 +188,10 @@ def copied_batches(pyramid: Pyramid, resolution: int, batch_size: int) -> Batche
         yield step, Batch(images, nothing, nothing)
 
 
-def steady_rate(batches: Batches) -> float:
-    """Images a second of a window, after what was read ahead while others were measured."""
+def skip_what_was_read_ahead(batches: Batches) -> None:
+    """Passes over what was read while something else was measured."""
     for _ in itertools.islice(batches, READ_AHEAD_STEPS):
         pass
-    return rate(batches, _WINDOW_SECONDS)
 
 
 def rate(batches: Batches, seconds: float) -> float:

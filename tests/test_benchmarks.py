@@ -1,0 +1,54 @@
+"""What benchmarks compute, where that can be told without measuring."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def rows_of_cost_model(capsys, monkeypatch, *flags):
+    monkeypatch.setattr(sys, "argv", ["cost_model.py", *flags])
+    load("cost_model").main()
+    return {
+        (row["resolution"], row["gpus"]): row
+        for row in json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    }
+
+
+def test_one_gpu_reduces_nothing_and_several_reduce_every_weight(capsys, monkeypatch):
+    rows = rows_of_cost_model(capsys, monkeypatch, "--latency_us=0", "--inner_gb=50")
+    # 23.1 million weights each at 1024x1024 (table 2 of the paper), 4 bytes each.
+    assert rows[1024, 1]["all_reduce_mb"] == pytest.approx(2 * 23.1 * 4, rel=0.005)
+    assert rows[1024, 1]["all_reduce_ms"] == 0
+    assert rows[1024, 8]["all_reduce_ms"] == pytest.approx(2 * 7 / 8 * 184.7 / 50, rel=0.01)
+    assert rows[1024, 1]["efficiency"] == 1
+
+
+def test_a_slow_disk_limits_large_images(capsys, monkeypatch):
+    rows = rows_of_cost_model(capsys, monkeypatch, "--disk_gb=0.05")
+    row = rows[1024, 8]
+    assert row["longest"] == "input"
+    assert row["input_mb_per_second"] == pytest.approx(50)
+    assert row["images_per_second"] == pytest.approx(0.05e9 / (3 << 20), rel=0.01)
+
+
+def test_waits_for_data_are_told_by_stage(tmp_path):
+    lines = [
+        {"speed/data_wait_fraction": 0.01, "progress/resolution": 4},
+        {"speed/data_wait_fraction": 0.03, "progress/resolution": 8},
+        {"metrics/swd": 1.0},
+        {"speed/data_wait_fraction": 0.02, "progress/resolution": 8},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert load("start_up").data_wait(tmp_path / "metrics.jsonl") == {"4": 0.01, "8": 0.03}
