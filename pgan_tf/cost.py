@@ -4,7 +4,7 @@ Used to extrapolate the speed of one stage to the others. Plain Python.
 """
 
 from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
-from pgan_tf.config.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.schedule import Phase, Schedule
 
 # Seconds that starting a step's two to three thousand operations takes, whatever their size.
@@ -41,19 +41,47 @@ def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> 
       resolution: the stage's.
       fading: whether the lower resolution's RGB layers take part.
     """
-    base = config.features(1)
-    total = float((config.resolved_latent_size + config.label_size) * base * 16)
-    top, appended = config.features(0), config.discrimination_features
-    total += base * 16 * top + (top + appended) * (1 + config.label_size)
-    total += top * appended * config.discrimination_dims
-    total += 16 * 9 * base * (base + base + config.stddev_features)  # at 4x4, of both networks
-    for log in range(log2(MIN_RESOLUTION) + 1, log2(resolution) + 1):
-        lower, upper = config.features(log - 2), config.features(log - 1)
-        pixels = 4.0**log
-        total += 2 * pixels * 9 * upper * upper  # the convolution that keeps the resolution
-        total += 2 * pixels / 4 * 16 * lower * upper  # the one that changes it
     rgb = [resolution, resolution // 2] if fading else [resolution]
-    return total + sum(2 * r * r * config.features(log2(r) - 1) * config.channels for r in rgb)
+    generator = _generator(config, resolution)
+    generator += sum(
+        r * r * config.to_rgb_kernel_size**2 * config.generator_features(r) * config.channels
+        for r in rgb
+    )
+    discriminator = _discriminator(config, resolution)
+    discriminator += sum(
+        r * r * config.channels * config.discriminator_features(r)
+        for r in rgb
+        if r in config.from_rgb_resolutions
+    )
+    return generator + discriminator
+
+
+def _generator(config: NetworkConfig, resolution: int) -> float:
+    """All but the layers to RGB."""
+    second = config.convs_per_resolution == 2
+    features = config.generator_features(MIN_RESOLUTION)
+    total = float((config.resolved_latent_size + config.label_size) * features * 16)
+    total += second * 16 * 9 * features**2
+    for side in (s for s in config.resolutions[1:] if s <= resolution):
+        lower, upper = (config.generator_features(s) for s in (side // 2, side))
+        total += (side / 2) ** 2 * 16 * lower * upper  # the convolution that upscales
+        total += second * side**2 * 9 * upper**2
+    return total
+
+
+def _discriminator(config: NetworkConfig, resolution: int) -> float:
+    """All but the layers from RGB."""
+    second = config.convs_per_resolution == 2
+    features, total = config.discriminator_features(MIN_RESOLUTION), 0.0
+    for side in (s for s in config.resolutions[1:] if s <= resolution):
+        lower, upper = (config.discriminator_features(s) for s in (side // 2, side))
+        inputs = upper if side in config.from_rgb_resolutions else config.channels
+        total += (side / 2) ** 2 * 16 * inputs * lower  # the convolution that downscales
+        total += second * side**2 * 9 * upper**2
+    judged, appended = config.judged_features, config.discrimination_features
+    total += second * 16 * features * (9 * (features + config.stddev_features) + judged)
+    total += judged * appended * config.discrimination_dims
+    return total + (judged + appended) * (1 + config.label_size)
 
 
 class StepTimes:

@@ -9,17 +9,17 @@ import tensorflow as tf
 from pgan_tf import losses
 from pgan_tf.adversarial import adversarial_loss
 from pgan_tf.config import LossConfig
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks import Generator
 
 Metrics = dict[str, tf.Tensor]
 
 # What the discriminator makes of images: scores `[b]`, and logits of labels `[b n]` or None.
-_Judgement = tuple[tf.Tensor, tf.Tensor | None]
+Judgement = tuple[tf.Tensor, tf.Tensor | None]
 
 
 def discriminator_gradients(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Callable[..., Judgement],
     variables: Sequence[keras.Variable],
     config: LossConfig,
     *,
@@ -58,7 +58,7 @@ def discriminator_gradients(
 
 def generator_gradients(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Callable[..., Judgement],
     variables: Sequence[keras.Variable],
     config: LossConfig,
     *,
@@ -87,7 +87,7 @@ def generator_gradients(
 
 def simultaneous_gradients(
     generator: Generator,
-    discriminator: Discriminator,
+    discriminator: Callable[..., Judgement],
     generator_variables: Sequence[keras.Variable],
     discriminator_variables: Sequence[keras.Variable],
     config: LossConfig,
@@ -134,14 +134,14 @@ def simultaneous_gradients(
 
 def _discriminator_loss(
     config: LossConfig,
-    judge: Callable[..., _Judgement],
+    judge: Callable[..., Judgement],
     scale: float,
     *,
     reals: tf.Tensor,
     fakes: tf.Tensor,
     labels: tf.Tensor | None,
     mixing: tf.Tensor,
-) -> tuple[tf.Tensor, Metrics, _Judgement]:
+) -> tuple[tf.Tensor, Metrics, Judgement]:
     """The mean of the discriminator's loss, its terms, and what was made of the fakes."""
     adversarial = adversarial_loss(config)
     # In one pass, which is faster than two; their minibatches stay apart.

@@ -1,6 +1,9 @@
 """What a step draws: pure functions of a seed, the same whatever the number of replicas."""
 
+import dataclasses
 import enum
+import math
+import zlib
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -16,6 +19,8 @@ class Noise(enum.IntEnum):
     MIXING = 2
     GENERATOR_LATENTS = 3
     DEQUANTIZE = 4
+    DISCRIMINATOR_FEATURES = 5
+    GENERATOR_FEATURES = 6
 
 
 def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
@@ -39,3 +44,39 @@ def _own_samples(
     batch, *rest = shape
     noise = tf.reshape(draw([batch * replicas, *rest], seed), [batch, replicas, *rest])
     return tf.gather(noise, rank(context.strategy, context.replica_id_in_sync_group), axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNoise:
+    """Multiplicative noise for one pass through a discriminator (appendix B of the paper).
+
+    Each feature map of each sample is multiplied by a factor of its own, drawn from a normal
+    distribution of mean 1 and standard deviation strength * sqrt(feature maps).
+
+    Attributes:
+      strength: scalar float32 (`noise_strength`).
+      seed: `[2]`, of the pass.
+    """
+
+    strength: tf.Tensor
+    seed: tf.Tensor
+
+    def __call__(self, x: tf.Tensor, *, layer: str, parts: int = 1) -> tf.Tensor:
+        """The input of a layer with its noise.
+
+        Args:
+          x: `[parts*b ... c]`.
+          layer: whose input it is; every layer has noise of its own.
+          parts: how many minibatches of one size `x` is, one after the other.
+        """
+        seed = tf.random.fold_in(self.seed, zlib.crc32(layer.encode()) % 2**31)
+        batch, *pixels, features = x.shape
+        shape = [batch // parts, *(1 for _ in pixels), features]
+        drawn = [normal(shape, tf.random.fold_in(seed, part)) for part in range(parts)]
+        factors = 1.0 + self.strength * math.sqrt(features) * tf.concat(drawn, axis=0)
+        return x * tf.cast(factors, x.dtype)
+
+
+def noise_strength(weight: float, real_score: tf.Tensor) -> tf.Tensor:
+    """weight * max(0, d - 0.5)^2, with d the average score of reals, which lsgan draws to 1."""
+    return weight * tf.square(tf.maximum(real_score - 0.5, 0.0))

@@ -20,6 +20,8 @@ class TrainState:
       ema_generator: the moving average of the generator's weights; what is sampled, saved and
         measured.
       generator_optimizer, discriminator_optimizer: Adam.
+      real_score: the moving average of the scores of reals; None without `discriminator_noise`,
+        whose strength follows it.
       images_seen: real images shown to the discriminator; an int.
       phase_index: the phase whose gradients the optimizers' moments hold; an int.
       rollbacks: how often training went back to a checkpoint because updates were not finite; an
@@ -46,6 +48,9 @@ class TrainState:
             self.discriminator_optimizer = _adam(
                 config, "discriminator_adam", self.discriminator.trainable_variables
             )
+            self.real_score = None
+            if config.network.discriminator_noise:
+                self.real_score = keras.Variable(0.0, trainable=False, name="real_score")
         for name, variable in self.ema_generator.variables.items():
             variable.assign(self.generator.variables[name])
         self._images_seen = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -104,6 +109,8 @@ class TrainState:
         }
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             named.update({v.path: v.value for v in optimizer.variables})
+        if self.real_score is not None:
+            named["real_score"] = self.real_score.value
         counters = {
             "images_seen": self._images_seen,
             "phase_index": self._phase_index,

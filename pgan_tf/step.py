@@ -1,5 +1,6 @@
 """One iteration as one graph: a discriminator step, a generator step, the moving average."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,15 +8,16 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.gradients import (
+    Judgement,
     Metrics,
     discriminator_gradients,
     generator_gradients,
     simultaneous_gradients,
 )
-from pgan_tf.noise import Noise, normal, uniform
+from pgan_tf.noise import FeatureNoise, Noise, noise_strength, normal, uniform
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
-from pgan_tf.updates import apply_gradients, update_average
+from pgan_tf.updates import apply_gradients, update_average, update_real_score
 
 
 class StepInputs(NamedTuple):
@@ -96,17 +98,28 @@ def make_train_step(
             base = tf.stack([inputs.noise_seed, inputs.images_seen])
             return tf.random.fold_in(base, int(purpose))
 
+        def judge(purpose: Noise) -> Callable[..., Judgement]:
+            """The discriminator, with the noise of one pass where it is given any."""
+            if state.real_score is None:
+                return state.discriminator
+            strength = noise_strength(config.network.discriminator_noise, state.real_score)
+            return functools.partial(
+                state.discriminator, noise=FeatureNoise(strength, seed(purpose))
+            )
+
         def average() -> None:
             decay = config.optimizer.ema_decay_at(batch * strategy.num_replicas_in_sync)
             update_average(ema_variables, averaged_variables, decay=decay)
 
-        def update_discriminator(gradients: list[tf.Tensor]) -> Metrics:
+        def update_discriminator(gradients: list[tf.Tensor], real_score: tf.Tensor) -> Metrics:
             skipped, norm = apply_gradients(
                 state.discriminator_optimizer,
                 gradients,
                 discriminator_variables,
                 inputs.learning_rate,
             )
+            if state.real_score is not None:
+                update_real_score(state.real_score, real_score)
             if averages_after_discriminator:
                 average()
             return {
@@ -136,7 +149,7 @@ def make_train_step(
         if config.optimizer.simultaneous_updates:
             generator_learns, discriminator_learns, metrics = simultaneous_gradients(
                 state.generator,
-                state.discriminator,
+                judge(Noise.DISCRIMINATOR_FEATURES),
                 generator_variables,
                 discriminator_variables,
                 config.loss,
@@ -144,24 +157,24 @@ def make_train_step(
                 alpha=alpha,
                 **shown,
             )
-            metrics |= update_discriminator(discriminator_learns)
+            metrics |= update_discriminator(discriminator_learns, metrics["scores/real"])
             metrics |= update_generator(generator_learns)
             return _over_replicas(metrics, inputs.votes)
 
         gradients, metrics = discriminator_gradients(
             state.generator,
-            state.discriminator,
+            judge(Noise.DISCRIMINATOR_FEATURES),
             discriminator_variables,
             config.loss,
             resolution=resolution,
             alpha=alpha,
             **shown,
         )
-        metrics |= update_discriminator(gradients)
+        metrics |= update_discriminator(gradients, metrics["scores/real"])
         if trains_generator:
             gradients, generator_metrics = generator_gradients(
                 state.generator,
-                state.discriminator,
+                judge(Noise.GENERATOR_FEATURES),
                 generator_variables,
                 config.loss,
                 resolution=resolution,

@@ -1,4 +1,4 @@
-"""How variables change: by Adam, and by a moving average."""
+"""How variables change: by Adam, and by moving averages."""
 
 from collections.abc import Sequence
 
@@ -44,3 +44,17 @@ def update_average(
     """Moves each average a little towards its variable, by 1 - decay of the way."""
     for average, variable in zip(averages, variables, strict=True):
         average.assign(variable + (average - variable) * decay)
+
+
+def update_real_score(average: keras.Variable, score: tf.Tensor, *, decay: float = 0.9) -> None:
+    """Moves the average score of reals towards their mean score over all replicas.
+
+    Args:
+      average: scalar, what `noise.noise_strength` follows; it stays where the score is not finite.
+      score: scalar, this replica's mean.
+      decay: of what it was (appendix B).
+    """
+    context = tf.distribute.get_replica_context()
+    mean = context.all_reduce(tf.distribute.ReduceOp.SUM, score / context.num_replicas_in_sync)
+    moved = mean + (average - mean) * decay
+    average.assign(tf.where(tf.math.is_finite(mean), moved, average))

@@ -41,13 +41,15 @@ class NetworkConfig:
     fmap_max: int = option(512, "Most feature maps of any layer.")
     fmap_decay: float = option(1.0, "How fast feature maps fall with resolution.")
     discriminator_fmap_divisor: int = option(
-        1, "The discriminator has this many times fewer feature maps (the appendix's K)."
+        1, "The discriminator has this many times fewer feature maps (K in appendix E)."
     )
     convs_per_resolution: int = option(
-        2, "3x3 convolutions of a network at each resolution: 2, or 1 as in the appendix."
+        2,
+        "3x3 convolutions of a network at each resolution: 2, or 1 from 8x8 on and none at 4x4 "
+        "(appendix E).",
     )
     to_rgb_kernel_size: int = option(
-        1, "Side of the generator's kernels from features to colours: 1, or 3 as in the appendix."
+        1, "Side of the generator's kernels from features to colours: 1, or 3 (appendix E)."
     )
     latent_size: int | None = option(
         None, "Components of a latent vector. Default: the feature maps of stage 0."
@@ -146,8 +148,7 @@ class NetworkConfig:
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 or 3. Received: {self.channels}")
         require_at_least("label_size", self.label_size, 0)
-        narrowest = self.features(self.resolution_log2 - 1) // self.discriminator_fmap_divisor
-        if narrowest < 1:
+        if min(map(self.discriminator_features, self.from_rgb_resolutions)) < 1:
             raise ValueError(
                 f"fmap_base must leave at least one feature map at {self.resolution}x"
                 f"{self.resolution}. Received: {self.fmap_base}"
@@ -169,6 +170,36 @@ class NetworkConfig:
     def features(self, stage: int) -> int:
         """Feature maps at `stage`: nf(s) = min(floor(fmap_base / 2^(s * fmap_decay)), fmap_max)."""
         return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
+
+    def generator_features(self, resolution: int) -> int:
+        """Feature maps of the generator at a side of 2^r pixels: nf(r-1).
+
+        With one convolution a resolution they are nf(r-2), so that 4x4 has nf(0).
+        """
+        return self.features(log2(resolution) - (2 if self.convs_per_resolution == 1 else 1))
+
+    def discriminator_features(self, resolution: int) -> int:
+        """Feature maps that the discriminator's layers at a side of 2^r are given: nf(r-1) / K."""
+        return self.features(log2(resolution) - 1) // self.discriminator_fmap_divisor
+
+    @property
+    def from_rgb_resolutions(self) -> tuple[int, ...]:
+        """Where the discriminator has a layer that turns colours into features.
+
+        With one convolution a resolution, that of the final one reads the colours itself.
+        """
+        one = self.convs_per_resolution == 1
+        return self.resolutions[: -1 if one and len(self.resolutions) > 1 else None]
+
+    @property
+    def judged_features(self) -> int:
+        """Features that the discriminator's last layers judge by: nf(0) / K.
+
+        With one convolution a resolution, all there are at 4x4.
+        """
+        if self.convs_per_resolution == 1:
+            return 16 * (self.discriminator_features(MIN_RESOLUTION) + self.stddev_features)
+        return self.features(0) // self.discriminator_fmap_divisor
 
     @property
     def stddev_features(self) -> int:

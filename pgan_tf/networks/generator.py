@@ -41,22 +41,23 @@ class Generator(Network):
         self._pixel_norm = self._make_pixel_norm()
         self._finish = self._make_output_activation()
         self._upscale = UpScale2D(dtype=dtype, name="upscale")
-        features = self._features(MIN_RESOLUTION)
+        features = config.generator_features(MIN_RESOLUTION)
         inputs = config.resolved_latent_size + config.label_size
         # The dense layer's gain is sqrt(2) / 4, to match the original Theano implementation.
         self._base_dense = self._dense(
             "4x4_dense", inputs, features * 16, gain=2**0.5 / 4, use_bias=False
         )
         self._base_images = self._make_base_images(features)
-        self._base_conv = self._hidden_conv("4x4_conv", features, features)
+        second = config.convs_per_resolution == 2
+        base_conv = [self._hidden_conv("4x4_conv", features, features)] if second else []
+        self._blocks = {MIN_RESOLUTION: base_conv}
         self._to_rgb = {MIN_RESOLUTION: self._make_to_rgb(MIN_RESOLUTION)}
-        self._blocks = {}
         for resolution in config.resolutions[1:]:
-            prefix, filters = f"{resolution}x{resolution}", self._features(resolution)
-            self._blocks[resolution] = (
-                self._hidden_conv(f"{prefix}_conv0", features, filters, resample="upscale"),
-                self._hidden_conv(f"{prefix}_conv1", filters, filters),
-            )
+            prefix, filters = f"{resolution}x{resolution}", config.generator_features(resolution)
+            convs = [self._hidden_conv(f"{prefix}_conv0", features, filters, resample="upscale")]
+            if second:
+                convs.append(self._hidden_conv(f"{prefix}_conv1", filters, filters))
+            self._blocks[resolution] = convs
             self._to_rgb[resolution] = self._make_to_rgb(resolution)
             features = filters
 
@@ -90,11 +91,12 @@ class Generator(Network):
         else:
             add_bias = unchanged
         normalize = self._normalization("4x4_dense_norm", features)
-        return HiddenLayer(add_bias, normalize, self._activate)
+        return HiddenLayer("4x4_dense", add_bias, normalize, self._activate)
 
     def _make_to_rgb(self, resolution: int) -> keras.layers.Layer:
-        features, name = self._features(resolution), self._rgb_name(resolution)
-        return self._conv(name, features, self.config.channels, kernel_size=1, gain=1.0)
+        features, size = self.config.generator_features(resolution), self.config.to_rgb_kernel_size
+        name = self._rgb_name(resolution)
+        return self._conv(name, features, self.config.channels, kernel_size=size, gain=1.0)
 
     def _rgb_name(self, resolution: int) -> str:
         return f"to_rgb_{resolution}x{resolution}"
@@ -129,19 +131,18 @@ class Generator(Network):
           ValueError: a resolution without layers, or an alpha at 4x4.
         """
         self._check_stage(resolution, alpha)
-        features = self._features(MIN_RESOLUTION)
+        features = self.config.generator_features(MIN_RESOLUTION)
         x = latents if labels is None else keras.ops.concatenate([latents, labels], axis=1)
         x = self._base_dense(self._normalize_latents(x))
         x = keras.ops.reshape(x, [-1, features, 4, 4])  # [b c 4 4], the order of stored weights
         x = keras.ops.transpose(x, [0, 2, 3, 1])  # [b 4 4 c]
-        x = self._base_conv(self._base_images(x, training=training), training=training)
-        before = x
-        for step in self.config.resolutions[1:]:
+        x = self._base_images(x, training=training)
+        for step in self.config.resolutions:
             if step > resolution:
                 break
             before = x
-            conv0, conv1 = self._blocks[step]
-            x = conv1(conv0(x, training=training), training=training)
+            for conv in self._blocks[step]:
+                x = conv(x, training=training)
         images = self._to_rgb[resolution](x)
         if alpha is not None:
             lower = self._upscale(self._to_rgb[resolution // 2](before))

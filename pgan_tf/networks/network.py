@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.config.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.layers import BatchNorm, EqualizedConv2D, EqualizedDense, LayerNorm, WeightedSum
 from pgan_tf.networks.hidden_layer import HiddenLayer, unchanged
 
@@ -68,11 +68,7 @@ class Network:
 
     def _hidden_conv(self, name: str, inputs: int, filters: int, **kwargs: Any) -> HiddenLayer:
         conv = self._conv(name, inputs, filters, use_bias=self._norm == "none", **kwargs)
-        return HiddenLayer(conv, self._normalization(f"{name}_norm", filters), self._activate)
-
-    def _hidden_dense(self, name: str, inputs: int, units: int) -> HiddenLayer:
-        dense = self._dense(name, inputs, units, use_bias=self._norm == "none")
-        return HiddenLayer(dense, self._normalization(f"{name}_norm", units), self._activate)
+        return HiddenLayer(name, conv, self._normalization(f"{name}_norm", filters), self._activate)
 
     def _normalization(self, name: str, features: int) -> Callable[..., tf.Tensor]:
         """What comes between weights and activation, and adds the bias; nothing for "none"."""
@@ -124,10 +120,6 @@ class Network:
 
     def _rgb_name(self, resolution: int) -> str:
         raise NotImplementedError
-
-    def _features(self, resolution: int) -> int:
-        """Feature maps of the layers at `resolution`: nf(log2(resolution) - 1)."""
-        return self.config.features(log2(resolution) - 1)
 
     def _faded(self, old: tf.Tensor, new: tf.Tensor, alpha: tf.Tensor | float) -> tf.Tensor:
         """What a stage that fades in gives: the old at alpha 0, the new at 1."""

@@ -5,7 +5,7 @@ with measurements. A dry run measures.
 """
 
 from pgan_tf.config import NetworkConfig, TrainConfig
-from pgan_tf.config.options import MIN_RESOLUTION, log2
+from pgan_tf.config.options import MIN_RESOLUTION
 
 _FLOAT32 = 4
 
@@ -45,48 +45,58 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
 
 def generator_weights(config: NetworkConfig, resolution: int) -> int:
     """Weights and biases of a generator with every layer up to `resolution`."""
-    base = config.features(1)
-    inputs = config.resolved_latent_size + config.label_size
-    count = inputs * base * 16 + base + _conv(base, base) + _rgb(config, MIN_RESOLUTION, to=True)
-    for step, lower, upper in _steps(config, resolution):
-        count += _conv(lower, upper) + _conv(upper, upper) + _rgb(config, step, to=True)
+    second, kernel = config.convs_per_resolution == 2, config.to_rgb_kernel_size
+    base = config.generator_features(MIN_RESOLUTION)
+    count = (config.resolved_latent_size + config.label_size) * base * 16 + base
+    count += second * _conv(base, base) + _conv(base, config.channels, kernel)
+    for side in _sides(config, resolution):
+        lower, upper = (config.generator_features(s) for s in (side // 2, side))
+        count += _conv(lower, upper) + second * _conv(upper, upper)
+        count += _conv(upper, config.channels, kernel)
     return count
 
 
 def discriminator_weights(config: NetworkConfig, resolution: int) -> int:
     """Weights and biases of a discriminator with every layer up to `resolution`."""
-    base, top = config.features(1), config.features(0)
+    second = config.convs_per_resolution == 2
+    base, judged = config.discriminator_features(MIN_RESOLUTION), config.judged_features
     kernels, dims = config.discrimination_features, config.discrimination_dims
-    count = _conv(base + config.stddev_features, base) + _rgb(config, MIN_RESOLUTION, to=False)
-    count += base * 16 * top + top + (top + kernels + 1) * (1 + config.label_size)
-    count += top * kernels * dims + kernels * dims + kernels  # minibatch discrimination's
-    for step, lower, upper in _steps(config, resolution):
-        count += _conv(upper, upper) + _conv(upper, lower) + _rgb(config, step, to=False)
-    return count
+    count = (judged + kernels + 1) * (1 + config.label_size)
+    count += judged * kernels * dims + kernels * dims + kernels  # minibatch discrimination's
+    if second:
+        count += _conv(base + config.stddev_features, base) + (16 * base + 1) * judged
+    for side in _sides(config, resolution):
+        lower, upper = (config.discriminator_features(s) for s in (side // 2, side))
+        inputs = upper if side in config.from_rgb_resolutions else config.channels
+        count += second * _conv(upper, upper) + _conv(inputs, lower)
+    return count + sum(
+        _conv(config.channels, config.discriminator_features(side), 1)
+        for side in config.from_rgb_resolutions
+        if side <= resolution
+    )
 
 
 def discriminator_outputs(config: NetworkConfig, resolution: int, *, fading: bool) -> int:
     """Numbers that the discriminator's layers put out for one image at a stage."""
-    count = resolution**2 * config.features(log2(resolution) - 1)  # from RGB
-    if fading:
-        count += (resolution // 2) ** 2 * config.features(log2(resolution) - 2)
-    for step, lower, upper in _steps(config, resolution):
-        # Without fused scale the second layer's output is as large as its input.
-        pixels = (step // 2) ** 2 if config.fused_scale else step**2
-        count += step**2 * upper + pixels * lower
-    return count + 16 * config.features(1) + config.features(0)
+    second = config.convs_per_resolution == 2
+    count = sum(
+        side**2 * config.discriminator_features(side)
+        for side in ([resolution, resolution // 2] if fading else [resolution])
+        if side in config.from_rgb_resolutions
+    )
+    for side in _sides(config, resolution):
+        # Without fused scale the layer before downscaling puts out as much as it is given.
+        pixels = (side // 2) ** 2 if config.fused_scale else side**2
+        count += second * side**2 * config.discriminator_features(side)
+        count += pixels * config.discriminator_features(side // 2)
+    at_4x4 = 16 * config.discriminator_features(MIN_RESOLUTION) + config.judged_features
+    return count + second * at_4x4
 
 
-def _steps(config: NetworkConfig, resolution: int) -> list[tuple[int, int, int]]:
-    """Each resolution above 4x4 with the feature maps below it and its own."""
-    logs = range(log2(MIN_RESOLUTION) + 1, log2(resolution) + 1)
-    return [(2**log, config.features(log - 2), config.features(log - 1)) for log in logs]
+def _sides(config: NetworkConfig, resolution: int) -> tuple[int, ...]:
+    """Every resolution above 4x4 up to `resolution`."""
+    return tuple(side for side in config.resolutions[1:] if side <= resolution)
 
 
-def _conv(inputs: int, filters: int) -> int:
-    return 9 * inputs * filters + filters
-
-
-def _rgb(config: NetworkConfig, resolution: int, *, to: bool) -> int:
-    features = config.features(log2(resolution) - 1)
-    return features * config.channels + (config.channels if to else features)
+def _conv(inputs: int, filters: int, kernel_size: int = 3) -> int:
+    return kernel_size**2 * inputs * filters + filters

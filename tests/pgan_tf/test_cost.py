@@ -22,6 +22,10 @@ CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
 OPTIONS = [
     {"minibatch_features": "none"},
     {"minibatch_features": "discrimination", "discrimination_kernels": 7},
+    {"convs_per_resolution": 1},
+    {"convs_per_resolution": 1, "minibatch_features": "none", "discriminator_fmap_divisor": 2},
+    {"to_rgb_kernel_size": 3},
+    {"discriminator_fmap_divisor": 4},
 ]
 
 

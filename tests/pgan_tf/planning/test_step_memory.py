@@ -22,6 +22,10 @@ OPTIONS = [
         "discrimination_kernels": 7,
         "discrimination_dims": 3,
     },
+    {"convs_per_resolution": 1},
+    {"convs_per_resolution": 1, "minibatch_features": "none", "discriminator_fmap_divisor": 2},
+    {"to_rgb_kernel_size": 3},
+    {"discriminator_fmap_divisor": 4},
 ]
 
 
@@ -36,10 +40,10 @@ def test_weights_are_those_of_the_networks(options):
         assert formula(shape, 16) == count
 
 
-@pytest.mark.parametrize("fused_scale", [True, False])
-@pytest.mark.parametrize(("resolution", "fading"), [(4, False), (8, True), (16, False)])
-def test_outputs_are_those_of_the_layers(monkeypatch, resolution, fading, fused_scale):
-    config = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, fused_scale=fused_scale)
+@pytest.mark.parametrize("options", [{}, {"fused_scale": False}, *OPTIONS])
+@pytest.mark.parametrize(("resolution", "fading"), [(4, False), (8, True), (16, False), (16, True)])
+def test_outputs_are_those_of_the_layers(monkeypatch, resolution, fading, options):
+    config = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, **options)
     network = Discriminator(config)
     sizes = []
     for layer_class in (EqualizedConv2D, EqualizedDense):
