@@ -9,6 +9,7 @@ import tensorflow as tf
 from pgan_tf import losses
 from pgan_tf.adversarial import adversarial_loss
 from pgan_tf.config import LossConfig
+from pgan_tf.loss_scale import UNSCALED, Unscaled
 from pgan_tf.networks import Generator
 
 Metrics = dict[str, tf.Tensor]
@@ -29,6 +30,7 @@ def discriminator_gradients(
     labels: tf.Tensor | None,
     latents: tf.Tensor,
     mixing: tf.Tensor,
+    loss_scale: Unscaled = UNSCALED,
 ) -> tuple[list[tf.Tensor], Metrics]:
     """Gradients of the discriminator's loss, the mean over this replica's batch.
 
@@ -41,9 +43,10 @@ def discriminator_gradients(
       labels: `[b n]` of the reals; the fakes carry them too. None without labels.
       latents: `[b latent_size]` standard normal.
       mixing: `[b 1 1 1]` in [0, 1]: where between reals and fakes WGAN-GP's penalty is taken.
+      loss_scale: for networks that compute in float16.
 
     Returns:
-      One gradient for each of `variables`, and the loss's terms as scalars.
+      One gradient for each of `variables`, of the scaled loss; and the loss's terms as scalars.
     """
     fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
     judge = functools.partial(discriminator, resolution=resolution, alpha=alpha, training=True)
@@ -51,8 +54,16 @@ def discriminator_gradients(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(_values(variables))
         loss, metrics, _ = _discriminator_loss(
-            config, judge, scale, reals=reals, fakes=fakes, labels=labels, mixing=mixing
+            config,
+            judge,
+            scale,
+            reals=reals,
+            fakes=fakes,
+            labels=labels,
+            mixing=mixing,
+            loss_scale=loss_scale,
         )
+        loss = loss_scale.scale(loss)
     return tape.gradient(loss, _values(variables)), metrics
 
 
@@ -66,6 +77,7 @@ def generator_gradients(
     alpha: tf.Tensor | None,
     labels: tf.Tensor | None,
     latents: tf.Tensor,
+    loss_scale: Unscaled = UNSCALED,
 ) -> tuple[list[tf.Tensor], Metrics]:
     """Gradients of the generator's loss, the mean over this replica's batch.
 
@@ -75,13 +87,14 @@ def generator_gradients(
       Otherwise as in `discriminator_gradients`.
 
     Returns:
-      One gradient for each of `variables`, and the loss's terms as scalars.
+      One gradient for each of `variables`, of the scaled loss; and the loss's terms as scalars.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(_values(variables))
         fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
         scores, logits = discriminator(fakes, resolution=resolution, alpha=alpha, training=True)
         loss, metrics = _generator_loss(config, scores, logits, labels)
+        loss = loss_scale.scale(loss)
     return tape.gradient(loss, _values(variables)), metrics
 
 
@@ -98,6 +111,8 @@ def simultaneous_gradients(
     labels: tf.Tensor | None,
     latents: tf.Tensor,
     mixing: tf.Tensor,
+    loss_scale: Unscaled = UNSCALED,
+    generator_loss_scale: Unscaled = UNSCALED,
 ) -> tuple[list[tf.Tensor], list[tf.Tensor], Metrics]:
     """Gradients of both losses from one pass: the same fakes, and the same scores of them.
 
@@ -106,6 +121,7 @@ def simultaneous_gradients(
 
     Args:
       generator_variables, discriminator_variables: to take gradients of.
+      loss_scale, generator_loss_scale: of the discriminator's loss, and of the generator's.
       Otherwise as in `discriminator_gradients`.
 
     Returns:
@@ -121,9 +137,18 @@ def simultaneous_gradients(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch([fakes, *_values(discriminator_variables)])
         loss, metrics, (scores, logits) = _discriminator_loss(
-            config, judge, scale, reals=reals, fakes=fakes, labels=labels, mixing=mixing
+            config,
+            judge,
+            scale,
+            reals=reals,
+            fakes=fakes,
+            labels=labels,
+            mixing=mixing,
+            loss_scale=loss_scale,
         )
+        loss = loss_scale.scale(loss)
         generator_loss, generator_metrics = _generator_loss(config, scores, logits, labels)
+        generator_loss = generator_loss_scale.scale(generator_loss)
     of_fakes = tape.gradient(generator_loss, fakes)
     generator_gradients = generator_tape.gradient(
         fakes, _values(generator_variables), output_gradients=of_fakes
@@ -141,6 +166,7 @@ def _discriminator_loss(
     fakes: tf.Tensor,
     labels: tf.Tensor | None,
     mixing: tf.Tensor,
+    loss_scale: Unscaled,
 ) -> tuple[tf.Tensor, Metrics, Judgement]:
     """The mean of the discriminator's loss, its terms, and what was made of the fakes."""
     adversarial = adversarial_loss(config)
@@ -155,6 +181,7 @@ def _discriminator_loss(
             lambda images: judge(images)[0],
             adversarial.penalty.at(reals, fakes, mixing),
             scale=scale,
+            loss_scale=loss_scale,
         )
         metrics["loss/gradient_norm"] = tf.sqrt(squared_norms)
         metrics["loss/gradient_penalty"] = adversarial.penalty.cost(squared_norms)

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from pgan_tf.loss_scale import UNSCALED, Unscaled
+
 
 def wasserstein_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
     """`[b]`: D(fake) - D(real)."""
@@ -79,7 +81,11 @@ def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
 
 
 def squared_gradient_norms(
-    score: Callable[[tf.Tensor], tf.Tensor], images: tf.Tensor, *, scale: float
+    score: Callable[[tf.Tensor], tf.Tensor],
+    images: tf.Tensor,
+    *,
+    scale: float,
+    loss_scale: Unscaled = UNSCALED,
 ) -> tf.Tensor:
     """`[b]`: the squared norm of each image's gradient of its score, differentiable once more.
 
@@ -92,9 +98,10 @@ def squared_gradient_norms(
         original shows the discriminator images that are upscaled, by repetition, to the final
         resolution: each of the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the
         norm there is scale times the norm here. 1 takes it at the stage's own resolution.
+      loss_scale: for scores computed in float16.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
-        total = tf.reduce_sum(score(images))
-    gradients = tape.gradient(total, images)
+        total = loss_scale.scale(tf.reduce_sum(score(images)))
+    (gradients,) = loss_scale.unscale([tape.gradient(total, images)])  # float32, as images are
     return tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]) * scale**2

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from pgan_tf.adam import Adam
 from pgan_tf.config import TrainConfig
+from pgan_tf.loss_scale import LossScale, Unscaled
 from pgan_tf.networks import Discriminator, Generator
 
 
@@ -22,6 +23,7 @@ class TrainState:
       generator_optimizer, discriminator_optimizer: Adam.
       real_score: the moving average of the scores of reals; None without `discriminator_noise`,
         whose strength follows it.
+      generator_loss_scale, discriminator_loss_scale: what losses are scaled by in float16.
       images_seen: real images shown to the discriminator; an int.
       phase_index: the phase whose gradients the optimizers' moments hold; an int.
       rollbacks: how often training went back to a checkpoint because updates were not finite; an
@@ -51,6 +53,8 @@ class TrainState:
             self.real_score = None
             if config.network.discriminator_noise:
                 self.real_score = keras.Variable(0.0, trainable=False, name="real_score")
+            self.generator_loss_scale = _loss_scale(config, "generator_loss")
+            self.discriminator_loss_scale = _loss_scale(config, "discriminator_loss")
         for name, variable in self.ema_generator.variables.items():
             variable.assign(self.generator.variables[name])
         self._images_seen = tf.Variable(0, dtype=tf.int64, trainable=False)
@@ -111,6 +115,8 @@ class TrainState:
             named.update({v.path: v.value for v in optimizer.variables})
         if self.real_score is not None:
             named["real_score"] = self.real_score.value
+        for loss_scale in (self.generator_loss_scale, self.discriminator_loss_scale):
+            named.update({v.name.partition(":")[0]: v for v in loss_scale.variables})
         counters = {
             "images_seen": self._images_seen,
             "phase_index": self._phase_index,
@@ -128,3 +134,7 @@ def _adam(config: TrainConfig, name: str, variables: dict[str, keras.Variable]) 
     )
     optimizer.build(list(variables.values()))
     return optimizer
+
+
+def _loss_scale(config: TrainConfig, name: str) -> Unscaled:
+    return LossScale(name) if config.run.precision == "mixed_float16" else Unscaled()

@@ -14,6 +14,7 @@ from pgan_tf.gradients import (
     generator_gradients,
     simultaneous_gradients,
 )
+from pgan_tf.loss_scale import Unscaled
 from pgan_tf.noise import FeatureNoise, Noise, noise_strength, normal, uniform
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
@@ -86,6 +87,7 @@ def make_train_step(
     ema_variables = state.ema_generator.variables_at(resolution, fading=fading)
     latent_size = config.network.resolved_latent_size
     has_labels = config.network.label_size > 0
+    compiles = uses_xla(config)
     averages_after_discriminator = config.optimizer.ema_update == "discriminator_step"
 
     def replica_step(inputs: StepInputs) -> StepResult:
@@ -117,6 +119,7 @@ def make_train_step(
                 gradients,
                 discriminator_variables,
                 inputs.learning_rate,
+                state.discriminator_loss_scale,
             )
             if state.real_score is not None:
                 update_real_score(state.real_score, real_score)
@@ -129,11 +132,30 @@ def make_train_step(
 
         def update_generator(gradients: list[tf.Tensor]) -> Metrics:
             skipped, norm = apply_gradients(
-                state.generator_optimizer, gradients, generator_variables, inputs.learning_rate
+                state.generator_optimizer,
+                gradients,
+                generator_variables,
+                inputs.learning_rate,
+                state.generator_loss_scale,
             )
             if not averages_after_discriminator:
                 average()
             return {"updates/generator_skipped": skipped, "updates/generator_gradient_norm": norm}
+
+        def learn(
+            compute: Callable, discriminator: Callable, *variables: list, **loss_scales: Unscaled
+        ) -> Callable:
+            learn = functools.partial(
+                compute,
+                state.generator,
+                discriminator,
+                *variables,
+                config.loss,
+                resolution=resolution,
+                alpha=alpha,
+                **loss_scales,
+            )
+            return tf.function(learn, autograph=False, jit_compile=True) if compiles else learn
 
         shown = {
             "reals": prepare_reals(
@@ -147,38 +169,32 @@ def make_train_step(
             "mixing": uniform([batch, 1, 1, 1], seed(Noise.MIXING)),
         }
         if config.optimizer.simultaneous_updates:
-            generator_learns, discriminator_learns, metrics = simultaneous_gradients(
-                state.generator,
+            for_generator, for_discriminator, metrics = learn(
+                simultaneous_gradients,
                 judge(Noise.DISCRIMINATOR_FEATURES),
                 generator_variables,
                 discriminator_variables,
-                config.loss,
-                resolution=resolution,
-                alpha=alpha,
-                **shown,
-            )
-            metrics |= update_discriminator(discriminator_learns, metrics["scores/real"])
-            metrics |= update_generator(generator_learns)
+                loss_scale=state.discriminator_loss_scale,
+                generator_loss_scale=state.generator_loss_scale,
+            )(**shown)
+            metrics |= update_discriminator(for_discriminator, metrics["scores/real"])
+            metrics |= update_generator(for_generator)
             return _over_replicas(metrics, inputs.votes)
 
-        gradients, metrics = discriminator_gradients(
-            state.generator,
+        gradients, metrics = learn(
+            discriminator_gradients,
             judge(Noise.DISCRIMINATOR_FEATURES),
             discriminator_variables,
-            config.loss,
-            resolution=resolution,
-            alpha=alpha,
-            **shown,
-        )
+            loss_scale=state.discriminator_loss_scale,
+        )(**shown)
         metrics |= update_discriminator(gradients, metrics["scores/real"])
         if trains_generator:
-            gradients, generator_metrics = generator_gradients(
-                state.generator,
+            gradients, generator_metrics = learn(
+                generator_gradients,
                 judge(Noise.GENERATOR_FEATURES),
                 generator_variables,
-                config.loss,
-                resolution=resolution,
-                alpha=alpha,
+                loss_scale=state.generator_loss_scale,
+            )(
                 labels=fake_labels,
                 latents=normal([batch, latent_size], seed(Noise.GENERATOR_LATENTS)),
             )
@@ -194,6 +210,14 @@ def make_train_step(
         )
 
     return train_step
+
+
+def uses_xla(config: TrainConfig) -> bool:
+    """Whether gradients are compiled: by default on GPUs, but for batch norm's exchange."""
+    if config.run.jit_compile == "auto":
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        return has_gpu and not config.network.normalizes_batches
+    return config.run.jit_compile == "on"
 
 
 def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> StepResult:

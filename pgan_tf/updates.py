@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.adam import Adam
+from pgan_tf.loss_scale import UNSCALED, Unscaled
 
 
 def apply_gradients(
@@ -13,8 +14,16 @@ def apply_gradients(
     gradients: Sequence[tf.Tensor],
     variables: Sequence[keras.Variable],
     learning_rate: tf.Tensor,
+    loss_scale: Unscaled = UNSCALED,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Updates the variables, unless a gradient is not finite.
+
+    Args:
+      optimizer: built with the variables.
+      gradients: this replica's, one for each variable, of the scaled loss.
+      variables: to be updated.
+      learning_rate: scalar float32.
+      loss_scale: what the loss was scaled by; it learns whether that was too much.
 
     Returns:
       1.0 if the update was skipped, else 0.0; and the norm of all gradients together, after their
@@ -24,6 +33,7 @@ def apply_gradients(
     # The mean over replicas, taken before deciding, so that all decide alike. The optimizer's own
     # `apply` would reduce the gradients once more, hence its `update`.
     gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+    gradients = loss_scale.unscale(gradients)
     # Not finite if any gradient is not, or is so large that Adam could not square it.
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(norm)
@@ -35,6 +45,7 @@ def apply_gradients(
     skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
     # Outside of the condition, because Keras has the replicas agree on this one variable.
     optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
+    loss_scale.update(finite)
     return skipped, norm
 
 

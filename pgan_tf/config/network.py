@@ -212,6 +212,11 @@ class NetworkConfig:
         return self.discrimination_kernels if self.minibatch_features == "discrimination" else 0
 
     @property
+    def normalizes_batches(self) -> bool:
+        """Whether a network has batch norm."""
+        return "batch" in (self.generator_norm, self.discriminator_norm)
+
+    @property
     def resolution_log2(self) -> int:
         return log2(self.resolution or MIN_RESOLUTION)
 

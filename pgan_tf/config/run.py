@@ -35,6 +35,12 @@ class RunConfig:
         False, "Bit-identical runs: deterministic kernels, at some cost in speed."
     )
     precision: str = option("float32", "Keras dtype policy of the networks.", choices=PRECISIONS)
+    jit_compile: str = option(
+        "auto",
+        "Compile both networks' gradients with XLA: auto does on GPUs, not on CPUs.",
+        choices=JIT_COMPILE,
+        adjustable=True,
+    )
     distribution: str = option(
         "auto",
         "Devices: auto takes every visible GPU or logical CPU, else the CPU; multi_worker those of "
@@ -82,6 +88,7 @@ class RunConfig:
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to 2147483647. Received: {self.seed}")
         require_choice("precision", self.precision, PRECISIONS)
+        require_choice("jit_compile", self.jit_compile, JIT_COMPILE)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
         if self.distribution == "multi_worker" and self.logical_cpus:
             raise ValueError(

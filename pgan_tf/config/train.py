@@ -40,6 +40,12 @@ class TrainConfig:
                 f"{self.network.discriminator_noise}"
             )
 
+        if self.run.jit_compile == "on" and self.network.normalizes_batches:
+            raise ValueError(
+                "jit_compile must be auto or off with batch norm, whose statistics are exchanged "
+                "between replicas, which XLA can't. Received: on"
+            )
+
     @property
     def writes_within_a_kimg(self) -> bool:
         """Whether grids or generators are due at fractions of a kimg."""

@@ -24,12 +24,12 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
     recorded = []
     original = step_module.apply_gradients
 
-    def record(optimizer, gradients, variables, learning_rate):
+    def record(optimizer, gradients, variables, *rest):
         context = tf.distribute.get_replica_context()
         mean = context.all_reduce("SUM", [g / context.num_replicas_in_sync for g in gradients])
         for variable, gradient in zip(variables, mean, strict=True):
             recorded.append((optimizer.name, variable.path, gradient))
-        return original(optimizer, gradients, variables, learning_rate)
+        return original(optimizer, gradients, variables, *rest)
 
     monkeypatch.setattr(step_module, "apply_gradients", record)
     state = TrainState(config, strategy)
@@ -63,13 +63,19 @@ def with_options(config):
 
 
 @pytest.mark.parametrize(
-    ("precision", "options"), [("float32", False), ("float32", True), ("mixed_bfloat16", False)]
+    ("precision", "options", "jit_compile"),
+    [
+        ("float32", False, "off"),
+        ("float32", True, "off"),
+        ("float32", False, "on"),
+        ("mixed_bfloat16", False, "off"),
+    ],
 )
 def test_two_replicas_make_the_step_of_one(
-    one_device, two_replicas, monkeypatch, precision, options
+    one_device, two_replicas, monkeypatch, precision, options, jit_compile
 ):
     # Both through the whole step: the same images, latents and mixing factors, dealt out.
-    config = tiny_config(label_size=2, precision=precision)
+    config = tiny_config(label_size=2, precision=precision, jit_compile=jit_compile)
     config = with_options(config) if options else config
     results = []
     for strategy in (one_device, two_replicas):

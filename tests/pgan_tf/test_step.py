@@ -123,9 +123,9 @@ class NumpyAdam:
 def test_a_step_updates_discriminator_then_average_then_generator(one_device, monkeypatch):
     config = tiny_config(label_size=2)
     state = TrainState(config, one_device)
+    recorded = record_gradients(monkeypatch)
     train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
     adam, generator_adam = NumpyAdam(), NumpyAdam()
-    recorded = record_gradients(monkeypatch)
     tf.config.run_functions_eagerly(True)
     try:
         for i in range(3):
