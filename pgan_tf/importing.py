@@ -89,12 +89,26 @@ def _name(network: OriginalNetwork | None) -> str:
     return network.name if network else "nothing"
 
 
+# What is computed with a generator's weights.
+_GENERATOR_OPTIONS = (
+    "normalize_latents",
+    "generator_norm",
+    "pixel_norm_epsilon",
+    "generator_activation",
+    "output_activation",
+)
+
+
 def _why_no_run(networks: OriginalNetworks, ema: OriginalNetwork) -> str | None:
     """Why these networks can't be trained together; None if they can."""
     if networks.discriminator is None:
         return "the file has no discriminator"
-    for network in (networks.discriminator, networks.generator or ema):
-        for what in ("resolution", "channels", "label_size", "features"):
+    both = ("resolution", "channels", "label_size", "features", "equalized_learning_rate")
+    for network, whats in (
+        (networks.discriminator, both),
+        (networks.generator or ema, both + _GENERATOR_OPTIONS),
+    ):
+        for what in whats:
             ours, other = _describe(what, ema.config), _describe(what, network.config)
             if ours != other:
                 return f"{ema.name} and {network.name} differ in {what}: {ours} and {other}"
@@ -174,6 +188,7 @@ def _run_config(ema: OriginalNetwork, discriminator: OriginalNetwork) -> TrainCo
     network = dataclasses.replace(
         ema.config,
         fused_scale=discriminator.config.fused_scale,
+        minibatch_features=discriminator.config.minibatch_features,
         stddev_group_size=discriminator.config.stddev_group_size,
     )
     return TrainConfig(network=network, schedule=ScheduleConfig(start_resolution=ema.resolution))

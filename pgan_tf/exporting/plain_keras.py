@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from pgan_tf.layers import (
+    BatchNorm,
     ChannelBias,
     EqualizedConv2D,
     EqualizedDense,
@@ -37,7 +38,7 @@ def as_plain_keras(model: keras.Model) -> keras.Model:
     weights = {
         layer.name: _plain_weights(layer)
         for layer in model.layers
-        if isinstance(layer, EqualizedConv2D | EqualizedDense)
+        if isinstance(layer, EqualizedConv2D | EqualizedDense | BatchNorm)
     }
     for layer in model.layers:
         if isinstance(layer, WeightedSum) and layer.alpha is not None:
@@ -45,7 +46,7 @@ def as_plain_keras(model: keras.Model) -> keras.Model:
         elif isinstance(layer, ChannelBias):
             # Pixels of a feature map share one bias, and its 16 units lie together.
             bias = keras.ops.convert_to_numpy(layer.bias)
-            weights["4x4_dense"].append(np.repeat(bias, 16))
+            weights["4x4_dense"][1] = np.repeat(bias, 16)
     for name, values in weights.items():
         plain.get_layer(name).set_weights(values)
     return plain
@@ -58,6 +59,10 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         return keras.layers.Dense(layer.units, **common)
     if isinstance(layer, ChannelBias):
         return keras.layers.Identity(**common)  # the bias is the dense layer's now
+    if isinstance(layer, BatchNorm):
+        return keras.layers.BatchNormalization(
+            momentum=layer.momentum, epsilon=layer.epsilon, **common
+        )
     if isinstance(layer, PixelNorm):
         return _rms_normalization(layer.name, layer.epsilon)
     if isinstance(layer, UpScale2D):
@@ -70,7 +75,10 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
         return keras.layers.Conv2D(layer.filters, layer.kernel_size, padding="same", **common)
     if isinstance(layer, LeakyReLU | keras.layers.LeakyReLU):
         return keras.layers.LeakyReLU(layer.negative_slope, **common)
-    return type(layer).from_config(layer.get_config())
+    config = layer.get_config()
+    if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
+        config.update(common)
+    return type(layer).from_config(config)
 
 
 def _rms_normalization(name: str, epsilon: float) -> keras.layers.Layer:
@@ -95,13 +103,16 @@ class _RepeatedNorms:
         return layer(*args, **kwargs)
 
 
-def _plain_weights(layer: EqualizedConv2D | EqualizedDense) -> list[np.ndarray]:
+def _plain_weights(layer: EqualizedConv2D | EqualizedDense | BatchNorm) -> list[np.ndarray]:
+    if isinstance(layer, BatchNorm):
+        return layer.get_weights()
     kernel = layer.scaled_kernel
-    if isinstance(layer, EqualizedConv2D):
-        if layer.resample == "upscale":
-            kernel = transposed_kernel(kernel)
-        return [np.asarray(kernel), keras.ops.convert_to_numpy(layer.bias)]
-    return [np.asarray(kernel)]
+    if isinstance(layer, EqualizedConv2D) and layer.resample == "upscale":
+        kernel = transposed_kernel(kernel)
+    # Where a layer of its own adds the bias, none is added here.
+    size = layer.filters if isinstance(layer, EqualizedConv2D) else layer.units
+    bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(size, np.float32)
+    return [np.asarray(kernel), bias]
 
 
 def _fold_fade(weights: dict[str, list[np.ndarray]], alpha: float) -> None:

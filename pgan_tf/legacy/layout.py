@@ -95,7 +95,7 @@ def _discriminator_layers(config: NetworkConfig) -> Iterator[Layer]:
             yield _conv(block, "Conv0", features, features)
             yield _conv(block, "Conv1", features, filters, resample="downscale")
     features, units = config.features(1), config.features(0)
-    yield _conv("4x4", "Conv", features + 1, features)  # one more: the minibatch deviation
+    yield _conv("4x4", "Conv", features + config.stddev_features, features)
     yield _dense("Dense0", features * 16, units)
     yield _dense("Dense1", units, 1 + config.label_size, gain=_LINEAR)
 

@@ -21,25 +21,31 @@ _SHAPES = {
     "latent_size": "latent_size",
     "fused_scale": "fused_scale",
     "mbstd_group_size": "stddev_group_size",
+    "pixelnorm_epsilon": "pixel_norm_epsilon",
 }
-_FRACTIONAL = "fmap_decay"
+_FRACTIONAL = ("fmap_decay", "pixelnorm_epsilon")
 _SWITCH = "fused_scale"
 _LARGEST = 2**53
 
 
-# What both versions' networks may be built with, and we have one way only.
-FIXED = {
-    "normalize_latents": True,
-    "use_pixelnorm": True,
-    "use_leakyrelu": True,
+# By the value of an option: our options that make the same network. Other values are refused.
+Choices = Mapping[Any, Mapping[str, Any]]
+
+WITHOUT_STDDEV = {"minibatch_features": "none"}
+
+# What both versions' networks may be built with.
+CHOICES: Mapping[str, Choices] = {
+    "normalize_latents": {True: {}, False: {"normalize_latents": False}},
+    "use_pixelnorm": {True: {}, False: {"generator_norm": "none"}},
+    "use_leakyrelu": {True: {}, False: {"generator_activation": "relu"}},
     # Of the Theano version; the other takes and ignores them, so they are in networks that were
     # brought from one to the other.
-    "use_batchnorm": False,
-    "use_layernorm": False,
-    "tanh_at_end": None,
-    "mbstat_func": "Tstdeps",
-    "mbstat_avg": "all",
-    "mbdisc_kernels": None,
+    "use_batchnorm": {False: {}},
+    "use_layernorm": {False: {}},
+    "tanh_at_end": {None: {}},
+    "mbstat_func": {"Tstdeps": {}},
+    "mbstat_avg": {"all": {}},
+    "mbdisc_kernels": {None: {}},
 }
 
 
@@ -49,12 +55,12 @@ class Dialect:
 
     Attributes:
       defaults: of the options that we can vary, where the file leaves them out.
-      fixed: options that we have with one value only.
+      choices: options that have few values, and what each of them is in our terms.
       ignored: options that make no difference to the weights or to what is computed with them.
     """
 
     defaults: Mapping[str, Any]
-    fixed: Mapping[str, Any]
+    choices: Mapping[str, Choices]
     ignored: frozenset[str]
 
 
@@ -69,25 +75,39 @@ def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
             f"{where}: its options must be a dictionary. Received: {reprlib.repr(options)}"
         )
     values = dict(dialect.defaults)
+    chosen: dict[str, Any] = {}
     for name, value in options.items():
         if name in dialect.defaults:
             values[name] = _plain(name, value, where)
-        elif name in dialect.fixed:
-            if isinstance(value, np.ndarray) or value != dialect.fixed[name]:
-                raise UserError(
-                    f"{where}: its option {name} must be {dialect.fixed[name]!r}; another network "
-                    f"than pgan_tf has. Received: {reprlib.repr(value)}"
-                )
+        elif name in dialect.choices:
+            chosen.update(_choice(name, value, dialect.choices[name], where))
         elif name not in dialect.ignored:
             raise UserError(
                 f"{where}: its option {name:.60} is none that pgan_tf has. "
                 f"Received: {reprlib.repr(value)}"
             )
     _check_ranges(values, where)
+    if values.get("mbstd_group_size", 0) < 2:
+        chosen.update(WITHOUT_STDDEV)
+    ours = {**{_SHAPES[name]: value for name, value in values.items()}, **chosen}
+    if ours.get("minibatch_features") == "none":
+        del ours["stddev_group_size"]
     try:
-        return NetworkConfig(**{_SHAPES[name]: value for name, value in values.items()})
+        return NetworkConfig(**ours)
     except (ValueError, OverflowError) as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def _choice(name: str, value: Any, choices: Choices, where: str) -> Mapping[str, Any]:
+    """What a value is in our terms."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, bool | int | float | str | None) or value not in choices:
+        raise UserError(
+            f"{where}: its option {name} must be {' or '.join(map(repr, choices))}; another "
+            f"network than pgan_tf has. Received: {reprlib.repr(value)}"
+        )
+    return choices[value]
 
 
 def _plain(name: str, value: Any, where: str) -> Any:
@@ -100,7 +120,7 @@ def _plain(name: str, value: Any, where: str) -> Any:
         return value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if name != _SWITCH and number and abs(value) < _LARGEST:
-        if name == _FRACTIONAL:
+        if name in _FRACTIONAL:
             return float(value)
         if float(value).is_integer():
             return int(value)
@@ -112,9 +132,4 @@ def _check_ranges(values: Mapping[str, Any], where: str) -> None:
     if values["num_channels"] not in (1, 3):
         raise UserError(
             f"{where}: its option num_channels must be 1 or 3. Received: {values['num_channels']}"
-        )
-    if values["mbstd_group_size"] < 2:
-        raise UserError(
-            f"{where}: its option mbstd_group_size leaves the minibatch standard deviation out, "
-            f"which pgan_tf always has. Received: {values['mbstd_group_size']}"
         )

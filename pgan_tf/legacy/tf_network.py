@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pgan_tf.legacy.layout import Kind, Layer, layers
-from pgan_tf.legacy.options import FIXED, Dialect, network_config
+from pgan_tf.legacy.options import CHOICES, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
@@ -25,8 +25,9 @@ _DIALECT = Dialect(
         "latent_size": None,
         "fused_scale": True,
         "mbstd_group_size": 4,
+        "pixelnorm_epsilon": 1e-8,
     },
-    fixed={**FIXED, "use_wscale": True, "pixelnorm_epsilon": 1e-8},
+    choices={**CHOICES, "use_wscale": {True: {}, False: {"equalized_learning_rate": False}}},
     # How it was computed, not what.
     ignored=frozenset({"dtype", "structure", "is_template_graph", "use_gdrop"}),
 )

@@ -9,7 +9,7 @@ import numpy as np
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.legacy.layout import Kind, Layer, layers
-from pgan_tf.legacy.options import FIXED, Dialect, network_config
+from pgan_tf.legacy.options import CHOICES, WITHOUT_STDDEV, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
 from tfrecords_tools.errors import UserError
 
@@ -36,7 +36,12 @@ _DIALECT = Dialect(
         "fused_scale": False,
         "mbstd_group_size": 16,
     },
-    fixed={**FIXED, "label_size": 0},
+    choices={
+        **CHOICES,
+        "label_size": {0: {}},
+        "tanh_at_end": {None: {}, 1.0: {"output_activation": "tanh"}},  # what tanh is multiplied by
+        "mbstat_avg": {"all": {}, None: WITHOUT_STDDEV},
+    },
     # Scales are numbers in the file, where there are any; noise is added in training only.
     ignored=frozenset({"use_wscale", "use_gdrop"}),
 )

@@ -44,31 +44,34 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
 
 
 def generator_weights(config: NetworkConfig, resolution: int) -> int:
-    """Weights and biases of a generator with every layer up to `resolution`."""
+    """Weights, biases and statistics of a generator with every layer up to `resolution`."""
     second, kernel = config.convs_per_resolution == 2, config.to_rgb_kernel_size
+    norm = config.generator_norm
     base = config.generator_features(MIN_RESOLUTION)
-    count = (config.resolved_latent_size + config.label_size) * base * 16 + base
-    count += second * _conv(base, base) + _conv(base, config.channels, kernel)
+    count = (config.resolved_latent_size + config.label_size) * base * 16 + _shift(base, norm)
+    count += second * _hidden(base, base, norm) + _conv(base, config.channels, kernel)
     for side in _sides(config, resolution):
         lower, upper = (config.generator_features(s) for s in (side // 2, side))
-        count += _conv(lower, upper) + second * _conv(upper, upper)
+        count += _hidden(lower, upper, norm) + second * _hidden(upper, upper, norm)
         count += _conv(upper, config.channels, kernel)
     return count
 
 
 def discriminator_weights(config: NetworkConfig, resolution: int) -> int:
-    """Weights and biases of a discriminator with every layer up to `resolution`."""
+    """Weights, biases and statistics of a discriminator with every layer up to `resolution`."""
     second = config.convs_per_resolution == 2
     base, judged = config.discriminator_features(MIN_RESOLUTION), config.judged_features
     kernels, dims = config.discrimination_features, config.discrimination_dims
+    norm = config.discriminator_norm
     count = (judged + kernels + 1) * (1 + config.label_size)
     count += judged * kernels * dims + kernels * dims + kernels  # minibatch discrimination's
     if second:
-        count += _conv(base + config.stddev_features, base) + (16 * base + 1) * judged
+        count += _hidden(base + config.stddev_features, base, norm)
+        count += 16 * base * judged + _shift(judged, norm)
     for side in _sides(config, resolution):
         lower, upper = (config.discriminator_features(s) for s in (side // 2, side))
         inputs = upper if side in config.from_rgb_resolutions else config.channels
-        count += second * _conv(upper, upper) + _conv(inputs, lower)
+        count += second * _hidden(upper, upper, norm) + _hidden(inputs, lower, norm)
     return count + sum(
         _conv(config.channels, config.discriminator_features(side), 1)
         for side in config.from_rgb_resolutions
@@ -98,5 +101,15 @@ def _sides(config: NetworkConfig, resolution: int) -> tuple[int, ...]:
     return tuple(side for side in config.resolutions[1:] if side <= resolution)
 
 
-def _conv(inputs: int, filters: int, kernel_size: int = 3) -> int:
+def _conv(inputs: int, filters: int, kernel_size: int) -> int:
     return kernel_size**2 * inputs * filters + filters
+
+
+def _hidden(inputs: int, filters: int, norm: str) -> int:
+    return 9 * inputs * filters + _shift(filters, norm)
+
+
+def _shift(features: int, norm: str) -> int:
+    """Biases of a layer, and what normalising it adds."""
+    # A gain for all of it; or a scale and two moving averages for each feature.
+    return features + {"layer": 1, "batch": 3 * features}.get(norm, 0)

@@ -50,6 +50,30 @@ def test_labels_fades_and_grayscale_are_exported(tmp_path, latents, file_format)
     np.testing.assert_allclose(images, model([latents, LABELS]), atol=1e-4)
 
 
+# Together all that differ from the plain generator; each alone is compared with NumPy elsewhere.
+OPTIONS = [
+    {
+        "generator_norm": "batch",
+        "generator_activation": "relu",
+        "output_activation": "tanh",
+        "normalize_latents": False,
+    },
+    {"generator_norm": "none", "generator_leak": 0.3, "equalized_learning_rate": False},
+    {"pixel_norm_epsilon": 0.1},
+]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("options", OPTIONS, ids=["as row a", "without norms", "epsilon"])
+def test_generators_with_other_options_are_exported(tmp_path, latents, file_format, options):
+    model = save_tiny_generator(tmp_path / "g.keras", alpha=0.3, options=options)
+    plain = save_tiny_generator(tmp_path / "plain.keras", alpha=0.3)
+    assert np.abs(model(latents) - plain(latents)).max() > 0.01
+    exported = export(tmp_path, "out", file_format)
+    images = READERS[file_format](exported.path)(latents, None)
+    np.testing.assert_allclose(images, model(latents), atol=1e-4)
+
+
 @pytest.mark.parametrize("file_format", ["saved_model", "onnx", "tflite"])
 def test_bytes_are_rounded_as_in_files(tmp_path, latents, file_format):
     model = save_tiny_generator(tmp_path / "g.keras")

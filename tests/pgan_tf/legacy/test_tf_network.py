@@ -1,5 +1,7 @@
 """Networks of the TensorFlow version are read as they are, or refused by name."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -132,12 +134,13 @@ def test_the_stage_a_network_was_saved_at_is_known(tmp_path, lod, resolution, al
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"use_wscale": False}, "option use_wscale must be True.* Received: False"),
-        ({"use_pixelnorm": False}, "option use_pixelnorm must be True"),
-        ({"use_leakyrelu": False}, "option use_leakyrelu must be True"),
-        ({"normalize_latents": False}, "option normalize_latents must be True"),
-        ({"pixelnorm_epsilon": 1e-4}, "option pixelnorm_epsilon must be 1e-08"),
-        ({"mbstd_group_size": 0}, "option mbstd_group_size leaves .* out"),
+        ({"use_wscale": 2}, "option use_wscale must be True or False.* Received: 2"),
+        ({"use_pixelnorm": "no"}, "option use_pixelnorm must be True or False"),
+        ({"use_leakyrelu": None}, "option use_leakyrelu must be True or False"),
+        ({"normalize_latents": [1]}, r"option normalize_latents must be .* Received: \[1\]"),
+        ({"pixelnorm_epsilon": "1e-4"}, "option pixelnorm_epsilon has no sense"),
+        ({"pixelnorm_epsilon": 0}, "pixel_norm_epsilon must be"),
+        ({"use_batchnorm": True}, "option use_batchnorm must be False"),
         ({"num_channels": 4}, "option num_channels must be 1 or 3. Received: 4"),
         ({"resolution": 24}, "resolution must be a power of two"),
         ({"resolution": "16"}, "option resolution has no sense. Received: '16'"),
@@ -153,6 +156,28 @@ def test_options_that_we_do_not_have_are_refused_by_name(tmp_path, options, name
     path = lone_file(tmp_path, {**RGB, **options})
     with pytest.raises(UserError, match=f"{path}: Gs: .*{named}"):
         read_networks(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "ours"),
+    [
+        ({"use_wscale": False}, {"equalized_learning_rate": False}),
+        ({"use_pixelnorm": False}, {"generator_norm": "none"}),
+        ({"use_leakyrelu": False}, {"generator_activation": "relu"}),
+        ({"normalize_latents": np.bool_(False)}, {"normalize_latents": False}),
+        ({"pixelnorm_epsilon": np.float32(0.25)}, {"pixel_norm_epsilon": 0.25}),
+        ({"mbstd_group_size": 16}, {"stddev_group_size": 16}),
+        ({"mbstd_group_size": 0}, {"minibatch_features": "none"}),
+        ({"mbstd_group_size": 1}, {"minibatch_features": "none"}),
+    ],
+)
+def test_options_that_make_another_network_are_read(tmp_path, options, ours):
+    plain = read_networks(lone_file(tmp_path, RGB)).ema_generator
+    network = read_networks(lone_file(tmp_path, {**RGB, **options})).ema_generator
+    assert network.config == dataclasses.replace(plain.config, **ours)
+    # Its weights are the file's in any case: what the options change is how they are used.
+    for name, weight in plain.weights.items():
+        np.testing.assert_array_equal(network.weights[name], weight)
 
 
 def test_a_value_that_would_take_forever_to_write_down_is_refused_at_once(tmp_path):

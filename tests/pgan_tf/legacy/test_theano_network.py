@@ -1,5 +1,7 @@
 """Networks of the Theano version, against the original's layout computed with in NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,6 +84,35 @@ def test_images_and_scores_are_those_of_the_arrays_in_the_file(tmp_path, rng, sc
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_tanh_at_the_end_is_read(tmp_path, rng):
+    values = reference.random_parameters(GENERATOR_SHAPES, rng)
+    options = {**OPTIONS, "tanh_at_end": 1.0}
+    original = read_networks(write(tmp_path / "n.pkl", state("G_paper", values, options))).generator
+    latents = rng.normal(size=[4, 5]).astype(np.float32)
+    generator = built(Generator(original.config), original)
+    images = generator(tf.constant(latents), resolution=16).numpy()
+    expected = np.tanh(reference.generate(values, latents, 3))
+    np.testing.assert_allclose(images.transpose(0, 3, 1, 2), expected, rtol=1e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "ours"),
+    [
+        ({"use_pixelnorm": False}, {"generator_norm": "none"}),
+        ({"use_leakyrelu": False}, {"generator_activation": "relu"}),
+        ({"normalize_latents": False}, {"normalize_latents": False}),
+        ({"mbstat_avg": None}, {"minibatch_features": "none", "stddev_group_size": 4}),
+    ],
+)
+def test_options_that_make_another_network_are_read(tmp_path, rng, options, ours):
+    values = reference.random_parameters(GENERATOR_SHAPES, rng)
+    configs = [
+        read_networks(write(tmp_path / "n.pkl", state("G_paper", values, o))).generator.config
+        for o in (OPTIONS, {**OPTIONS, **options})
+    ]
+    assert configs[1] == dataclasses.replace(configs[0], **ours)
+
+
 @pytest.mark.parametrize("protocol", [PYTHON_2, 2, 3, 4])
 def test_any_protocol_gives_the_same_weights(tmp_path, rng, protocol):
     values = reference.random_parameters(GENERATOR_SHAPES, rng)
@@ -113,12 +144,10 @@ def test_features_that_a_file_leaves_out_are_those_that_fit(tmp_path, rng, most)
         ({"label_size": 10}, "option label_size must be 0"),
         ({"use_batchnorm": True}, "option use_batchnorm must be False"),
         ({"use_layernorm": True}, "option use_layernorm must be False"),
-        ({"use_pixelnorm": False}, "option use_pixelnorm must be True"),
-        ({"use_leakyrelu": False}, "option use_leakyrelu must be True"),
-        ({"normalize_latents": False}, "option normalize_latents must be True"),
-        ({"tanh_at_end": 1.0}, "option tanh_at_end must be None"),
+        ({"tanh_at_end": 0.5}, "option tanh_at_end must be None or 1.0"),
+        ({"pixelnorm_epsilon": 1e-4}, "option pixelnorm_epsilon is none that pgan_tf has"),
         ({"mbstat_func": None}, "option mbstat_func must be 'Tstdeps'"),
-        ({"mbstat_avg": "flat"}, "option mbstat_avg must be 'all'"),
+        ({"mbstat_avg": "flat"}, "option mbstat_avg must be 'all' or None"),
         ({"mbdisc_kernels": 100}, "option mbdisc_kernels must be None"),
         ({"fused_scale": True}, "option fused_scale is none of the Theano version's"),
         ({"progressive": 3}, "option progressive is none that pgan_tf has"),
