@@ -4,7 +4,7 @@
 
 Prints a table (Markdown) of three terms of one iteration, and one line of JSON last:
 
-    compute     2 * multiply-adds of a forward pass of both networks * TRAINING_PASSES * images of a
+    compute     2 * multiply-adds of a forward pass of both networks * training passes * images of a
                 replica / rate, plus the time that starting the operations takes (`pgan_tf.cost`)
     all-reduce  of both networks' gradients, float32, around a ring: 2 (n - 1) / n * bytes over the
                 slowest link, plus a latency for each doubling of n and each network. Not hidden
@@ -20,8 +20,8 @@ import json
 import math
 import sys
 
-from pgan_tf.config import NetworkConfig
-from pgan_tf.cost import TRAINING_PASSES, TYPICAL_OVERHEAD, multiplications
+from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
+from pgan_tf.cost import TYPICAL_OVERHEAD, multiplications, training_passes
 from pgan_tf.planning.step_memory import discriminator_weights, generator_weights
 
 REPLICAS = (1, 2, 4, 8, 16, 32, 64)
@@ -61,7 +61,8 @@ def terms(
 ) -> dict[str, float | str]:
     """One row: milliseconds of each term of an iteration, and what they come to."""
     images = IMAGES[resolution]
-    work = 2 * multiplications(network, resolution, fading=False) * TRAINING_PASSES * images
+    work = 2 * multiplications(network, resolution, fading=False) * images
+    work *= training_passes(LossConfig(), OptimizerConfig())
     compute = work / (given.tflops * 1e12) + TYPICAL_OVERHEAD
     weights = generator_weights(network, resolution) + discriminator_weights(network, resolution)
     link = given.inner_gb if replicas <= given.gpus_per_host else given.outer_gb

@@ -33,7 +33,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
-from pgan_tf.cost import TRAINING_PASSES, multiplications
+from pgan_tf.cost import multiplications, training_passes
 from pgan_tf.data import Batch
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
@@ -81,7 +81,8 @@ def main() -> None:
     times = [timed(run) for _ in range(given.iterations)]
     roof = max(roof, measure_roof(config.run.precision))
     seconds = statistics.median(times)
-    operations = 2 * TRAINING_PASSES * multiplications(network, given.resolution, fading=fading)
+    passes = training_passes(config.loss, config.optimizer)
+    operations = 2 * passes * multiplications(network, given.resolution, fading=fading)
     tflops = operations * given.batch_size / seconds / 1e12
     result = {
         "benchmark": "train_step",

@@ -52,3 +52,25 @@ def test_waits_for_data_are_told_by_stage(tmp_path):
     ]
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     assert load("start_up").data_wait(tmp_path / "metrics.jsonl") == {"4": 0.01, "8": 0.03}
+
+
+def test_a_step_is_measured_and_counted(capsys, monkeypatch):
+    flags = ["--resolution=8", "--fmap_base=16", "--fmap_max=4", "--batch_size=4", "--iterations=1"]
+    monkeypatch.setattr(
+        sys, "argv", ["train_step.py", *flags, "--warm_up=0", "--precision=bfloat16"]
+    )
+    train_step = load("train_step")
+    monkeypatch.setattr(train_step, "measure_roof", lambda precision: 1e12)
+    train_step.main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    # 4 G + 14 D by hand, of 4 feature maps, RGB, latents of 4, fading from 4x4.
+    generator = 4 * 64 + 16 * 9 * 16 + 16 * 16 * 16 + 64 * 9 * 16 + (64 + 16) * 4 * 3
+    discriminator = (64 + 16) * 3 * 4 + 64 * 9 * 16 + 16 * 16 * 16 + 16 * 9 * 5 * 4 + 64 * 4 + 4
+    work = 2 * (4 * generator + 14 * discriminator) * 4
+    assert result["tflops"] * 1e12 * result["seconds_per_iteration"] == pytest.approx(
+        work, rel=0.03
+    )
+    assert result["fraction_of_roof"] == pytest.approx(result["tflops"], rel=0.01)
+    assert result["images_per_second"] * result["seconds_per_iteration"] == pytest.approx(
+        4, rel=0.01
+    )
