@@ -1,0 +1,128 @@
+"""What benchmarks/ablation.py found, as a page and as JSON."""
+
+import json
+import re
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ablation_rows import RESOLUTION, Experiment, Row
+from PIL import Image
+
+_SAMPLES = (16, 4)  # columns and rows of a grid on the page
+_BEGIN, _END = (f"<!-- written by benchmarks/ablation.py: {word} -->" for word in ("begin", "end"))
+
+# What is known of a finished run, by row and seed.
+Results = Mapping[str, Mapping[int, dict[str, Any]]]
+
+
+def read_results(
+    experiment: Experiment, table: Mapping[str, Row], seeds: Sequence[int]
+) -> dict[str, dict[int, dict[str, Any]]]:
+    """What is known of finished runs, by row and seed; of runs with other flags, nothing."""
+    results: dict[str, dict[int, dict[str, Any]]] = {}
+    for name, row in table.items():
+        for seed in seeds:
+            file = experiment.result_file(row, seed)
+            if file.exists():
+                result = json.loads(file.read_text())
+                if result["flags"] == experiment.train_arguments(row, seed):
+                    results.setdefault(name, {})[seed] = result
+    return results
+
+
+def summary(experiment: Experiment, results: Results) -> dict[str, Any]:
+    """Of the whole experiment, as JSON."""
+    by_row = {}
+    for name, found in results.items():
+        good = [result for result in found.values() if not result["error"]]
+        figures = (
+            {key: [r["metrics"][key] for r in good] for key in good[0]["metrics"]} if good else {}
+        )
+        by_row[name] = {
+            "swd": {
+                key.removeprefix("swd/"): round(statistics.mean(values), 2)
+                for key, values in figures.items()
+                if key.startswith("swd/")
+            },
+            "ms_ssim": round(statistics.mean(figures["ms_ssim"]), 4) if good else None,
+            "minutes": round(statistics.mean(r["seconds"] for r in found.values()) / 60, 1),
+            "seeds": [seed for seed, result in found.items() if not result["error"]],
+            "failed": [seed for seed, result in found.items() if result["error"]],
+        }
+    floors = [r["floor"] for found in results.values() for r in found.values() if r.get("floor")]
+    return {
+        "benchmark": "ablation",
+        "kimg": experiment.kimg,
+        "num_images": experiment.num_images,
+        "floor": floors[0] if floors else None,
+        "rows": by_row,
+    }
+
+
+def write_page(
+    page: Path, experiment: Experiment, table: Mapping[str, Row], results: Results
+) -> None:
+    """Replaces what stands between the two comments of the page; makes a page where none is."""
+    lines = [_BEGIN, "", *_table(summary(experiment, results), table, results), ""]
+    for name, row in table.items():
+        seeds = [seed for seed in results.get(name, {}) if not results[name][seed]["error"]]
+        if seeds:
+            image = _save_samples(page.parent / "images", experiment, row, seeds[0])
+            lines += [f"Row {name}, {row.idea}:", "", f"![Row {name}](images/{image})", ""]
+    text = "\n".join([*lines, _END])
+    before = page.read_text() if page.exists() else f"# The ablation\n\n{_BEGIN}{_END}\n"
+    pattern = re.escape(_BEGIN) + ".*?" + re.escape(_END)
+    after, count = re.subn(pattern, lambda _: text, before, flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"{page}: {_BEGIN} and {_END} must be there once. Found: {count}")
+    temporary = page.with_name(f".{page.name}.partial")
+    temporary.write_text(after)
+    temporary.replace(page)
+
+
+def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results) -> Iterator[str]:
+    levels = ("32", "16", "average")
+    paper, here = ("CelebA: SWD | MS-SSIM", "bedroom: SWD | MS-SSIM"), "here: SWD 32 | 16 | average"
+    yield f"| row | | {' | '.join(paper)} | {here} | MS-SSIM |"
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for name, row in table.items():
+        published = [
+            f"{swd:.2f} | {similarity:.4f}" for swd, similarity in (row.celeba, row.bedroom)
+        ]
+        figures = [""] * (len(levels) + 1)
+        if name in found["rows"]:
+            good = [r["metrics"] for r in results[name].values() if not r["error"]]
+            keys = [*(f"swd/{level}" for level in levels), "ms_ssim"]
+            figures = [_spread([g[key] for g in good]) for key in keys]
+        yield f"| {' | '.join([name, row.idea, *published, *figures])} |"
+    floor = found["floor"]
+    if floor:
+        figures = [_spread([floor[key]]) for key in (*(f"swd/{v}" for v in levels), "ms_ssim")]
+        yield f"| | reals against other reals | | | | | {' | '.join(figures)} |"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """The mean of some seeds, and the values themselves if they are several."""
+    if not values:
+        return "failed"
+    form = "{:.3f}" if max(values) < 1 else "{:.1f}"
+    mean = form.format(statistics.mean(values))
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({', '.join(form.format(value) for value in values)})"
+
+
+def _save_samples(directory: Path, experiment: Experiment, row: Row, seed: int) -> str:
+    """Keeps the first images of a run's last grid; returns the file's name."""
+    grids = experiment.run_dir(row, seed).glob("fakes-*.png")
+    grid = max(grids, key=lambda path: float(path.stem.removeprefix("fakes-")))
+    columns, lines = _SAMPLES
+    with Image.open(grid) as image:
+        pixels = np.asarray(image)[: lines * RESOLUTION, : columns * RESOLUTION]
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"ablation-{row.name.replace('*', '-star')}.png"
+    Image.fromarray(pixels).save(path, optimize=True)
+    return path.name
