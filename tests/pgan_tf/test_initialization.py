@@ -101,7 +101,7 @@ def test_networks_of_another_run_stay_as_they_are(pyramid):
 
 
 def test_a_run_is_fitted_once_and_continued_as_it_was(pyramid, tmp_path, monkeypatch):
-    def make_train_step(state, config, strategy, *, resolution, fading):
+    def make_train_step(state, *_, **__):
         def step(inputs):
             state.discriminator.discrimination.log_scale.assign_add(np.ones([4, 2], np.float32))
             metrics = {"loss/discriminator": tf.constant(0.0), "loss/generator": tf.constant(0.0)}
