@@ -8,8 +8,9 @@ DEMO := demo
 
 .PHONY: test lint demo clean
 
+# Two files at a time: most tests build graphs, in Python, which takes one core.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
