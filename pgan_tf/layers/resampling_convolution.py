@@ -60,9 +60,7 @@ def convolve_downscale(x: tf.Tensor, kernel: tf.Tensor, method: str) -> tf.Tenso
         return downscale2d(tf.nn.conv2d(x, kernel, strides=1, padding="SAME"))
     if method == "kernel_4x4":
         return tf.nn.conv2d(x, _shifted_sum(kernel) * 0.25, strides=2, padding="SAME")
-    padded = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-    means = tf.nn.avg_pool2d(padded, ksize=2, strides=1, padding="VALID")
-    return tf.nn.conv2d(means, kernel, strides=2, padding="VALID")
+    return tf.nn.conv2d(_padded_means(x), kernel, strides=2, padding="VALID")
 
 
 def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
@@ -77,12 +75,30 @@ def transposed_kernel(kernel: tf.Tensor) -> tf.Tensor:
     return _shifted_sum(_transpose(kernel))
 
 
+def _padded_means(x: tf.Tensor) -> tf.Tensor:
+    """2x2 means with stride 1 of an image with zeros around: `[b h w c]` to `[b h+1 w+1 c]`."""
+    # The gradient of such means within the image spreads each pixel to the four around its corners,
+    # which is the same, and needs no padded copy.
+    batch, height, width = _sizes(x)
+    return tf.raw_ops.AvgPoolGrad(
+        orig_input_shape=tf.stack([batch, height + 1, width + 1, x.shape[3]]),
+        grad=x,
+        ksize=[1, 2, 2, 1],
+        strides=[1, 1, 1, 1],
+        padding="VALID",
+    )
+
+
 def _transposed(x: tf.Tensor, kernel: tf.Tensor, *, margin: int, padding: str) -> tf.Tensor:
     """A transposed convolution of stride 2 to twice the size and a margin."""
-    sizes = [x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in range(3)]
-    batch, height, width = sizes
+    batch, height, width = _sizes(x)
     shape = tf.stack([batch, 2 * height + margin, 2 * width + margin, kernel.shape[2]])
     return tf.nn.conv2d_transpose(x, kernel, shape, strides=2, padding=padding)
+
+
+def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """b, h and w of `[b h w c]`, as far as they are known as numbers."""
+    return [x.shape[i] if x.shape[i] is not None else tf.shape(x)[i] for i in range(3)]
 
 
 def _transpose(kernel: tf.Tensor) -> tf.Tensor:
