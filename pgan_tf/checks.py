@@ -50,6 +50,11 @@ def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> 
       UserError: one does not.
     """
     for phase in schedule.phases:
+        if phase.batch_size == 1 and network.discriminator_norm == "batch":
+            raise UserError(
+                f"--batch_size at {phase.resolution}x{phase.resolution} must be at least 2 with "
+                "--discriminator_norm=batch, which leaves nothing of a single image. Received: 1"
+            )
         batch_size, group = phase.batch_size, _group(phase.batch_size, network, replicas)
         if not _splits(batch_size, network, replicas):
             near = [
@@ -76,6 +81,21 @@ def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> 
             flag,
             replicas,
             replicas,
+        )
+
+
+def warn_of_short_phases(schedule: Schedule, discriminator_steps: int) -> None:
+    """Warns of phases that end before the first step of the generator."""
+    short = [
+        phase.name
+        for phase in schedule.phases
+        if phase.end - phase.start <= phase.batch_size * (discriminator_steps - 1)
+    ]
+    if short:
+        logging.warning(
+            "%s: fewer steps than --discriminator_steps=%d, so that the generator does not learn",
+            ", ".join(short),
+            discriminator_steps,
         )
 
 

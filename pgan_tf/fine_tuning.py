@@ -31,8 +31,9 @@ _NETWORKS = ("generator/", "discriminator/", "generator_ema/")
 def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
     """What flags that are not given are taken to be when a run begins with other networks.
 
-    The networks' shape is theirs, and the first stage the one that they were in, so that training
-    goes on where it was; everything else is as ever.
+    The networks' shape is theirs, as is the loss by which the discriminator scores, and the first
+    stage is the one that they were in, so that training goes on where it was; everything else is as
+    ever.
 
     Args:
       init_from: a run directory.
@@ -45,7 +46,8 @@ def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
     images_seen = _newest_checkpoint(init_from)[1]
     stage = Schedule(saved.schedule, saved.network.resolutions[-1]).phase_at(images_seen).resolution
     start = stage if resolution is None else min(stage, resolution)
-    return TrainConfig(network=saved.network, schedule=ScheduleConfig(start_resolution=start))
+    schedule = ScheduleConfig(start_resolution=start)
+    return TrainConfig(network=saved.network, loss=saved.loss, schedule=schedule)
 
 
 def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
@@ -119,13 +121,18 @@ def _newest_checkpoint(init_from: str) -> tuple[Path, int]:
 def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
     """The weights in the newest checkpoint of `init_from`, by their names in a checkpoint."""
     init_from, network = config.run.init_from, config.network
-    changed = flags.differences(
-        *(TrainConfig(network=_shape(n)) for n in (_saved_config(init_from).network, network))
-    )
+    saved = _saved_config(init_from).network
+    changed = flags.differences(*(TrainConfig(network=_shape(n)) for n in (saved, network)))
     if changed:
         raise UserError(
             f"--init_from={init_from}: its networks were made with other flags: "
             f"{', '.join(changed)}. Leave them out to train its networks on"
+        )
+    if network.convs_per_resolution == 1 and network.resolutions != saved.resolutions:
+        raise UserError(
+            f"--init_from={init_from}: networks with --convs_per_resolution=1 can't be trained on "
+            f"at another resolution than theirs, {saved.resolutions[-1]}, where the discriminator "
+            f"has no layer from RGB. Received: --resolution={network.resolutions[-1]}"
         )
     path, _ = _newest_checkpoint(init_from)
     arrays = _read_checkpoint(path)
@@ -144,9 +151,15 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
 
 
 def _shape(network: NetworkConfig) -> NetworkConfig:
-    """What must be equal: all but the resolution, of which each has the other's lower layers."""
-    latent_size = network.resolved_latent_size
-    return dataclasses.replace(network, resolution=None, latent_size=latent_size)
+    """What must be equal: all but the resolution, and what has no weights."""
+    return dataclasses.replace(
+        network,
+        resolution=None,
+        latent_size=network.resolved_latent_size,
+        pixel_norm_epsilon=NetworkConfig.pixel_norm_epsilon,
+        stddev_group_size=NetworkConfig.stddev_group_size,
+        discriminator_noise=NetworkConfig.discriminator_noise,
+    )
 
 
 def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from absl import logging
 
 from pgan_tf.agreement import check_same_run, share_state, wait_for_all
 from pgan_tf.checkpoints import Checkpoints
-from pgan_tf.checks import check_batches, fit_to_data, required
+from pgan_tf.checks import check_batches, fit_to_data, required, warn_of_short_phases
 from pgan_tf.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.config import TrainConfig
 from pgan_tf.data import Batch, Part
@@ -86,6 +86,7 @@ def train(config: TrainConfig) -> TrainResult:
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
     check_batches(schedule, config.network, strategy.num_replicas_in_sync)
+    warn_of_short_phases(schedule, config.optimizer.discriminator_steps)
     # After the strategy is made, because that of several workers keeps SIGTERM to itself.
     with Interrupts() as interrupts, explain_lost_workers(cluster), contextlib.closing(run):
         if several:

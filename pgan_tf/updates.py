@@ -54,7 +54,8 @@ def update_average(
 ) -> None:
     """Moves each average a little towards its variable, by 1 - decay of the way."""
     for average, variable in zip(averages, variables, strict=True):
-        average.assign(variable + (average - variable) * decay)
+        # Without memory a copy, which gets over values that were not finite.
+        average.assign(variable + (average - variable) * decay if decay else variable)
 
 
 def update_real_score(average: keras.Variable, score: tf.Tensor, *, decay: float = 0.9) -> None:

@@ -63,8 +63,9 @@ class LossConfig:
                 require_default(self, name, reason)
         if self.loss != "logistic":
             require_default(self, "r1_gamma", reason)
-        if self.loss == "lsgan":
-            require_default(self, "gradient_penalty_resolution", reason)
+        if not self.has_gradient_penalty:
+            for name in ("gradient_penalty_target", "gradient_penalty_resolution"):
+                require_default(self, name, "without a gradient penalty")
 
     @property
     def has_gradient_penalty(self) -> bool:

@@ -163,6 +163,12 @@ class NetworkConfig:
             require_default(
                 self, "stddev_group_size", f"with --minibatch_features={self.minibatch_features}"
             )
+        if self.minibatch_features == "discrimination" and self.discriminator_norm == "batch":
+            raise ValueError(
+                "discriminator_norm must be none or layer with --minibatch_features=discrimination"
+                ", which is initialised on features that do not depend on their batch. Received: "
+                "batch"
+            )
         if self.minibatch_features != "discrimination":
             for name in ("discrimination_kernels", "discrimination_dims"):
                 require_default(self, name, "without --minibatch_features=discrimination")

@@ -7,6 +7,7 @@ from pgan_tf.config.evaluation import EvalConfig
 from pgan_tf.config.loss import LossConfig
 from pgan_tf.config.network import NetworkConfig
 from pgan_tf.config.optimizer import OptimizerConfig
+from pgan_tf.config.options import require_default
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
 
@@ -39,7 +40,14 @@ class TrainConfig:
                 "that the loss draws to 0 and 1. Received: "
                 f"{self.network.discriminator_noise}"
             )
-
+        if not self.data.use_labels:
+            for name in ("label_weight", "generator_label_weight"):
+                require_default(self.loss, name, "with --nouse_labels")
+        if self.data.dequantize and self.network.output_activation == "tanh":
+            raise ValueError(
+                "dequantize must be off with --output_activation=tanh, whose images can't reach "
+                "as far as reals with noise do. Received: true"
+            )
         if self.run.jit_compile == "on" and self.network.normalizes_batches:
             raise ValueError(
                 "jit_compile must be auto or off with batch norm, whose statistics are exchanged "

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pgan_tf.checks import check_batches, smaller_batch
+from pgan_tf.checks import check_batches, smaller_batch, warn_of_short_phases
 from pgan_tf.config import NetworkConfig, ScheduleConfig
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
@@ -49,6 +49,20 @@ def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, 
 def test_groups_that_are_smaller_than_one_devices_are_said(caplog, batch_size, replicas, warned):
     check_batches(schedule(batch_size=batch_size), GROUPS_OF_4, replicas)
     said = f"--batch_size {batch_size} at 4x4, {batch_size} at 8x8 leaves each of {replicas}"
+    assert (said in caplog.text) == warned
+
+
+def test_batch_norm_of_a_single_image_is_refused():
+    network = NetworkConfig(discriminator_norm="batch")
+    with pytest.raises(UserError, match="--batch_size at 4x4 must be at least 2 with"):
+        check_batches(schedule(batch_size=1), network, 1)
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(1, False), (4, False), (5, True)])
+def test_phases_without_a_step_of_the_generator_are_said(caplog, steps, warned):
+    config = {"batch_size": 64, "fade_kimg": 0.2, "stabilize_kimg": 0.64, "total_kimg": 2.0}
+    warn_of_short_phases(schedule(**config), steps)
+    said = f"8x8 fade: fewer steps than --discriminator_steps={steps}"
     assert (said in caplog.text) == warned
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.checkpoints import Checkpoints
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import LossConfig, TrainConfig
 from pgan_tf.fine_tuning import (
     begin_with_initial_networks,
     check_initial_networks,
@@ -145,7 +145,6 @@ def test_checkpoints_after_a_run_went_back_are_newer(trained):
         ({"fmap_max": 4}, r"--fmap_max=4 \(was 8\)"),
         ({"latent_size": 5}, r"--latent_size=5 \(was 8\)"),
         ({"fused_scale": False}, r"--fused_scale=false \(was true\)"),
-        ({"stddev_group_size": 16}, r"--stddev_group_size=16 \(was 4\)"),
         ({"channels": 1}, r"for 3 channel\(s\) and 0 labels. Received: data of 1 channel"),
         ({"label_size": 2}, r"for 3 channel\(s\) and 0 labels. Received: .* 2 labels"),
     ],
@@ -155,6 +154,34 @@ def test_other_networks_are_refused_before_the_run_is_made(trained, tmp_path, ne
     config = with_init(config, directory, **network)
     with pytest.raises(UserError, match=f"^--init_from={directory}: .*{message}"):
         check_initial_networks(config, RunDirectory(tmp_path / "new"))
+
+
+def test_what_has_no_weights_may_be_another(trained, tmp_path):
+    directory, config, _ = trained
+    config = with_init(config, directory, stddev_group_size=8, pixel_norm_epsilon=1e-4)
+    check_initial_networks(config, RunDirectory(tmp_path / "new"))
+
+
+def test_networks_with_noise_are_trained_on_with_their_loss(trained, tmp_path):
+    directory, config, _ = trained
+    noisy = dataclasses.replace(
+        config,
+        network=dataclasses.replace(config.network, discriminator_noise=0.2),
+        loss=LossConfig(loss="lsgan"),
+    )
+    (directory / "config.flags").write_text(to_flagfile(noisy))
+    base = config_to_begin_with(str(directory), None)
+    assert (base.network.discriminator_noise, base.loss.loss) == (0.2, "lsgan")
+    check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"))
+
+
+def test_small_networks_are_not_trained_on_at_another_resolution(trained, tmp_path):
+    directory, config, _ = trained
+    small = dataclasses.replace(config.network, convs_per_resolution=1)
+    (directory / "config.flags").write_text(to_flagfile(dataclasses.replace(config, network=small)))
+    larger = with_init(config, directory, convs_per_resolution=1, resolution=16)
+    with pytest.raises(UserError, match="at another resolution than theirs, 8, .* Received: .*16"):
+        check_initial_networks(larger, RunDirectory(tmp_path / "new"))
 
 
 def test_a_latent_size_that_is_given_but_the_same_is_no_difference(trained, tmp_path):

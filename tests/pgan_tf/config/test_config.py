@@ -92,6 +92,34 @@ def test_values_out_of_range_are_refused(make, message):
             "rampdown_kimg must leave 6 of 10 kimg to --rampup_kimg. Received: 5",
         ),
         (
+            lambda: LossConfig(gradient_penalty_weight=0, gradient_penalty_target=750),
+            "gradient_penalty_target has no effect without a gradient penalty",
+        ),
+        (
+            lambda: LossConfig(loss="logistic", r1_gamma=0, gradient_penalty_resolution="stage"),
+            "gradient_penalty_resolution has no effect without a gradient penalty",
+        ),
+        (
+            lambda: TrainConfig(data=DataConfig(use_labels=False), loss=LossConfig(label_weight=2)),
+            "label_weight has no effect with --nouse_labels. Received: 2",
+        ),
+        (
+            lambda: TrainConfig(
+                data=DataConfig(dequantize=True), network=NetworkConfig(output_activation="tanh")
+            ),
+            "dequantize must be off with --output_activation=tanh",
+        ),
+        (
+            lambda: NetworkConfig(minibatch_features="discrimination", discriminator_norm="batch"),
+            "discriminator_norm must be none or layer with --minibatch_features=discrimination",
+        ),
+        (
+            lambda: TrainConfig(
+                network=NetworkConfig(generator_norm="batch"), run=RunConfig(jit_compile="on")
+            ),
+            "jit_compile must be auto or off with batch norm",
+        ),
+        (
             lambda: TrainConfig(network=NetworkConfig(discriminator_noise=0.2)),
             "discriminator_noise must be 0 without --loss=lsgan",
         ),
