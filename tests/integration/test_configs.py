@@ -1,14 +1,13 @@
 """Every flagfile of configs/: says what it is, is accepted, can be planned, and trains.
 
-Each trains a few steps by `pgan_tf.train`, at reduced width, on a tiny pyramid of its resolution,
-channels and labels: at 4x4 and in the fade to 8x8, or at up to 32x32 where it does not grow.
-Those that then differ by resolution, widths, batches, rates or the number of labels alone are
-trained once, at the largest resolution among them. That later stages follow is shown by their plan
-here and by other tests; what needs full width, memory and convergence, is not shown.
+Each trains for a few steps by `pgan_tf.train`, on a tiny pyramid of its channels and labels, with 4
+feature maps, batches of 4 and 8x8 as the final resolution: in the fade from 4x4 to 8x8, or at 8x8
+where it does not grow. Flagfiles that then differ by widths, batches, rates, intervals or the
+number of labels alone are trained once for all of them. That later stages follow is shown by their
+plan here and by other tests; what needs full width, memory and convergence, is not shown.
 """
 
 import dataclasses
-import functools
 import re
 from pathlib import Path
 
@@ -16,13 +15,14 @@ import numpy as np
 import pytest
 
 import pgan_tf
-from pgan_tf import flags
+from pgan_tf import flags, sampling
 from pgan_tf.cli import train as command
 from pgan_tf.config import TrainConfig
 from tests.pgan_tf.tiny import write_pyramid
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").rglob("*.flags"))
+BATCH_SIZE = 4  # of the reduced flagfiles
 
 
 def name(path):
@@ -90,43 +90,30 @@ def labels_of(path):
 
 
 def reduced(config: TrainConfig) -> TrainConfig:
-    """The same made narrow and short: two steps a phase, with 4 feature maps."""
-    network, schedule = config.network, config.schedule
-    grows = schedule.start_resolution < network.resolution
-    final = network.resolution if grows else min(network.resolution, 32)
-    batch_size = 8 if grows else 4
-    kimg = 2 * batch_size * config.optimizer.discriminator_steps / 1000
-    keeps_average = config.optimizer.ema_update != "off"
+    """The same made narrow and short: one phase, in which each network is trained."""
+    grows = config.schedule.start_resolution < config.network.resolution
+    steps = max(2, config.optimizer.discriminator_steps)  # the generator's is the last of these
+    kimg = steps * BATCH_SIZE / 1000
     return dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, mirror_augment=False),
         network=dataclasses.replace(
-            network,
-            resolution=final,
-            fmap_base=4 * final,
-            fmap_max=4,
-            latent_size=None,
-            # Of a batch of 8 or 4, all: what a larger group comes down to.
-            stddev_group_size=min(network.stddev_group_size, 4) or batch_size,
-        )
-        if network.minibatch_features == "stddev"
-        else dataclasses.replace(
-            network, resolution=final, fmap_base=4 * final, fmap_max=4, latent_size=None
+            config.network, resolution=8, fmap_base=32, fmap_max=4, latent_size=None
         ),
         schedule=dataclasses.replace(
-            schedule,
-            start_resolution=min(schedule.start_resolution, final),
-            stabilize_kimg=kimg if grows else 0,
+            config.schedule,
+            start_resolution=4 if grows else 8,
+            stabilize_kimg=0,
             fade_kimg=kimg if grows else 0,
-            total_kimg=2 * kimg if grows else kimg,
-            rampup_kimg=min(schedule.rampup_kimg, kimg),
+            total_kimg=kimg,
+            rampup_kimg=min(config.schedule.rampup_kimg, kimg),
             learning_rate=0.001,
-            batch_size=batch_size,
+            batch_size=BATCH_SIZE,
             batch_size_by_resolution={},
             learning_rate_by_resolution={},
         ),
         optimizer=dataclasses.replace(config.optimizer, ema_decay=0.9)
-        if keeps_average
+        if config.optimizer.ema_update != "off"
         else config.optimizer,
         run=dataclasses.replace(
             config.run, tick_kimg=1, sample_kimg=1, checkpoint_kimg=1, network_kimg=1
@@ -141,30 +128,28 @@ def groups():
         config = read(path)
         channels = 1 if re.match("mnist_32|fashion", path.name) else 3
         labels = labels_of(path) if config.data.use_labels else 0
-        lines = flags.to_flagfile(reduced(config)).splitlines()
-        whatever = ("--resolution", "--fmap_base", "--start_resolution", "--use_labels")
-        kept = tuple(line for line in lines if not line.startswith(whatever))
-        largest = reduced(config).network.resolution, labels
-        entry = (*largest, channels, "\n".join(lines))
-        found.setdefault((kept, channels, labels > 0), []).append((entry, name(path)))
-    for alike in found.values():
-        (_, labels, channels, flagfile), _ = max(alike)
-        names = ",".join(path_name for _, path_name in alike)
-        yield pytest.param(flagfile, channels, labels, id=names)
-
-
-@functools.cache
-def pyramid(directory, resolution, channels, labels):
-    one_hot = np.eye(labels, dtype=np.float32)[np.arange(8) % labels] if labels else None
-    path = directory / f"tiny-{resolution}-{channels}-{labels}"
-    return write_pyramid(path, resolution=resolution, channels=channels, count=8, labels=one_hot)
+        flagfile = flags.to_flagfile(reduced(config))
+        # Without labels in the data, --use_labels changes nothing.
+        kept = re.sub("--(use_labels|rampup_kimg)=.*\n", "", flagfile)
+        alike = found.setdefault((kept, channels, labels > 0), [])
+        alike.append((labels, reduced(config).schedule.rampup_kimg, flagfile, name(path)))
+    params = []
+    for (_, channels, _), alike in found.items():
+        labels, _, flagfile, _ = max(alike)
+        names = ",".join(sorted(path_name for *_, path_name in alike))
+        params.append(pytest.param(flagfile, channels, labels, id=names))
+    return params
 
 
 @pytest.mark.parametrize(("flagfile", "channels", "labels"), groups())
-def test_it_trains(flagfile, channels, labels, tmp_path, tmp_path_factory):
+def test_it_trains(flagfile, channels, labels, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "_SCREEN_WIDTH", 0)  # the smallest grids
+    monkeypatch.setattr(sampling, "_SCREEN_HEIGHT", 0)
+    one_hot = np.eye(labels, dtype=np.float32)[np.arange(8) % labels] if labels else None
+    data = write_pyramid(
+        tmp_path / "data", resolution=8, channels=channels, count=8, labels=one_hot
+    )
     config = flags.parse_flagfile(flagfile, "reduced")
-    resolution = config.network.resolution
-    data = pyramid(tmp_path_factory.getbasetemp(), resolution, channels, labels)
     config = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, data_dir=str(data)),
@@ -176,5 +161,5 @@ def test_it_trains(flagfile, channels, labels, tmp_path, tmp_path_factory):
     latents = np.zeros([2, *generator.inputs[0].shape[1:]], np.float32)
     inputs = [latents, np.eye(2, labels, dtype=np.float32)] if labels else latents
     images = np.asarray(generator(inputs))
-    assert images.shape[0] == 2 and images.shape[3] == channels
+    assert images.shape == (2, 8, 8, channels)
     assert np.isfinite(images).all()
