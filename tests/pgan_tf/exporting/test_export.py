@@ -101,7 +101,7 @@ def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_pat
         file_format="tflite",
         tflite_precision="float16",
     )
-    assert half.bytes < 0.8 * full.bytes
+    assert half.bytes < full.bytes - model.count_params()  # of two bytes, small tensors left out
     assert 1e-5 < half.difference < 0.05
     images = READERS["tflite"](half.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=0.05)
