@@ -26,8 +26,8 @@ def poison(monkeypatch, *, when):
     """
     make, steps = loop.make_train_step, []
 
-    def make_poisoned(state, config, strategy, *, resolution, fading):
-        train_step = make(state, config, strategy, resolution=resolution, fading=fading)
+    def make_poisoned(*args, **kwargs):
+        train_step = make(*args, **kwargs)
 
         def poisoned(inputs):
             steps.append((int(inputs.images_seen), int(inputs.noise_seed)))

@@ -98,7 +98,8 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_outputs_in_f
     assert images.dtype == tf.float32
     assert {v.dtype for v in mixed.variables.values()} == {"float32"}
     assert np.abs(images - expected).max() > 0, "computed in float32"
-    np.testing.assert_allclose(images, expected, atol=0.1)
+    assert np.abs(images - expected).mean() < 0.02
+    np.testing.assert_allclose(images, expected, atol=0.2)
     scores, _ = Discriminator(CONFIG, dtype="mixed_bfloat16")(images, resolution=16)
     assert scores.dtype == tf.float32
 
