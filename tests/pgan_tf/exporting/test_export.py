@@ -92,8 +92,10 @@ def test_a_network_of_mixed_precision_is_exported_in_float32(tmp_path, latents):
     np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
 
-def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_path, latents):
-    model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
+def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_path, rng):
+    # Long latents, so that most of the file is weights.
+    model = save_tiny_generator(tmp_path / "g.keras", resolution=16, options={"latent_size": 64})
+    latents = rng.standard_normal([5, 64]).astype(np.float32)
     full = export(tmp_path, "full.tflite", "tflite")
     half = export_generator(
         tmp_path / "g.keras",
@@ -101,7 +103,7 @@ def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_pat
         file_format="tflite",
         tflite_precision="float16",
     )
-    assert half.bytes < full.bytes - model.count_params()  # of two bytes, small tensors left out
+    assert half.bytes < 0.8 * full.bytes
     assert 1e-5 < half.difference < 0.05
     images = READERS["tflite"](half.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=0.05)
