@@ -165,7 +165,7 @@ def placed_batches(batches: Batches) -> Batches:
     """The same, each placed on the device."""
     strategy, state = make_strategy("one_device"), types.SimpleNamespace(noise_seed=1)
     for step, batch in batches:
-        to_replicas(strategy, state, step, batch)
+        to_replicas(strategy, state, [(step, batch)])
         yield step, batch
 
 

@@ -4,9 +4,10 @@
         --fmap_base=1024 --fmap_max=128 --alpha=0.5 --precision=float32 --iterations=10
 
 An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
-moving average, a generator step, both Adam updates, on RGB. Prints one line of JSON last:
+moving average, a generator step, both Adam updates, on RGB. With `--steps_per_call` above 1 so many
+of them are one call, measured whole, with handing it its batches. Prints one line of JSON last:
 
-    images_per_second, seconds_per_iteration   by the median iteration
+    images_per_second, seconds_per_iteration   by the median call
     tflops          multiplications and additions a second, of the count below
     roof_tflops     the best that a large convolution or matrix product reaches in this process,
                     in the same precision, before and after the iterations
@@ -64,13 +65,16 @@ def main() -> None:
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
+    parser.add_argument("--steps_per_call", type=int, default=1)
     given = parser.parse_args()
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
         fmap_base=given.fmap_base,
         fmap_max=given.fmap_max,
     )
-    config = TrainConfig(network=network, run=RunConfig(precision=PRECISIONS[given.precision]))
+    steps = given.steps_per_call
+    run_config = RunConfig(precision=PRECISIONS[given.precision], steps_per_call=steps)
+    config = TrainConfig(network=network, run=run_config)
     fading = given.alpha < 1 and given.resolution > 4
     set_up_tensorflow(config)
     run = training_step(config, given.resolution, given.batch_size, given.alpha, fading=fading)
@@ -80,7 +84,7 @@ def main() -> None:
     roof = measure_roof(config.run.precision)
     times = [timed(run) for _ in range(given.iterations)]
     roof = max(roof, measure_roof(config.run.precision))
-    seconds = statistics.median(times)
+    seconds = statistics.median(times) / steps
     passes = training_passes(config.loss, config.optimizer)
     operations = 2 * passes * multiplications(network, given.resolution, fading=fading)
     tflops = operations * given.batch_size / seconds / 1e12
@@ -105,7 +109,7 @@ def main() -> None:
 def training_step(
     config: TrainConfig, resolution: int, batch_size: int, alpha: float, *, fading: bool
 ) -> Callable[[], None]:
-    """A function that trains one batch of noise and waits for it."""
+    """A function that trains batches of noise, one for each step of a call, and waits for them."""
     strategy = make_strategy("one_device")
     state = TrainState(config, strategy)
     train_step = make_train_step(state, config, strategy, resolution=resolution, fading=fading)
@@ -115,11 +119,12 @@ def training_step(
     no_labels = np.zeros((batch_size, 0), np.float32)
     phase = Phase(0, resolution, fading, 0, 10**9, 10**9 if fading else 0, batch_size, 0.001)
     step = Step(phase, 0, alpha, phase.learning_rate)
-    inputs = to_replicas(strategy, state, step, Batch(images, no_labels, no_labels))
+    steps = config.run.steps_per_call
+    call = [(step, Batch(images, no_labels, no_labels))] * steps
 
     def run() -> None:
-        for value in train_step(inputs).metrics.values():
-            value.numpy()
+        inputs = to_replicas(strategy, state, call, steps_per_call=steps)
+        train_step(inputs).tensor.numpy()
 
     return run
 

@@ -1,4 +1,4 @@
-"""From a worker's part of a batch in host memory to what each replica's step is given."""
+"""From a worker's part of a batch in host memory to what each replica's steps are given."""
 
 import functools
 from collections.abc import Sequence
@@ -12,27 +12,30 @@ from pgan_tf.schedule import Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import StepInputs
 
-# Most of what a step is told is what the step before it was told.
-_SCALARS_KEPT = 16
+# Most of what a call is told is what the call before it was told.
+_CONSTANTS_KEPT = 16
 
 
 def to_replicas(
     strategy: tf.distribute.Strategy,
     state: TrainState,
-    step: Step,
-    batch: Batch,
+    call: Sequence[tuple[Step, Batch]],
     *,
+    steps_per_call: int = 1,
     votes: Sequence[float] = (),
 ) -> StepInputs:
-    """Deals a worker's images out to its replicas, and tells all of them what else a step needs.
+    """Deals a worker's images out to its replicas, and tells all of them what else steps need.
 
     Args:
       strategy: where the replicas run.
       state: for the seed of the noise.
-      step: the iteration to be run.
-      batch: what this worker has read for it (`data.Part`).
+      call: the iterations to be run in one call, with what this worker has read for each
+        (`data.Part`).
+      steps_per_call: how many steps inputs are made for; the last is repeated to fill them.
       votes: what this worker has to tell the others.
     """
+    padded = [*call, *[call[-1]] * (steps_per_call - len(call))]
+    steps, batches = [step for step, _ in padded], [batch for _, batch in padded]
     devices = strategy.extended.worker_devices
     local = local_replicas(strategy)
 
@@ -40,22 +43,31 @@ def to_replicas(
         number = context.replica_id_in_sync_group % local
         # Straight to where it is needed, not by way of the first GPU.
         with tf.device(devices[number]):
-            return tuple(tf.constant(array[number::local]) for array in batch)
+            return tuple(
+                tf.constant(_stack([array[number::local] for array in arrays]))
+                for arrays in zip(*batches, strict=True)
+            )
 
     images, labels, fake_labels = strategy.experimental_distribute_values_from_function(part)
     return StepInputs(
         images=images,
         labels=labels,
         fake_labels=fake_labels,
-        alpha=_scalar(step.alpha, np.float32),
-        learning_rate=_scalar(step.learning_rate, np.float32),
-        images_seen=_scalar(step.images_seen, np.int64),
-        noise_seed=_scalar(state.noise_seed, np.int64),
+        alpha=_constant(tuple(step.alpha for step in steps), np.float32),
+        learning_rate=_constant(tuple(step.learning_rate for step in steps), np.float32),
+        images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
+        count=_constant(len(call), np.int32),
+        noise_seed=_constant(state.noise_seed, np.int64),
         votes=tf.constant(np.array(votes, np.float32)),
     )
 
 
-@functools.lru_cache(_SCALARS_KEPT)
-def _scalar(value: float, dtype: type) -> tf.Tensor:
+def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """`[s ...]` of s arrays; one alone is not copied."""
+    return np.stack(arrays) if len(arrays) > 1 else arrays[0][np.newaxis]
+
+
+@functools.lru_cache(_CONSTANTS_KEPT)
+def _constant(value: float | tuple[float, ...], dtype: type) -> tf.Tensor:
     # From an array: TensorFlow keeps every Python number that it makes a tensor of, for good.
     return tf.constant(np.array(value, dtype))

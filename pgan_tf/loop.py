@@ -11,7 +11,8 @@ import dataclasses
 import functools
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import TypeVar
 
 import keras
 import tensorflow as tf
@@ -22,7 +23,7 @@ from pgan_tf.checkpoints import Checkpoints
 from pgan_tf.checks import check_batches, fit_to_data, required, warn_of_short_phases
 from pgan_tf.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.config import TrainConfig
-from pgan_tf.data import Batch, Part
+from pgan_tf.data import Part
 from pgan_tf.dataset import how_it_is_read, open_data, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
@@ -30,11 +31,12 @@ from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.initialization import fit_to_first_reals
 from pgan_tf.interrupts import Interrupts
+from pgan_tf.intervals import in_calls
 from pgan_tf.reporting import Bystander, Reporter, is_evaluated
 from pgan_tf.run_directory import RunDirectory
-from pgan_tf.schedule import Phase, Schedule, Step
+from pgan_tf.schedule import Phase, Schedule
 from pgan_tf.state import TrainState
-from pgan_tf.step import StepInputs, StepResult, make_train_step
+from pgan_tf.step import TrainStep, make_train_step
 from pgan_tf.summaries import Summaries
 from pgan_tf.supervision import (
     DivergedError,
@@ -45,6 +47,8 @@ from pgan_tf.supervision import (
 from pgan_tf.training_data import TrainingData
 from pgan_tf.watching.profiling import Profiler
 from tfrecords_tools.errors import UserError
+
+Given = TypeVar("Given")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,9 +191,10 @@ class _Training:
             label_size=self.config.network.label_size,
             part=Part(self.cluster.index, self.cluster.count),
         )
-        train_steps: dict[bool, Callable[[StepInputs], StepResult]] = {}
+        train_steps: dict[bool, TrainStep] = {}
         try:
-            for step, batch, data_wait in _timed(batches):
+            for call, data_wait in _timed(in_calls(batches, self.config)):
+                step, _ = call[-1]
                 started, phase = time.monotonic(), step.phase
                 if phase.index != state.phase_index:
                     reset = self.config.optimizer.reset_optimizer
@@ -201,17 +206,21 @@ class _Training:
                     train_steps[trains_generator] = self._make_step(phase, trains_generator)
                 train_step = train_steps[trains_generator]
                 inputs = to_replicas(
-                    self.strategy, state, step, batch, votes=self.supervisor.votes()
+                    self.strategy,
+                    state,
+                    call,
+                    steps_per_call=self.config.run.steps_per_call,
+                    votes=self.supervisor.votes(),
                 )
-                result = self.profiler.run(functools.partial(train_step, inputs))
+                result = self.profiler.run(functools.partial(train_step, inputs), len(call))
                 state.images_seen = step.images_seen_after
                 if not prepared:
-                    reporter.phase_prepared(phase, result.metrics, started)
+                    reporter.phase_prepared(phase, result, started)
                 # Looked at once: a signal that comes while reports are written waits for the next.
                 stop = self.supervisor.check(result)
-                reporter.after_step(
+                reporter.after_call(
                     step,
-                    result.metrics,
+                    result,
                     data_wait,
                     stopping=stop is not None,
                     healthy=self.supervisor.healthy,
@@ -220,17 +229,15 @@ class _Training:
                     finished = state.images_seen >= schedule.total_images
                     return TrainResult(state.images_seen, None if finished else stop)
         except tf.errors.ResourceExhaustedError as error:
-            # In the middle of a step, so that there is nothing consistent to save.
+            # In the middle of a call, so that there is nothing consistent to save.
             raise _out_of_memory(step.phase, self.config.run.run_dir) from error
         except (UserError, OSError):
-            # Damaged data, or a full disk: between two steps, so what was learned can be kept.
-            reporter.save(healthy=self.supervisor.healthy)
+            # Damaged data, or a full disk: between two calls, so what was learned can be kept.
+            reporter.save(healthy=self.supervisor.healthy())
             raise
         return TrainResult(state.images_seen, None)
 
-    def _make_step(
-        self, phase: Phase, trains_generator: bool
-    ) -> Callable[[StepInputs], StepResult]:
+    def _make_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
         return make_train_step(
             self.state,
             self.config,
@@ -288,14 +295,14 @@ def set_up_tensorflow(config: TrainConfig) -> None:
     tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
-def _timed(batches: Iterator[tuple[Step, Batch]]) -> Iterator[tuple[Step, Batch, float]]:
-    """Adds the seconds that each batch was waited for."""
+def _timed(calls: Iterator[Given]) -> Iterator[tuple[Given, float]]:
+    """Adds the seconds that each was waited for."""
     while True:
         asked = time.monotonic()
-        following = next(batches, None)
+        following = next(calls, None)
         if following is None:
             return
-        yield (*following, time.monotonic() - asked)
+        yield following, time.monotonic() - asked
 
 
 def _announce(

@@ -1,8 +1,8 @@
-"""What happens between steps, and when: ticks, grids, saved generators, checkpoints."""
+"""What happens between calls of steps, and when: ticks, grids, saved generators, checkpoints."""
 
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.cost import StepTimes
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
-from pgan_tf.gradients import Metrics
+from pgan_tf.intervals import Every
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
 from pgan_tf.state import TrainState
-from pgan_tf.summaries import Every, Summaries, Ticker, has_figures, progress_line
+from pgan_tf.step import StepResult
+from pgan_tf.summaries import Summaries, Ticker, has_figures, progress_line
 from pgan_tf.watching.histograms import histograms
 from pgan_tf.watching.memory import memory_figures
 from tfrecords_tools.errors import UserError
@@ -64,6 +65,7 @@ class Reporter:
 
     def _begin_counting(self) -> None:
         seen, intervals = self._state.images_seen, self._config.run
+        # `TrainConfig.intervals_kimg` has all of them, for calls to end where one is due.
         self._tick = Every(intervals.tick_kimg, seen)
         self._sample = Every(intervals.sample_kimg, seen)
         self._checkpoint = Every(intervals.checkpoint_kimg, seen)
@@ -117,46 +119,51 @@ class Reporter:
     def close(self) -> None:
         self._summaries.close()
 
-    def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
-        """Leaves a step in which a graph was made, such as a phase's first, out of the speed.
+    def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
+        """Leaves a call in which a graph was made, such as a phase's first, out of the speed.
 
         Args:
           phase: being trained.
-          metrics: of that step.
+          result: of that call.
           started: `time.monotonic()` before it.
         """
-        for value in metrics.values():
-            value.numpy()  # waits for the device
+        steps = len(result.figures)  # waits for the device
         seconds = time.monotonic() - started
         print(f"{phase.name}: prepared in {seconds:.1f} s", flush=True)
-        self._ticker.exclude(seconds, phase.batch_size)
+        self._ticker.exclude(seconds, steps * phase.batch_size)
 
-    def after_step(
-        self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool, healthy: bool
+    def after_call(
+        self,
+        step: Step,
+        result: StepResult,
+        data_wait: float,
+        *,
+        stopping: bool,
+        healthy: Callable[[], bool],
     ) -> None:
-        """Counts a step and writes what has come due.
+        """Counts the steps of a call and writes what has come due.
 
         Args:
-          step: just done; `state.images_seen` is past it.
-          metrics: its figures, on the device.
-          data_wait: seconds it waited for its batch.
+          step: the last of those just done; `state.images_seen` is past it.
+          result: what they tell.
+          data_wait: seconds they waited for their batches.
           stopping: whether it is the last step of this process, so that everything is due.
-          healthy: whether updates are finite. While they are not, checkpoints wait, but for the
-            last, so that the newest one is worth going back to.
+          healthy: tells whether updates are finite. While they are not, checkpoints wait, but for
+            the last, so that the newest one is worth going back to.
         """
         seen = self._state.images_seen
         ends_phase = seen >= step.phase.end
         ends_run = seen >= self._schedule.total_images
         last = ends_run or stopping
-        self._ticker.add(metrics, data_wait=data_wait)
+        self._ticker.add(result, data_wait=data_wait)
         # Each is asked, since asking moves its mark.
         sample = self._sample.due(seen) or ends_phase or last
         self._checkpoint_is_due |= self._checkpoint.due(seen) or ends_phase
-        checkpoint = (self._checkpoint_is_due and healthy) or last
+        checkpoint = (self._checkpoint_is_due and healthy()) or last
         network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
         evaluate = self._evaluate_next.due(seen) or (ends_phase and not step.phase.fading)
         # Not when asked to stop: it may take longer than whoever asked wants to wait.
-        wanted = (evaluate or ends_run) and healthy and not stopping
+        wanted = (evaluate or ends_run) and not stopping and healthy()
         evaluation = self._evaluation if wanted else None
         if not (self._tick.due(seen) or sample or checkpoint or network or evaluation):
             return
@@ -167,7 +174,7 @@ class Reporter:
             self._save_generator(self._run.generator(seen), step.phase)
         # Before an evaluation, which may take long: nothing is lost if the process is killed in it.
         if checkpoint or evaluation:
-            self._checkpoints.save(healthy=healthy)
+            self._checkpoints.save(healthy=healthy())
             self._checkpoint_is_due = False
         if evaluation:
             self._evaluate(evaluation, step.phase)
@@ -264,11 +271,17 @@ class Bystander:
     def go_back(self) -> None:
         """Nothing was reported."""
 
-    def phase_prepared(self, phase: Phase, metrics: Metrics, started: float) -> None:
+    def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
         """The chief says it."""
 
-    def after_step(
-        self, step: Step, metrics: Metrics, data_wait: float, *, stopping: bool, healthy: bool
+    def after_call(
+        self,
+        step: Step,
+        result: StepResult,
+        data_wait: float,
+        *,
+        stopping: bool,
+        healthy: Callable[[], bool],
     ) -> None:
         """The chief reports it."""
 

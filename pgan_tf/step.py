@@ -1,9 +1,11 @@
-"""One iteration as one graph: a discriminator step, a generator step, the moving average."""
+"""Iterations as one graph: a discriminator step, a generator step, the moving average."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
@@ -22,15 +24,16 @@ from pgan_tf.updates import apply_gradients, update_average, update_real_score
 
 
 class StepInputs(NamedTuple):
-    """What changes from step to step.
+    """What changes from call to call, for s steps (`steps_per_call`).
 
     Attributes:
-      images: `[b c h w]` uint8, reals as the pyramid holds them, each replica its own.
-      labels: `[b n]` float32, theirs; n is 0 without labels.
-      fake_labels: `[b n]` float32, drawn from the data's, for the generator's step.
-      alpha: scalar float32 in [0, 1].
-      learning_rate: scalar float32.
-      images_seen: scalar int64, real images shown before this step.
+      images: `[s b c h w]` uint8, reals as the pyramid holds them, each replica its own.
+      labels: `[s b n]` float32, theirs; n is 0 without labels.
+      fake_labels: `[s b n]` float32, drawn from the data's, for the generator's step.
+      alpha: `[s]` float32 in [0, 1].
+      learning_rate: `[s]` float32.
+      images_seen: `[s]` int64, real images shown before each step.
+      count: scalar int32, how many steps to take, the first ones; from 1 to s.
       noise_seed: scalar int64, of everything that a step draws.
       votes: `[v]` float32, what each worker has to tell the others (`StepResult.votes`).
     """
@@ -41,20 +44,63 @@ class StepInputs(NamedTuple):
     alpha: tf.Tensor
     learning_rate: tf.Tensor
     images_seen: tf.Tensor
+    count: tf.Tensor
     noise_seed: tf.Tensor
     votes: tf.Tensor
 
+    def at(self, index: tf.Tensor | int) -> "StepInputs":
+        """Those of one step, without the leading axis."""
+        stacked = ("images", "labels", "fake_labels", "alpha", "learning_rate", "images_seen")
+        return self._replace(**{name: getattr(self, name)[index] for name in stacked})
 
-class StepResult(NamedTuple):
-    """What a step tells, the same on every worker.
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """What a call tells of its steps, the same on every worker.
 
     Attributes:
-      metrics: scalars by name, means over the global batch.
-      votes: `[v]` float32, sums over all replicas.
+      names: what the n figures of a step are called.
+      tensor: `[count n+v]` float32, still on its device: each step's figures, and the votes.
     """
 
-    metrics: Metrics
-    votes: tf.Tensor
+    names: tuple[str, ...]
+    tensor: tf.Tensor
+
+    @functools.cached_property
+    def _array(self) -> np.ndarray:
+        return self.tensor.numpy()
+
+    @property
+    def figures(self) -> np.ndarray:
+        """`[count n]`, means over the global batch. Waits for the device."""
+        return self._array[:, : len(self.names)]
+
+    @property
+    def votes(self) -> np.ndarray:
+        """`[v]`, sums over all replicas. Waits for the device."""
+        return self._array[-1, len(self.names) :]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last step's figures by name. Waits for the device."""
+        return dict(zip(self.names, self.figures[-1].tolist(), strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+    """Trains the steps of a call at one stage and phase.
+
+    Attributes:
+      graph: from `StepInputs` to `StepResult.tensor`.
+      names: of the figures; filled when the graph is made.
+    """
+
+    graph: tf.types.experimental.PolymorphicFunction
+    names: list[str]
+
+    def __call__(self, inputs: StepInputs) -> StepResult:
+        tensor = self.graph(inputs)
+        return StepResult(tuple(self.names), tensor)
 
 
 def make_train_step(
@@ -65,19 +111,20 @@ def make_train_step(
     resolution: int,
     fading: bool,
     trains_generator: bool = True,
-) -> Callable[[StepInputs], StepResult]:
-    """Makes the function that trains one batch at one stage and phase.
+) -> TrainStep:
+    """Makes the function that trains batches at one stage and phase, one or several in a call.
 
     Args:
       state: what it changes.
-      config: with what only the data can tell filled in.
+      config: with what only the data can tell filled in. With `steps_per_call` above 1 the steps
+        of a call are a loop in its graph.
       strategy: where the replicas run.
       resolution: the stage's.
       fading: whether alpha is below 1, so that the lower resolution takes part.
       trains_generator: False for a discriminator step that no generator step follows.
 
     Returns:
-      A function from `StepInputs` (per replica) to `StepResult`. The same whatever the number of
+      From `StepInputs` (per replica) to `StepResult`. The same whatever the number of
       replicas, up to rounding: what is drawn is drawn for the global batch, of which each replica
       takes its samples.
     """
@@ -90,11 +137,18 @@ def make_train_step(
     compiles = uses_xla(config)
     averages_after_discriminator = config.optimizer.ema_update == "discriminator_step"
 
-    def replica_step(inputs: StepInputs) -> StepResult:
+    names: list[str] = []
+
+    def replica_step(stacked: StepInputs, index: tf.Tensor | int) -> tf.Tensor:
+        inputs = stacked.at(index)
         batch = inputs.images.shape[0]
         alpha = inputs.alpha if fading else None
         labels = inputs.labels if has_labels else None
         fake_labels = inputs.fake_labels if has_labels else None
+
+        def tell(metrics: Metrics) -> tf.Tensor:
+            names[:] = metrics
+            return _over_replicas(metrics, inputs.votes)
 
         def seed(purpose: Noise) -> tf.Tensor:
             base = tf.stack([inputs.noise_seed, inputs.images_seen])
@@ -179,7 +233,7 @@ def make_train_step(
             )(**shown)
             metrics |= update_discriminator(for_discriminator, metrics["scores/real"])
             metrics |= update_generator(for_generator)
-            return _over_replicas(metrics, inputs.votes)
+            return tell(metrics)
 
         gradients, metrics = learn(
             discriminator_gradients,
@@ -199,17 +253,28 @@ def make_train_step(
                 latents=normal([batch, latent_size], seed(Noise.GENERATOR_LATENTS)),
             )
             metrics |= generator_metrics | update_generator(gradients)
-        return _over_replicas(metrics, inputs.votes)
+        return tell(metrics)
+
+    def step(inputs: StepInputs, index: tf.Tensor | int) -> tf.Tensor:
+        """`[n+v]`: figures and votes of one step."""
+        # All replicas have the same, so the first one's will do.
+        told = strategy.run(replica_step, args=(inputs, index))
+        return strategy.experimental_local_results(told)[0]
 
     @tf.function(autograph=False)
-    def train_step(inputs: StepInputs) -> StepResult:
-        # All replicas have the same, so the first one's will do.
-        per_replica = strategy.run(replica_step, args=(inputs,))
-        return tf.nest.map_structure(
-            lambda value: strategy.experimental_local_results(value)[0], per_replica
+    def train_step(inputs: StepInputs) -> tf.Tensor:
+        if config.run.steps_per_call == 1:
+            return step(inputs, 0)[tf.newaxis]
+        # A loop around the replicas, so that the step is in the graph, and compiled, only once.
+        _, told = tf.while_loop(
+            lambda index, _: index < inputs.count,
+            lambda index, told: (index + 1, told.write(index, step(inputs, index))),
+            [0, tf.TensorArray(tf.float32, size=inputs.count)],
+            parallel_iterations=1,
         )
+        return told.stack()
 
-    return train_step
+    return TrainStep(train_step, names)
 
 
 def uses_xla(config: TrainConfig) -> bool:
@@ -220,11 +285,8 @@ def uses_xla(config: TrainConfig) -> bool:
     return config.run.jit_compile == "on"
 
 
-def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> StepResult:
-    """Means of metrics and sums of votes over all replicas, in one exchange."""
+def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> tf.Tensor:
+    """`[n+v]`: means of metrics and sums of votes over all replicas, in one exchange."""
     context = tf.distribute.get_replica_context()
     means = tf.stack(list(metrics.values())) / context.num_replicas_in_sync
-    totals = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, votes], axis=0))
-    return StepResult(
-        dict(zip(metrics, tf.unstack(totals[: len(metrics)]), strict=True)), totals[len(metrics) :]
-    )
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, votes], axis=0))

@@ -30,6 +30,7 @@ from pgan_tf.sampling import (
     save_png,
 )
 from pgan_tf.schedule import Phase
+from pgan_tf.step import StepResult
 from pgan_tf.training_data import TrainingData
 from pgan_tf.watching.figures import describe
 from pgan_tf.watching.hyperparameters import hyperparameters
@@ -41,31 +42,8 @@ _LATENTS_SEED = 1000
 _PER_ROW_MAX_LABELS = 16
 
 
-class Every:
-    """Says when an interval of images has been crossed, whatever the batch size.
-
-    `due` is true once for each multiple of the interval that is reached or passed.
-    """
-
-    def __init__(self, interval_kimg: float, images_seen: int):
-        """
-        Args:
-          interval_kimg: thousands of images between events.
-          images_seen: where counting begins; its own interval counts as done.
-        """
-        self._images = interval_kimg * 1000
-        self._done = images_seen // self._images
-
-    def due(self, images_seen: int) -> bool:
-        """Whether a multiple of the interval lies after the last one seen, up to `images_seen`."""
-        reached = images_seen // self._images
-        crossed = reached > self._done
-        self._done = reached
-        return crossed
-
-
 class Ticker:
-    """Sums up metrics on their device between two reports, and keeps time.
+    """Sums up what steps tell between two reports, and keeps time.
 
     Args:
       clock: seconds from anywhere; tests pass their own.
@@ -77,7 +55,8 @@ class Ticker:
 
     def restart(self, images_seen: int) -> None:
         """Begins anew, as after something that is not training."""
-        self._totals: dict[str, tf.Tensor] = {}
+        self._last: StepResult | None = None
+        self._totals: collections.defaultdict[str, float] = collections.defaultdict(float)
         self._counts: collections.Counter[str] = collections.Counter()
         self._data_wait = 0.0
         self._since = self._clock()
@@ -90,23 +69,36 @@ class Ticker:
         self._excluded_seconds += seconds
         self._excluded_images += images
 
-    def add(self, metrics: Mapping[str, tf.Tensor], *, data_wait: float) -> None:
-        """Adds a step's metrics, which stay where they are, and the seconds it waited for data."""
-        for name, value in metrics.items():
-            self._totals[name] = self._totals[name] + value if name in self._totals else value
-        self._counts.update(metrics.keys())
+    def add(self, result: StepResult, *, data_wait: float) -> None:
+        """Adds a call's steps and the seconds it waited for data.
+
+        Its figures are looked at while the next call runs, so that no device waits for it.
+        """
+        self._sum_up_last()
+        self._last = result
         self._data_wait += data_wait
+
+    def _sum_up_last(self) -> None:
+        if self._last is None:
+            return
+        # One step after the other, so that the sums are the same whatever the steps in a call.
+        for row in self._last.figures.tolist():
+            for name, value in zip(self._last.names, row, strict=True):
+                self._totals[name] += value
+        self._counts.update(dict.fromkeys(self._last.names, len(self._last.figures)))
+        self._last = None
 
     def report(self, images_seen: int) -> dict[str, float]:
         """Means since the last report (sums for skipped updates), and speed; then restarts.
 
         Each is the mean over the steps that had it: not every step may train the generator.
         """
+        self._sum_up_last()
         figures = {
-            name: float(total) / (1 if name.endswith("_skipped") else self._counts[name])
+            name: total / (1 if name.endswith("_skipped") else self._counts[name])
             for name, total in self._totals.items()
         }
-        # Read after the metrics: converting them waits for the device to finish.
+        # Read after the figures: looking at them waits for the device to finish.
         seconds = self._clock() - self._since
         images = images_seen - self._images_seen
         if images > self._excluded_images:

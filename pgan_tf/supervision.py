@@ -1,6 +1,7 @@
 """When training stops, goes back, or is lost: decided alike by all workers of a run."""
 
 import contextlib
+import copy
 import re
 import signal
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ class TooManySkippedError(Exception):
 class Supervisor:
     """Looks at the outcome of every step.
 
-    A step's outcome is looked at while the next one runs, so that no device waits for it; what is
-    decided then holds on all workers, because the outcome is the same for all.
+    What a call's steps tell is looked at while the next call runs, so that no device waits for it;
+    what is decided then holds on all workers, because the outcome is the same for all.
     """
 
     def __init__(self, cluster: Cluster, interrupts: Interrupts, *, max_skipped_updates: int):
@@ -67,56 +68,72 @@ class Supervisor:
     def restart(self) -> None:
         """Begins anew, as after going back."""
         self._last: StepResult | None = None
-        self._outcomes: dict[str, bool] = {}  # whether each network's last update was skipped
-        self._skipped = 0
+        self._skips = _Skips()
 
-    @property
     def healthy(self) -> bool:
-        """Whether the last update that was looked at was finite."""
-        return self._skipped == 0
+        """Whether updates were finite up to the last step but one; waits for a call of several."""
+        skips = copy.deepcopy(self._skips)
+        # One step's own outcome is never waited for.
+        if self._last is not None and len(self._last.tensor) > 1:
+            for _ in skips.count(self._last, slice(-1)):
+                pass
+        return skips.in_a_row == 0
 
     def votes(self) -> list[float]:
         """What this worker has to tell the others: which signals it has received."""
         return [float(self._interrupts.received == number) for number in _SIGNALS]
 
     def check(self, result: StepResult) -> signal.Signals | None:
-        """Looks at the step before the one that was just started.
+        """Looks at the steps of the call before the one that was just started.
 
         Args:
-          result: of the step just started.
+          result: of the call just started.
 
         Returns:
           The signal by which training is to stop after it, or None. Of several workers, the one
-          that received it and all others stop after the same step.
+          that received it and all others stop after the same call.
 
         Raises:
           TooManySkippedError: it is time to go back.
         """
         last, self._last = self._last, result
         if last is not None:
-            self._count_skipped(last)
+            for in_a_row in self._skips.count(last):
+                if self._max_skipped and in_a_row >= self._max_skipped:
+                    raise TooManySkippedError
         if self._cluster.count == 1:
             return self._interrupts.received
         if last is not None:
-            for number, votes in zip(_SIGNALS, last.votes.numpy(), strict=True):
+            for number, votes in zip(_SIGNALS, last.votes, strict=True):
                 if votes:
                     return number
         return None
 
-    def _count_skipped(self, result: StepResult) -> None:
-        outcomes = {
-            name: bool(value.numpy())
-            for name, value in result.metrics.items()
-            if name.endswith("_skipped")
-        }
-        # A step that leaves the generator alone does not tell that its updates are finite again.
-        self._outcomes.update(outcomes)
-        if any(outcomes.values()):
-            self._skipped += 1
-        elif not any(self._outcomes.values()):
-            self._skipped = 0
-        if self._max_skipped and self._skipped >= self._max_skipped:
-            raise TooManySkippedError
+
+class _Skips:
+    """Counts updates that were skipped in a row.
+
+    Attributes:
+      in_a_row: how many steps, up to the last one counted.
+    """
+
+    def __init__(self) -> None:
+        self.in_a_row = 0
+        self._outcomes: dict[str, bool] = {}  # whether each network's last update was skipped
+
+    def count(self, result: StepResult, steps: slice = slice(None)) -> Iterator[int]:
+        """Counts some steps of a call, and yields `in_a_row` after each."""
+        columns = [i for i, name in enumerate(result.names) if name.endswith("_skipped")]
+        names = [result.names[i] for i in columns]
+        for skipped in result.figures[steps, columns].astype(bool).tolist():
+            # A step that leaves the generator alone does not tell that its updates are finite
+            # again.
+            self._outcomes.update(zip(names, skipped, strict=True))
+            if any(skipped):
+                self.in_a_row += 1
+            elif not any(self._outcomes.values()):
+                self.in_a_row = 0
+            yield self.in_a_row
 
 
 @contextlib.contextmanager

@@ -51,6 +51,12 @@ class RunConfig:
     logical_cpus: int = option(
         0, "Split the CPU into this many logical devices, to try mirrored out.", adjustable=True
     )
+    steps_per_call: int = option(
+        1,
+        "Train up to this many steps in one call of a graph, which saves the host work between "
+        "small steps. What is learned and reported stays the same.",
+        adjustable=True,
+    )
     tick_kimg: float = option(1.0, "Report progress this often.", adjustable=True)
     sample_kimg: float = option(20.0, "Draw a grid of fakes this often.", adjustable=True)
     checkpoint_kimg: float = option(20.0, "Save the training state this often.", adjustable=True)
@@ -83,6 +89,7 @@ class RunConfig:
         for name in ("tick_kimg", "sample_kimg", "checkpoint_kimg", "network_kimg"):
             require_positive(name, getattr(self, name))
         require_at_least("logical_cpus", self.logical_cpus, 0)
+        require_at_least("steps_per_call", self.steps_per_call, 1)
         require_at_least("keep_checkpoints", self.keep_checkpoints, 1)
         require_at_least("max_skipped_updates", self.max_skipped_updates, 0)
         if not 0 <= self.seed < 2**31:

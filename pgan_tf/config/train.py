@@ -72,6 +72,18 @@ class TrainConfig:
         evaluates = self.evaluation.metric_names and self.evaluation.eval_kimg % 1
         return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1 or evaluates)
 
+    @property
+    def intervals_kimg(self) -> tuple[float, ...]:
+        """How often each thing is due that happens between steps, in thousands of images."""
+        run = self.run
+        return (
+            run.tick_kimg,
+            run.sample_kimg,
+            run.checkpoint_kimg,
+            run.network_kimg,
+            self.evaluation.eval_kimg,
+        )
+
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.
 

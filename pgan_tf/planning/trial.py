@@ -110,8 +110,10 @@ def _measure(
         def run() -> float:
             """Seconds of a step, with handing it its batch, as in training."""
             started = time.monotonic()
-            for value in train_step(to_replicas(strategy, state, step, batch)).metrics.values():
-                value.numpy()  # waits for the device
+            inputs = to_replicas(
+                strategy, state, [(step, batch)], steps_per_call=config.run.steps_per_call
+            )
+            train_step(inputs).tensor.numpy()  # waits for the device
             return time.monotonic() - started
 
         prepared = run()

@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
 
 import tensorflow as tf
 from absl import logging
 
-Result = TypeVar("Result")
+from pgan_tf.step import StepResult
 
 
 class Profiler:
@@ -25,29 +24,31 @@ class Profiler:
         self._first, self._last = steps or (0, -1)
         self._directory = str(directory)
         self._step = 0
+        self._traced = 0
         self._tracing = False
 
-    def run(self, step: Callable[[], Result]) -> Result:
-        """Runs one step, traced if it is one of those asked for, and returns what it returns."""
-        self._step += 1
-        if not self._first <= self._step <= self._last:
-            return step()
+    def run(self, call: Callable[[], StepResult], steps: int) -> StepResult:
+        """Runs a call of so many steps, traced if one of them is asked for."""
+        first = self._step + 1
+        self._step += steps
+        if self._step < self._first or first > self._last:
+            return call()
         if not self._tracing:
+            self._traced = first
             tf.profiler.experimental.start(self._directory)
             self._tracing = True
-        with tf.profiler.experimental.Trace("train", step_num=self._step, _r=1):
-            result = step()
-            # Waits for the device, so that the step's trace holds the step's work.
-            for value in tf.nest.flatten(result):
-                value.numpy()
-        if self._step == self._last:
+        with tf.profiler.experimental.Trace("train", step_num=first, _r=1):
+            result = call()
+            # Waits for the device, so that the call's trace holds the call's work.
+            result.tensor.numpy()
+        if self._step >= self._last:
             self._stop()
         return result
 
     def _stop(self) -> None:
         self._tracing = False
         tf.profiler.experimental.stop()
-        print(f"traced steps {self._first} to {self._step}: tensorboard, page Profile", flush=True)
+        print(f"traced steps {self._traced} to {self._step}: tensorboard, page Profile", flush=True)
 
     def __enter__(self) -> "Profiler":
         return self

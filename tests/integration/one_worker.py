@@ -54,7 +54,7 @@ def main() -> None:
             train_step = make_train_step(
                 state, config, strategy, resolution=phase.resolution, fading=phase.fading
             )
-        result = train_step(to_replicas(strategy, state, step, batch))
+        result = train_step(to_replicas(strategy, state, [(step, batch)]))
         skipped.append(float(result.metrics["updates/discriminator_skipped"]))
         state.images_seen = step.images_seen_after
         if len(skipped) == int(steps):

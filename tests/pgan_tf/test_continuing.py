@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from pgan_tf import loop
 from pgan_tf.config import OptimizerConfig, ScheduleConfig
-from pgan_tf.step import StepResult
-from tests.pgan_tf.tiny import tiny_config
+from tests.pgan_tf.tiny import each_step, step_result, tiny_config
 from tfrecords_tools.errors import UserError
 
 
@@ -20,13 +19,13 @@ def given(monkeypatch):
 
     def make_train_step(state, config, strategy, *, resolution, fading, trains_generator):
         def note(inputs):
-            arrays = {name: np.array(value) for name, value in inputs._asdict().items()}
             graph = {"resolution": resolution, "fading": fading, "generator": trains_generator}
-            steps.append({**graph, **arrays})
-            metrics = {"loss/discriminator": tf.constant(0.0)}
-            if trains_generator:
-                metrics["loss/generator"] = tf.constant(0.0)
-            return StepResult(metrics, inputs.votes)
+            for given in each_step(inputs):
+                arrays = {name: np.array(value) for name, value in given._asdict().items()}
+                del arrays["count"]
+                steps.append({**graph, **arrays})
+            names = ["loss/discriminator"] + ["loss/generator"] * trains_generator
+            return step_result({name: np.zeros(int(inputs.count)) for name in names})
 
         return note
 
@@ -51,13 +50,18 @@ def config_for(data_dir, run_dir, total_kimg, **optimizer):
 
 # At the end of 4x4, within the fade, and after it.
 @pytest.mark.parametrize("stop", [0.032, 0.048, 0.08])
-def test_the_same_images_alpha_and_learning_rate_follow(labelled_dir, tmp_path, given, stop):
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+def test_the_same_images_alpha_and_learning_rate_follow(
+    labelled_dir, tmp_path, given, stop, steps_per_call
+):
     loop.train(config_for(labelled_dir, tmp_path / "undisturbed", 0.112))
     expected = list(given)
     given.clear()
     loop.train(config_for(labelled_dir, tmp_path / "stopped", stop))
     assert 0 < len(given) < len(expected)
-    loop.train(config_for(labelled_dir, tmp_path / "stopped", 0.112))
+    continued = config_for(labelled_dir, tmp_path / "stopped", 0.112)
+    run = dataclasses.replace(continued.run, steps_per_call=steps_per_call)
+    loop.train(dataclasses.replace(continued, run=run))
     assert len(given) == len(expected) == 2 + 10
     for now, then in zip(given, expected, strict=True):
         assert now.keys() == then.keys()

@@ -127,14 +127,15 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
         optimizer=OptimizerConfig(**optimizer),
     )
     state = TrainState(config, one_device)
-    empty = tf.zeros([batch_size, 0])
+    empty = tf.zeros([1, batch_size, 0])
     inputs = StepInputs(
-        images=tf.zeros([batch_size, 3, resolution, resolution], tf.uint8),
+        images=tf.zeros([1, batch_size, 3, resolution, resolution], tf.uint8),
         labels=empty,
         fake_labels=empty,
-        alpha=tf.constant(1.0),
-        learning_rate=tf.constant(0.001),
-        images_seen=tf.constant(0, tf.int64),
+        alpha=tf.constant([1.0]),
+        learning_rate=tf.constant([0.001]),
+        images_seen=tf.constant([0], tf.int64),
+        count=tf.constant(1),
         noise_seed=tf.constant(state.noise_seed, tf.int64),
         votes=tf.zeros([0]),
     )
@@ -149,7 +150,7 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
             fading=False,
             trains_generator=trains_generator,
         )
-        graph = train_step.get_concrete_function(inputs).graph
+        graph = train_step.graph.get_concrete_function(inputs).graph
         return sum(multiply_adds(operation) for operation in run_operations(graph)) / forward
 
     passes = training_passes(config.loss, config.optimizer)

@@ -6,13 +6,11 @@ import signal
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pgan_tf import loop
 from pgan_tf.cli import train as command
-from pgan_tf.step import StepResult
 from pgan_tf.supervision import DivergedError
-from tests.pgan_tf.tiny import tiny_config
+from tests.pgan_tf.tiny import each_step, step_result, tiny_config
 
 # A seed is below 2^31; after going back the noise's is above.
 OWN_NOISE = 2**31
@@ -30,16 +28,19 @@ def poison(monkeypatch, *, when):
         train_step = make(*args, **kwargs)
 
         def poisoned(inputs):
-            steps.append((int(inputs.images_seen), int(inputs.noise_seed)))
-            if not when(*steps[-1]):
+            given = [(int(step.images_seen), int(step.noise_seed)) for step in each_step(inputs)]
+            steps.extend(given)
+            # A call of several is good or bad as a whole.
+            if not when(*given[0]):
                 return train_step(inputs)
-            metrics = {
-                "loss/discriminator": tf.constant(np.nan, tf.float32),
-                "loss/generator": tf.constant(np.nan, tf.float32),
-                "updates/discriminator_skipped": tf.constant(1.0),
-                "updates/generator_skipped": tf.constant(1.0),
-            }
-            return StepResult(metrics, inputs.votes)
+            names = ("loss/discriminator", "loss/generator")
+            skipped = ("updates/discriminator_skipped", "updates/generator_skipped")
+            return step_result(
+                {
+                    **{name: np.full(len(given), np.nan) for name in names},
+                    **{name: np.ones(len(given)) for name in skipped},
+                }
+            )
 
         return poisoned
 
@@ -56,20 +57,23 @@ def names_of_checkpoints(tmp_path):
     return sorted(path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index"))
 
 
-def test_a_run_goes_back_and_on_with_other_noise(pyramid_dir, tmp_path, monkeypatch, caplog):
+@pytest.mark.parametrize("steps_per_call", [1, 4])
+def test_a_run_goes_back_and_on_with_other_noise(
+    pyramid_dir, tmp_path, monkeypatch, caplog, steps_per_call
+):
     # From 48 images on, in the fade, every step is bad as long as the noise is the first.
     steps = poison(monkeypatch, when=lambda seen, noise: seen >= 48 and noise < OWN_NOISE)
-    config = tiny_config(
-        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
-    )
+    config = config_for(pyramid_dir, tmp_path, steps_per_call=steps_per_call)
     result = loop.train(config)
     assert result.images_seen == 96
     assert "3 updates in a row were not finite" in caplog.text
     assert "going back to the checkpoint at 0.048 kimg" in caplog.text
     seen = [seen for seen, _ in steps]
-    # Three bad steps, a fourth that was under way when the third was looked at, and back.
-    assert seen == [*range(0, 80, 8), *range(48, 96, 8)]
-    assert {noise for seen, noise in steps[10:]} == {1 + OWN_NOISE}
+    # Three bad steps, a fourth that was under way when the third was looked at, and back. Of calls,
+    # which checkpoints end after two steps, the third is under way.
+    failed = {1: 80, 4: 96}[steps_per_call]
+    assert seen == [*range(0, failed, 8), *range(48, 96, 8)]
+    assert {noise for seen, noise in steps[failed // 8 :]} == {1 + OWN_NOISE}
     assert names_of_checkpoints(tmp_path) == ["state-r1-64", "state-r1-80", "state-r1-96"]
     # What was reported of the steps that were taken back is gone, and what follows is reported.
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()

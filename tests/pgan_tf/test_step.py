@@ -31,19 +31,22 @@ def inputs(
 
     def split(array):
         if strategy is None:
-            return tf.constant(array)
+            return tf.constant(array[np.newaxis])
         replicas = strategy.num_replicas_in_sync
         return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.constant(array[context.replica_id_in_sync_group :: replicas])
+            lambda context: tf.constant(
+                array[np.newaxis, context.replica_id_in_sync_group :: replicas]
+            )
         )
 
     return StepInputs(
         images=split(images),
         labels=split(labels),
         fake_labels=split(fake_labels),
-        alpha=tf.constant(0.5),
-        learning_rate=tf.constant(0.01),
-        images_seen=tf.constant(images_seen, tf.int64),
+        alpha=tf.constant([0.5]),
+        learning_rate=tf.constant([0.01]),
+        images_seen=tf.constant([images_seen], tf.int64),
+        count=tf.constant(1),
         noise_seed=tf.constant(1, tf.int64),
         votes=tf.constant(votes, tf.float32),
     )
@@ -131,7 +134,7 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
         for i in range(3):
             before_g, before_d = arrays(state.generator), arrays(state.discriminator)
             before_ema = arrays(state.ema_generator)
-            metrics, _ = train_step(inputs(images_seen=8 * i, label_size=2))
+            metrics = train_step(inputs(images_seen=8 * i, label_size=2)).metrics
             for network, gradients in recorded.items():
                 norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
                 assert float(metrics[f"updates/{network}_gradient_norm"]) == pytest.approx(
@@ -173,7 +176,7 @@ def stepped(strategy, config, *, trains_generator=True):
     train_step = make_train_step(
         state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
     )
-    metrics, _ = train_step(inputs(images=images))
+    metrics = train_step(inputs(images=images)).metrics
     return before, {name: arrays(network) for name, network in networks.items()}, metrics
 
 
@@ -296,7 +299,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network
     variable.assign(np.full(variable.shape, np.nan))
     before_g, before_d = arrays(state.generator), arrays(state.discriminator)
     train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
-    metrics, _ = train_step(inputs())
+    metrics = train_step(inputs()).metrics
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 1.0
     for network_arrays, now in (
@@ -328,7 +331,7 @@ def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):
         config = tiny_config(precision=precision)
         state = TrainState(config, one_device)
         train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
-        metrics, _ = train_step(inputs())
+        metrics = train_step(inputs()).metrics
         assert float(metrics["updates/discriminator_skipped"]) == 0.0
         figures[precision] = float(metrics["loss/discriminator"])
     assert figures["mixed_bfloat16"] == pytest.approx(figures["float32"], rel=0.05)

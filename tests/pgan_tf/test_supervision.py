@@ -6,24 +6,24 @@ import tensorflow as tf
 
 from pgan_tf.cluster import ALONE, Cluster
 from pgan_tf.interrupts import Interrupts
-from pgan_tf.step import StepResult
 from pgan_tf.supervision import (
     LostWorkerError,
     Supervisor,
     TooManySkippedError,
     explain_lost_workers,
 )
+from tests.pgan_tf.tiny import step_result
 
 TWO = Cluster(1, 2)
 
 
 def result(*, discriminator=0.0, generator=0.0, votes=(0.0, 0.0)):
     metrics = {
-        "loss/generator": tf.constant(np.nan),
-        "updates/discriminator_skipped": tf.constant(discriminator),
-        "updates/generator_skipped": tf.constant(generator),
+        "loss/generator": np.nan + np.zeros_like(generator),
+        "updates/discriminator_skipped": discriminator + np.zeros_like(generator),
+        "updates/generator_skipped": generator,
     }
-    return StepResult(metrics, tf.constant(votes))
+    return step_result(metrics, votes)
 
 
 def supervisor(cluster=ALONE, *, received=None, max_skipped_updates=3):
@@ -53,9 +53,9 @@ def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
     watching = supervisor()
     for outcome in (result(discriminator=1.0), result(generator=1.0), result()):
         assert watching.check(outcome) is None
-    assert not watching.healthy  # the last one is not looked at yet
+    assert not watching.healthy()  # the last one is not looked at yet
     watching.check(result(discriminator=1.0))
-    assert watching.healthy
+    assert watching.healthy()
     for _ in range(2):
         watching.check(result(generator=1.0))
     with pytest.raises(TooManySkippedError):
@@ -64,12 +64,11 @@ def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
 
 def test_a_step_without_the_generator_neither_counts_for_it_nor_clears_it():
     watching = supervisor()
-    alone = result()
-    del alone.metrics["updates/generator_skipped"]
+    alone = step_result({"updates/discriminator_skipped": 0.0})
     for outcome in (alone, result(generator=1.0), alone, result(generator=1.0), alone, alone):
         assert watching.check(outcome) is None
-        assert watching.healthy == (watching._skipped == 0)
-    assert watching._skipped == 2
+        assert watching.healthy() == (watching._skips.in_a_row == 0)
+    assert watching._skips.in_a_row == 2
     watching.check(result(generator=1.0))
     with pytest.raises(TooManySkippedError):
         watching.check(alone)
@@ -81,7 +80,18 @@ def test_after_going_back_counting_begins_anew():
     watching.restart()
     assert watching.check(result()) is None
     assert watching.check(result()) is None
-    assert watching.healthy
+    assert watching.healthy()
+
+
+def test_the_steps_of_a_call_are_counted_one_by_one():
+    watching = supervisor()
+    # Two in a row, none, then one at the end of a call and two at the beginning of the next.
+    for outcomes in ([0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0]):
+        watching.check(result(generator=outcomes))
+        # The call's own steps but the last are looked at when it matters.
+        assert watching.healthy() == (outcomes[2] == 0.0)
+    with pytest.raises(TooManySkippedError):
+        watching.check(result())
 
 
 def test_zero_never_goes_back():

@@ -13,6 +13,7 @@ from pgan_tf.config import (
     ScheduleConfig,
     TrainConfig,
 )
+from pgan_tf.step import StepInputs, StepResult
 
 
 def write_pyramid(directory: Path, *, resolution, channels, count=24, labels=None, seed=0) -> Path:
@@ -59,3 +60,15 @@ def tiny_config(data_dir="", run_dir="", *, label_size=0, channels=3, **run) -> 
             **{"tick_kimg": 0.016, "sample_kimg": 0.032, "checkpoint_kimg": 0.032, **run},
         ),
     )
+
+
+def step_result(metrics, votes=(0.0, 0.0)) -> StepResult:
+    """What a call tells of one step, or of several where each figure is a list of theirs."""
+    columns = [np.atleast_1d(np.asarray(value, np.float32)) for value in metrics.values()]
+    columns += [np.full(len(columns[0]), vote, np.float32) for vote in votes]
+    return StepResult(tuple(metrics), tf.constant(np.stack(columns, axis=1)))
+
+
+def each_step(inputs: StepInputs) -> list[StepInputs]:
+    """What each step of a call is given."""
+    return [inputs.at(index) for index in range(int(inputs.count))]

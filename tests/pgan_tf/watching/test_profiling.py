@@ -3,6 +3,7 @@ import os
 import pytest
 import tensorflow as tf
 
+from pgan_tf.step import StepResult
 from pgan_tf.watching.profiling import Profiler
 
 
@@ -11,18 +12,27 @@ def traces(directory):
 
 
 def step():
-    return {"loss": tf.reduce_sum(tf.ones([8, 8]))}
+    return StepResult(("loss",), tf.reduce_sum(tf.ones([8, 8]), keepdims=True))
 
 
 def test_the_steps_asked_for_are_traced_and_no_others(tmp_path, capsys):
     with Profiler((2, 3), tmp_path) as profiler:
         for i in range(1, 5):
-            assert float(profiler.run(step)["loss"]) == 64
+            assert profiler.run(step, 1).metrics["loss"] == 64
             assert len(traces(tmp_path)) == (1 if i >= 3 else 0)
     (trace,) = traces(tmp_path)
     assert "traced steps 2 to 3" in capsys.readouterr().out
     names = steps_of(trace)
     assert names == {2, 3}
+
+
+def test_calls_of_several_steps_are_traced_whole(tmp_path, capsys):
+    with Profiler((5, 6), tmp_path) as profiler:
+        for call in range(1, 4):  # of 3 steps each: 5 and 6 are in the second
+            profiler.run(step, 3)
+            assert len(traces(tmp_path)) == (1 if call >= 2 else 0)
+    assert steps_of(traces(tmp_path)[0]) == {4}
+    assert "traced steps 4 to 6" in capsys.readouterr().out
 
 
 def steps_of(trace):
@@ -46,7 +56,7 @@ def steps_of(trace):
 def test_a_run_that_ends_while_it_is_traced_still_writes_its_trace(tmp_path, error):
     try:
         with Profiler((1, 100), tmp_path) as profiler:
-            profiler.run(step)
+            profiler.run(step, 1)
             if error:
                 raise error
     except (KeyboardInterrupt, ValueError) as raised:
@@ -54,17 +64,17 @@ def test_a_run_that_ends_while_it_is_traced_still_writes_its_trace(tmp_path, err
     assert len(traces(tmp_path)) == 1
     # The next one can begin: the one before was ended.
     with Profiler((1, 1), tmp_path / "other") as profiler:
-        profiler.run(step)
+        profiler.run(step, 1)
     assert len(traces(tmp_path / "other")) == 1
 
 
 def test_without_steps_nothing_is_written(tmp_path):
     with Profiler(None, tmp_path) as profiler:
-        profiler.run(step)
+        profiler.run(step, 1)
     assert os.listdir(tmp_path) == []
 
 
 def test_steps_that_were_never_reached_are_said(tmp_path, caplog):
     with Profiler((5, 6), tmp_path) as profiler:
-        profiler.run(step)
+        profiler.run(step, 1)
     assert "--profile=5:6 traced nothing: this process took 1 steps" in caplog.text
