@@ -11,6 +11,7 @@ import concurrent.futures
 import dataclasses
 import functools
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
@@ -27,6 +28,10 @@ from pgan_tf.training_data import TrainingData
 READ_AHEAD_STEPS = 64
 READ_AHEAD_BYTES = 256 << 20
 _LEAST_STEPS_AHEAD = 2
+
+# Threads that read a batch each. Copying and checksums let the interpreter go, the rest of reading
+# does not, so that more of them would wait for each other.
+_READERS = min(4, os.cpu_count() or 1)
 
 # How long TensorFlow's calls wait for the interpreter while a batch is read. Python's own 5 ms are
 # more than a short step takes.
@@ -95,19 +100,25 @@ def read_batches(
     read = functools.partial(
         read_batch, pyramid, seed=seed, label_size=label_size, part=part, buffers=Buffers()
     )
-    return read_ahead(steps, read, channels=pyramid.channels, part=part)
+    return read_ahead(steps, read, channels=pyramid.channels, part=part, threads=_READERS)
 
 
 def read_ahead(
-    steps: Iterable[Step], read: Callable[[Step], Batch], *, channels: int, part: Part
+    steps: Iterable[Step],
+    read: Callable[[Step], Batch],
+    *,
+    channels: int,
+    part: Part,
+    threads: int = 1,
 ) -> Iterator[tuple[Step, Batch]]:
-    """Calls `read` for one step after the other, in another thread, ahead of where it is asked for.
+    """Calls `read` for one step after the other, in other threads, ahead of where it is asked for.
 
     Args:
       steps: the iterations to come.
       read: gives a step's batch; what it raises is raised at that step.
       channels: of the images, to know how much memory a batch takes.
       part: what of each batch is read.
+      threads: how many steps may be read at once; with 1 each is read after the one before it.
     """
 
     def image_bytes(step: Step) -> int:
@@ -116,7 +127,7 @@ def read_ahead(
     sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
     remaining = iter(steps)
     upcoming = next(remaining, None)
-    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1, thread_name_prefix="reader")
+    pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="reader")
     pending: collections.deque[tuple[Step, concurrent.futures.Future[Batch]]] = collections.deque()
     pending_bytes = 0
     try:
@@ -135,7 +146,7 @@ def read_ahead(
             pending_bytes -= image_bytes(step)
             yield step, future.result()
     finally:
-        # Whoever stops early waits for no batch but the one that is being read.
+        # Whoever stops early waits for no batches but those that are being read.
         pool.shutdown(cancel_futures=True)
 
 

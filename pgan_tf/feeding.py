@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pgan_tf.data import Batch
 from pgan_tf.distribution import local_replicas
+from pgan_tf.host_images import stacked_images
 from pgan_tf.schedule import Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import StepInputs
@@ -43,9 +44,13 @@ def to_replicas(
         number = context.replica_id_in_sync_group % local
         # Straight to where it is needed, not by way of the first GPU.
         with tf.device(devices[number]):
-            return tuple(
-                tf.constant(_stack([array[number::local] for array in arrays]))
-                for arrays in zip(*batches, strict=True)
+            images, labels, fake_labels = (
+                [array[number::local] for array in arrays] for arrays in zip(*batches, strict=True)
+            )
+            return (
+                stacked_images(images),
+                tf.constant(np.stack(labels)),
+                tf.constant(np.stack(fake_labels)),
             )
 
     images, labels, fake_labels = strategy.experimental_distribute_values_from_function(part)
@@ -60,11 +65,6 @@ def to_replicas(
         noise_seed=_constant(state.noise_seed, np.int64),
         votes=tf.constant(np.array(votes, np.float32)),
     )
-
-
-def _stack(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """`[s ...]` of s arrays; one alone is not copied."""
-    return np.stack(arrays) if len(arrays) > 1 else arrays[0][np.newaxis]
 
 
 @functools.lru_cache(_CONSTANTS_KEPT)

@@ -3,7 +3,7 @@ import gc
 import numpy as np
 import pytest
 
-from pgan_tf.buffers import Buffers
+from pgan_tf.buffers import ALIGNMENT, Buffers
 
 SHAPE = (2, 3, 8, 8)
 
@@ -57,3 +57,11 @@ def test_memory_of_the_stage_before_is_let_go():
     assert of_now.shape == (1, 1, 4, 4)
     del of_before
     assert buffers._free == []
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 1000])
+def test_arrays_are_aligned_for_tensorflow(size):
+    buffers = Buffers()
+    kept = [buffers.empty((size,)) for _ in range(5)]
+    assert [address(array) % ALIGNMENT for array in kept] == [0] * 5
+    assert [array.size for array in kept] == [size] * 5

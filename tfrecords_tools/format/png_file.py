@@ -7,7 +7,7 @@ import os
 import struct
 from pathlib import Path
 
-import google_crc32c
+import crc32c
 import numpy as np
 from PIL import Image
 
@@ -116,7 +116,7 @@ def encode_png_records(images: np.ndarray) -> list[bytes]:
 def frame(example: bytes) -> tuple[bytes, bytes]:
     """What stands before and after an example in a TFRecord file."""
     length = struct.pack("<Q", len(example))
-    sums = [google_crc32c.value(length), google_crc32c.value(example)]
+    sums = [crc32c.crc32c(length), crc32c.crc32c(example)]
     before, after = masked(np.array(sums, np.uint32)).astype("<u4")
     return length + before.tobytes(), after.tobytes()
 

@@ -1,8 +1,5 @@
 """A file of uncompressed images: records of one length, found by multiplication."""
 
-import concurrent.futures
-import functools
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +7,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.first_record import check_first_record
 from tfrecords_tools.format.mapped_file import MappedFile
-from tfrecords_tools.format.record import record_layout
-
-# Large images are read piece by piece: so much is still in the processor's cache when its checksum
-# is computed.
-_PIECE_BYTES = 1 << 20
+from tfrecords_tools.format.record import masked, record_layout
 
 
 class RawFile:
@@ -55,55 +48,66 @@ class RawFile:
         """Images [k C H W] uint8 of the records `indices` [k] int64; see `RecordFile`."""
         spans = np.stack([indices, indices + 1], axis=1) * self._layouts[0].record_bytes
         self._file.will_read(spans)
+        numbers = self._layout_numbers(indices)
+        sums = np.zeros(len(indices), np.uint32)
         if out is None:
-            pixels = self._records[0]["pixels"][indices]
-            self._finish(pixels, indices, check)
-            return pixels
-        images_a_piece = max(1, _PIECE_BYTES * len(out) // max(1, out.nbytes))
-
-        def read_piece(start: int) -> None:
-            piece = slice(start, start + images_a_piece)
-            for image, index in zip(out[piece], indices[piece].tolist(), strict=True):
-                image[...] = self._records[0]["pixels"][index]
-            self._finish(out[piece], indices[piece], check)
-
-        pieces = range(0, len(indices), images_a_piece)
-        for _ in (_readers().map if len(pieces) > 1 else map)(read_piece, pieces):
-            pass
+            out = self._gather(indices, numbers, sums, check)
+        else:
+            self._copy(indices, numbers, sums, check, out)
+        if check:
+            # It stands at the end of a record, whatever the layout.
+            wrong = masked(sums) != self._records[0]["crc"][indices]
+            if wrong.any():
+                self._refuse(indices[wrong][0], "its checksum (CRC-32C) is wrong")
         return out
 
-    def _finish(self, pixels: np.ndarray, indices: np.ndarray, check: bool) -> None:
-        """Checks records whose pixels have been copied as the first layout has them."""
-        rest = self._read_layout(0, pixels, np.arange(len(indices)), indices, check)
-        if len(rest):
-            pixels[rest] = self._records[1]["pixels"][indices[rest]]
-            unknown = self._read_layout(1, pixels[rest], rest, indices, check)
-            if len(unknown):
-                self._refuse(indices[unknown[0]], "its header is damaged")
+    def _layout_numbers(self, indices: np.ndarray) -> np.ndarray:
+        """Which of the layouts each record has, [k]."""
+        numbers = np.where(self._have_layout(0, indices), 0, 1)
+        others = indices[numbers == 1]
+        if len(others):
+            known = self._have_layout(1, others)
+            if not known.all():
+                self._refuse(others[~known][0], "its header is damaged")
+        return numbers
 
-    def _read_layout(
-        self, layout: int, pixels: np.ndarray, where: np.ndarray, indices: np.ndarray, check: bool
-    ) -> np.ndarray:
-        """Checks the records `indices[where]`; returns those of `where` laid out otherwise."""
-        expected, records = self._layouts[layout], self._records[layout]
-        wanted = indices[where]
-        same = (records["head"][wanted] == np.frombuffer(expected.head, np.uint8)).all(axis=1)
+    def _have_layout(self, number: int, indices: np.ndarray) -> np.ndarray:
+        expected, records = self._layouts[number], self._records[number]
+        same = (records["head"][indices] == np.frombuffer(expected.head, np.uint8)).all(axis=1)
         if expected.tail:
-            same &= (records["tail"][wanted] == np.frombuffer(expected.tail, np.uint8)).all(axis=1)
+            same &= (records["tail"][indices] == np.frombuffer(expected.tail, np.uint8)).all(axis=1)
+        return same
+
+    def _gather(
+        self, indices: np.ndarray, numbers: np.ndarray, sums: np.ndarray, check: bool
+    ) -> np.ndarray:
+        """Images in new memory, all at once: best where they are small. Fills `sums`."""
+        images = self._records[0]["pixels"][indices]
         if check:
-            known = slice(None) if same.all() else same
-            bad = expected.checksums(pixels[known]) != records["crc"][wanted[known]]
-            if bad.any():
-                self._refuse(wanted[known][bad][0], "its checksum (CRC-32C) is wrong")
-        return where[~same]
+            sums[:] = self._layouts[0].crcs(images)
+        others = np.flatnonzero(numbers)
+        if len(others):
+            images[others] = self._records[1]["pixels"][indices[others]]
+            if check:
+                sums[others] = self._layouts[1].crcs(images[others])
+        return images
+
+    def _copy(
+        self,
+        indices: np.ndarray,
+        numbers: np.ndarray,
+        sums: np.ndarray,
+        check: bool,
+        out: np.ndarray,
+    ) -> None:
+        """Images into `out`, one by one: best where they are large. Fills `sums`."""
+        for position, (number, index) in enumerate(
+            zip(numbers.tolist(), indices.tolist(), strict=True)
+        ):
+            image = out[position]
+            image[...] = self._records[number]["pixels"][index]
+            if check:  # at once, while it is in the processor's cache
+                sums[position] = self._layouts[number].crcs(image[np.newaxis])[0]
 
     def _refuse(self, index: int, why: str) -> None:
         raise UserError(f"{self.path}: record {index} (of 0..{self.count - 1}) is damaged: {why}")
-
-
-@functools.cache
-def _readers() -> concurrent.futures.ThreadPoolExecutor:
-    """Threads that copy: NumPy does it without holding the interpreter."""
-    return concurrent.futures.ThreadPoolExecutor(
-        min(16, os.cpu_count() or 1), thread_name_prefix="raw"
-    )

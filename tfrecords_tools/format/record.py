@@ -13,7 +13,7 @@ import functools
 import math
 import struct
 
-import google_crc32c
+import crc32c
 import numpy as np
 
 _MASK_DELTA = 0xA282EAD8
@@ -52,13 +52,15 @@ class RecordLayout:
         Returns:
           [k] uint32.
         """
-        extend, start = google_crc32c.extend, self.head_crc
+        return masked(self.crcs(pixels))
+
+    def crcs(self, pixels: np.ndarray) -> np.ndarray:
+        """The same, not masked."""
         rows = pixels.reshape(len(pixels), math.prod(pixels.shape[1:]))
+        values = [crc32c.crc32c(row.data, self.head_crc) for row in rows]
         if self.tail:
-            sums = [extend(extend(start, row), self.tail) for row in rows]
-        else:
-            sums = [extend(start, row) for row in rows]
-        return masked(np.array(sums, np.uint32))
+            values = [crc32c.crc32c(self.tail, value) for value in values]
+        return np.array(values, np.uint32)
 
 
 @functools.cache
@@ -74,7 +76,7 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
     pixel_bytes = channels * resolution * resolution
     example_head, after = example_ends(channels, resolution, pixel_bytes, data_first)
     length = struct.pack("<Q", len(example_head) + pixel_bytes + len(after))
-    length_crc = masked(np.array([google_crc32c.value(length)], np.uint32))
+    length_crc = masked(np.array([crc32c.crc32c(length)], np.uint32))
     head = length + length_crc.astype("<u4").tobytes() + example_head
     fields = [
         ("head", np.uint8, (len(head),)),
@@ -86,7 +88,7 @@ def record_layout(channels: int, resolution: int, data_first: bool = False) -> R
         dtype=np.dtype(fields),
         head=head,
         tail=after,
-        head_crc=google_crc32c.value(example_head),
+        head_crc=crc32c.crc32c(example_head),
     )
 
 

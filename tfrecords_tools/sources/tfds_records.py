@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import google_crc32c
+import crc32c
 import numpy as np
 from tqdm import tqdm
 
@@ -72,7 +72,7 @@ class RecordFiles:
         stream = self._streams[file]
         stream.seek(offset)
         example, foot = stream.read(size), stream.read(_FOOT_BYTES)
-        checksum = masked(np.array([google_crc32c.value(example)], np.uint32))[0]
+        checksum = masked(np.array([crc32c.crc32c(example)], np.uint32))[0]
         if foot != struct.pack("<I", checksum):
             raise BadImageError(self.called(index), "is damaged: its checksum differs")
         return io.BytesIO(example[image_offset : image_offset + image_bytes])
@@ -185,7 +185,7 @@ def _examples(part: Part) -> Iterator[tuple[memoryview, int]]:
     for number in range(part.skip + part.take):
         head = bytes(data[offset : offset + FRAME_HEAD_BYTES])
         size = struct.unpack("<Q", head[:8])[0] if len(head) == FRAME_HEAD_BYTES else 0
-        checksum = masked(np.array([google_crc32c.value(head[:8])], np.uint32))[0]
+        checksum = masked(np.array([crc32c.crc32c(head[:8])], np.uint32))[0]
         start = offset + FRAME_HEAD_BYTES
         if head[8:] != struct.pack("<I", checksum) or start + size + _FOOT_BYTES > len(data):
             raise UserError(

@@ -6,7 +6,7 @@ import pickle
 import struct
 from pathlib import Path
 
-import google_crc32c
+import crc32c
 import numpy as np
 import pytest
 from PIL import Image
@@ -142,7 +142,7 @@ def test_features_are_found_in_any_order_and_encoding():
 
 def test_a_record_without_the_features_is_named(tmp_path):
     def masked(data):
-        crc = google_crc32c.value(data)
+        crc = crc32c.crc32c(data)
         return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
     head, body = struct.pack("<Q", 2), b"\x0a\x00"
