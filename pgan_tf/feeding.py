@@ -63,7 +63,7 @@ def to_replicas(
         images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
         count=_constant(len(call), np.int32),
         noise_seed=_constant(state.noise_seed, np.int64),
-        votes=tf.constant(np.array(votes, np.float32)),
+        votes=_constant(tuple(votes), np.float32),
     )
 
 
