@@ -5,7 +5,8 @@
 
 An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
 moving average, a generator step, both Adam updates, on RGB. With `--steps_per_call` above 1 so many
-of them are one call, measured whole, with handing it its batches. Prints one line of JSON last:
+of them are one call. Calls are measured whole, with handing them their batches. Prints one line of
+JSON last:
 
     images_per_second, seconds_per_iteration   by the median call
     tflops          multiplications and additions a second, of the count below

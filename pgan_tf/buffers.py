@@ -17,27 +17,26 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self._size = 0
-        self._free: list[np.ndarray] = []
+        # Replaced as one, so that threads that read different stages never mix their memory up.
+        self._kept: tuple[int, list[np.ndarray]] = (0, [])
 
     def empty(self, shape: Sequence[int]) -> np.ndarray:
         """An array of uint8 of any values."""
         size = math.prod(shape)
-        if size != self._size:
-            self._size, self._free = size, []
+        kept, free = self._kept
+        if size != kept:
+            free = []
+            self._kept = (size, free)
         try:
-            memory = self._free.pop()
+            memory = free.pop()
         except IndexError:
             memory = _aligned(size)
         # From a memoryview, so that the memory belongs to no array that views would refer to in
         # place of this one.
         array = np.frombuffer(memory.data, np.uint8)
-        weakref.finalize(array, self._take_back, memory, size).atexit = False
+        # That of a stage that is past goes to a list that nobody looks at any longer.
+        weakref.finalize(array, free.append, memory).atexit = False
         return array.reshape(shape)
-
-    def _take_back(self, memory: np.ndarray, size: int) -> None:
-        if size == self._size:
-            self._free.append(memory)
 
 
 def _aligned(size: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Tensors of images in the memory that the images are in.
+"""Tensors of images in the memory that the images are in, where that can be.
 
 `tf.constant` copies an array, and then once more if it isn't aligned, each time into fresh memory.
 Of an object that only offers an array it takes the memory over. DLPack would do the same, but gives

@@ -31,7 +31,7 @@ from pgan_tf.feeding import to_replicas
 from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.initialization import fit_to_first_reals
 from pgan_tf.interrupts import Interrupts
-from pgan_tf.intervals import in_calls
+from pgan_tf.intervals import in_calls, longest_call
 from pgan_tf.reporting import Bystander, Reporter, is_evaluated
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule
@@ -209,7 +209,9 @@ class _Training:
                     self.strategy,
                     state,
                     call,
-                    steps_per_call=self.config.run.steps_per_call,
+                    steps_per_call=longest_call(
+                        self.config, phase.batch_size, trains_generator=trains_generator
+                    ),
                     votes=self.supervisor.votes(),
                 )
                 result = self.profiler.run(functools.partial(train_step, inputs), len(call))

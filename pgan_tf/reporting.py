@@ -15,7 +15,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.cost import StepTimes
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
-from pgan_tf.intervals import Every
+from pgan_tf.intervals import Every, every_interval
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.saved_generator import as_keras_model, save_generator
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -64,15 +64,9 @@ class Reporter:
         )
 
     def _begin_counting(self) -> None:
-        seen, intervals = self._state.images_seen, self._config.run
-        # `TrainConfig.intervals_kimg` has all of them, for calls to end where one is due.
-        self._tick = Every(intervals.tick_kimg, seen)
-        self._sample = Every(intervals.sample_kimg, seen)
-        self._checkpoint = Every(intervals.checkpoint_kimg, seen)
+        self._every = every_interval(self._config, self._state.images_seen)
         self._checkpoint_is_due = False
-        self._network = Every(intervals.network_kimg, seen)
-        self._evaluate_next = Every(self._config.evaluation.eval_kimg, seen)
-        self._ticker = Ticker(seen)
+        self._ticker = Ticker(self._state.images_seen)
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
         """Writes the configuration, and takes back what a run that continues will repeat.
@@ -157,15 +151,16 @@ class Reporter:
         last = ends_run or stopping
         self._ticker.add(result, data_wait=data_wait)
         # Each is asked, since asking moves its mark.
-        sample = self._sample.due(seen) or ends_phase or last
-        self._checkpoint_is_due |= self._checkpoint.due(seen) or ends_phase
+        due = {name: every.due(seen) for name, every in self._every.items()}
+        sample = due["sample"] or ends_phase or last
+        self._checkpoint_is_due |= due["checkpoint"] or ends_phase
         checkpoint = (self._checkpoint_is_due and healthy()) or last
-        network = self._network.due(seen) or (ends_phase and not step.phase.fading) or last
-        evaluate = self._evaluate_next.due(seen) or (ends_phase and not step.phase.fading)
+        network = due["network"] or (ends_phase and not step.phase.fading) or last
+        evaluate = due["evaluation"] or (ends_phase and not step.phase.fading)
         # Not when asked to stop: it may take longer than whoever asked wants to wait.
         wanted = (evaluate or ends_run) and not stopping and healthy()
         evaluation = self._evaluation if wanted else None
-        if not (self._tick.due(seen) or sample or checkpoint or network or evaluation):
+        if not (due["tick"] or sample or checkpoint or network or evaluation):
             return
         self._write_tick(step)
         if sample:

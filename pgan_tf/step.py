@@ -116,15 +116,15 @@ def make_train_step(
 
     Args:
       state: what it changes.
-      config: with what only the data can tell filled in. With `steps_per_call` above 1 the steps
-        of a call are a loop in its graph.
+      config: with what only the data can tell filled in.
       strategy: where the replicas run.
       resolution: the stage's.
       fading: whether alpha is below 1, so that the lower resolution takes part.
       trains_generator: False for a discriminator step that no generator step follows.
 
     Returns:
-      From `StepInputs` (per replica) to `StepResult`. The same whatever the number of
+      From `StepInputs` (per replica) to `StepResult`; the steps of inputs for several are a loop in
+      the graph. The same whatever the number of
       replicas, up to rounding: what is drawn is drawn for the global batch, of which each replica
       takes its samples.
     """
@@ -263,7 +263,7 @@ def make_train_step(
 
     @tf.function(autograph=False)
     def train_step(inputs: StepInputs) -> tf.Tensor:
-        if config.run.steps_per_call == 1:
+        if inputs.alpha.shape[0] == 1:
             return step(inputs, 0)[tf.newaxis]
         # A loop around the replicas, so that the step is in the graph, and compiled, only once.
         _, told = tf.while_loop(

@@ -71,12 +71,17 @@ class Supervisor:
         self._skips = _Skips()
 
     def healthy(self) -> bool:
-        """Whether updates were finite up to the last step but one; waits for a call of several."""
+        """Whether updates were finite up to the last step but one; waits for a call of several.
+
+        Not if so many were skipped in a row that the next `check` goes back, even if those after
+        them were finite: what is saved now is not to be gone back to.
+        """
         skips = copy.deepcopy(self._skips)
         # One step's own outcome is never waited for.
         if self._last is not None and len(self._last.tensor) > 1:
-            for _ in skips.count(self._last, slice(-1)):
-                pass
+            for in_a_row in skips.count(self._last, slice(-1)):
+                if self._too_many(in_a_row):
+                    return False
         return skips.in_a_row == 0
 
     def votes(self) -> list[float]:
@@ -99,7 +104,7 @@ class Supervisor:
         last, self._last = self._last, result
         if last is not None:
             for in_a_row in self._skips.count(last):
-                if self._max_skipped and in_a_row >= self._max_skipped:
+                if self._too_many(in_a_row):
                     raise TooManySkippedError
         if self._cluster.count == 1:
             return self._interrupts.received
@@ -108,6 +113,9 @@ class Supervisor:
                 if votes:
                     return number
         return None
+
+    def _too_many(self, in_a_row: int) -> bool:
+        return bool(self._max_skipped) and in_a_row >= self._max_skipped
 
 
 class _Skips:

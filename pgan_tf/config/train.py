@@ -73,16 +73,15 @@ class TrainConfig:
         return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1 or evaluates)
 
     @property
-    def intervals_kimg(self) -> tuple[float, ...]:
+    def intervals_kimg(self) -> dict[str, float]:
         """How often each thing is due that happens between steps, in thousands of images."""
-        run = self.run
-        return (
-            run.tick_kimg,
-            run.sample_kimg,
-            run.checkpoint_kimg,
-            run.network_kimg,
-            self.evaluation.eval_kimg,
-        )
+        return {
+            "tick": self.run.tick_kimg,
+            "sample": self.run.sample_kimg,
+            "checkpoint": self.run.checkpoint_kimg,
+            "network": self.run.network_kimg,
+            "evaluation": self.evaluation.eval_kimg,
+        }
 
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
         """The same configuration with what only the data can tell filled in.

@@ -15,6 +15,7 @@ from pgan_tf.data import Part
 from pgan_tf.dataset import open_data, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
+from pgan_tf.intervals import longest_call
 from pgan_tf.loop import set_up_tensorflow
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
@@ -97,7 +98,9 @@ def _measure(
     )
 
     def measure(trains_generator: bool) -> tuple[float, float]:
-        """Seconds of a step with its graph's making, and of one without, on average."""
+        """Seconds of a call with its graph's making, and of a step without, on average."""
+        length = longest_call(config, phase.batch_size, trains_generator=trains_generator)
+        call = [(step, batch)] * length
         train_step = make_train_step(
             state,
             config,
@@ -108,11 +111,9 @@ def _measure(
         )
 
         def run() -> float:
-            """Seconds of a step, with handing it its batch, as in training."""
+            """Seconds of a call as long as in training, with handing it its batches."""
             started = time.monotonic()
-            inputs = to_replicas(
-                strategy, state, [(step, batch)], steps_per_call=config.run.steps_per_call
-            )
+            inputs = to_replicas(strategy, state, call, steps_per_call=len(call))
             train_step(inputs).tensor.numpy()  # waits for the device
             return time.monotonic() - started
 
@@ -121,7 +122,7 @@ def _measure(
         # Several workers take as many steps each.
         while cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_STEPS:
             times.append(run())
-        return prepared, sum(times) / len(times)
+        return prepared, sum(times) / len(times) / length
 
     _reset_peak(devices)
     group = [

@@ -1,11 +1,13 @@
 """A process of test_workers.py: trains as one of several workers, or alone, and saves its state.
 
-    python one_worker.py DISTRIBUTION PRECISION STEPS OUTPUT [damaged]
+    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls]
 
-`damaged` makes one weight of this worker NaN, as a hardware fault would.
+`damaged` makes one weight of this worker NaN, as a hardware fault would; `calls` takes up to three
+steps in a call.
 """
 
 import dataclasses
+import itertools
 import sys
 
 import numpy as np
@@ -16,6 +18,7 @@ from pgan_tf.cluster import ALONE, read_cluster
 from pgan_tf.data import Part, read_batches
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
+from pgan_tf.intervals import in_calls
 from pgan_tf.schedule import Schedule
 from pgan_tf.state import TrainState
 from pgan_tf.step import make_train_step
@@ -27,7 +30,10 @@ def main() -> None:
     distribution, precision, steps, data_dir, output = sys.argv[1:6]
     cluster = read_cluster() if distribution == "multi_worker" else ALONE
     strategy = make_strategy(distribution, cluster=cluster)
-    config = tiny_config(precision=precision, label_size=3, channels=1)
+    steps_per_call = 3 if "calls" in sys.argv else 1
+    config = tiny_config(
+        precision=precision, label_size=3, channels=1, steps_per_call=steps_per_call
+    )
     schedule = dataclasses.replace(config.schedule, total_kimg=1.0)
     state = TrainState(config, strategy)
     if not cluster.is_chief:
@@ -45,20 +51,21 @@ def main() -> None:
         label_size=3,
         part=Part(cluster.index, cluster.count),
     )
-    skipped = []
+    skipped: list[float] = []
     train_step, phase = None, None
-    for step, batch in batches:
+    for call in in_calls(itertools.islice(batches, int(steps)), config):
+        step, _ = call[-1]
         if step.phase != phase:
             phase = step.phase
             state.enter_phase(phase.index, reset_optimizers=True)
             train_step = make_train_step(
                 state, config, strategy, resolution=phase.resolution, fading=phase.fading
             )
-        result = train_step(to_replicas(strategy, state, [(step, batch)]))
-        skipped.append(float(result.metrics["updates/discriminator_skipped"]))
+        inputs = to_replicas(strategy, state, call, steps_per_call=steps_per_call)
+        result = train_step(inputs)
+        column = result.names.index("updates/discriminator_skipped")
+        skipped.extend(result.figures[:, column].tolist())
         state.images_seen = step.images_seen_after
-        if len(skipped) == int(steps):
-            break
     arrays = {name: variable.numpy() for name, variable in state.variables().items()}
     np.savez(output, skipped=skipped, loss=result.metrics["loss/discriminator"], **arrays)
     if distribution == "multi_worker":

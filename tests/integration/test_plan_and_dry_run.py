@@ -78,6 +78,7 @@ def test_a_dry_run_measures_every_phase_on_the_real_devices_and_writes_nothing(
 ):
     before = files(tmp_path)
     arguments = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", "--logical_cpus=2"]
+    arguments.append("--steps_per_call=3")
     assert train.main([*arguments, "--dry_run", *SMALL]) == 0
     captured = capfd.readouterr()
     assert "3 labels, float32, on 2 replica(s): CPU:0, CPU:1" in captured.out

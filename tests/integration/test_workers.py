@@ -132,13 +132,22 @@ def test_workers_are_bit_equal_after_fifty_steps_and_skip_bad_updates_together(d
     for name, value in first.items():
         assert value.tobytes() == second[name].tobytes(), name
 
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    commands = [[*command, str(calls / f"state{index}.npz"), "calls"] for index in range(2)]
+    for state in run_to_their_end(commands, calls):
+        assert len(state["skipped"]) == 50
+        for name, value in first.items():
+            np.testing.assert_allclose(state[name], value, atol=1e-5, err_msg=name)
+
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     commands = [
         [*ONE_WORKER, "multi_worker", "float32", "3", str(data), str(damaged / f"state{index}.npz")]
         for index in range(2)
     ]
-    first, second = run_to_their_end([commands[0], [*commands[1], "damaged"]], damaged)
+    commands[1].append("damaged")
+    first, second = run_to_their_end([[*command, "calls"] for command in commands], damaged)
     assert first["skipped"].tolist() == second["skipped"].tolist() == [1, 1, 1]
     assert np.isfinite(first["discriminator/4x4_conv/kernel"]).all()
 

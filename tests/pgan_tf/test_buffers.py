@@ -1,4 +1,5 @@
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -53,10 +54,12 @@ def test_memory_stays_as_it_is_as_long_as_anything_refers_to_it(refer):
 def test_memory_of_the_stage_before_is_let_go():
     buffers = Buffers()
     of_before = buffers.empty(SHAPE)
+    memory = weakref.ref(of_before.base.base.obj)
+    assert memory().nbytes == of_before.nbytes
     of_now = buffers.empty((1, 1, 4, 4))
     assert of_now.shape == (1, 1, 4, 4)
     del of_before
-    assert buffers._free == []
+    assert memory() is None
 
 
 @pytest.mark.parametrize("size", [1, 63, 64, 1000])

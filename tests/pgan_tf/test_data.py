@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pgan_tf.buffers import Buffers
 from pgan_tf.config import ScheduleConfig
-from pgan_tf.data import READ_AHEAD_BYTES, Part, read_batch, read_batches, records_at
+from pgan_tf.data import (
+    READ_AHEAD_BYTES,
+    WHOLE,
+    Batch,
+    Part,
+    read_ahead,
+    read_batch,
+    read_batches,
+    records_at,
+)
 from pgan_tf.schedule import Schedule
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -208,7 +218,7 @@ def test_large_images_are_read_ahead_by_bytes():
     batches.close()
 
 
-def test_stopping_early_waits_for_no_more_than_one_batch():
+def test_stopping_early_waits_only_for_batches_that_are_being_read():
     pyramid = ColdPyramid(seconds=0.0)
     config = dataclasses.replace(CONFIG, total_kimg=1.0, stabilize_kimg=1.0)
     batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
@@ -217,6 +227,60 @@ def test_stopping_early_waits_for_no_more_than_one_batch():
     started = time.monotonic()
     batches.close()
     assert time.monotonic() - started < 2  # 64 batches would take 12 seconds
+
+
+def slow_reader(slow, *, damaged=None):
+    """Reads a step in no time, or in 0.2 s, or finds a damaged record."""
+
+    def read(step):
+        number = step.images_seen // 10
+        if number == damaged:
+            raise UserError(f"record {number} is damaged")
+        time.sleep(0.2 if number in slow else 0.0)
+        images = np.full([10, 1, 4, 4], number, np.uint8)
+        return Batch(images, np.zeros([10, 0]), np.zeros([10, 0]))
+
+    return read
+
+
+def steps_of_ten(count):
+    schedule = ScheduleConfig(total_kimg=count / 100, batch_size=10, batch_size_by_resolution={})
+    return Schedule(schedule, 4).steps()
+
+
+def test_batches_that_are_read_at_once_come_in_the_order_of_their_steps():
+    read, started = slow_reader({0, 1, 2, 9, 13}), time.monotonic()
+    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=4)
+    found = [(step.images_seen // 10, int(batch.images[0, 0, 0, 0])) for step, batch in batches]
+    assert found == [(number, number) for number in range(20)]
+    assert time.monotonic() - started < 0.9  # one after the other would take 1.0 s
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_damaged_record_is_told_at_its_own_step(threads):
+    read = slow_reader({2, 3}, damaged=5)
+    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=threads)
+    assert [next(batches)[0].images_seen for _ in range(5)] == [0, 10, 20, 30, 40]
+    with pytest.raises(UserError, match="record 5 is damaged"):
+        next(batches)
+
+
+def test_images_of_two_levels_that_are_read_at_once_stay_apart():
+    buffers = Buffers()
+    sides = {0: 128, 1: 256}
+
+    def read(step):
+        number = step.images_seen // 10
+        side = sides[number % 2]
+        images = buffers.empty((10, 1, side, side))
+        images[...] = number
+        return Batch(images, np.zeros([10, 0]), np.zeros([10, 0]))
+
+    batches = read_ahead(steps_of_ten(200), read, channels=1, part=WHOLE, threads=4)
+    for step, batch in batches:
+        number = step.images_seen // 10
+        assert batch.images.shape[-1] == sides[number % 2]
+        assert (batch.images == number).all()
 
 
 def wait_until(holds, seconds=20.0):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pgan_tf import host_images
 from pgan_tf.buffers import Buffers
 from pgan_tf.host_images import stacked_images
 
@@ -48,10 +49,19 @@ def test_many_images_are_not_copied():
 )
 def test_images_that_cannot_be_shared_are_copied(take):
     images = take(images_of((8, 3, 512, 512)))
-    tensor = stacked_images([images])
     expected = images.copy()
+    memory = {address(host_images._buffers.empty((1, *images.shape)))}  # given back at once
+    tensor = stacked_images([images])
+    assert address_of_tensor(tensor) in memory
     images[...] = 0
     np.testing.assert_array_equal(tensor[0], expected)
+
+
+def test_stacked_tensors_that_live_at_once_have_memory_of_their_own():
+    given = [images_of(MANY, seed) for seed in range(4)]
+    tensors = [stacked_images([given[i], given[i + 1]]) for i in range(3)]
+    for number, tensor in enumerate(tensors):
+        np.testing.assert_array_equal(tensor, np.stack(given[number : number + 2]))
 
 
 def test_a_tensor_keeps_its_images_as_long_as_anything_uses_them():

@@ -1,10 +1,11 @@
 import dataclasses
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgan_tf.config import EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
-from pgan_tf.intervals import Every, in_calls
+from pgan_tf.intervals import Every, in_calls, longest_call
 from pgan_tf.schedule import Schedule
 
 
@@ -73,11 +74,21 @@ def test_calls_are_all_steps_in_order_and_end_where_anything_is_due(
                 assert step.images_seen_after // (1000 * kimg) == begin // (1000 * kimg)
         alike.append({(step.phase, trains(step.number)) for step in taken})
         assert len(alike[-1]) == 1
-    # None is shorter than it has to be.
+    # None is shorter than it has to be, but for those that make a graph.
+    made = set()
     for call, following, mine, others in zip(calls, calls[1:], alike, alike[1:], strict=False):
         begin, end = call[0][0].images_seen, following[0][0].images_seen
         due = any(end // (1000 * kimg) > begin // (1000 * kimg) for kimg in intervals)
-        assert len(call) == steps_per_call or due or mine != others
+        if mine <= made:
+            assert len(call) == steps_per_call or due or mine != others
+        else:
+            assert len(call) == 1
+        made |= mine
+    # Inputs are made for as many steps as a call may have, and no more than may be.
+    for call in calls:
+        step = call[0][0]
+        longest = longest_call(config, batch_size, trains_generator=trains(step.number))
+        assert len(call) <= longest <= steps_per_call
 
 
 def schedule_from(steps, first):
@@ -92,7 +103,30 @@ def test_workers_that_begin_at_the_same_step_call_alike_whatever_they_read():
     ]
     assert calls[0] == calls[1]
     # 62.5 steps of 16 images a tick: the 63rd passes it.
-    assert [len(call) for call in calls[0][:9]] == [8] * 7 + [7, 8]
+    assert [len(call) for call in calls[0][:10]] == [1] + [8] * 7 + [6, 8]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_call", "discriminator_steps", "trains_generator", "tick", "expected"),
+    [
+        (1, 1, True, 1.0, 1),
+        (8, 1, True, 1.0, 8),
+        (8, 1, True, 0.065, 5),  # 64 images are not enough
+        (8, 1, True, 0.001, 1),
+        (8, 5, False, 1.0, 4),
+        (8, 5, True, 1.0, 1),
+    ],
+)
+def test_the_longest_call_is_no_longer_than_any_can_be(
+    steps_per_call, discriminator_steps, trains_generator, tick, expected
+):
+    config = TrainConfig(
+        optimizer=OptimizerConfig(
+            discriminator_steps=discriminator_steps, ema_update="generator_step"
+        ),
+        run=RunConfig(steps_per_call=steps_per_call, tick_kimg=tick),
+    )
+    assert longest_call(config, 16, trains_generator=trains_generator) == expected
 
 
 def steps_of(config):

@@ -32,6 +32,7 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
         (lambda: ScheduleConfig(fade_kimg=float("nan")), "fade_kimg must be at least 0"),
         (lambda: ScheduleConfig(total_kimg=0), "total_kimg must be above 0. Received: 0"),
         (lambda: ScheduleConfig(batch_size=0), "batch_size must be at least 1"),
+        (lambda: RunConfig(steps_per_call=0), "steps_per_call must be at least 1. Received: 0"),
         (lambda: ScheduleConfig(batch_size_by_resolution={7: 8}), "power of two.* Received: 7"),
         (lambda: ScheduleConfig(learning_rate_by_resolution={8: 0}), "at 8 must be above 0"),
         (

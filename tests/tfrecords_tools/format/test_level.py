@@ -28,9 +28,19 @@ def level_of(*paths):
     return Level(8, 3, tuple(RawFile(path, 3, 8) for path in paths))
 
 
+def both_ways(level, indices):
+    """The images read into new memory, after those read into memory that is given are the same."""
+    indices = np.asarray(indices, np.int64)
+    out = np.full((len(indices), 3, 8, 8), 77, np.uint8)
+    assert level.read(indices, out=out) is out
+    read = level.read(indices)
+    np.testing.assert_array_equal(out, read)
+    return read
+
+
 @given(indices=st.lists(st.integers(0, 19), max_size=40))
 def test_reading_gives_the_images_asked_for_in_that_order(images, level_path, indices):
-    read = level_of(level_path).read(np.array(indices, np.int64))
+    read = both_ways(level_of(level_path), indices)
     assert read.dtype == np.uint8 and read.flags.c_contiguous and read.flags.writeable
     np.testing.assert_array_equal(read, images[np.array(indices, np.int64)])
 
@@ -45,7 +55,7 @@ def test_the_originals_images_are_read_as_they_were_exported(golden):
 def test_several_files_read_as_one_level(images, level_path, indices):
     level = level_of(level_path, level_path)
     assert level.count == 40
-    read = level.read(np.array(indices))
+    read = both_ways(level, indices)
     np.testing.assert_array_equal(read, images[np.array(indices) % 20])
 
 
@@ -68,9 +78,11 @@ def test_a_flipped_bit_anywhere_in_a_record_is_found(images, level_path, tmp_pat
     level = level_of(path)
     record = at // record_bytes
     others = np.delete(np.arange(20), record)
-    np.testing.assert_array_equal(level.read(others), images[others])
-    with pytest.raises(UserError, match=rf"damaged-r03.tfrecords: record {record} \(of 0..19\)"):
-        level.read(np.arange(20))
+    np.testing.assert_array_equal(both_ways(level, others), images[others])
+    for out in (None, np.empty_like(images)):
+        message = rf"damaged-r03.tfrecords: record {record} \(of 0..19\)"
+        with pytest.raises(UserError, match=message):
+            level.read(np.arange(20), out=out)
 
 
 def test_without_checking_damaged_pixels_are_read_as_they_are(images, level_path):
@@ -92,11 +104,12 @@ def test_records_with_data_before_shape_are_read_and_checked_too(images, tmp_pat
     records[::2] = other.view(np.uint8).reshape(20, -1)[::2]
     path = tmp_path / "mixed-r03.tfrecords"
     path.write_bytes(records.tobytes())
-    np.testing.assert_array_equal(level_of(path).read(np.arange(20)), images)
+    np.testing.assert_array_equal(both_ways(level_of(path), np.arange(20)), images)
     records[4, -30] ^= 1
     path.write_bytes(records.tobytes())
-    with pytest.raises(UserError, match="record 4 "):
-        level_of(path).read(np.arange(20))
+    for out in (None, np.empty_like(images)):
+        with pytest.raises(UserError, match="record 4 "):
+            level_of(path).read(np.arange(20), out=out)
 
 
 def test_threads_may_share_a_level(images, level_path):
@@ -106,7 +119,8 @@ def test_threads_may_share_a_level(images, level_path):
         random = np.random.default_rng(seed)
         for _ in range(200):
             indices = random.integers(0, 20, 7)
-            if not np.array_equal(level.read(indices), images[indices]):
+            out = np.empty((7, 3, 8, 8), np.uint8) if seed % 2 else None
+            if not np.array_equal(level.read(indices, out=out), images[indices]):
                 failures.append(indices)
 
     threads = [threading.Thread(target=read, args=(seed,)) for seed in range(4)]
