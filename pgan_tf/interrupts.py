@@ -1,4 +1,4 @@
-"""Turning Ctrl-C and SIGTERM into a flag that the training loop looks at between two calls of steps."""
+"""Turning Ctrl-C and SIGTERM into a flag that the training loop looks at between calls."""
 
 import signal
 import threading
