@@ -9,6 +9,7 @@ images_seen, so a run that is interrupted and started again takes the same walk.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import signal
 import time
 from collections.abc import Iterator
@@ -193,7 +194,9 @@ class _Training:
         )
         train_steps: dict[bool, TrainStep] = {}
         try:
-            for call, data_wait in _timed(in_calls(batches, self.config)):
+            calls = _begun(in_calls(batches, self.config))
+            reporter.start_clock()
+            for call, data_wait in _timed(calls):
                 step, _ = call[-1]
                 started, phase = time.monotonic(), step.phase
                 if phase.index != state.phase_index:
@@ -295,6 +298,12 @@ def set_up_tensorflow(config: TrainConfig) -> None:
     # TensorFlow's remapper fails on the double backward of leaky ReLU and says so for every graph;
     # what it would do is skipped either way.
     tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def _begun(calls: Iterator[Given]) -> Iterator[Given]:
+    """The same, once the first is there: the first reads find threads and memory for all others."""
+    first = list(itertools.islice(calls, 1))
+    return itertools.chain(first, calls)
 
 
 def _timed(calls: Iterator[Given]) -> Iterator[tuple[Given, float]]:

@@ -88,7 +88,6 @@ class Reporter:
             self._checkpoints.save()
         else:
             self._make_up_evaluation()
-        self._restart_clock()
 
     def _make_up_evaluation(self) -> None:
         """Evaluates where the process ended between a checkpoint and the evaluation due with it."""
@@ -173,9 +172,10 @@ class Reporter:
             self._checkpoint_is_due = False
         if evaluation:
             self._evaluate(evaluation, step.phase)
-        self._restart_clock()
+        self.start_clock()
 
-    def _restart_clock(self) -> None:
+    def start_clock(self) -> None:
+        """Measures the speed from now on."""
         self._ticker.restart(self._state.images_seen)
 
     def _write_tick(self, step: Step) -> None:
@@ -265,6 +265,9 @@ class Bystander:
 
     def go_back(self) -> None:
         """Nothing was reported."""
+
+    def start_clock(self) -> None:
+        """The chief measures."""
 
     def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
         """The chief says it."""
