@@ -83,13 +83,13 @@ class RawFile:
     ) -> np.ndarray:
         """Images in new memory, all at once: best where they are small. Fills `sums`."""
         images = self._records[0]["pixels"][indices]
-        if check:
-            sums[:] = self._layouts[0].crcs(images)
         others = np.flatnonzero(numbers)
         if len(others):
             images[others] = self._records[1]["pixels"][indices[others]]
-            if check:
-                sums[others] = self._layouts[1].crcs(images[others])
+        for number in (0, 1) if check else ():
+            here = np.flatnonzero(numbers == number)
+            whole = len(here) == len(indices)
+            sums[here] = self._layouts[number].crcs(images if whole else images[here])
         return images
 
     def _copy(
