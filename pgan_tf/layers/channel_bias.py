@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from pgan_tf.layers.bias import add_bias
+
 
 @keras.saving.register_keras_serializable("pgan_tf")
 class ChannelBias(keras.layers.Layer):
@@ -15,7 +17,7 @@ class ChannelBias(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(input_shape[-1],), initializer="zeros")
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(inputs, tf.convert_to_tensor(self.bias))
+        return add_bias(inputs, tf.convert_to_tensor(self.bias))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

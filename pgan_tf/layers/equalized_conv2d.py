@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pgan_tf.layers.bias import add_bias
 from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
 from pgan_tf.layers.resampling_convolution import (
     convolve_downscale,
@@ -83,7 +84,7 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x = self._convolve(inputs, self.scaled_kernel)
-        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
+        return add_bias(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.resample is None:

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pgan_tf.layers.bias import add_bias
 from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
 
 
@@ -55,7 +56,7 @@ class EqualizedDense(keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         x = tf.matmul(inputs, self.scaled_kernel)
-        return tf.nn.bias_add(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
+        return add_bias(x, tf.convert_to_tensor(self.bias)) if self.use_bias else x
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.units)
