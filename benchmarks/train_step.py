@@ -11,7 +11,7 @@ JSON last:
     images_per_second, seconds_per_iteration   by the median call
     tflops          multiplications and additions a second, of the count below
     roof_tflops     the best that a large convolution or matrix product reaches in this process,
-                    in the same precision, before and after the iterations
+                    in the same precision, in turns with the iterations: so both have the same hour
     fraction_of_roof
     peak_memory_mb  of the device where TensorFlow tells it, else of this process
     first_seconds   of the first call, which builds the graph
@@ -24,12 +24,14 @@ fakes; then 3 G and 2 D for the generator. Nothing else (activations, normalisat
 """
 
 import argparse
+import functools
 import json
 import os
 import resource
 import statistics
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -51,7 +53,7 @@ PRECISIONS = {
     "float16": "mixed_float16",
     "mixed_float16": "mixed_float16",
 }
-_ROOF_REPEATS = 5
+_ROOF_TURNS = 10
 
 
 def main() -> None:
@@ -82,9 +84,13 @@ def main() -> None:
     first = timed(run)
     for _ in range(given.warm_up):
         run()
-    roof = measure_roof(config.run.precision)
-    times = [timed(run) for _ in range(given.iterations)]
-    roof = max(roof, measure_roof(config.run.precision))
+    products = large_products(config.run.precision)
+    roof = max(measure_rate(product) for product in products)
+    times = []
+    for iteration in range(given.iterations):
+        times.append(timed(run))
+        if iteration % -(-given.iterations // _ROOF_TURNS) == 0:
+            roof = max(roof, *map(measure_rate, products))
     seconds = statistics.median(times) / steps
     passes = training_passes(config.loss, config.optimizer)
     operations = 2 * passes * multiplications(network, given.resolution, fading=fading)
@@ -130,27 +136,46 @@ def training_step(
     return run
 
 
-def measure_roof(precision: str) -> float:
-    """The most operations a second of large matrix products and convolutions."""
+class Product(NamedTuple):
+    """A computation of so many operations, which returns when it is done."""
+
+    operations: int
+    compute: Callable[[], object]
+
+
+def large_products(precision: str) -> list[Product]:
+    """Matrix products and convolutions large enough to be as fast as such can be."""
     dtype = tf.as_dtype(precision.removeprefix("mixed_"))
-    best = 0.0
-    for size in (2048, 3072):
-        a, b = (tf.cast(tf.random.normal([size, size]), dtype) for _ in range(2))
-        best = max(best, 2 * size**3 / fastest(lambda a=a, b=b: tf.matmul(a, b)))
-    for batch, side, features in ((16, 64, 128), (32, 32, 256)):
-        x = tf.cast(tf.random.normal([batch, side, side, features]), dtype)
-        kernel = tf.cast(tf.random.normal([3, 3, features, features]), dtype)
-        operations = 2 * 9 * batch * side**2 * features**2
-        seconds = fastest(lambda x=x, kernel=kernel: tf.nn.conv2d(x, kernel, 1, "SAME"))
-        best = max(best, operations / seconds)
-    return best
+
+    def normal(*shape: int) -> tf.Tensor:
+        return tf.cast(tf.random.normal(shape), dtype)
+
+    def product(operations: int, compute: Callable, *args: tf.Tensor) -> Product:
+        graph = tf.function(lambda: tf.reduce_max(compute(*args)))
+        graph()
+        return Product(operations, lambda: graph().numpy())
+
+    convolve = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
+    return [
+        *(
+            product(2 * size**3, tf.matmul, normal(size, size), normal(size, size))
+            for size in (2048, 3072)
+        ),
+        *(
+            product(
+                2 * 9 * batch * side**2 * features**2,
+                convolve,
+                normal(batch, side, side, features),
+                normal(3, 3, features, features),
+            )
+            for batch, side, features in ((16, 64, 128), (32, 32, 256))
+        ),
+    ]
 
 
-def fastest(compute: Callable[[], tf.Tensor]) -> float:
-    """Seconds of the fastest of a few calls, as a graph."""
-    graph = tf.function(lambda: tf.reduce_max(compute()))
-    graph()
-    return min(timed(lambda: graph().numpy()) for _ in range(_ROOF_REPEATS))
+def measure_rate(product: Product) -> float:
+    """Operations a second."""
+    return product.operations / timed(product.compute)
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -60,7 +60,8 @@ def test_a_step_is_measured_and_counted(capsys, monkeypatch):
         sys, "argv", ["train_step.py", *flags, "--warm_up=0", "--precision=bfloat16"]
     )
     train_step = load("train_step")
-    monkeypatch.setattr(train_step, "measure_roof", lambda precision: 1e12)
+    monkeypatch.setattr(train_step, "large_products", lambda precision: ["a product"])
+    monkeypatch.setattr(train_step, "measure_rate", lambda product: 1e12)
     train_step.main()
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     # 4 G + 14 D by hand, of 4 feature maps, RGB, latents of 4, fading from 4x4.
