@@ -223,12 +223,10 @@ def records_at(positions: np.ndarray, *, count: int, seed: int) -> np.ndarray:
     blocks_per_epoch = -(-count // _BLOCK)
     blocks = epochs * blocks_per_epoch + offsets // _BLOCK
     records = np.empty_like(positions)
-    # Fast where positions are in order, as those of training are.
-    order = np.argsort(blocks, kind="stable")
-    found, starts = np.unique(blocks[order], return_index=True)
-    for block, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+    for block in set(blocks.tolist()):
         epoch, number = divmod(block, blocks_per_epoch)
         shown = _block(number, count=count, seed=seed, epoch=epoch)
+        chosen = blocks == block
         records[chosen] = shown[offsets[chosen] % _BLOCK]
     return records
 

@@ -295,8 +295,8 @@ def set_up_tensorflow(config: TrainConfig) -> None:
     keras.utils.set_random_seed(config.run.seed)
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
-    # TensorFlow's remapper fuses leaky ReLU into convolutions, which makes them slower by as much as
-    # it saves, and warns about every graph of some networks.
+    # TensorFlow's remapper fuses leaky ReLU into convolutions, which makes these slower by what it
+    # saves, and warns about every graph of some networks.
     tf.config.optimizer.set_experimental_options({"remapping": False})
 
 

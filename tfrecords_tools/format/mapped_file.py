@@ -1,6 +1,10 @@
 """A file's bytes, mapped into memory: read where they are looked at, and kept by nobody."""
 
+import ctypes
 import mmap
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,19 @@ _REQUEST_BYTES = 1 << 19
 _SMALL_FILE_BYTES = 64 << 20
 
 
+def _mincore() -> Callable[[int, int, ctypes.Array], int] | None:
+    """Linux's call that tells which pages are in memory."""
+    if sys.platform != "linux":
+        return None
+    # Without letting other threads have the interpreter meanwhile: it is done before they would.
+    function = ctypes.PyDLL(None).mincore
+    function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    return function
+
+
+_MINCORE = _mincore()
+
+
 class MappedFile:
     """A file's bytes, for reading. Threads may share it.
 
@@ -24,6 +41,8 @@ class MappedFile:
     def __init__(self, path: Path):
         self._mapping: mmap.mmap | None = None
         self._asked_for_all = False
+        # Of files that one may not write to, Linux says that all of them is in memory.
+        self._mincore = _MINCORE if os.access(path, os.W_OK) else None
         self.data = np.empty(0, np.uint8)
         with path.open("rb") as file:
             if path.stat().st_size:  # an empty file cannot be mapped
@@ -34,7 +53,8 @@ class MappedFile:
         """Asks the operating system for parts of the file, all at once, without waiting for them.
 
         Otherwise it would read them one after the other, each in several pieces as they are looked
-        at, and much around them that nobody needs.
+        at, and much around them that nobody needs. Large parts that are in memory are not asked
+        for: finding that out takes a tenth of the time.
 
         Args:
           spans: [k 2] integers, where each part begins and ends, in bytes. What lies past the
@@ -46,6 +66,17 @@ class MappedFile:
             self._asked_for_all = True
             spans = np.array([[0, len(self.data)]])
         for start, stop in spans.tolist():
-            end = min(stop, len(self.data))
-            for at in range(start - start % mmap.PAGESIZE, end, _REQUEST_BYTES):
+            begin, end = start - start % mmap.PAGESIZE, min(stop, len(self.data))
+            # Worth a look where it saves several requests: it takes as long as a small one.
+            if end - begin > _REQUEST_BYTES and self._in_memory(begin, end):
+                continue
+            for at in range(begin, end, _REQUEST_BYTES):
                 self._mapping.madvise(mmap.MADV_WILLNEED, at, min(_REQUEST_BYTES, end - at))
+
+    def _in_memory(self, begin: int, end: int) -> bool:
+        """Whether a part is known to be in memory."""
+        if self._mincore is None:
+            return False
+        pages = (ctypes.c_ubyte * -(-(end - begin) // mmap.PAGESIZE))()
+        failed = self._mincore(self.data.ctypes.data + begin, end - begin, pages)
+        return not failed and 0 not in bytes(pages)

@@ -47,8 +47,22 @@ def test_asking_for_parts_ahead_leaves_their_bytes_alone(mapped):
     np.testing.assert_array_equal(mapped.data, CONTENTS)
 
 
-def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped):
+def pages_but(missing, mapped):
+    """In place of the C library's `mincore`: all of a file is in memory but one page."""
+
+    def mincore(start, size, pages):
+        first = (start - mapped.data.ctypes.data) // mmap.PAGESIZE
+        for page in range(len(pages)):
+            pages[page] = first + page != missing
+        return 0
+
+    return mincore
+
+
+@pytest.mark.parametrize("missing", [3, 100, 3 + (1 << 20) // mmap.PAGESIZE])
+def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped, missing):
     mapped._mapping = requests = Requests()
+    mapped._mincore = pages_but(missing, mapped)
     start, end = 3 * mmap.PAGESIZE + 17, 3 * mmap.PAGESIZE + 17 + (1 << 20)
     mapped.will_read(np.array([(start, end)]))
     assert requests.spans[0][0] == 3 * mmap.PAGESIZE
@@ -56,6 +70,25 @@ def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped):
     assert all(a[1] == b[0] for a, b in zip(requests.spans, requests.spans[1:], strict=False))
     # A single call of more than a disk's largest request would be cut short.
     assert max(b - a for a, b in requests.spans) <= 1 << 19
+
+
+def test_a_large_part_that_is_in_memory_is_not_asked_for(mapped):
+    mapped._mapping = requests = Requests()
+    assert mapped.data.sum() > 0  # read, hence in memory
+    mapped.will_read(np.array([(17, 17 + (1 << 20)), (1 << 21, 3 << 20)]))
+    assert requests.spans == []
+
+
+@pytest.mark.parametrize("reason", ["may not be written to", "is not told"])
+def test_where_memory_is_not_told_truly_all_is_asked_for(mapped, monkeypatch, tmp_path, reason):
+    if reason == "may not be written to":
+        monkeypatch.setattr("os.access", lambda path, mode: False)
+        mapped = MappedFile(tmp_path / "file")
+    else:
+        mapped._mincore = lambda start, size, pages: -1
+    mapped._mapping = requests = Requests()
+    mapped.will_read(np.array([(0, 1 << 20)]))
+    assert sum(end - start for start, end in requests.spans) == 1 << 20
 
 
 def test_what_lies_past_the_end_is_left_out(mapped):
@@ -67,6 +100,7 @@ def test_what_lies_past_the_end_is_left_out(mapped):
 
 def test_a_small_file_is_asked_for_once_as_a_whole(mapped, monkeypatch):
     monkeypatch.setattr(mapped_file, "_SMALL_FILE_BYTES", len(CONTENTS))
+    mapped._mincore = None
     mapped._mapping = requests = Requests()
     for start in (100, 200):
         mapped.will_read(np.array([(start, start + 10)]))
