@@ -41,7 +41,7 @@ class MappedFile:
     def __init__(self, path: Path):
         self._mapping: mmap.mmap | None = None
         self._asked_for_all = False
-        # Of files that one may not write to, Linux says that all of them is in memory.
+        # Of a file that one may not write to, Linux says that all of it is in memory.
         self._mincore = _MINCORE if os.access(path, os.W_OK) else None
         self.data = np.empty(0, np.uint8)
         with path.open("rb") as file:
