@@ -60,8 +60,9 @@ def test_a_step_is_measured_and_counted(capsys, monkeypatch):
         sys, "argv", ["train_step.py", *flags, "--warm_up=0", "--precision=bfloat16"]
     )
     train_step = load("train_step")
-    monkeypatch.setattr(train_step, "large_products", lambda precision: ["a product"])
-    monkeypatch.setattr(train_step, "measure_rate", lambda product: 1e12)
+    rates = {"a convolution": iter([1e12, 0.5e12]), "a product": iter([0.4e12, 0.2e12])}
+    monkeypatch.setattr(train_step, "large_products", lambda precision: list(rates))
+    monkeypatch.setattr(train_step, "measure_rate", lambda product: next(rates[product]))
     train_step.main()
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     # 4 G + 14 D by hand, of 4 feature maps, RGB, latents of 4, fading from 4x4.
@@ -72,6 +73,7 @@ def test_a_step_is_measured_and_counted(capsys, monkeypatch):
         work, rel=0.03
     )
     assert result["fraction_of_roof"] == pytest.approx(result["tflops"], rel=0.01)
+    assert result["fraction_of_median_roof"] == pytest.approx(result["tflops"] / 0.75, rel=0.01)
     assert result["images_per_second"] * result["seconds_per_iteration"] == pytest.approx(
         4, rel=0.01
     )
