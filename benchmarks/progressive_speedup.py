@@ -25,6 +25,7 @@ from train_step import timed, training_step
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.options import log2
 from pgan_tf.loop import set_up_tensorflow
+from pgan_tf.microbatches import set_up_threads
 from pgan_tf.schedule import Schedule
 
 
@@ -41,8 +42,11 @@ def main() -> None:
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--steps", type=int, default=5, help="timed in each phase")
     given = parser.parse_args()
-    set_up_tensorflow(TrainConfig())
-    results = {str(r): measure(r, given) for r in map(int, given.resolutions.split(","))}
+    resolutions = [int(resolution) for resolution in given.resolutions.split(",")]
+    largest = configure(max(resolutions), given)
+    set_up_threads(largest)
+    set_up_tensorflow(largest)
+    results = {str(resolution): measure(resolution, given) for resolution in resolutions}
     print(
         json.dumps(
             {
@@ -55,16 +59,22 @@ def main() -> None:
     )
 
 
+def configure(resolution: int, given: argparse.Namespace) -> TrainConfig:
+    """What both runs to a final resolution have in common."""
+    return TrainConfig(
+        network=NetworkConfig(
+            resolution=resolution, fmap_base=given.fmap_base, fmap_max=given.fmap_max
+        ),
+        schedule=ScheduleConfig(batch_size=given.batch_size),
+        run=RunConfig(precision=given.precision),
+    )
+
+
 def measure(resolution: int, given: argparse.Namespace) -> dict[str, object]:
     """Both runs' hours, extrapolated from a few steps of each phase."""
     stages = log2(resolution) - 2
     grown = given.stabilize_kimg + stages * (given.fade_kimg + given.stabilize_kimg)
-    config = TrainConfig(
-        network=NetworkConfig(
-            resolution=resolution, fmap_base=given.fmap_base, fmap_max=given.fmap_max
-        ),
-        run=RunConfig(precision=given.precision),
-    )
+    config = configure(resolution, given)
     seconds: dict[str, float] = {}
     totals = {}
     for total_kimg in (grown, given.total_kimg):

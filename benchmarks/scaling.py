@@ -100,23 +100,26 @@ def serve(connection: Connection, given: dict, logical_cpus: int) -> None:
     from pgan_tf.distribution import make_strategy
     from pgan_tf.feeding import to_replicas
     from pgan_tf.loop import set_up_tensorflow
+    from pgan_tf.microbatches import set_up_threads
     from pgan_tf.schedule import Schedule, Step
     from pgan_tf.state import TrainState
     from pgan_tf.step import make_train_step
 
     resolution, size, fading = given["resolution"], given["batch_size"], given["fading"]
-    config = TrainConfig(
-        network=NetworkConfig(fmap_base=given["fmap_base"], fmap_max=given["fmap_max"]),
-        run=RunConfig(precision=given["precision"], logical_cpus=logical_cpus),
-    ).for_data(resolution=given["network_resolution"], channels=3, label_size=0)
     schedule = ScheduleConfig(
         start_resolution=resolution // 2 if fading else resolution,
         stabilize_kimg=0.0 if fading else 1.0,
         batch_size=size,
         batch_size_by_resolution={},
     )
+    config = TrainConfig(
+        network=NetworkConfig(fmap_base=given["fmap_base"], fmap_max=given["fmap_max"]),
+        schedule=schedule,
+        run=RunConfig(precision=given["precision"], logical_cpus=logical_cpus),
+    ).for_data(resolution=given["network_resolution"], channels=3, label_size=0)
     phase = Schedule(schedule, given["network_resolution"]).phases[0]
     step = Step(phase, phase.start, 0.5 if fading else 1.0, phase.learning_rate)
+    set_up_threads(config)
     strategy = make_strategy("auto", logical_cpus=logical_cpus)
     set_up_tensorflow(config)
     state = TrainState(config, strategy)

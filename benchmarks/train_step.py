@@ -38,12 +38,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
+from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config.run import MICROBATCHES
 from pgan_tf.cost import multiplications, training_passes
 from pgan_tf.data import Batch
 from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
 from pgan_tf.loop import set_up_tensorflow
+from pgan_tf.microbatches import core_count, one_thread_an_operation, set_up_threads
 from pgan_tf.schedule import Phase, Step
 from pgan_tf.state import TrainState
 from pgan_tf.step import make_train_step
@@ -71,6 +73,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
     parser.add_argument("--steps_per_call", type=int, default=1)
+    parser.add_argument("--microbatches", choices=MICROBATCHES, default="auto")
     given = parser.parse_args()
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
@@ -78,9 +81,15 @@ def main() -> None:
         fmap_max=given.fmap_max,
     )
     steps = given.steps_per_call
-    run_config = RunConfig(precision=PRECISIONS[given.precision], steps_per_call=steps)
-    config = TrainConfig(network=network, run=run_config)
+    run_config = RunConfig(
+        precision=PRECISIONS[given.precision],
+        steps_per_call=steps,
+        microbatches=given.microbatches,
+    )
+    schedule = ScheduleConfig(start_resolution=given.resolution, batch_size=given.batch_size)
+    config = TrainConfig(network=network, schedule=schedule, run=run_config)
     fading = given.alpha < 1 and given.resolution > 4
+    set_up_threads(config)
     set_up_tensorflow(config)
     run = training_step(config, given.resolution, given.batch_size, given.alpha, fading=fading)
     first = timed(run)
@@ -149,29 +158,33 @@ class Product(NamedTuple):
 
 
 def large_products(precision: str) -> list[Product]:
-    """Matrix products and convolutions large enough to be as fast as such can be."""
+    """Matrix products and convolutions large enough to be as fast as such can be.
+
+    Where operations have one thread each, as many of one kind at a time as there are cores.
+    """
     dtype = tf.as_dtype(precision.removeprefix("mixed_"))
+    at_a_time = core_count() if one_thread_an_operation() else 1
 
-    def normal(*shape: int) -> tf.Tensor:
-        return tf.cast(tf.random.normal(shape), dtype)
-
-    def product(operations: int, compute: Callable, *args: tf.Tensor) -> Product:
-        graph = tf.function(lambda: tf.reduce_max(compute(*args)))
+    def product(operations: int, compute: Callable, *shapes: tuple[int, ...]) -> Product:
+        args = [
+            [tf.cast(tf.random.normal(shape), dtype) for shape in shapes] for _ in range(at_a_time)
+        ]
+        graph = tf.function(lambda: [tf.reduce_max(compute(*each)) for each in args])
         graph()
-        return Product(operations, lambda: graph().numpy())
+        return Product(at_a_time * operations, lambda: [each.numpy() for each in graph()])
 
     convolve = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
     return [
         *(
-            product(2 * size**3, tf.matmul, normal(size, size), normal(size, size))
+            product(2 * size**3, tf.matmul, (size, size), (size, size))
             for size in (2048, 3072)
         ),
         *(
             product(
                 2 * 9 * batch * side**2 * features**2,
                 convolve,
-                normal(batch, side, side, features),
-                normal(3, 3, features, features),
+                (batch, side, side, features),
+                (3, 3, features, features),
             )
             for batch, side, features in ((16, 64, 128), (32, 32, 256))
         ),

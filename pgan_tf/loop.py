@@ -33,6 +33,7 @@ from pgan_tf.fine_tuning import begin_with_initial_networks, check_initial_netwo
 from pgan_tf.initialization import fit_to_first_reals
 from pgan_tf.interrupts import Interrupts
 from pgan_tf.intervals import in_calls, longest_call
+from pgan_tf.microbatches import set_up_threads
 from pgan_tf.reporting import Bystander, Reporter, is_evaluated
 from pgan_tf.run_directory import RunDirectory
 from pgan_tf.schedule import Phase, Schedule
@@ -87,6 +88,7 @@ def train(config: TrainConfig) -> TrainResult:
     schedule = Schedule(config.schedule, config.network.resolutions[-1])
     if several:
         print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
+    set_up_threads(config)
     strategy = make_strategy(
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution import local_replicas
 from pgan_tf.gradients import (
     Judgement,
     Metrics,
@@ -17,6 +18,7 @@ from pgan_tf.gradients import (
     simultaneous_gradients,
 )
 from pgan_tf.loss_scale import Unscaled
+from pgan_tf.microbatches import count_microbatches, in_microbatches
 from pgan_tf.noise import FeatureNoise, Noise, noise_strength, normal, uniform
 from pgan_tf.reals import prepare_reals
 from pgan_tf.state import TrainState
@@ -142,6 +144,7 @@ def make_train_step(
     def replica_step(stacked: StepInputs, index: tf.Tensor | int) -> tf.Tensor:
         inputs = stacked.at(index)
         batch = inputs.images.shape[0]
+        microbatches = count_microbatches(config, batch, replicas=local_replicas(strategy))
         alpha = inputs.alpha if fading else None
         labels = inputs.labels if has_labels else None
         fake_labels = inputs.fake_labels if has_labels else None
@@ -209,7 +212,9 @@ def make_train_step(
                 alpha=alpha,
                 **loss_scales,
             )
-            return tf.function(learn, autograph=False, jit_compile=True) if compiles else learn
+            if compiles:
+                return tf.function(learn, autograph=False, jit_compile=True)
+            return in_microbatches(learn, microbatches)
 
         shown = {
             "reals": prepare_reals(

@@ -61,6 +61,11 @@ class EvalConfig:
                 )
 
     @property
+    def runs_other_networks(self) -> bool:
+        """Whether a metric looks at images through a network, such as Inception."""
+        return not {"swd", "ms_ssim"}.issuperset(self.metric_names)
+
+    @property
     def metric_names(self) -> tuple[str, ...]:
         """The metrics to compute; empty for none."""
         return tuple(name.strip() for name in self.eval_metrics.split(",") if name.strip())

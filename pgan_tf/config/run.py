@@ -13,6 +13,7 @@ from pgan_tf.config.options import (
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = ("auto", "one_device", "mirrored", "multi_worker")
 JIT_COMPILE = ("auto", "on", "off")
+MICROBATCHES = ("auto", "off")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,14 @@ class RunConfig:
     )
     logical_cpus: int = option(
         0, "Split the CPU into this many logical devices, to try mirrored out.", adjustable=True
+    )
+    microbatches: str = option(
+        "auto",
+        "On CPUs of up to four cores, auto computes a part of each batch on every core, each "
+        "operation in one thread, where batches can be split so. What is learned stays the same, "
+        "up to rounding.",
+        choices=MICROBATCHES,
+        adjustable=True,
     )
     steps_per_call: int = option(
         1,
@@ -97,6 +106,7 @@ class RunConfig:
         require_choice("precision", self.precision, PRECISIONS)
         require_choice("jit_compile", self.jit_compile, JIT_COMPILE)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
+        require_choice("microbatches", self.microbatches, MICROBATCHES)
         if self.distribution == "multi_worker" and self.logical_cpus:
             raise ValueError(
                 "logical_cpus must be 0 with --distribution=multi_worker, whose replicas are "

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pgan_tf.data import records_at
 from pgan_tf.distribution import local_replicas
+from pgan_tf.microbatches import side_by_side
 from pgan_tf.sampling import Generate, draw_latents, enlarge, to_uint8
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
@@ -150,11 +151,13 @@ class OnReplicas:
         def on_replica(latents: tf.Tensor, labels: tf.Tensor) -> Any:
             return call(latents, labels if label_size else None)
 
+        on_cores = side_by_side(on_replica, batch_size, replicas=self._replicas)
+
         @tf.function
         def run(latents: Any, labels: Any) -> Any:
             if self._shared:
-                return strategy.run(on_replica, (latents, labels))
-            return on_replica(latents, labels)
+                return strategy.run(on_cores, (latents, labels))
+            return on_cores(latents, labels)
 
         self._run = run
         self._graph: Callable[[Any, Any], Any] | None = None

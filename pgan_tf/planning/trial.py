@@ -17,6 +17,7 @@ from pgan_tf.distribution import make_strategy
 from pgan_tf.feeding import to_replicas
 from pgan_tf.intervals import longest_call
 from pgan_tf.loop import set_up_tensorflow
+from pgan_tf.microbatches import set_up_threads
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
 from pgan_tf.schedule import Phase, Schedule, Step
@@ -45,6 +46,7 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
     pyramid = open_data(config)
     several = config.run.distribution == "multi_worker"
     cluster = read_cluster() if several else ALONE
+    set_up_threads(config)
     strategy = make_strategy(
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
