@@ -175,10 +175,7 @@ def large_products(precision: str) -> list[Product]:
 
     convolve = functools.partial(tf.nn.conv2d, strides=1, padding="SAME")
     return [
-        *(
-            product(2 * size**3, tf.matmul, (size, size), (size, size))
-            for size in (2048, 3072)
-        ),
+        *(product(2 * size**3, tf.matmul, (size, size), (size, size)) for size in (2048, 3072)),
         *(
             product(
                 2 * 9 * batch * side**2 * features**2,
