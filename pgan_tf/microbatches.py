@@ -45,7 +45,9 @@ def count_microbatches(config: TrainConfig, batch_size: int, *, replicas: int) -
       batch_size: the replica's.
       replicas: of this process.
     """
-    if not one_thread_an_operation() or not _can_be_split(config.network):
+    # Asked again, because a run before in the same process may have set up the threads.
+    wanted = config.run.microbatches != "off"
+    if not (wanted and one_thread_an_operation() and _can_be_split(config.network)):
         return 1
     count = max(1, core_count() // replicas)
     return count if _splits(config.network, batch_size, count) else 1

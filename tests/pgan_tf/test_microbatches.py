@@ -97,6 +97,7 @@ def test_what_has_no_gradient_has_none_in_parts():
     [
         ({}, 2),
         ({"batch_size": 8}, 2),
+        ({"run": {"microbatches": "off"}}, 1),
         ({"batch_size": 4}, 1),
         ({"batch_size": 12}, 1),  # three groups
         ({"batch_size": 6, "minibatch_features": "none"}, 2),
