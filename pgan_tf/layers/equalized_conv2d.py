@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pgan_tf.layers import winograd
 from pgan_tf.layers.bias import add_bias
 from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
 from pgan_tf.layers.resampling_convolution import (
@@ -22,7 +23,8 @@ class EqualizedConv2D(keras.layers.Layer):
 
     `resample="upscale"` repeats each pixel 2x2 before the convolution; `resample="downscale"` takes
     2x2 means after it. With `fused` on that is computed as a strided convolution, off in two steps
-    (`resampling_convolution.py`). The stored kernel and, up to rounding, the output are the same.
+    (`resampling_convolution.py`). Small images are convolved by Winograd's filtering where that is
+    faster (`winograd.py`). The stored kernel and, up to rounding, the output are the same.
 
     Args:
       filters: output channels.
@@ -88,6 +90,8 @@ class EqualizedConv2D(keras.layers.Layer):
 
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self.resample is None:
+            if winograd.is_faster(x, kernel):
+                return winograd.convolve(x, kernel)
             return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
         resample = upscale_convolve if self.resample == "upscale" else convolve_downscale
         return resample(x, kernel, fastest_method() if self.fused else "separate")
