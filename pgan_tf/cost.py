@@ -33,8 +33,8 @@ def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:
     """Multiply-adds of one forward pass of the generator and the discriminator for one image.
 
-    The resampling convolutions are counted as they are computed when fused: 4x4 kernels at the
-    lower resolution.
+    The convolutions are counted as sums over their kernels, however they are computed; those that
+    resample as they are fused: 4x4 kernels at the lower resolution.
 
     Args:
       config: the networks.

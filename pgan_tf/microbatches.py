@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, TrainConfig
+from tfrecords_tools.parallel import core_count
 
 # What was measured are two cores; every part is one more copy of the graph.
 _MOST_CORES = 4
@@ -97,13 +98,6 @@ def side_by_side(
         return tf.concat([generate(*part) for part in parts], axis=0)
 
     return generate_all
-
-
-def core_count() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def one_thread_an_operation() -> bool:

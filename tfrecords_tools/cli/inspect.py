@@ -1,6 +1,5 @@
 """pgan-inspect-tfrecords: what is in a pyramid, whether it is whole, and how two differ."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from tfrecords_tools.inspection.selection import (
 )
 from tfrecords_tools.inspection.sheet import draw_sheet
 from tfrecords_tools.inspection.verification import verify
+from tfrecords_tools.parallel import core_count
 
 NAME = "pgan-inspect-tfrecords"
 DESCRIPTION = "looks at pyramids written by pgan-prepare-tfrecords or the original implementation."
@@ -231,7 +231,7 @@ def _png_path(output: str) -> Path:
 
 
 def _workers(values: flags.FlagValues) -> int:
-    return values["num_workers"].value or len(os.sched_getaffinity(0))
+    return values["num_workers"].value or core_count()
 
 
 def _say(line: str) -> None:

@@ -26,6 +26,7 @@ from tfrecords_tools.cli.source_flags import (
 )
 from tfrecords_tools.command import run
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.parallel import core_count
 from tfrecords_tools.staging import check_output
 from tfrecords_tools.writer import WriteOptions, readable_bytes, write_pyramid
 
@@ -80,7 +81,7 @@ def prepare(values: flags.FlagValues) -> None:
             raise UserError(f"--{name} is required. See {NAME} --help")
     check_source_flags(values, _COMMON_FLAGS)
     kind = SOURCES[source_kind(given["source"])]
-    workers = given["num_workers"] or (1 if kind.at_once else _cores())
+    workers = given["num_workers"] or (1 if kind.at_once else core_count())
     output = Path(os.path.abspath(given["output"]))
     check_output(output, given["overwrite"])  # before a long look at the input
     beam = beam_options(given)
@@ -113,11 +114,6 @@ def _recorded(given: Mapping[str, Any]) -> dict[str, Any]:
     """The flags that shaped the pyramid's bytes, for the manifest."""
     known = SOURCES[source_kind(given["source"])].flags | _COMMON_FLAGS
     return {name: given[name] for name in sorted(known - _NOT_RECORDED)}
-
-
-def _cores() -> int:
-    """Cores that this process may use: in a container often fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
