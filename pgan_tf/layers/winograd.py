@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 _TILE, _KERNEL = 4, 3
-# Where polynomials are evaluated, besides infinity. Nearly the points that cost the least precision:
-# rounding errors in float32 are about twice a direct convolution's.
+# Where polynomials are evaluated, besides infinity. These are nearly the points that cost the least
+# precision: rounding errors in float32 are about twice a direct convolution's.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
 # The share of a direct convolution's multiplications up to which this was measured to be faster.
 _WORTH = 0.8
