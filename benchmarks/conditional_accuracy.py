@@ -31,7 +31,7 @@ import tensorflow as tf
 
 import pgan_tf
 from pgan_tf.generating.sampler import Sampler
-from pgan_tf.sampling import save_png
+from pgan_tf.runs.grids import save_png
 from tfrecords_tools.format import Pyramid, open_pyramid
 
 _BATCH = 128

@@ -5,7 +5,8 @@
 Prints a table (Markdown) of three terms of one iteration, and one line of JSON last:
 
     compute     2 * multiply-adds of a forward pass of both networks * training passes * images of a
-                replica / rate, plus the time that starting the operations takes (`pgan_tf.cost`)
+                replica / rate, plus the time that starting the operations takes
+                (`pgan_tf.networks.cost`)
     all-reduce  of both networks' gradients, float32, around a ring: 2 (n - 1) / n * bytes over the
                 slowest link, plus a latency for each doubling of n and each network. Not hidden
                 behind the computation, since updates are decided on the sums
@@ -21,7 +22,7 @@ import math
 import sys
 
 from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
-from pgan_tf.cost import TYPICAL_OVERHEAD, multiplications, training_passes
+from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications, training_passes
 from pgan_tf.planning.step_memory import discriminator_weights, generator_weights
 
 REPLICAS = (1, 2, 4, 8, 16, 32, 64)

@@ -45,12 +45,12 @@ from pathlib import Path
 import numpy as np
 
 from pgan_tf.config import ScheduleConfig
-from pgan_tf.data import READ_AHEAD_BYTES, READ_AHEAD_STEPS, Batch, read_batches
-from pgan_tf.distribution import make_strategy
-from pgan_tf.feeding import to_replicas
-from pgan_tf.remote_pyramid import open_remote_pyramid
-from pgan_tf.schedule import Schedule, Step
-from pgan_tf.streaming import shuffle_size, stream_batches
+from pgan_tf.config.phases import Schedule, Step
+from pgan_tf.data.batches import READ_AHEAD_BYTES, READ_AHEAD_STEPS, Batch, read_batches
+from pgan_tf.data.remote_pyramid import open_remote_pyramid
+from pgan_tf.data.streaming import shuffle_size, stream_batches
+from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.training.feeding import to_replicas
 from tfrecords_tools.format import encode_records, level_name, open_pyramid, record_layout
 from tfrecords_tools.format.names import labels_name
 from tfrecords_tools.format.pyramid import Pyramid

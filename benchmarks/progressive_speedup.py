@@ -24,9 +24,9 @@ from train_step import timed, training_step
 
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.options import log2
-from pgan_tf.loop import set_up_tensorflow
-from pgan_tf.microbatches import set_up_threads
-from pgan_tf.schedule import Schedule
+from pgan_tf.config.phases import Schedule
+from pgan_tf.step.microbatches import set_up_threads
+from pgan_tf.training.loop import set_up_tensorflow
 
 
 def main() -> None:

@@ -96,14 +96,14 @@ def serve(connection: Connection, given: dict, logical_cpus: int) -> None:
     """Makes a step, then runs one each time it is asked to, and sends its seconds."""
     # Here, because each process has logical CPUs of its own.
     from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
-    from pgan_tf.data import Batch
-    from pgan_tf.distribution import make_strategy
-    from pgan_tf.feeding import to_replicas
-    from pgan_tf.loop import set_up_tensorflow
-    from pgan_tf.microbatches import set_up_threads
-    from pgan_tf.schedule import Schedule, Step
-    from pgan_tf.state import TrainState
-    from pgan_tf.step import make_train_step
+    from pgan_tf.config.phases import Schedule, Step
+    from pgan_tf.data.batches import Batch
+    from pgan_tf.distribution.strategy import make_strategy
+    from pgan_tf.step.microbatches import set_up_threads
+    from pgan_tf.step.step import make_train_step
+    from pgan_tf.step.train_state import TrainState
+    from pgan_tf.training.feeding import to_replicas
+    from pgan_tf.training.loop import set_up_tensorflow
 
     resolution, size, fading = given["resolution"], given["batch_size"], given["fading"]
     schedule = ScheduleConfig(

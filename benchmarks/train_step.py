@@ -19,7 +19,7 @@ JSON last:
     first_seconds   of the first call, which builds the graph
 
 The count: two operations for each multiply-add of the convolutions and dense layers
-(`pgan_tf.cost`), as sums over the kernel, those that resample as 4x4 kernels at the lower
+(`pgan_tf.networks.cost`), as sums over the kernel, those that resample as 4x4 kernels at the lower
 resolution, however they are computed: the fraction may be above 1 where that saves multiplications.
 With G and D a forward pass of each network, an iteration is 4 G + 14 D: three forward passes of D,
 one back to the mixed images, two back through each of these four, one of G for the fakes; then 3 G
@@ -40,16 +40,16 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config.phases import Phase, Step
 from pgan_tf.config.run import MICROBATCHES
-from pgan_tf.cost import multiplications, training_passes
-from pgan_tf.data import Batch
-from pgan_tf.distribution import make_strategy
-from pgan_tf.feeding import to_replicas
-from pgan_tf.loop import set_up_tensorflow
-from pgan_tf.microbatches import one_thread_an_operation, set_up_threads
-from pgan_tf.schedule import Phase, Step
-from pgan_tf.state import TrainState
-from pgan_tf.step import make_train_step
+from pgan_tf.data.batches import Batch
+from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.networks.cost import multiplications, training_passes
+from pgan_tf.step.microbatches import one_thread_an_operation, set_up_threads
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.loop import set_up_tensorflow
 from tfrecords_tools.parallel import core_count
 
 PRECISIONS = {

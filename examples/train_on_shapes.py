@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pgan_tf
 from tfrecords_tools.sources.synthetic import SyntheticSource
-from tfrecords_tools.writer import WriteOptions, write_pyramid
+from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 DIRECTORY = Path(sys.argv[1] if len(sys.argv) > 1 else "shapes_example")
 RESOLUTION = 16

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from pgan_tf.generating.sampler import Sampler
     from pgan_tf.generating.truncation import with_truncation
     from pgan_tf.generating.video import save_video
-    from pgan_tf.loop import TrainResult, train
     from pgan_tf.networks import Discriminator, Generator
-    from pgan_tf.sampling import draw_latents, make_grid, to_uint8
-    from pgan_tf.saved_generator import describe_generator, load_generator
+    from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8
+    from pgan_tf.runs.saved_generator import describe_generator, load_generator
+    from pgan_tf.training.loop import TrainResult, train
     from tfrecords_tools.errors import UserError
 
 _HOMES = {
@@ -52,17 +52,17 @@ _HOMES = {
     "Sampler": "pgan_tf.generating.sampler",
     "ScheduleConfig": "pgan_tf.config",
     "TrainConfig": "pgan_tf.config",
-    "TrainResult": "pgan_tf.loop",
+    "TrainResult": "pgan_tf.training.loop",
     "UserError": "tfrecords_tools.errors",
-    "describe_generator": "pgan_tf.saved_generator",
-    "draw_latents": "pgan_tf.sampling",
+    "describe_generator": "pgan_tf.runs.saved_generator",
+    "draw_latents": "pgan_tf.runs.grids",
     "export_generator": "pgan_tf.exporting",
-    "load_generator": "pgan_tf.saved_generator",
+    "load_generator": "pgan_tf.runs.saved_generator",
     "looping_walks": "pgan_tf.generating.latents",
-    "make_grid": "pgan_tf.sampling",
+    "make_grid": "pgan_tf.runs.grids",
     "save_video": "pgan_tf.generating.video",
-    "to_uint8": "pgan_tf.sampling",
-    "train": "pgan_tf.loop",
+    "to_uint8": "pgan_tf.runs.grids",
+    "train": "pgan_tf.training.loop",
     "with_truncation": "pgan_tf.generating.truncation",
 }
 _MODULES = ("layers", "metrics")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf import flags
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import TrainConfig, flags
 
 ROOT = Path(__file__).parent.parent
 

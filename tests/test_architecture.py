@@ -1,4 +1,4 @@
-"""The rules of docs/architecture.md, held against the code's own imports."""
+"""The rules of docs/development/architecture.md, held against the code's own imports."""
 
 import ast
 import re
@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(
-    path for package in ("pgan_tf", "tfrecords_tools") for path in (ROOT / package).rglob("*.py")
-)
-PGAN_SOURCES = [path for path in SOURCES if path.is_relative_to(ROOT / "pgan_tf")]
+PAGE = ROOT / "docs" / "development" / "architecture.md"
+PACKAGES = ("pgan_tf", "tfrecords_tools")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+INITS = [ROOT / package / "__init__.py" for package in PACKAGES]
 
 
 def imports(path):
@@ -24,38 +24,73 @@ def imports(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def documented_order():
-    text = (ROOT / "docs" / "architecture.md").read_text()
-    return [
-        name.rstrip("/").removesuffix(".py")
-        for name in re.findall(r"^\| `(\w+(?:\.py|/))` \| [^|\s]", text, re.M)
-    ]
+def section(heading):
+    return re.search(rf"^## {heading}$(.*?)(?=^## |\Z)", PAGE.read_text(), re.M | re.S)[1]
 
 
-def place(path):
-    """The name by which a file of pgan_tf stands in the documented order."""
-    return path.relative_to(ROOT / "pgan_tf").parts[0].removesuffix(".py")
+def documented_rooms(package):
+    """The rooms of a package, from the top down."""
+    return re.findall(r"^\| `(\w+)/` \| [^|\s]", section(f"`{package}/`"), re.M)
 
 
-def test_every_file_of_the_trainer_has_its_place_in_the_documented_order():
-    assert {place(path) for path in PGAN_SOURCES} - {"__init__"} == set(documented_order())
+def common_ground():
+    """Modules of tfrecords_tools that belong to no room, and that pgan_tf may import."""
+    return re.findall(r"^\| `(\w+)\.py` \| [^|\s]", section("`tfrecords_tools/`"), re.M)
 
 
-@pytest.mark.parametrize("path", PGAN_SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_import_only_from_below(path):
-    order = documented_order()
-    if path == ROOT / "pgan_tf" / "__init__.py":
-        return  # it stands above all of them
+def room(path):
+    """The folder of its package that a file is in; for a file beside the rooms, its own name."""
+    return path.relative_to(ROOT).parts[1].removesuffix(".py")
+
+
+def rooms_imported(path, package):
+    """Pairs of a module and the room of `package` that it is in."""
     for module in imports(path):
         parts = module.split(".")
-        if parts[0] == "pgan_tf" and len(parts) > 1 and parts[1] in order:
-            above = order.index(parts[1]) < order.index(place(path))
+        if parts[0] == package and len(parts) > 1:
+            yield module, parts[1]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_holds_the_documented_rooms_and_nothing_else(package):
+    entries = {path.name for path in (ROOT / package).iterdir() if path.name != "__pycache__"}
+    modules = [f"{name}.py" for name in common_ground()] if package == "tfrecords_tools" else []
+    assert entries - {"__init__.py", "py.typed"} == {*documented_rooms(package), *modules}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_room_says_what_is_in_it(package):
+    for name in documented_rooms(package):
+        tree = ast.parse((ROOT / package / name / "__init__.py").read_text())
+        assert len(ast.get_docstring(tree) or "") > 80, name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_rooms_import_only_from_below(path):
+    if path in INITS:
+        return  # they stand above all rooms
+    package = path.relative_to(ROOT).parts[0]
+    order = documented_rooms(package)
+    order += common_ground() if package == "tfrecords_tools" else []
+    for module, imported in rooms_imported(path, package):
+        if imported in order and room(path) in documented_rooms(package):
+            above = order.index(imported) < order.index(room(path))
             assert not above, f"{path} imports {module}, which stands above it"
+        elif room(path) in common_ground():
+            assert imported in common_ground(), f"{path} imports {module}, of a room"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_stay_short(path):
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_the_trainer_uses_of_the_tools_the_format_and_the_common_ground_alone():
+    shared = {"format", *common_ground()}
+    for path in SOURCES:
+        if path.is_relative_to(ROOT / "pgan_tf"):
+            for module, imported in rooms_imported(path, "tfrecords_tools"):
+                assert imported in shared, f"{path} imports {module}"
 
 
 def test_pyramids_know_nothing_of_the_trainer_and_start_without_tensorflow():
@@ -72,20 +107,24 @@ def test_pyramids_know_nothing_of_the_trainer_and_start_without_tensorflow():
             assert not any(name.startswith(("tensorflow", "keras")) for name in names), path
 
 
-def test_metrics_know_nothing_of_the_trainer():
-    for path in PGAN_SOURCES:
-        for module in imports(path) if place(path) == "metrics" else ():
-            assert not module.startswith("pgan_tf.") or module.startswith("pgan_tf.metrics"), path
+def test_metrics_import_no_other_room():
+    for path in (ROOT / "pgan_tf" / "metrics").rglob("*.py"):
+        for module, imported in rooms_imported(path, "pgan_tf"):
+            assert imported == "metrics", f"{path} imports {module}"
 
 
-def test_configuration_and_schedule_need_the_standard_library_alone():
-    for path in PGAN_SOURCES:
-        for module in imports(path) if place(path) in ("config", "schedule", "cost") else ():
+def test_configuration_schedule_and_cost_need_the_standard_library_alone():
+    config = (ROOT / "pgan_tf" / "config").rglob("*.py")
+    for path in [*config, ROOT / "pgan_tf" / "networks" / "cost.py"]:
+        if path.name == "flags.py":
+            continue
+        for module in imports(path):
             top = module.split(".")[0]
-            assert top == "pgan_tf" or top in sys.stdlib_module_names, module
+            assert top == "pgan_tf" or top in sys.stdlib_module_names, f"{path} imports {module}"
 
 
 def test_only_flags_and_commands_touch_absl_flags():
-    for path in PGAN_SOURCES:
-        if place(path) not in ("cli", "flags"):
+    for path in SOURCES:
+        allowed = room(path) == "cli" or path == ROOT / "pgan_tf" / "config" / "flags.py"
+        if path.is_relative_to(ROOT / "pgan_tf") and not allowed:
             assert "absl.flags" not in imports(path), path

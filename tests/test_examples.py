@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf.sampling import to_uint8
-from tests.pgan_tf.generators import save_tiny_generator
+from pgan_tf.runs.grids import to_uint8
+from tests.helpers.generators import save_tiny_generator
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

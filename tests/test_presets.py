@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pgan_tf import flags
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import TrainConfig, flags
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)

@@ -202,7 +202,7 @@ def _images(flags: Mapping[str, Any], output: Path) -> str:
     sampler = _sampler(flags)
     from pgan_tf.generating.latents import read_latents
     from pgan_tf.generating.pictures import generate_pngs
-    from pgan_tf.sampling import draw_latents
+    from pgan_tf.runs.grids import draw_latents
 
     if flags["latents"]:
         latents = read_latents(flags["latents"], sampler.latent_size)

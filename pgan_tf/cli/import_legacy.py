@@ -47,7 +47,7 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
             raise UserError(f"--{name} is required. See {NAME} --help")
 
     with quiet_tensorflow():
-        from pgan_tf.importing import import_networks
+        from pgan_tf.legacy.importing import import_networks
     source, output = Path(flags["input"]), Path(flags["output"])
     imported = import_networks(source, output, overwrite=flags["overwrite"])
 

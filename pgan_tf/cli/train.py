@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pgan_tf import flags
 from pgan_tf.cli.quiet import quiet_tensorflow
-from pgan_tf.config import TrainConfig
-from pgan_tf.fine_tuning import config_to_begin_with
+from pgan_tf.config import TrainConfig, flags
+from pgan_tf.config.phases import Phase
 from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.plan import V100_TFLOPS, plan
 from pgan_tf.planning.trial_process import Send
-from pgan_tf.run_directory import read_config
-from pgan_tf.schedule import Phase
+from pgan_tf.runs.run_directory import read_config
+from pgan_tf.training.fine_tuning import config_to_begin_with
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 
@@ -80,7 +79,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
 
     # TensorFlow takes seconds to import: only once the flags are known to be right.
     with quiet_tensorflow():
-        from pgan_tf.loop import train
+        from pgan_tf.training.loop import train
 
     result = train(config)
     if result.interrupted_by is None:

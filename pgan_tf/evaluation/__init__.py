@@ -1,1 +1,4 @@
-"""From networks and pyramids to figures: whose images, by which metrics, kept where."""
+"""Metrics of generators against pyramids: whose images, which metrics, where results are kept.
+
+Imports metrics, runs and all below them. Begin with `evaluate.py`.
+"""

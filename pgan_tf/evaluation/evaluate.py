@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pgan_tf.distribution import make_strategy
+from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
 from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
 from pgan_tf.evaluation.catalogue import Metric, find_metrics

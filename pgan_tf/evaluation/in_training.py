@@ -9,15 +9,15 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.data.training_data import TrainingData
 from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
 from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extractors import load_extractors
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
 from pgan_tf.networks import Generator
-from pgan_tf.run_directory import RunDirectory
-from pgan_tf.saved_generator import describe_generator
-from pgan_tf.training_data import TrainingData
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.runs.saved_generator import describe_generator
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 

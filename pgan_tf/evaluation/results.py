@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from absl import logging
 
-from pgan_tf.run_directory import RunDirectory
-from pgan_tf.watching.tensorboard_steps import images_per_step
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.runs.tensorboard_steps import images_per_step
 from tfrecords_tools.errors import UserError
 
 TAG_PREFIX = "metrics/"

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
-from pgan_tf.run_directory import read_config
-from pgan_tf.saved_generator import (
+from pgan_tf.runs.run_directory import read_config
+from pgan_tf.runs.saved_generator import (
     describe_generator,
     find_generator,
     find_snapshots,

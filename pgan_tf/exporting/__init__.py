@@ -1,4 +1,7 @@
-"""Generators for other programs: one file a format, and one that checks them all."""
+"""A saved generator in other formats, each read back and compared with Keras.
+
+Imports generating and all below it. Begin with `export.py`.
+"""
 
 from pgan_tf.exporting.export import (
     FORMATS,

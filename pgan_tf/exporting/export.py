@@ -22,8 +22,8 @@ from pgan_tf.exporting.saved_model import (
 )
 from pgan_tf.exporting.tflite_file import read_tflite, write_tflite
 from pgan_tf.generating.truncation import truncated_function
-from pgan_tf.sampling import Generate, draw_latents
-from pgan_tf.saved_generator import (
+from pgan_tf.runs.grids import Generate, draw_latents
+from pgan_tf.runs.saved_generator import (
     as_function,
     describe_generator,
     find_generator,

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.exporting.signature import image_function, input_specs
-from pgan_tf.sampling import Generate
+from pgan_tf.runs.grids import Generate
 from tfrecords_tools.extras import require
 
 # Of December 2021: new enough for every operation of the network, old enough for most runtimes.

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from pgan_tf.exporting.signature import image_function, input_specs
 from pgan_tf.generating.truncation import with_truncation
-from pgan_tf.sampling import Generate
-from pgan_tf.saved_generator import DESCRIPTION
+from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.saved_generator import DESCRIPTION
 
 MARK = "saved_model.pb"
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.exporting.saved_model import write_saved_model
-from pgan_tf.sampling import Generate
+from pgan_tf.runs.grids import Generate
 
 
 def write_tflite(model: keras.Model, path: Path, output_type: str, precision: str) -> None:

@@ -1,1 +1,4 @@
-"""From a saved generator to pictures and videos."""
+"""Pictures and videos of a saved generator, and of a run while it trains.
+
+Imports evaluation and all below it. Begin with `pictures.py`.
+"""

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from pgan_tf.sampling import draw_latents
+from pgan_tf.runs.grids import draw_latents
 from tfrecords_tools.errors import UserError
 
 _TERM = re.compile(r"([+-]?)(\d+)")

@@ -12,7 +12,7 @@ from pgan_tf.generating.latents import (
 )
 from pgan_tf.generating.sampler import Sampler
 from pgan_tf.generating.video import save_video
-from pgan_tf.sampling import draw_latents, make_grid, save_png
+from pgan_tf.runs.grids import draw_latents, make_grid, save_png
 from tfrecords_tools.errors import UserError
 
 _GRID_MAX_IMAGES = 1024

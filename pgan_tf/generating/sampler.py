@@ -8,8 +8,8 @@ import numpy as np
 from tqdm import tqdm
 
 from pgan_tf.generating.truncation import truncated_function
-from pgan_tf.sampling import generate_images
-from pgan_tf.saved_generator import describe_generator, find_generator, load_generator
+from pgan_tf.runs.grids import generate_images
+from pgan_tf.runs.saved_generator import describe_generator, find_generator, load_generator
 from tfrecords_tools.errors import UserError
 
 _MAX_BATCH = 64

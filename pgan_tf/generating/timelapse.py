@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from pgan_tf.generating.video import save_video
-from pgan_tf.summaries import format_duration
+from pgan_tf.reporting.summaries import format_duration
 from tfrecords_tools.errors import UserError
 
 _GRID = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from pgan_tf.networks import LATENT_NORM
-from pgan_tf.sampling import Generate
-from pgan_tf.saved_generator import as_function
+from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.saved_generator import as_function
 
 
 def with_truncation(model: keras.Model) -> keras.Model:

@@ -1,4 +1,8 @@
-"""The Keras layers that both networks are assembled from, one a file."""
+"""The Keras layers that both networks are assembled from, one a file.
+
+Imports config alone. `kernels/` holds how convolutions are computed. Begin with
+`equalized_conv2d.py`.
+"""
 
 import keras
 
@@ -7,13 +11,13 @@ from pgan_tf.layers.channel_bias import ChannelBias
 from pgan_tf.layers.equalized import RELU_GAIN
 from pgan_tf.layers.equalized_conv2d import EqualizedConv2D
 from pgan_tf.layers.equalized_dense import EqualizedDense
+from pgan_tf.layers.kernels.resampling_convolution import transposed_kernel
 from pgan_tf.layers.layer_norm import LayerNorm
 from pgan_tf.layers.leaky_relu import LeakyReLU, leaky_relu
 from pgan_tf.layers.minibatch_discrimination import MinibatchDiscrimination
 from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
 from pgan_tf.layers.pixel_norm import PixelNorm
 from pgan_tf.layers.resample import DownScale2D, UpScale2D, downscale2d, upscale2d
-from pgan_tf.layers.resampling_convolution import transposed_kernel
 from pgan_tf.layers.weighted_sum import WeightedSum
 
 if keras.backend.backend() != "tensorflow":

@@ -5,10 +5,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from pgan_tf.layers import winograd
 from pgan_tf.layers.bias import add_bias
 from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
-from pgan_tf.layers.resampling_convolution import (
+from pgan_tf.layers.kernels import winograd
+from pgan_tf.layers.kernels.resampling_convolution import (
     convolve_downscale,
     fastest_method,
     upscale_convolve,

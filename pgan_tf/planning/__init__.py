@@ -1,1 +1,5 @@
-"""What a run will take, before it starts: by formula (`--plan`), and by trying (`--dry_run`)."""
+"""Time and memory of a run before it starts: by formula (`plan.py`), or by steps that are tried
+(`dry_run.py`, in a child process).
+
+Imports training and all below it. Begin with `plan.py`.
+"""

@@ -6,8 +6,8 @@ This file imports no TensorFlow: the steps run in a process of their own.
 import dataclasses
 import signal
 
-from pgan_tf.checks import required, smaller_batch
 from pgan_tf.config import TrainConfig
+from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.planning.plan import Row, describe, fitted, table
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import (
@@ -21,7 +21,7 @@ from pgan_tf.planning.trial_process import (
     memory_limit,
     trial_process,
 )
-from pgan_tf.schedule import Phase, Schedule
+from pgan_tf.training.preflight import required, smaller_batch
 from tfrecords_tools.errors import UserError
 
 

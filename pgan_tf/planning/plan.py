@@ -9,13 +9,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from pgan_tf.checks import check_batches, fit_to_data
-from pgan_tf.cluster import VARIABLE, read_cluster
 from pgan_tf.config import ScheduleConfig, TrainConfig
-from pgan_tf.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.distribution.cluster import VARIABLE, read_cluster
+from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.planning.step_memory import peak_bytes
-from pgan_tf.run_directory import RunDirectory
-from pgan_tf.schedule import Phase, Schedule
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
@@ -156,7 +156,7 @@ def fitted(config: TrainConfig) -> TrainConfig:
     """
     if "://" not in config.data.data_dir:
         return fit_to_data(config, open_pyramid(config.data.data_dir))
-    from pgan_tf.dataset import open_data  # imports TensorFlow, which reads from URLs
+    from pgan_tf.data.dataset import open_data  # imports TensorFlow, which reads from URLs
 
     return fit_to_data(config, open_data(config))
 

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pgan_tf.agreement import check_same_run, wait_for_all
-from pgan_tf.checks import check_batches
-from pgan_tf.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.config import TrainConfig
-from pgan_tf.data import Part
-from pgan_tf.dataset import open_data, read_batches
-from pgan_tf.distribution import make_strategy
-from pgan_tf.feeding import to_replicas
-from pgan_tf.intervals import longest_call
-from pgan_tf.loop import set_up_tensorflow
-from pgan_tf.microbatches import set_up_threads
+from pgan_tf.config.intervals import longest_call
+from pgan_tf.config.phases import Phase, Schedule, Step
+from pgan_tf.data.batches import Part
+from pgan_tf.data.dataset import open_data, read_batches
+from pgan_tf.data.training_data import TrainingData
+from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
+from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
-from pgan_tf.schedule import Phase, Schedule, Step
-from pgan_tf.state import TrainState
-from pgan_tf.step import make_train_step
-from pgan_tf.supervision import explain_lost_workers
-from pgan_tf.training_data import TrainingData
-from pgan_tf.watching.memory import memory_figures
+from pgan_tf.reporting.memory import memory_figures
+from pgan_tf.step.microbatches import set_up_threads
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.agreement import check_same_run, wait_for_all
+from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.loop import set_up_tensorflow
+from pgan_tf.training.preflight import check_batches
+from pgan_tf.training.supervision import explain_lost_workers
 
 # Steps are timed until they took this long together, or are this many.
 _LEAST_SECONDS = 1.0

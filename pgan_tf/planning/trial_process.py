@@ -16,9 +16,9 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.planning.host import available_memory
-from pgan_tf.schedule import Phase
+from pgan_tf.config.phases import Phase
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.host import available_memory
 
 # Read by TensorFlow's allocator on CPUs with oneDNN: beyond it, steps fail as they do on GPUs.
 LIMIT_VARIABLE = "TF_MKL_ALLOC_MAX_BYTES"

@@ -13,16 +13,16 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.agreement import share_state, wait_for_all
-from pgan_tf.cluster import ALONE, read_cluster
-from pgan_tf.data import Part, read_batches
-from pgan_tf.distribution import make_strategy
-from pgan_tf.feeding import to_replicas
-from pgan_tf.intervals import in_calls
-from pgan_tf.schedule import Schedule
-from pgan_tf.state import TrainState
-from pgan_tf.step import make_train_step
-from tests.pgan_tf.tiny import tiny_config
+from pgan_tf.config.intervals import in_calls
+from pgan_tf.config.phases import Schedule
+from pgan_tf.data.batches import Part, read_batches
+from pgan_tf.distribution.cluster import ALONE, read_cluster
+from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.agreement import share_state, wait_for_all
+from pgan_tf.training.feeding import to_replicas
+from tests.helpers.tiny import tiny_config
 from tfrecords_tools.format import open_pyramid
 
 

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import pgan_tf
-from pgan_tf import flags, sampling
 from pgan_tf.cli import train as command
-from pgan_tf.config import TrainConfig
-from tests.pgan_tf.tiny import write_pyramid
+from pgan_tf.config import TrainConfig, flags
+from pgan_tf.runs import grids as sampling
+from tests.helpers.tiny import write_pyramid
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").rglob("*.flags"))

@@ -16,15 +16,15 @@ from pgan_tf.config import NetworkConfig
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.metrics import train_digit_classifier
 from pgan_tf.networks import Generator
-from pgan_tf.saved_generator import (
+from pgan_tf.runs.saved_generator import (
     as_keras_model,
     describe_generator,
     find_generator,
     load_generator,
     save_generator,
 )
-from tests.pgan_tf.metrics.small_inception import SmallInception, archive
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.small_inception import SmallInception, archive
+from tests.helpers.tiny import write_pyramid
 
 FLAGS = [
     "--fmap_base=64",

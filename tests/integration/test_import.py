@@ -10,15 +10,15 @@ from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import generate, import_legacy, train
-from pgan_tf.sampling import draw_latents
-from tests.pgan_tf.legacy.writing import (
+from pgan_tf.runs.grids import draw_latents
+from tests.helpers.network_files import (
     GRAY_LABELS,
     PYTHON_2,
     golden_states,
     golden_variables,
     write_network_file,
 )
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.golden import GOLDEN
 from tfrecords_tools.cli.inspect import main
 from tfrecords_tools.cli.prepare import main as prepare
 from tfrecords_tools.format import open_pyramid
@@ -69,9 +70,8 @@ def test_info_reads_the_originals_pyramids(inspect, golden_pyramid):
 
 @pytest.fixture
 def golden_pyramid():
-    from pathlib import Path
 
-    return Path(__file__).parents[1] / "tfrecords_tools" / "golden" / "original_pyramid"
+    return GOLDEN / "original_pyramid"
 
 
 def test_verify_tells_whole_from_damaged(inspect, shapes, tmp_path):

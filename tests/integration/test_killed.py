@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 
 TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 # Kills itself while the checkpoint of the given number of images is being written.

@@ -11,8 +11,8 @@ from pgan_tf.cli import train
 from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE
+from tests.helpers.tiny import write_pyramid
 from tests.pgan_tf.planning.test_plan import rows_of
-from tests.pgan_tf.tiny import write_pyramid
 
 SMALL = [
     "--fmap_base=32",

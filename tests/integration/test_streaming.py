@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pgan_tf.cli import train as command
-from pgan_tf.loop import train
-from tests.pgan_tf.numbered import upload
-from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from pgan_tf.training.loop import train
+from tests.helpers.numbered import upload
+from tests.helpers.tiny import tiny_config, write_pyramid
 
 FLAGS = [
     "--fmap_base=32", "--fmap_max=8", "--stabilize_kimg=0.032", "--fade_kimg=0.032",

@@ -15,7 +15,7 @@ from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import generate, train
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 
 FLAGS = [
     "--fmap_base=32",
@@ -228,7 +228,7 @@ def test_a_seed_repeats_its_images_and_another_does_not(finished, tmp_path):
 def test_generated_images_are_the_saved_networks(finished, tmp_path):
     (newest,) = (finished[0] / "networks").glob("*0.096.keras")
     assert generate.main([f"--network={newest}", f"--output={tmp_path}", "--num_images=3"]) == 0
-    from pgan_tf.sampling import draw_latents, to_uint8
+    from pgan_tf.runs.grids import draw_latents, to_uint8
 
     images = pgan_tf.load_generator(newest)([draw_latents(3, 8, seed=0), np.eye(3, dtype="f4")])
     for i, image in enumerate(to_uint8(images)):

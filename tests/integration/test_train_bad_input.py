@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pgan_tf.cli import train
-from pgan_tf.data import records_at
-from tests.pgan_tf.tiny import write_pyramid
+from pgan_tf.data.batches import records_at
+from tests.helpers.tiny import write_pyramid
 
 SMALL = ["--fmap_base=32", "--fmap_max=8", "--total_kimg=0.008", "--batch_size=8"]
 
@@ -133,7 +133,7 @@ def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, da
         if len(ticks) == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("pgan_tf.summaries.Summaries.write_figures", interrupt_once)
+    monkeypatch.setattr("pgan_tf.reporting.summaries.Summaries.write_figures", interrupt_once)
     run_dir = tmp_path / "run"
     arguments = [f"--data_dir={data}", f"--run_dir={run_dir}", *SMALL[:2], "--batch_size=8"]
     assert train.main([*arguments, "--total_kimg=1", "--tick_kimg=0.016"]) == 130
@@ -145,6 +145,6 @@ def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, da
 
 def test_a_keras_that_is_set_up_for_another_backend_does_not_matter():
     code = "from pgan_tf.cli.quiet import quiet_tensorflow\nwith quiet_tensorflow():\n"
-    code += "    import pgan_tf.loop"
+    code += "    import pgan_tf.training.loop"
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -10,8 +10,8 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from pgan_tf.cli import train
-from pgan_tf.watching.figures import describe
-from tests.pgan_tf.tiny import write_pyramid
+from pgan_tf.reporting.descriptions import describe
+from tests.helpers.tiny import write_pyramid
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 
 ROOT = Path(__file__).parent.parent.parent
 TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]

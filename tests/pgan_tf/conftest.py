@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.distribution import make_strategy
-from tests.pgan_tf.tiny import write_pyramid
+from pgan_tf.distribution.strategy import make_strategy
+from tests.helpers.tiny import write_pyramid
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2

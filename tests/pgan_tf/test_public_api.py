@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 import pgan_tf
-from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator, tiny_generator
+from tests.helpers.generators import LATENT_SIZE, save_tiny_generator, tiny_generator
 
 ROOT = Path(__file__).parents[2]
 

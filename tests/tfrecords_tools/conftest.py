@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfrecords_tools.writer import WriteOptions, write_pyramid
-
-GOLDEN = Path(__file__).parent / "golden" / "original_pyramid"
+from tests.helpers.golden import GOLDEN
+from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +63,13 @@ def write(tmp_path):
 @pytest.fixture(scope="session")
 def golden():
     """The original implementation's pyramid."""
-    return GOLDEN
+    return GOLDEN / "original_pyramid"
 
 
 @pytest.fixture
 def golden_copy(tmp_path):
     """A copy of it, to be damaged."""
-    return Path(shutil.copytree(GOLDEN, tmp_path / "original_pyramid"))
+    return Path(shutil.copytree(GOLDEN / "original_pyramid", tmp_path / "original_pyramid"))
 
 
 @pytest.fixture

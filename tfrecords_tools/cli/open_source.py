@@ -9,7 +9,6 @@ from PIL import ImageColor
 
 from tfrecords_tools.cli.source_flags import source_kind
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImagePolicy
 from tfrecords_tools.sources import celeba, celebahq, lsun
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.cifar import open_cifar
@@ -17,6 +16,7 @@ from tfrecords_tools.sources.hdf5 import open_hdf5
 from tfrecords_tools.sources.idx import open_idx
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.mnist_rgb import open_mnist_rgb
+from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.sources.svhn import open_svhn
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.sources.tfds import open_tfds

@@ -70,7 +70,7 @@ def beam_options(given: Mapping[str, Any]) -> tuple[str, ...] | None:
         if text is not None:
             raise UserError(f"--beam_options needs --runner=beam. Received: {text}")
         return None
-    from tfrecords_tools.beam import pipeline_options  # an extra, so imported only here
+    from tfrecords_tools.writing.beam import pipeline_options  # an extra, so imported only here
 
     try:
         options = tuple(shlex.split(text or ""))

@@ -27,8 +27,12 @@ from tfrecords_tools.cli.source_flags import (
 from tfrecords_tools.command import run
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import core_count
-from tfrecords_tools.staging import check_output
-from tfrecords_tools.writer import WriteOptions, readable_bytes, write_pyramid
+from tfrecords_tools.writing.writer import (
+    WriteOptions,
+    check_pyramid_output,
+    readable_bytes,
+    write_pyramid,
+)
 
 NAME = "pgan-prepare-tfrecords"
 DESCRIPTION = (
@@ -83,7 +87,7 @@ def prepare(values: flags.FlagValues) -> None:
     kind = SOURCES[source_kind(given["source"])]
     workers = given["num_workers"] or (1 if kind.at_once else core_count())
     output = Path(os.path.abspath(given["output"]))
-    check_output(output, given["overwrite"])  # before a long look at the input
+    check_pyramid_output(output, given["overwrite"])  # before a long look at the input
     beam = beam_options(given)
     with _terminated_as_interrupted():
         source = open_source(given, workers, _say)

@@ -14,11 +14,11 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import staged_directory
 from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.inspection.selection import class_name
 from tfrecords_tools.inspection.sheet import to_picture
 from tfrecords_tools.parallel import run_unordered
-from tfrecords_tools.staging import staged_directory
 
 LABELS_NAME = "labels.csv"
 _CHUNK_BYTES = 4 << 20

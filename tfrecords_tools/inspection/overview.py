@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from tfrecords_tools.disk import readable_bytes
 from tfrecords_tools.format import Pyramid
 from tfrecords_tools.format.names import index_path
 from tfrecords_tools.inspection.selection import caption, class_name
 from tfrecords_tools.inspection.sheet import draw_sheet, enlarge, stack
+from tfrecords_tools.writing.disk import readable_bytes
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS = 8, 6
 # The level shown in the preview: the largest up to this one.

@@ -19,8 +19,8 @@ from tfrecords_tools.format.level import RecordFile
 from tfrecords_tools.format.manifest import checksum_holds
 from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, load_labels, open_file
-from tfrecords_tools.levels import make_levels
 from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.writing.levels import make_levels
 
 _CHUNK_BYTES = 8 << 20
 _CHUNK_IMAGES = 1024

@@ -21,10 +21,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImageFile
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.files import HEAD_BYTES, NamedFiles, find_files
 from tfrecords_tools.sources.gzip_access import GzipAccess
+from tfrecords_tools.sources.pixels import ImageFile
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ZIP_MAGIC = b"PK\x03\x04"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import read_rgb
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.files import NamedFiles
+from tfrecords_tools.sources.pixels import read_rgb
 
 COUNT = 202_599
 _WIDTH, _HEIGHT = 178, 218

@@ -10,11 +10,11 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImageFile, read_header, read_rgb
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.celeba import check_count
 from tfrecords_tools.sources.files import NamedFiles
+from tfrecords_tools.sources.pixels import ImageFile, read_header, read_rgb
 
 COUNT = 30_000
 DEFAULT_RESOLUTION = 1024

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImageFile
+from tfrecords_tools.sources.pixels import ImageFile
 
 # Enough for the header of nearly every image.
 HEAD_BYTES = 1 << 16

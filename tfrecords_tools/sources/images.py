@@ -12,7 +12,10 @@ from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import run_unordered
-from tfrecords_tools.pixels import (
+from tfrecords_tools.sources.archives import open_files
+from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.files import Files, NamedFiles
+from tfrecords_tools.sources.pixels import (
     EXTENSIONS,
     Header,
     ImagePolicy,
@@ -20,9 +23,6 @@ from tfrecords_tools.pixels import (
     read_header,
     read_pixels,
 )
-from tfrecords_tools.sources.archives import open_files
-from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.files import Files, NamedFiles
 
 _SCAN_CHUNK = 500
 

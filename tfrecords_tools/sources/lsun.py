@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
-from tfrecords_tools.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
 
 DEFAULT_RESOLUTION = 256
 # Every so many keys one is kept, from which the others are found.

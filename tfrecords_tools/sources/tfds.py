@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import ImagePolicy
 from tfrecords_tools.sources.arrays import checked_classes
 from tfrecords_tools.sources.images import ImagesSource, complete_policy
+from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.sources.tfds_records import Part, index_records
 
 PREFIX = "tfds:"

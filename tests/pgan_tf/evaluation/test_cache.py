@@ -7,7 +7,7 @@ import pytest
 
 from pgan_tf.evaluation import cache
 from pgan_tf.evaluation.cache import Workspace, digest_of
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 

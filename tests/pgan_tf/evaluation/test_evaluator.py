@@ -9,7 +9,7 @@ from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.images import Fakes, Reals
 from pgan_tf.metrics import Features
 from pgan_tf.metrics.features import FunctionExtractor
-from tests.pgan_tf.tiny import write_pyramid
+from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 

@@ -8,9 +8,9 @@ from pgan_tf.config import EvalConfig
 from pgan_tf.evaluation.cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks import Generator
-from pgan_tf.run_directory import RunDirectory
-from pgan_tf.saved_generator import as_keras_model, save_generator
-from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.runs.saved_generator import as_keras_model, save_generator
+from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 

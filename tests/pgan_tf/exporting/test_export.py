@@ -10,8 +10,8 @@ from pgan_tf.cli import export as command
 from pgan_tf.exporting import FORMATS, export_generator
 from pgan_tf.exporting.export import READERS
 from pgan_tf.generating.truncation import with_truncation
-from pgan_tf.sampling import to_uint8
-from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator
+from pgan_tf.runs.grids import to_uint8
+from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
 
 

@@ -8,7 +8,7 @@ from pgan_tf.generating.latents import (
     parse_arithmetic,
     read_latents,
 )
-from pgan_tf.sampling import draw_latents
+from pgan_tf.runs.grids import draw_latents
 from tfrecords_tools.errors import UserError
 
 

@@ -11,8 +11,8 @@ from pgan_tf.generating.pictures import (
     generate_table,
 )
 from pgan_tf.generating.sampler import Sampler
-from pgan_tf.sampling import draw_latents, make_grid, to_uint8
-from tests.pgan_tf.generators import LATENT_SIZE, save_tiny_generator
+from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8
+from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
 
 

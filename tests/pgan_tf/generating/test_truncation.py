@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.generating.truncation import with_truncation
-from tests.pgan_tf.generators import LATENT_SIZE, tiny_generator
+from tests.helpers.generators import LATENT_SIZE, tiny_generator
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.layers import EqualizedConv2D
-from tests.pgan_tf.layers import reference
+from tests.helpers import layer_reference as reference
 
 
 @pytest.fixture

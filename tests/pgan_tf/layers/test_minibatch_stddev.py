@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.layers import MinibatchStdDev
-from tests.pgan_tf.layers import reference
+from tests.helpers import layer_reference as reference
 
 
 @pytest.mark.parametrize(("batch", "group_size"), [(8, 4), (12, 4), (3, 4), (4, 4), (6, 3), (8, 1)])

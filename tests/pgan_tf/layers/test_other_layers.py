@@ -14,7 +14,7 @@ from pgan_tf.layers import (
     UpScale2D,
     WeightedSum,
 )
-from tests.pgan_tf.layers import reference
+from tests.helpers import layer_reference as reference
 
 
 def test_dense_scales_its_kernel_and_not_its_bias(rng):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 
 from pgan_tf.legacy import read_networks
-from tests.pgan_tf.legacy.writing import (
+from tests.helpers.network_files import (
     GRAY_LABELS,
     PYTHON_2,
     golden_states,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.legacy import read_networks
-from tests.pgan_tf.legacy.writing import (
+from tests.helpers.network_files import (
     GRAY_LABELS,
     PYTHON_2,
     RGB,
@@ -15,7 +15,7 @@ from tests.pgan_tf.legacy.writing import (
     tf_state,
     write_network_file,
 )
-from tests.pgan_tf.original import from_original, original_name
+from tests.helpers.original_networks import from_original, original_name
 from tfrecords_tools.errors import UserError
 
 

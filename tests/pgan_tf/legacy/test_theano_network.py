@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from pgan_tf.legacy import read_networks
 from pgan_tf.networks import Discriminator, Generator
-from tests.pgan_tf.legacy import theano_reference as reference
-from tests.pgan_tf.legacy.writing import PYTHON_2, write_network_file
+from tests.helpers import theano_reference as reference
+from tests.helpers.network_files import PYTHON_2, write_network_file
 from tfrecords_tools.errors import UserError
 
 FEATURES = (6, 4, 2)  # at 4x4, 8x8, 16x16: of fmap_base 16 and fmap_max 6

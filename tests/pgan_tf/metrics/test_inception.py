@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from pgan_tf.metrics import inception_file, load_inception
 from pgan_tf.metrics.inception import InceptionExtractor
-from tests.pgan_tf.metrics.small_inception import CLASSES, WIDTH, SmallInception, archive
+from tests.helpers.small_inception import CLASSES, WIDTH, SmallInception, archive
 from tfrecords_tools.errors import UserError
 
 SMALL = SmallInception()

@@ -8,7 +8,7 @@ import pytest
 
 from pgan_tf.metrics import inception_file, load_inception
 from pgan_tf.metrics.inception_file import ARCHIVE, find_inception
-from tests.pgan_tf.metrics.small_inception import SmallInception, archive
+from tests.helpers.small_inception import SmallInception, archive
 from tfrecords_tools.errors import UserError
 
 SMALL = SmallInception()

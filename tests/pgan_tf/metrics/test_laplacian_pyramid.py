@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from pgan_tf.metrics.laplacian_pyramid import downscale, laplacian_pyramid, reconstruct, upscale
-from tests.pgan_tf.metrics import original
+from tests.helpers import original_metrics as original
 
 KERNEL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from pgan_tf.metrics.ms_ssim import SCALE_WEIGHTS, ms_ssim
-from tests.pgan_tf.metrics import original
+from tests.helpers import original_metrics as original
 
 
 def test_pairs_are_as_similar_as_the_original_finds_them():

@@ -3,7 +3,7 @@ import pytest
 
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
 from pgan_tf.metrics.swd import PatchSampler, sliced_wasserstein, swd, swd_resolutions
-from tests.pgan_tf.metrics import original
+from tests.helpers import original_metrics as original
 
 SEEDS = 4
 

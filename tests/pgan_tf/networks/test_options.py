@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.networks import Discriminator, Generator
-from tests.pgan_tf.layers import reference
+from tests.helpers import layer_reference as reference
 
 EPSILON = 1e-4
 

@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from pgan_tf.state import TrainState
-from pgan_tf.step import make_train_step
-from tests.pgan_tf.test_step import inputs
-from tests.pgan_tf.tiny import tiny_config
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.tiny import tiny_config
+from tests.pgan_tf.step.test_step import inputs
 
 
 def step(strategy, config):

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
-from pgan_tf.cost import TYPICAL_OVERHEAD, multiplications
+from pgan_tf.config.phases import Schedule
+from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
 from pgan_tf.planning.plan import Row, estimate, plan, read_speeds, table
-from pgan_tf.schedule import Schedule
-from tests.pgan_tf.tiny import tiny_config, write_pyramid
+from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 
 CONFIG = TrainConfig(

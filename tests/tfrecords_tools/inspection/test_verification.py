@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import encode_records, open_pyramid
 from tfrecords_tools.inspection.verification import verify
-from tfrecords_tools.levels import make_levels
-from tfrecords_tools.writer import WriteOptions, write_pyramid
+from tfrecords_tools.writing.levels import make_levels
+from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 COUNT = 7
 STORAGE = [("raw", 1), ("raw", 2), ("png", 2)]

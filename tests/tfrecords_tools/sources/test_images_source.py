@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.pixels import EXTENSIONS, ImagePolicy
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.files import find_files
 from tfrecords_tools.sources.images import open_images
+from tfrecords_tools.sources.pixels import EXTENSIONS, ImagePolicy
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 

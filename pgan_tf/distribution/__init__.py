@@ -1,0 +1,4 @@
+"""Which processes and devices train: the cluster, the rendezvous, the strategy.
+
+Imports config alone. Begin with `strategy.py`.
+"""

@@ -1,0 +1,166 @@
+"""A run directory: where what one run writes is, and whether a run may continue in it."""
+
+import errno
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from pgan_tf.config import TrainConfig, flags
+from pgan_tf.data.training_data import TrainingData
+from tfrecords_tools.errors import UserError
+
+CONFIG_NAME = "config.flags"
+_CONFIG_PARTIAL = f".{CONFIG_NAME}.partial"
+_DATA_PREFIX = "# Trained on: "
+
+
+class RunDirectory:
+    """Paths within a run directory.
+
+    Attributes:
+      path: the directory itself.
+      checkpoints, networks: sub-directories.
+      metrics: `metrics.jsonl`.
+      reals: `reals.png`.
+    """
+
+    def __init__(self, path: str | os.PathLike, *, fractions: bool = False):
+        """
+        Args:
+          path: of the directory, which need not exist.
+          fractions: whether files are written more than once a kimg, so that their names need
+            decimals (`TrainConfig.writes_within_a_kimg`).
+        """
+        self._fractions = fractions
+        self._opened: int | None = None
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.networks = self.path / "networks"
+        self.metrics = self.path / "metrics.jsonl"
+        self.reals = self.path / "reals.png"
+
+    def fakes(self, images_seen: int) -> Path:
+        """A grid of fakes, named by kimg."""
+        return self.path / f"fakes-{kimg_name(images_seen, fractions=self._fractions)}.png"
+
+    def generator(self, images_seen: int) -> Path:
+        """A saved EMA generator, named by kimg."""
+        name = kimg_name(images_seen, fractions=self._fractions)
+        return self.networks / f"generator-{name}.keras"
+
+    @property
+    def best_generator(self) -> Path:
+        """The EMA generator that `--best_metric` found the best so far."""
+        return self.networks / "best.keras"
+
+    def open(self, config: TrainConfig, pyramid: TrainingData) -> None:
+        """Makes the directory, or makes sure that it holds a run of the same flags and data.
+
+        It is locked until `close`, and cleared of what a killed process left behind.
+
+        Args:
+          config: with what only the data can tell filled in.
+          pyramid: the data.
+
+        Raises:
+          UserError: it holds a run with other flags or data, is being written to by another
+            process, holds something else, or can't be written.
+        """
+        data = _describe(pyramid)
+        saved = read_config(self.path)
+        if saved is not None:
+            self._refuse_changes(saved, config, data)
+        elif self.path.is_dir() and any(
+            entry.name != _CONFIG_PARTIAL for entry in self.path.iterdir()
+        ):
+            raise UserError(
+                f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); "
+                "name a new --run_dir"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock()
+            self._write_config(config, data)
+            self.networks.mkdir(exist_ok=True)
+            self._remove_leftovers()
+        except OSError as error:
+            raise UserError(f"--run_dir={self.path} can't be written: {error.strerror}") from error
+
+    def _refuse_changes(self, saved: TrainConfig, config: TrainConfig, data: str) -> None:
+        file = self.path / CONFIG_NAME
+        changed = flags.differences(saved, config)
+        if changed:
+            raise UserError(
+                f"{file}: this run was made with other flags: {', '.join(changed)}. Leave them out "
+                "to continue it, or name a new --run_dir"
+            )
+        before = [line for line in file.read_text().splitlines() if line.startswith(_DATA_PREFIX)]
+        if before and before != [data]:
+            raise UserError(
+                f"{file}: this run was made with other data, {before[0][len(_DATA_PREFIX) :]}. "
+                f"Received: {data[len(_DATA_PREFIX) :]}, in {config.data.data_dir}"
+            )
+
+    def _lock(self) -> None:
+        # Belongs to the open directory, so the operating system releases it however we end.
+        self._opened = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise UserError(f"{self.path}: another pgan-train is writing to it") from error
+
+    def close(self) -> None:
+        """Lets other processes write to it again."""
+        if self._opened is not None:
+            os.close(self._opened)
+            self._opened = None
+
+    def _write_config(self, config: TrainConfig, data: str) -> None:
+        temporary = self.path / _CONFIG_PARTIAL
+        temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
+        temporary.replace(self.path / CONFIG_NAME)
+
+    def _remove_leftovers(self) -> None:
+        for pattern in (".*.partial", "networks/.*.partial.keras"):
+            for path in self.path.glob(pattern):
+                path.unlink()
+        for path in self.checkpoints.glob("*_temp*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self.checkpoints.glob("*.data-?????-of-?????"):
+            # Written first and deleted last: without an index it is no checkpoint.
+            if not path.with_suffix(".index").exists():
+                path.unlink()
+
+
+def _describe(pyramid: TrainingData) -> str:
+    """What must stay as it is for a run to continue, as a comment in its flagfile."""
+    return (
+        f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "
+        f"{pyramid.label_size} labels"
+    )
+
+
+def read_config(path: str | os.PathLike) -> TrainConfig | None:
+    """The configuration of the run at `path`; None where there is no run.
+
+    Raises:
+      UserError: its `config.flags` can't be read.
+    """
+    file = Path(path) / CONFIG_NAME
+    try:
+        text = file.read_text()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not a text file") from error
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        raise
+    return flags.parse_flagfile(text, str(file))
+
+
+def kimg_name(images_seen: int, *, fractions: bool) -> str:
+    """Thousands of images in six digits: `000123`; with `fractions`, also `000123.456`."""
+    thousands, rest = divmod(images_seen, 1000)
+    return f"{thousands:06d}.{rest:03d}" if rest and fractions else f"{thousands:06d}"

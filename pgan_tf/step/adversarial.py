@@ -1,0 +1,81 @@
+"""The adversarial losses to choose from: their terms, and where they take gradient norms."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from pgan_tf.config import LossConfig
+from pgan_tf.step import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class GradientPenalty:
+    """What the discriminator's gradient by the image costs.
+
+    Attributes:
+      at: where the gradient is taken: from reals and fakes `[b h w c]` and mixing factors
+        `[b 1 1 1]` to images `[b h w c]`.
+      cost: from squared norms to terms of the loss, both `[b]`.
+    """
+
+    at: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    cost: Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class AdversarialLoss:
+    """What the discriminator and the generator play for. Scores and losses are `[b]`.
+
+    Attributes:
+      discriminator: from scores of reals and of fakes to its loss.
+      generator: from scores of fakes to its loss.
+      drift: from scores of reals to one more term of the discriminator's; None: it has none.
+      penalty: of the discriminator's gradient; None: it has none.
+    """
+
+    discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    generator: Callable[[tf.Tensor], tf.Tensor]
+    drift: Callable[[tf.Tensor], tf.Tensor] | None = None
+    penalty: GradientPenalty | None = None
+
+
+def adversarial_loss(config: LossConfig) -> AdversarialLoss:
+    """The one that is asked for. Terms of weight 0 are left out, and not computed."""
+    return _LOSSES[config.loss](config)
+
+
+def _wgan_gp(config: LossConfig) -> AdversarialLoss:
+    cost = functools.partial(
+        losses.gradient_penalty,
+        weight=config.gradient_penalty_weight,
+        target=config.gradient_penalty_target,
+    )
+    drift = functools.partial(losses.drift, weight=config.drift_weight)
+    return AdversarialLoss(
+        losses.wasserstein_discriminator,
+        losses.wasserstein_generator,
+        drift=drift if config.drift_weight else None,
+        penalty=GradientPenalty(losses.mix, cost) if config.has_gradient_penalty else None,
+    )
+
+
+def _lsgan(config: LossConfig) -> AdversarialLoss:
+    return AdversarialLoss(losses.least_squares_discriminator, losses.least_squares_generator)
+
+
+def _logistic(config: LossConfig) -> AdversarialLoss:
+    r1 = functools.partial(losses.r1, gamma=config.r1_gamma)
+    return AdversarialLoss(
+        losses.logistic_discriminator,
+        losses.logistic_generator,
+        penalty=GradientPenalty(_reals, r1) if config.has_gradient_penalty else None,
+    )
+
+
+def _reals(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
+    return reals
+
+
+_LOSSES = {"wgan_gp": _wgan_gp, "lsgan": _lsgan, "logistic": _logistic}

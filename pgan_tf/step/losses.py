@@ -1,0 +1,107 @@
+"""What the networks minimise: pure functions, tensors in, tensors out, one value a sample.
+
+The terms of WGAN-GP (Gulrajani et al. 2017) with the drift of appendix A.1, LSGAN (Mao et al. 2017)
+and the logistic loss with R1 (Mescheder et al. 2018), and AC-GAN's label loss (Odena et al. 2017).
+Which of them make a loss, `adversarial.py` says. All tensors are float32; `[b]` is one value a
+sample.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from pgan_tf.step.loss_scale import UNSCALED, Unscaled
+
+
+def wasserstein_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: D(fake) - D(real)."""
+    return fake_scores - real_scores
+
+
+def wasserstein_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -D(fake)."""
+    return -fake_scores
+
+
+def drift(real_scores: tf.Tensor, *, weight: float) -> tf.Tensor:
+    """`[b]`: weight * D(real)^2, which keeps scores near zero (appendix A.1)."""
+    return weight * tf.square(real_scores)
+
+
+def gradient_penalty(
+    squared_gradient_norms: tf.Tensor, *, weight: float, target: float
+) -> tf.Tensor:
+    """`[b]`: weight * (norm - target)^2 / target^2."""
+    return weight * tf.square(tf.sqrt(squared_gradient_norms) - target) / target**2
+
+
+def least_squares_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: (D(real) - 1)^2 + D(fake)^2.
+
+    Twice what Mao et al. write, here and in `least_squares_generator`, so that a label loss of
+    weight 1 counts as much against it as there against theirs of weight 1/2. Adam itself does not
+    notice a loss's scale.
+    """
+    return tf.square(real_scores - 1) + tf.square(fake_scores)
+
+
+def least_squares_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: (D(fake) - 1)^2."""
+    return tf.square(fake_scores - 1)
+
+
+def logistic_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(real)) - log(1 - sigmoid(D(fake)))."""
+    return tf.nn.softplus(-real_scores) + tf.nn.softplus(fake_scores)
+
+
+def logistic_generator(fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(fake)), which does not saturate."""
+    return tf.nn.softplus(-fake_scores)
+
+
+def r1(squared_gradient_norms: tf.Tensor, *, gamma: float) -> tf.Tensor:
+    """`[b]`: gamma / 2 * norm^2."""
+    return gamma / 2 * squared_gradient_norms
+
+
+def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """`[b]`: softmax cross-entropy of `[b n]` logits against `[b n]` one-hot labels."""
+    return tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
+    """Points between reals and fakes: reals + (fakes - reals) * mixing.
+
+    Args:
+      reals, fakes: `[b h w c]`.
+      mixing: `[b 1 1 1]` in [0, 1], one factor a sample.
+    """
+    return reals + (fakes - reals) * mixing
+
+
+def squared_gradient_norms(
+    score: Callable[[tf.Tensor], tf.Tensor],
+    images: tf.Tensor,
+    *,
+    scale: float,
+    loss_scale: Unscaled = UNSCALED,
+) -> tf.Tensor:
+    """`[b]`: the squared norm of each image's gradient of its score, differentiable once more.
+
+    Squared, because a root has no derivative where a gradient is 0, which is where R1 leads.
+
+    Args:
+      score: maps `[b h w c]` images to `[b]` scores.
+      images: where to take the gradient.
+      scale: stage resolution / final resolution, to take the norm at the final resolution. The
+        original shows the discriminator images that are upscaled, by repetition, to the final
+        resolution: each of the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the
+        norm there is scale times the norm here. 1 takes it at the stage's own resolution.
+      loss_scale: for scores computed in float16.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        total = loss_scale.scale(tf.reduce_sum(score(images)))
+    (gradients,) = loss_scale.unscale([tape.gradient(total, images)])  # float32, as images are
+    return tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]) * scale**2

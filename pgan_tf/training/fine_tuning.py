@@ -1,0 +1,179 @@
+"""Beginning a run with the networks of another: of a run, or of what `pgan-import` wrote.
+
+TensorFlow is imported where a checkpoint is read, so that a configuration can be known without it.
+"""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
+from pgan_tf.config.phases import Schedule
+from pgan_tf.runs.checkpoint_files import newest_first
+from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, read_config
+from tfrecords_tools.errors import UserError
+
+if TYPE_CHECKING:
+    from pgan_tf.step.train_state import TrainState
+
+# How TensorFlow names the entries of a checkpoint's dictionary.
+_ENTRY = re.compile(r"variables/(?P<name>.*)/\.ATTRIBUTES/VARIABLE_VALUE")
+
+_RESOLUTION = re.compile(r"(\d+)x\1")
+_NETWORKS = ("generator/", "discriminator/", "generator_ema/")
+
+
+def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
+    """What flags that are not given are taken to be when a run begins with other networks.
+
+    The networks' shape is theirs, as is the loss by which the discriminator scores, and the first
+    stage is the one that they were in, so that training goes on where it was; everything else is as
+    ever.
+
+    Args:
+      init_from: a run directory.
+      resolution: the new run's final resolution, if that is given.
+
+    Raises:
+      UserError: there is no run at `init_from`.
+    """
+    saved = _saved_config(init_from)
+    images_seen = _newest_checkpoint(init_from)[1]
+    stage = Schedule(saved.schedule, saved.network.resolutions[-1]).phase_at(images_seen).resolution
+    start = stage if resolution is None else min(stage, resolution)
+    schedule = ScheduleConfig(start_resolution=start)
+    return TrainConfig(network=saved.network, loss=saved.loss, schedule=schedule)
+
+
+def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
+    """Makes sure of `init_from` before a run is made; does nothing for one that is continued.
+
+    Args:
+      config: with what only the data can tell filled in.
+      run: the new run's directory.
+
+    Raises:
+      UserError: there is no run at `init_from`, it can't be read, or its networks do not fit.
+    """
+    if config.run.init_from and not _checkpoints(run.path):
+        _read_networks(config)
+
+
+def begin_with_initial_networks(config: TrainConfig, state: "TrainState") -> None:
+    """Gives a new state the networks of `init_from`, if there is one; the optimizers stay new.
+
+    Layers of a resolution that those networks don't have keep their random weights.
+
+    Args:
+      config: checked by `check_initial_networks`.
+      state: of a run that has not begun.
+    """
+    if not config.run.init_from:
+        return
+    arrays = _read_networks(config)
+    highest = max(map(_resolution, arrays))
+    for network in (state.generator, state.discriminator, state.ema_generator):
+        for path, variable in network.variables.items():
+            if _resolution(path) <= highest:
+                variable.assign(arrays[f"{network.name}/{path}"])
+
+
+def _resolution(name: str) -> int:
+    """Of the layer that a variable belongs to: 16 for `generator/16x16_conv0/kernel`."""
+    match = _RESOLUTION.search(name)
+    return int(match[1]) if match else 0
+
+
+def _saved_config(init_from: str) -> TrainConfig:
+    if not Path(init_from).is_dir():
+        kind = "a file" if Path(init_from).exists() else "no such directory"
+        raise UserError(
+            f"--init_from must be a run directory, or one of pgan-import. "
+            f"Received: {init_from}, {kind}"
+        )
+    saved = read_config(init_from)
+    if saved is None:
+        raise UserError(
+            f"--init_from={init_from}: no run of pgan-train, nor networks that pgan-import has "
+            f"prepared for training (it has no {CONFIG_NAME})"
+        )
+    return saved
+
+
+def _checkpoints(run_directory: str | Path) -> list[tuple[Path, int]]:
+    """Each checkpoint of a run, without a suffix, and its images_seen; the newest first."""
+    directory = RunDirectory(run_directory).checkpoints
+    return [(directory / m.name, m.images_seen) for m in newest_first(directory) if m.healthy]
+
+
+def _newest_checkpoint(init_from: str) -> tuple[Path, int]:
+    found = _checkpoints(init_from)
+    if not found:
+        raise UserError(f"--init_from={init_from}: no checkpoint in it")
+    return found[0]
+
+
+def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
+    """The weights in the newest checkpoint of `init_from`, by their names in a checkpoint."""
+    init_from, network = config.run.init_from, config.network
+    saved = _saved_config(init_from).network
+    changed = flags.differences(*(TrainConfig(network=_shape(n)) for n in (saved, network)))
+    if changed:
+        raise UserError(
+            f"--init_from={init_from}: its networks were made with other flags: "
+            f"{', '.join(changed)}. Leave them out to train its networks on"
+        )
+    if network.convs_per_resolution == 1 and network.resolutions != saved.resolutions:
+        raise UserError(
+            f"--init_from={init_from}: networks with --convs_per_resolution=1 can't be trained on "
+            f"at another resolution than theirs, {saved.resolutions[-1]}, where the discriminator "
+            f"has no layer from RGB. Received: --resolution={network.resolutions[-1]}"
+        )
+    path, _ = _newest_checkpoint(init_from)
+    arrays = _read_checkpoint(path)
+    try:
+        channels = arrays["generator_ema/to_rgb_4x4/kernel"].shape[-1]
+        label_size = len(arrays["discriminator/4x4_dense1/bias"]) - 1
+    except KeyError as error:
+        raise UserError(f"--init_from={init_from}: no networks in {path}") from error
+    if (channels, label_size) != (network.channels, network.label_size):
+        raise UserError(
+            f"--init_from={init_from}: its networks are for {channels} channel(s) and {label_size} "
+            f"labels. Received: data of {network.channels} channel(s) and {network.label_size} "
+            "labels"
+        )
+    return arrays
+
+
+def _shape(network: NetworkConfig) -> NetworkConfig:
+    """What must be equal: all but the resolution, and what has no weights."""
+    return dataclasses.replace(
+        network,
+        resolution=None,
+        latent_size=network.resolved_latent_size,
+        pixel_norm_epsilon=NetworkConfig.pixel_norm_epsilon,
+        stddev_group_size=NetworkConfig.stddev_group_size,
+        discriminator_noise=NetworkConfig.discriminator_noise,
+    )
+
+
+def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    try:
+        reader = tf.train.load_checkpoint(str(path))
+        arrays = {}
+        for entry in reader.get_variable_to_shape_map():
+            match = _ENTRY.fullmatch(entry)
+            # TensorFlow writes a slash within a name as .S, and a dot as two.
+            name = match["name"].replace(".S", "/").replace("..", ".") if match else ""
+            if name.startswith(_NETWORKS):
+                arrays[name] = reader.get_tensor(entry)
+        return arrays
+    except (tf.errors.OpError, OSError, LookupError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"--init_from: {path} can't be read: {reason}") from error

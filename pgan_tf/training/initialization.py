@@ -1,0 +1,55 @@
+"""What the networks of a new run take from its data before the first step."""
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.config import TrainConfig
+from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.data.batches import records_at
+from pgan_tf.data.training_data import TrainingData
+from pgan_tf.step.reals import prepare_reals
+from pgan_tf.step.train_state import TrainState
+
+# Reals that minibatch discrimination is fitted to.
+REALS = 500
+
+
+def fit_to_first_reals(
+    config: TrainConfig, schedule: Schedule, pyramid: TrainingData, state: TrainState
+) -> None:
+    """Fits minibatch discrimination to the first reals of a new run; else does nothing.
+
+    They are the first 500 that will be shown, or all where there are fewer, as the first stage
+    shows them, and are compared as one minibatch. Networks of `--init_from` stay as they are.
+
+    Args:
+      config: with what only the data can tell filled in.
+      schedule: the run's.
+      pyramid: where to read.
+      state: of a run that has not begun.
+
+    Raises:
+      UserError: a record is damaged.
+    """
+    layer = state.discriminator.discrimination
+    if layer is None or config.run.init_from:
+        return
+    positions = np.arange(min(REALS, pyramid.count), dtype=np.int64)
+    records = records_at(positions, count=pyramid.count, seed=config.run.seed)
+    first = schedule.phases[0]
+    # No more at a time than a step is given, so that they fit in memory.
+    parts = [
+        _features(
+            state, first, pyramid.level(first.resolution).read(records[i:][: first.batch_size])
+        )
+        for i in range(0, len(records), first.batch_size)
+    ]
+    layer.fit(np.concatenate(parts))
+
+
+def _features(state: TrainState, phase: Phase, images: np.ndarray) -> np.ndarray:
+    """What minibatch discrimination is given, `[b n]`, for images `[b c h w]` uint8."""
+    alpha = tf.constant(np.array(phase.alpha(0), np.float32)) if phase.fading else None
+    reals = prepare_reals(tf.constant(images), alpha)
+    features = state.discriminator.features(reals, resolution=phase.resolution, alpha=alpha)
+    return tf.cast(features, tf.float32).numpy()

@@ -1,1 +1,0 @@
-"""What TensorBoard shows of a run beyond losses and pictures."""

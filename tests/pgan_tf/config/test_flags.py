@@ -1,0 +1,88 @@
+import pytest
+from absl import flags as absl_flags
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgan_tf.config import ScheduleConfig, TrainConfig, flags
+from tfrecords_tools.errors import UserError
+
+
+def parse(*arguments, base=None):
+    flag_values = absl_flags.FlagValues()
+    flags.define_train_flags(flag_values)
+    flag_values(["pgan-train", *arguments])
+    return flags.config_from_flags(flag_values, base)
+
+
+def test_no_flags_are_the_defaults():
+    assert parse() == TrainConfig()
+
+
+def test_flags_reach_their_sections():
+    config = parse(
+        "--fmap_max=64", "--fade_kimg=0.2", "--nofused_scale", "--data_dir=x", "--seed=7"
+    )
+    assert config.network.fmap_max == 64
+    assert config.schedule.fade_kimg == 0.2
+    assert config.network.fused_scale is False
+    assert (config.data.data_dir, config.run.seed) == ("x", 7)
+
+
+def test_tables_are_read_by_resolution():
+    config = parse("--batch_size_by_resolution=4:128,8:64", "--learning_rate_by_resolution=8:0.002")
+    assert config.schedule.batch_size_by_resolution == {4: 128, 8: 64}
+    assert config.schedule.learning_rate_at(8) == 0.002
+
+
+@pytest.mark.parametrize("text", ["4", "4:", "x:3", "4:8,4:8", "4:1.5"])
+def test_malformed_tables_are_refused(text):
+    with pytest.raises(absl_flags.IllegalFlagValueError):
+        parse(f"--batch_size_by_resolution={text}")
+
+
+def test_values_out_of_range_name_their_flag():
+    with pytest.raises(UserError, match="--fade_kimg must be at least 0"):
+        parse("--fade_kimg=-1")
+
+
+def test_flags_that_are_not_given_come_from_the_base():
+    base = parse("--fmap_max=64", "--seed=7")
+    config = parse("--seed=8", base=base)
+    assert (config.network.fmap_max, config.run.seed) == (64, 8)
+
+
+@given(
+    st.dictionaries(st.sampled_from([4, 8, 16]), st.integers(1, 99).map(lambda n: 4 * n)),
+    st.floats(0, 1000),
+    st.booleans(),
+    st.integers(0, 2**31 - 1),
+)
+def test_a_flagfile_repeats_the_configuration(table, fade, reset, seed):
+    config = parse(
+        f"--fade_kimg={fade}",
+        f"--seed={seed}",
+        f"--reset_optimizer={str(reset).lower()}",
+        "--batch_size_by_resolution=" + ",".join(f"{k}:{v}" for k, v in table.items()),
+    )
+    assert flags.parse_flagfile(flags.to_flagfile(config), "config.flags") == config
+
+
+def test_an_unknown_line_of_a_flagfile_is_refused_with_its_file():
+    with pytest.raises(UserError, match=r"config\.flags: Unknown command line flag 'fmap_bas'"):
+        flags.parse_flagfile("--fmap_bas=3\n", "config.flags")
+
+
+def test_a_flagfile_forgets_what_is_for_one_process_only():
+    config = parse("--profile=2:3", "--run_dir=here", "--histograms")
+    lines = flags.to_flagfile(config).splitlines()
+    assert "--histograms=true" in lines
+    assert not any(line.startswith(("--profile", "--run_dir")) for line in lines)
+
+
+def test_only_flags_that_change_the_run_are_differences():
+    old, new = parse("--seed=1", "--fmap_max=64"), parse("--seed=2", "--fmap_max=64")
+    assert flags.differences(old, new) == ["--seed=2 (was 1)"]
+    assert flags.differences(old, parse("--seed=1", "--fmap_max=64", "--total_kimg=9")) == []
+    table = parse("--seed=1", "--fmap_max=64", "--batch_size_by_resolution=8:4")
+    assert flags.differences(old, table) == ["--batch_size_by_resolution=8:4 (was )"]
+    assert isinstance(table.schedule, ScheduleConfig)

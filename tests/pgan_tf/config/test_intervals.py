@@ -1,0 +1,134 @@
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pgan_tf.config import EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config.intervals import Every, in_calls, longest_call
+from pgan_tf.config.phases import Schedule
+
+
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=50), st.integers(0, 5000))
+def test_an_interval_is_due_once_for_every_crossing_whatever_the_steps(steps, start):
+    every = Every(0.5, start)
+    seen, fired = start, 0
+    for step in steps:
+        crossed = (seen + step) // 500 > seen // 500
+        seen += step
+        assert every.due(seen) == crossed
+        fired += crossed
+    assert not every.due(seen)
+
+
+INTERVALS = st.floats(0.004, 0.3, allow_nan=False)
+
+
+@given(
+    st.integers(1, 9),
+    st.lists(INTERVALS, min_size=5, max_size=5),
+    st.integers(1, 4),
+    st.integers(1, 17),
+    st.integers(0, 40),
+)
+def test_calls_are_all_steps_in_order_and_end_where_anything_is_due(
+    steps_per_call, intervals, discriminator_steps, batch_size, begun
+):
+    tick, sample, checkpoint, network, evaluation = intervals
+    config = TrainConfig(
+        schedule=ScheduleConfig(
+            stabilize_kimg=0.05,
+            fade_kimg=0.07,
+            total_kimg=0.4,
+            batch_size=batch_size,
+            batch_size_by_resolution={},
+        ),
+        optimizer=OptimizerConfig(
+            discriminator_steps=discriminator_steps, ema_update="generator_step"
+        ),
+        run=RunConfig(
+            steps_per_call=steps_per_call,
+            tick_kimg=tick,
+            sample_kimg=sample,
+            checkpoint_kimg=checkpoint,
+            network_kimg=network,
+        ),
+        evaluation=EvalConfig(eval_kimg=evaluation),
+    )
+    schedule = Schedule(config.schedule, 8)
+    steps = list(schedule.steps())
+    first = min(begun, len(steps) - 1)  # as when a run is continued
+    calls = list(in_calls(schedule_from(steps, first), config))
+    assert [step for call in calls for step, _ in call] == steps[first:]
+    assert all(number == steps.index(step) for call in calls for step, number in call)
+    trains = config.optimizer.trains_generator
+    alike = []
+    for call in calls:
+        assert 1 <= len(call) <= steps_per_call
+        taken = [step for step, _ in call]
+        begin = taken[0].images_seen
+        # Nothing is due before its last step is done.
+        for step in taken[:-1]:
+            assert step.images_seen_after < step.phase.end
+            for kimg in intervals:
+                assert step.images_seen_after // (1000 * kimg) == begin // (1000 * kimg)
+        alike.append({(step.phase, trains(step.number)) for step in taken})
+        assert len(alike[-1]) == 1
+    # None is shorter than it has to be, but for those that make a graph.
+    made = set()
+    for call, following, mine, others in zip(calls, calls[1:], alike, alike[1:], strict=False):
+        begin, end = call[0][0].images_seen, following[0][0].images_seen
+        due = any(end // (1000 * kimg) > begin // (1000 * kimg) for kimg in intervals)
+        if mine <= made:
+            assert len(call) == steps_per_call or due or mine != others
+        else:
+            assert len(call) == 1
+        made |= mine
+    # Inputs are made for as many steps as a call may have, and no more than may be.
+    for call in calls:
+        step = call[0][0]
+        longest = longest_call(config, batch_size, trains_generator=trains(step.number))
+        assert len(call) <= longest <= steps_per_call
+
+
+def schedule_from(steps, first):
+    return [(step, number) for number, step in enumerate(steps)][first:]
+
+
+def test_workers_that_begin_at_the_same_step_call_alike_whatever_they_read():
+    config = TrainConfig(run=RunConfig(steps_per_call=8))
+    calls = [
+        [[step for step, _ in call] for call in in_calls(zip(some, reads, strict=False), config)]
+        for some, reads in ((steps_of(config), "a" * 500), (steps_of(config), range(500)))
+    ]
+    assert calls[0] == calls[1]
+    # 62.5 steps of 16 images a tick: the 63rd passes it.
+    assert [len(call) for call in calls[0][:10]] == [1] + [8] * 7 + [6, 8]
+
+
+@pytest.mark.parametrize(
+    ("steps_per_call", "discriminator_steps", "trains_generator", "tick", "expected"),
+    [
+        (1, 1, True, 1.0, 1),
+        (8, 1, True, 1.0, 8),
+        (8, 1, True, 0.065, 5),  # 64 images are not enough
+        (8, 1, True, 0.001, 1),
+        (8, 5, False, 1.0, 4),
+        (8, 5, True, 1.0, 1),
+    ],
+)
+def test_the_longest_call_is_no_longer_than_any_can_be(
+    steps_per_call, discriminator_steps, trains_generator, tick, expected
+):
+    config = TrainConfig(
+        optimizer=OptimizerConfig(
+            discriminator_steps=discriminator_steps, ema_update="generator_step"
+        ),
+        run=RunConfig(steps_per_call=steps_per_call, tick_kimg=tick),
+    )
+    assert longest_call(config, 16, trains_generator=trains_generator) == expected
+
+
+def steps_of(config):
+    schedule = dataclasses.replace(config.schedule, batch_size_by_resolution={}, batch_size=16)
+    return Schedule(schedule, 4).steps()

@@ -1,0 +1,290 @@
+import collections
+import dataclasses
+import functools
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.config.phases import Schedule
+from pgan_tf.data.batches import (
+    READ_AHEAD_BYTES,
+    WHOLE,
+    Batch,
+    Part,
+    read_ahead,
+    read_batch,
+    read_batches,
+    records_at,
+)
+from pgan_tf.data.memory.buffers import Buffers
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
+
+CONFIG = ScheduleConfig(
+    stabilize_kimg=0.04,
+    fade_kimg=0.02,
+    total_kimg=0.12,
+    batch_size=10,
+    batch_size_by_resolution={4: 8},
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 200), st.integers(0, 2**31 - 1), st.integers(1, 50))
+def test_every_epoch_shows_every_image_once_whatever_the_batches(count, seed, batch):
+    positions = np.arange(3 * count)
+    records = np.concatenate(
+        [
+            records_at(positions[i : i + batch], count=count, seed=seed)
+            for i in range(0, len(positions), batch)
+        ]
+    )
+    for epoch in range(3):
+        assert sorted(records[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_epochs_and_seeds_have_orders_of_their_own():
+    first, second = (records_at(np.arange(100) + e * 100, count=100, seed=1) for e in (0, 1))
+    other = records_at(np.arange(100), count=100, seed=2)
+    assert (first != second).any()
+    assert (first != other).any()
+
+
+def test_no_image_is_missed_across_a_change_of_batch_and_resolution(pyramid_dir):
+    pyramid = open_pyramid(pyramid_dir)
+    full = pyramid.level(8).read(np.arange(24))
+    small = pyramid.level(4).read(np.arange(24))
+    seen = collections.Counter()
+    for step, batch in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+        level = full if step.phase.resolution == 8 else small
+        for image in batch.images:
+            (record,) = np.flatnonzero((level == image).all(axis=(1, 2, 3)))
+            seen[record] += 1
+    assert seen == dict.fromkeys(range(24), 5)  # 120 images of 24
+
+
+def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
+    pyramid = open_pyramid(labelled_dir)
+    schedule = Schedule(CONFIG, 8)
+    whole = list(read_batches(pyramid, schedule.steps(), seed=3, label_size=3))
+    rest = list(read_batches(pyramid, schedule.steps(40), seed=3, label_size=3))
+    assert len(rest) == 8
+    for (step, batch), (same_step, same_batch) in zip(whole[5:], rest, strict=True):
+        assert step == same_step
+        for array, same in zip(batch, same_batch, strict=True):
+            np.testing.assert_array_equal(array, same)
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_parts_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_dir, workers):
+    pyramid = open_pyramid(labelled_dir)
+    step = list(Schedule(CONFIG, 8).steps())[1]
+    read = functools.partial(read_batch, pyramid, step, seed=3, label_size=3)
+    parts = [read(part=Part(index, workers)) for index in range(workers)]
+    for arrays, whole in zip(zip(*parts, strict=True), read(), strict=True):
+        assert [len(array) for array in arrays] == [8 // workers] * workers
+        dealt = np.stack(arrays, axis=1)  # [b / n, n ...]: sample j went to worker j mod n
+        np.testing.assert_array_equal(dealt.reshape(whole.shape), whole)
+
+
+@pytest.mark.parametrize("part", [Part(0, 3), Part(2, 2), Part(-1, 2)])
+def test_a_part_that_there_is_not_is_refused(pyramid_dir, part):
+    step = next(Schedule(CONFIG, 8).steps())
+    with pytest.raises(ValueError, match="batch of 8 has no"):
+        read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0, part=part)
+
+
+def test_labels_follow_their_images(labelled_dir):
+    pyramid = open_pyramid(labelled_dir)
+    step = next(Schedule(CONFIG, 8).steps())
+    batch = read_batch(pyramid, step, seed=3, label_size=3)
+    records = records_at(np.arange(8), count=24, seed=3)
+    np.testing.assert_array_equal(batch.labels.argmax(axis=1), records % 3)
+    assert batch.fake_labels.shape == (8, 3)
+    np.testing.assert_array_equal(batch.fake_labels.sum(axis=1), np.ones(8))
+
+
+def test_labels_of_fakes_are_drawn_from_the_datas():
+    pyramid = FewLabels()
+    steps = Schedule(dataclasses.replace(CONFIG, total_kimg=8.0), 4).steps()
+    drawn = np.concatenate(
+        [read_batch(pyramid, step, seed=3, label_size=2).fake_labels for step in steps]
+    )
+    assert drawn[:, 1].mean() == pytest.approx(0.25, abs=0.03)
+
+
+class FewLabels:
+    """A pyramid of which one image in four has label 1."""
+
+    count = 100
+    channels = 1
+    labels = np.eye(2, dtype=np.float32)[(np.arange(100) % 4 == 0).astype(int)]
+
+    def level(self, resolution):
+        return self
+
+    def read(self, records, out=None):
+        return np.zeros([len(records), 1, 4, 4], np.uint8)
+
+
+def test_a_pyramid_without_labels_gives_empty_ones(pyramid_dir):
+    step = next(Schedule(CONFIG, 8).steps())
+    batch = read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0)
+    assert batch.labels.shape == batch.fake_labels.shape == (8, 0)
+
+
+def test_a_damaged_record_ends_training_with_the_files_name(pyramid_dir):
+    path = pyramid_dir / "tiny-r03.tfrecords"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    pyramid = open_pyramid(pyramid_dir)
+    with pytest.raises(UserError, match=r"tiny-r03\.tfrecords"):
+        list(read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0))
+
+
+class ColdPyramid:
+    """A pyramid on a disk that takes its time over the first reads of every level.
+
+    `read_at` tells when each level's first batch had been read.
+    """
+
+    count = 1000
+    channels = 1
+    labels = None
+
+    def __init__(self, seconds):
+        self._seconds = seconds
+        self.read_at = {}
+
+    def level(self, resolution):
+        return ColdLevel(self, resolution, 0 if resolution in self.read_at else self._seconds)
+
+
+class ColdLevel(NamedTuple):
+    pyramid: ColdPyramid
+    resolution: int
+    seconds: float
+
+    def read(self, records, out=None):
+        time.sleep(self.seconds)
+        self.pyramid.read_at.setdefault(self.resolution, time.monotonic())
+        return np.zeros([len(records), 1, self.resolution, self.resolution], np.uint8)
+
+
+def test_no_step_waits_for_the_first_reads_of_the_next_level():
+    pyramid = ColdPyramid(seconds=1.5)
+    config = dataclasses.replace(CONFIG, stabilize_kimg=0.8, fade_kimg=0.0, total_kimg=1.6)
+    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    next(batches)
+    asked = time.monotonic()
+    for step, _ in batches:
+        waited = time.monotonic() - asked
+        assert waited < 0.75, step
+        if step.phase.index == 1:
+            return
+        time.sleep(0.03)  # a short step: 64 of them hide nearly two seconds
+        asked = time.monotonic()
+    pytest.fail("the next level never came")
+
+
+def test_the_next_level_is_read_before_anyone_asks_for_it():
+    pyramid = ColdPyramid(seconds=0.0)
+    for step, _ in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+        if step.images_seen == 0:
+            wait_until(lambda: 8 in pyramid.read_at)
+            return
+
+
+def test_large_images_are_read_ahead_by_bytes():
+    pyramid = ColdPyramid(seconds=0.0)
+    asked = []
+    config = ScheduleConfig(start_resolution=512, total_kimg=10.0, batch_size=100)
+
+    def steps():
+        for step in Schedule(config, 512).steps():
+            asked.append(step)
+            yield step
+
+    batches = read_batches(pyramid, steps(), seed=3, label_size=0)
+    next(batches)
+    # 100 images of 2^18 bytes; one step more than are read is known, to see that it is too much.
+    assert len(asked) == READ_AHEAD_BYTES // (100 << 18) + 1
+    batches.close()
+
+
+def test_stopping_early_waits_only_for_batches_that_are_being_read():
+    pyramid = ColdPyramid(seconds=0.0)
+    config = dataclasses.replace(CONFIG, total_kimg=1.0, stabilize_kimg=1.0)
+    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    next(batches)
+    pyramid.level = lambda resolution: ColdLevel(pyramid, resolution, 0.2)
+    started = time.monotonic()
+    batches.close()
+    assert time.monotonic() - started < 2  # 64 batches would take 12 seconds
+
+
+def slow_reader(slow, *, damaged=None):
+    """Reads a step in no time, or in 0.2 s, or finds a damaged record."""
+
+    def read(step):
+        number = step.images_seen // 10
+        if number == damaged:
+            raise UserError(f"record {number} is damaged")
+        time.sleep(0.2 if number in slow else 0.0)
+        images = np.full([10, 1, 4, 4], number, np.uint8)
+        return Batch(images, np.zeros([10, 0]), np.zeros([10, 0]))
+
+    return read
+
+
+def steps_of_ten(count):
+    schedule = ScheduleConfig(total_kimg=count / 100, batch_size=10, batch_size_by_resolution={})
+    return Schedule(schedule, 4).steps()
+
+
+def test_batches_that_are_read_at_once_come_in_the_order_of_their_steps():
+    read, started = slow_reader({0, 1, 2, 9, 13}), time.monotonic()
+    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=4)
+    found = [(step.images_seen // 10, int(batch.images[0, 0, 0, 0])) for step, batch in batches]
+    assert found == [(number, number) for number in range(20)]
+    assert time.monotonic() - started < 0.9  # one after the other would take 1.0 s
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_damaged_record_is_told_at_its_own_step(threads):
+    read = slow_reader({2, 3}, damaged=5)
+    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=threads)
+    assert [next(batches)[0].images_seen for _ in range(5)] == [0, 10, 20, 30, 40]
+    with pytest.raises(UserError, match="record 5 is damaged"):
+        next(batches)
+
+
+def test_images_of_two_levels_that_are_read_at_once_stay_apart():
+    buffers = Buffers()
+    sides = {0: 128, 1: 256}
+
+    def read(step):
+        number = step.images_seen // 10
+        side = sides[number % 2]
+        images = buffers.empty((10, 1, side, side))
+        images[...] = number
+        return Batch(images, np.zeros([10, 0]), np.zeros([10, 0]))
+
+    batches = read_ahead(steps_of_ten(200), read, channels=1, part=WHOLE, threads=4)
+    for step, batch in batches:
+        number = step.images_seen // 10
+        assert batch.images.shape[-1] == sides[number % 2]
+        assert (batch.images == number).all()
+
+
+def wait_until(holds, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

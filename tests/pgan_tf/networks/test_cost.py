@@ -1,0 +1,193 @@
+import dataclasses
+import math
+
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import (
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+from pgan_tf.config.phases import Schedule
+from pgan_tf.layers import winograd
+from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.step.step import StepInputs, make_train_step
+from pgan_tf.step.train_state import TrainState
+
+CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
+# What makes other networks, one at a time.
+OPTIONS = [
+    {"minibatch_features": "none"},
+    {"minibatch_features": "discrimination", "discrimination_kernels": 7},
+    {"convs_per_resolution": 1},
+    {"convs_per_resolution": 1, "minibatch_features": "none", "discriminator_fmap_divisor": 2},
+    {"to_rgb_kernel_size": 3},
+    {"discriminator_fmap_divisor": 4},
+]
+
+
+@pytest.mark.parametrize("options", [{}, *OPTIONS])
+@pytest.mark.parametrize(("resolution", "fading"), [(4, False), (8, True), (16, False)])
+def test_multiplications_are_those_of_the_layers(resolution, fading, options):
+    config = dataclasses.replace(CONFIG, **options)
+
+    def of_layer(variable, network):
+        """Kernel size times the pixels it is applied to, from the variable's name and shape."""
+        layer, kind = variable.path.split("/")
+        if kind not in ("kernel", "direction"):
+            return 0
+        per_pixel = 1
+        for side in variable.shape:
+            per_pixel *= side
+        if "dense" in layer or "discrimination" in layer:
+            return per_pixel
+        size = (
+            int(layer.split("_")[-1].split("x")[0]) if "rgb" in layer else int(layer.split("x")[0])
+        )
+        resampling = "conv0" if network.name == "generator" else "conv1"
+        if resampling in layer:  # 4x4 instead of 3x3, at the lower resolution
+            return per_pixel * 16 / 9 * (size / 2) ** 2
+        return per_pixel * size**2
+
+    expected = sum(
+        of_layer(variable, network)
+        for network in (Generator(config), Discriminator(config))
+        for variable in network.variables_at(resolution, fading=fading)
+    )
+    counted = multiplications(config, resolution, fading=fading)
+    assert counted == pytest.approx(expected, rel=1e-9)
+
+
+def times(schedule, **seconds_per_image):
+    """Step times measured in phases named `p0`, `p1`, ..."""
+    step_times = StepTimes(CONFIG)
+    for name, seconds in seconds_per_image.items():
+        step_times.add(schedule.phases[int(name[1:])], seconds)
+    return step_times
+
+
+def test_the_rest_of_a_phase_takes_its_measured_speed():
+    schedule = Schedule(ScheduleConfig(total_kimg=1.0), 4)
+    assert times(schedule, p0=0.5).remaining(schedule, 400) == pytest.approx(300)
+    assert times(schedule, p0=0.5).remaining(schedule, 2000) == 0
+
+
+THREE_STAGES = Schedule(
+    ScheduleConfig(stabilize_kimg=1, fade_kimg=1, total_kimg=5, batch_size=10), 16
+)
+
+
+def work(index):
+    phase = THREE_STAGES.phases[index]
+    return 10 * multiplications(CONFIG, phase.resolution, fading=phase.fading)
+
+
+def test_two_measured_phases_tell_overhead_and_rate():
+    overhead, rate = 0.02, 1e6
+    measured = {f"p{i}": (overhead + work(i) / rate) / 10 for i in (0, 2)}
+    step_times = times(THREE_STAGES, **measured)
+    for i, phase in enumerate(THREE_STAGES.phases):
+        assert step_times.seconds(phase) == pytest.approx(overhead + work(i) / rate)
+
+
+def test_one_measured_phase_is_taken_for_overhead_as_far_as_that_is_usual():
+    step_times = times(THREE_STAGES, p0=(TYPICAL_OVERHEAD + 0.005) / 10)
+    expected = TYPICAL_OVERHEAD + 0.005 * work(4) / work(0)
+    assert step_times.seconds(THREE_STAGES.phases[4]) == pytest.approx(expected)
+
+
+def test_a_speed_that_fits_no_model_still_gives_a_time():
+    step_times = times(THREE_STAGES, p0=0.5, p2=0.1)  # a machine that was busy at first
+    assert all(step_times.seconds(phase) > 0 for phase in THREE_STAGES.phases)
+    assert step_times.remaining(THREE_STAGES, 0) > 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "optimizer", "expected"),
+    [
+        ({}, {}, 9),
+        ({"loss": "logistic"}, {}, 9),
+        ({"loss": "lsgan"}, {}, 6),
+        ({}, {"discriminator_steps": 5}, 7),
+        ({}, {"simultaneous_updates": True}, 8.5),
+    ],
+    ids=str,
+)
+def test_a_step_multiplies_as_often_as_so_many_forward_passes(
+    monkeypatch, one_device, loss, optimizer, expected
+):
+    monkeypatch.setattr(winograd, "is_faster", lambda x, kernel: False)
+    batch_size, resolution = 16, 16
+    config = TrainConfig(
+        network=NetworkConfig(resolution=resolution, fmap_base=256, fmap_max=32),
+        schedule=ScheduleConfig(batch_size=batch_size),
+        loss=LossConfig(**loss),
+        optimizer=OptimizerConfig(**optimizer),
+    )
+    state = TrainState(config, one_device)
+    empty = tf.zeros([1, batch_size, 0])
+    inputs = StepInputs(
+        images=tf.zeros([1, batch_size, 3, resolution, resolution], tf.uint8),
+        labels=empty,
+        fake_labels=empty,
+        alpha=tf.constant([1.0]),
+        learning_rate=tf.constant([0.001]),
+        images_seen=tf.constant([0], tf.int64),
+        count=tf.constant(1),
+        noise_seed=tf.constant(state.noise_seed, tf.int64),
+        votes=tf.zeros([0]),
+    )
+    forward = batch_size * multiplications(config.network, resolution, fading=False)
+
+    def counted(trains_generator):
+        train_step = make_train_step(
+            state,
+            config,
+            one_device,
+            resolution=resolution,
+            fading=False,
+            trains_generator=trains_generator,
+        )
+        graph = train_step.graph.get_concrete_function(inputs).graph
+        return sum(multiply_adds(operation) for operation in run_operations(graph)) / forward
+
+    passes = training_passes(config.loss, config.optimizer)
+    assert passes == expected
+    steps = [
+        config.optimizer.trains_generator(i) for i in range(config.optimizer.discriminator_steps)
+    ]
+    by_kind = {kind: counted(kind) for kind in set(steps)}
+    assert sum(by_kind[kind] for kind in steps) / len(steps) == pytest.approx(passes, rel=0.15)
+
+
+def run_operations(graph):
+    """What a graph's outputs and updates need; TensorFlow leaves the rest out."""
+    pending = [output.op for output in graph.outputs] + list(graph.control_outputs)
+    found = set()
+    while pending:
+        operation = pending.pop()
+        if operation not in found:
+            found.add(operation)
+            pending += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+    return found
+
+
+def multiply_adds(operation):
+    """Of a convolution, its gradients or a matrix product, from its tensors' shapes."""
+    sizes = {
+        "Conv2D": lambda x, kernel: (operation.outputs[0].shape, kernel.shape[:3]),
+        "Conv2DBackpropInput": lambda _, kernel, out: (out.shape, kernel.shape[:3]),
+        "Conv2DBackpropFilter": lambda x, _, out: (out.shape, operation.outputs[0].shape[:3]),
+        "MatMul": lambda a, b: (operation.outputs[0].shape, inner(operation, a)),
+    }
+    if operation.type not in sizes:
+        return 0
+    return math.prod(math.prod(shape) for shape in sizes[operation.type](*operation.inputs))
+
+
+def inner(operation, left):
+    return [left.shape[0 if operation.get_attr("transpose_a") else 1]]

@@ -1,0 +1,150 @@
+import contextlib
+import dataclasses
+
+import pytest
+
+from pgan_tf.runs.run_directory import RunDirectory, kimg_name, read_config
+from tests.helpers.tiny import tiny_config
+from tfrecords_tools.errors import UserError
+
+
+@dataclasses.dataclass
+class FakePyramid:
+    count: int = 24
+    channels: int = 3
+    label_size: int = 0
+
+
+PYRAMID = FakePyramid()
+
+
+def as_read(config):
+    """What only the data can tell, and where the run is, are not in its flagfile."""
+    network = dataclasses.replace(config.network, channels=3, label_size=0)
+    run = dataclasses.replace(config.run, run_dir="")
+    return dataclasses.replace(config, network=network, run=run)
+
+
+def test_a_new_run_keeps_its_configuration(tmp_path):
+    config = tiny_config("data", tmp_path / "run")
+    RunDirectory(tmp_path / "run").open(config, PYRAMID)
+    assert read_config(tmp_path / "run") == as_read(config)
+
+
+def test_an_empty_directory_is_a_new_run(tmp_path):
+    RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
+    assert (tmp_path / "config.flags").exists()
+
+
+def test_a_run_can_be_continued_for_longer(tmp_path):
+    config = tiny_config("data", tmp_path)
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, PYRAMID)
+    longer = dataclasses.replace(config.schedule, total_kimg=9.0)
+    RunDirectory(tmp_path).open(dataclasses.replace(config, schedule=longer), PYRAMID)
+    assert read_config(tmp_path).schedule.total_kimg == 9.0
+
+
+def test_a_run_made_with_other_flags_is_refused_and_left_as_it_was(tmp_path):
+    config = tiny_config("data", tmp_path)
+    RunDirectory(tmp_path).open(config, PYRAMID)
+    other = dataclasses.replace(config, run=dataclasses.replace(config.run, seed=5))
+    with pytest.raises(UserError, match=r"other flags: --seed=5 \(was 1\)"):
+        RunDirectory(tmp_path).open(other, PYRAMID)
+    assert read_config(tmp_path) == as_read(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "received"),
+    [({"count": 25}, "25 images"), ({"channels": 1}, "1 channel"), ({"label_size": 2}, "2 labels")],
+)
+def test_a_run_of_other_data_is_refused(tmp_path, change, received):
+    config = tiny_config("data", tmp_path)
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, PYRAMID)
+    with pytest.raises(UserError, match=f"other data, 24 images.* Received: .*{received}"):
+        RunDirectory(tmp_path).open(config, FakePyramid(**change))
+
+
+def test_a_run_that_another_process_writes_to_is_refused(tmp_path):
+    config = tiny_config("data", tmp_path)
+    first, second = RunDirectory(tmp_path), RunDirectory(tmp_path)
+    first.open(config, PYRAMID)
+    with pytest.raises(UserError, match="another pgan-train is writing to it"):
+        second.open(config, PYRAMID)
+    first.close()
+    second.open(config, PYRAMID)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    config = tiny_config("data", tmp_path)
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, PYRAMID)
+    leftovers = [
+        ".fakes-000001.png.123.partial",
+        ".metrics.partial",
+        "networks/.generator-000001.123.partial.keras",
+        "checkpoints/state-100_temp/part-00000-of-00001.data-00000-of-00001",
+    ]
+    kept = ["fakes-000001.png", "networks/generator-000001.keras", "checkpoints/state-100.index"]
+    for name in leftovers + kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    RunDirectory(tmp_path).open(config, PYRAMID)
+    files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert files == {"config.flags", *kept}
+
+
+def test_a_run_that_was_killed_before_its_first_file_can_be_started_again(tmp_path):
+    (tmp_path / ".config.flags.partial").touch()
+    RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
+
+
+def test_data_of_a_checkpoint_without_an_index_is_removed(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    run.open(tiny_config("data", tmp_path / "run"), PYRAMID)
+    run.close()
+    run.checkpoints.mkdir()
+    kept = ["state-8.data-00000-of-00001", "state-8.index", "state-9.index.unreadable"]
+    for name in [*kept, "state-16.data-00000-of-00001", "state-r1-8.data-00000-of-00001"]:
+        (run.checkpoints / name).touch()
+    RunDirectory(tmp_path / "run").open(tiny_config("data", tmp_path / "run"), PYRAMID)
+    assert sorted(p.name for p in run.checkpoints.iterdir()) == kept
+
+
+def test_a_configuration_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "config.flags").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="not a text file"):
+        read_config(tmp_path)
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="neither empty nor a run of pgan-train"):
+        RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_directory_that_can_not_be_made_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--run_dir=.*file/run can't be written: Not a directory"):
+        RunDirectory(tmp_path / "file" / "run").open(tiny_config("data", tmp_path), PYRAMID)
+
+
+def test_there_is_no_configuration_where_there_is_no_run(tmp_path):
+    assert read_config(tmp_path / "nothing") is None
+    assert read_config(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("images_seen", "fractions", "name"),
+    [
+        (0, False, "000000"),
+        (0, True, "000000"),
+        (123_456, False, "000123"),
+        (123_456, True, "000123.456"),
+        (2000, True, "000002"),
+    ],
+)
+def test_files_are_named_by_kimg(images_seen, fractions, name):
+    assert kimg_name(images_seen, fractions=fractions) == name

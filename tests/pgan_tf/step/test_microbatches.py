@@ -1,0 +1,219 @@
+"""A batch in parts: the same numbers, and only where parts are independent and cores few."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import EvalConfig, LossConfig, NetworkConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config.run import RunConfig
+from pgan_tf.evaluation.images import OnReplicas
+from pgan_tf.layers import MinibatchStdDev
+from pgan_tf.step import microbatches
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.tiny import tiny_config
+from tests.pgan_tf.step.test_step import arrays, inputs
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """As on two cores, once `set_up_threads` has given each operation one thread."""
+    monkeypatch.setattr(microbatches, "core_count", lambda: 2)
+    monkeypatch.setattr(microbatches, "one_thread_an_operation", lambda: True)
+
+
+def config_of(*, batch_size=16, batch_sizes=None, run=None, evaluation=None, loss=None, **network):
+    return TrainConfig(
+        network=NetworkConfig(**{"resolution": 16, **network}),
+        schedule=ScheduleConfig(batch_size=batch_size, batch_size_by_resolution=batch_sizes or {}),
+        loss=LossConfig(**(loss or {})),
+        run=RunConfig(**(run or {})),
+        evaluation=EvalConfig(**(evaluation or {})),
+    )
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+@pytest.mark.parametrize("label_size", [0, 3])
+def test_a_step_in_two_parts_learns_what_a_whole_one_does(
+    one_device, monkeypatch, label_size, simultaneous
+):
+    def learned(cores):
+        monkeypatch.setattr(microbatches, "core_count", lambda: cores)
+        monkeypatch.setattr(microbatches, "one_thread_an_operation", lambda: True)
+        config = tiny_config(label_size=label_size)
+        optimizer = dataclasses.replace(config.optimizer, simultaneous_updates=simultaneous)
+        config = dataclasses.replace(config, optimizer=optimizer)
+        state = TrainState(config, one_device)
+        step = make_train_step(state, config, one_device, resolution=8, fading=True)
+        for seen in (0, 16):
+            result = step(inputs(16, images_seen=seen, label_size=label_size))
+        networks = state.generator, state.discriminator, state.ema_generator
+        return [arrays(network) for network in networks], result.metrics
+
+    (*whole, _), metrics = learned(1)
+    (*parts, _), metrics_of_parts = learned(2)
+    assert list(metrics) == list(metrics_of_parts)
+    for name, value in metrics.items():
+        assert metrics_of_parts[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    for expected, actual in zip(whole, parts, strict=True):
+        for path, value in expected.items():
+            np.testing.assert_allclose(actual[path], value, atol=2e-4, err_msg=path)
+
+
+def test_parts_keep_the_groups_of_minibatch_stddev(two_cores):
+    layer_input = tf.random.stateless_normal([16, 2, 2, 3], [1, 2])
+    stddev = MinibatchStdDev(4)
+    seen = []
+
+    def compute(images):
+        seen.append(stddev(images)[:, 0, 0, -1])
+        return tf.reduce_mean(images)
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        mean = microbatches.in_microbatches(compute, 2)(images=layer_input)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    expected = stddev(layer_input)[:, 0, 0, -1]
+    for i, part in enumerate(seen):
+        np.testing.assert_allclose(part, expected[i::2], rtol=1e-6)
+    assert float(mean) == pytest.approx(float(tf.reduce_mean(layer_input)), rel=1e-5)
+
+
+def test_what_has_no_gradient_has_none_in_parts():
+    compute = microbatches.in_microbatches(lambda x, y: ([None, tf.reduce_sum(x)], {"y": y}), 2)
+    (none, mean), named = compute(x=tf.constant([1.0, 2.0, 3.0, 4.0]), y=None)
+    assert none is None and named == {"y": None}
+    assert float(mean) == 5.0
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ({}, 2),
+        ({"batch_size": 8}, 2),
+        ({"run": {"microbatches": "off"}}, 1),
+        ({"batch_size": 4}, 1),
+        ({"batch_size": 12}, 1),  # three groups
+        ({"batch_size": 6, "minibatch_features": "none"}, 2),
+        ({"batch_size": 6, "stddev_group_size": 3}, 2),
+        ({"stddev_group_size": 0}, 1),
+        ({"minibatch_features": "discrimination"}, 1),
+        ({"generator_norm": "batch"}, 1),
+        ({"discriminator_norm": "batch"}, 1),
+        ({"discriminator_norm": "layer"}, 2),
+        ({"discriminator_noise": 0.2, "loss": {"loss": "lsgan"}}, 1),
+    ],
+    ids=str,
+)
+def test_only_batches_whose_parts_are_independent_are_split(two_cores, options, count):
+    config = config_of(**options)
+    batch_size = options.get("batch_size", 16)
+    assert microbatches.count_microbatches(config, batch_size, replicas=1) == count
+    assert microbatches.count_microbatches(config, batch_size, replicas=2) == 1
+
+
+def test_nothing_is_split_where_operations_share_threads(monkeypatch):
+    monkeypatch.setattr(microbatches, "core_count", lambda: 2)
+    assert not microbatches.one_thread_an_operation()  # TensorFlow's default, as in other tests
+    assert microbatches.count_microbatches(config_of(), 16, replicas=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "cores", "expected"),
+    [
+        ({}, 2, True),
+        ({}, 4, True),
+        ({}, 1, False),
+        ({}, 3, False),
+        ({}, 8, False),
+        ({"batch_size": 32}, 8, False),
+        ({"batch_sizes": {16: 4}}, 2, False),
+        ({"batch_sizes": {32: 4}}, 2, True),  # a stage beyond the run's resolution
+        ({"run": {"microbatches": "off"}}, 2, False),
+        ({"run": {"jit_compile": "on"}}, 2, False),
+        ({"run": {"distribution": "multi_worker"}}, 2, False),
+        ({"run": {"logical_cpus": 2}}, 2, True),
+        ({"run": {"logical_cpus": 2}, "batch_size": 8}, 2, True),
+        ({"run": {"logical_cpus": 2}, "batch_size": 8}, 4, False),
+        ({"run": {"logical_cpus": 2}}, 4, True),
+        ({"run": {"logical_cpus": 2}}, 3, False),
+        ({"generator_norm": "batch"}, 2, False),
+        ({"generator_norm": "batch", "run": {"logical_cpus": 2}}, 2, True),
+        ({"evaluation": {"eval_metrics": "swd"}}, 2, True),
+        ({"evaluation": {"eval_metrics": "swd,fid"}}, 2, False),
+    ],
+    ids=str,
+)
+def test_operations_get_one_thread_where_every_stage_keeps_all_cores_busy(
+    monkeypatch, options, cores, expected
+):
+    given = []
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(microbatches, "core_count", lambda: cores)
+    monkeypatch.setattr(
+        tf.config.threading, "set_intra_op_parallelism_threads", lambda count: given.append(count)
+    )
+    microbatches.set_up_threads(config_of(**options))
+    assert given == [1] * expected
+
+
+@pytest.mark.parametrize("name", ["TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"])
+def test_threads_that_a_user_has_set_stay(monkeypatch, name):
+    monkeypatch.setattr(microbatches, "core_count", lambda: 2)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", pytest.fail)
+    monkeypatch.setenv(name, "2")
+    microbatches.set_up_threads(config_of())
+
+
+def test_a_tensorflow_that_runs_already_keeps_its_threads(monkeypatch):
+    monkeypatch.setattr(microbatches, "core_count", lambda: 2)
+    tf.config.list_logical_devices()  # so that it does
+    microbatches.set_up_threads(config_of())
+    assert not microbatches.one_thread_an_operation()
+
+
+@pytest.mark.parametrize("batch_size", [3, 4])
+def test_cores_share_out_what_is_generated(one_device, two_cores, batch_size):
+    sizes = []
+
+    def call(latents, labels):
+        sizes.append(latents.shape[0])
+        return tf.concat([latents, labels], axis=1)
+
+    generate = OnReplicas(call, one_device, batch_size=batch_size, label_size=2)
+    latents, labels = np.arange(9.0).reshape(3, 3), np.eye(3, 2)
+    images = generate(latents.astype(np.float32), labels.astype(np.float32))
+    np.testing.assert_array_equal(images, np.concatenate([latents, labels], axis=1))
+    assert sizes == ([2, 2] if batch_size == 4 else [3])
+
+
+_RUN = """
+import sys
+from pgan_tf.step import microbatches
+from pgan_tf.training.loop import train
+from tests.helpers.tiny import tiny_config
+microbatches.core_count = lambda: int(sys.argv[3])
+train(tiny_config(sys.argv[1], sys.argv[2]))
+print(microbatches.one_thread_an_operation())
+"""
+
+
+def test_a_run_on_two_cores_gives_each_operation_one_thread(pyramid_dir, tmp_path):
+    for cores, expected in ((2, "True"), (8, "False")):
+        run_dir = str(tmp_path / f"run{cores}")
+        done = subprocess.run(
+            [sys.executable, "-c", _RUN, str(pyramid_dir), run_dir, str(cores)],
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == expected

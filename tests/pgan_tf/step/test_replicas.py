@@ -1,0 +1,194 @@
+"""Two replicas learn what one learns; of several processes, see integration/test_workers.py."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import DataConfig, LossConfig, OptimizerConfig
+from pgan_tf.distribution.strategy import rank
+from pgan_tf.step import step as step_module
+from pgan_tf.step.noise import normal
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.tiny import tiny_config
+from tests.pgan_tf.step.test_step import arrays, inputs
+
+# bfloat16 has 8 bits of precision, and sums in another order round otherwise.
+TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
+
+
+def train(strategy, config, *, steps, monkeypatch, label_size=0):
+    """Weights and moments after some steps, and the gradients that the updates were made of."""
+    recorded = {}
+    original = step_module.apply_gradients
+
+    def record(optimizer, gradients, variables, *rest):
+        context = tf.distribute.get_replica_context()
+        mean = context.all_reduce("SUM", [g / context.num_replicas_in_sync for g in gradients])
+        names = [f"{optimizer.name} {variable.path}" for variable in variables]
+        tf.numpy_function(
+            lambda *arrays: recorded.update(zip(names, arrays, strict=True)), mean, []
+        )
+        return original(optimizer, gradients, variables, *rest)
+
+    monkeypatch.setattr(step_module, "apply_gradients", record)
+    state = TrainState(config, strategy)
+    train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+    chosen = strategy if strategy.num_replicas_in_sync > 1 else None
+    for i in range(steps):
+        given = inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
+        metrics = train_step(given).metrics
+    return state, recorded, metrics
+
+
+def with_options(config):
+    """What draws more, and in another order, than the plain step."""
+    return dataclasses.replace(
+        config,
+        data=DataConfig(mirror_augment=True, dequantize=True),
+        loss=LossConfig(loss="logistic"),
+        optimizer=OptimizerConfig(simultaneous_updates=True, ema_half_life_kimg=0.016),
+    )
+
+
+@pytest.mark.parametrize(
+    ("precision", "options", "jit_compile"),
+    [
+        ("float32", False, "off"),
+        ("float32", True, "off"),
+        ("float32", False, "on"),
+        ("mixed_bfloat16", False, "off"),
+    ],
+)
+def test_two_replicas_make_the_step_of_one(
+    one_device, two_replicas, monkeypatch, precision, options, jit_compile
+):
+    # Both through the whole step: the same images, latents and mixing factors, dealt out.
+    config = tiny_config(label_size=2, precision=precision, jit_compile=jit_compile)
+    config = with_options(config) if options else config
+    results = []
+    for strategy in (one_device, two_replicas):
+        with monkeypatch.context() as patched:
+            results.append(train(strategy, config, steps=1, monkeypatch=patched, label_size=2))
+    (one, one_gradients, one_metrics), (two, two_gradients, two_metrics) = results
+    tolerance = TOLERANCE[precision]
+    assert len(one_gradients) == len(two_gradients) > 20
+    for name, gradient in one_gradients.items():
+        scale = max(1.0, np.abs(gradient).max())
+        np.testing.assert_allclose(
+            two_gradients[name], gradient, atol=tolerance * scale, err_msg=name
+        )
+    for name, value in one_metrics.items():
+        np.testing.assert_allclose(
+            two_metrics[name], value, rtol=10 * tolerance, atol=tolerance, err_msg=name
+        )
+    if precision == "float32":
+        # Adam's first update is the learning rate times a sign, so where a gradient is all
+        # rounding it may go either way: hence no weights whose gradient is next to nothing.
+        for network in ("generator", "discriminator"):
+            expected = arrays(getattr(one, network))
+            for name, value in arrays(getattr(two, network)).items():
+                gradient = one_gradients.get(f"{network}_adam {name}")
+                clear = True if gradient is None else np.abs(gradient) > 1e-5
+                difference = np.where(clear, value - expected[name], 0.0)
+                np.testing.assert_allclose(difference, 0.0, atol=1e-5, err_msg=name)
+
+
+def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
+    for i in range(50):
+        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas)).metrics
+    assert np.isfinite(float(metrics["loss/discriminator"]))
+    counters = ("images_seen", "phase_index", "rollbacks")
+    for name, variable in state.variables().items():
+        if name not in counters:
+            first, second = two_replicas.experimental_local_results(variable)
+            assert first.numpy().tobytes() == second.numpy().tobytes(), name
+    assert int(state.generator_optimizer.iterations.numpy()) == 50
+
+
+def test_replicas_stay_bit_equal_with_several_discriminator_steps(two_replicas):
+    config = tiny_config()
+    optimizer = OptimizerConfig(discriminator_steps=3, ema_update="generator_step")
+    config = dataclasses.replace(config, optimizer=optimizer)
+    state = TrainState(config, two_replicas)
+    images = np.random.default_rng(0).integers(0, 256, [16, 3, 4, 4]).astype(np.uint8)
+    steps = {
+        kind: make_train_step(
+            state, config, two_replicas, resolution=4, fading=False, trains_generator=kind
+        )
+        for kind in (True, False)
+    }
+    for i in range(6):
+        given = inputs(16, images_seen=16 * i, strategy=two_replicas, images=images)
+        steps[optimizer.trains_generator(i)](given)
+    for network in (state.generator, state.discriminator, state.ema_generator):
+        for name, variable in network.variables.items():
+            first, second = two_replicas.experimental_local_results(variable.value)
+            assert first.numpy().tobytes() == second.numpy().tobytes(), name
+    assert int(state.generator_optimizer.iterations.numpy()) == 2
+    assert int(state.discriminator_optimizer.iterations.numpy()) == 6
+
+
+def test_replicas_draw_different_noise_that_is_the_global_batchs(two_replicas):
+    seed = tf.constant([1, 2], tf.int64)
+
+    @tf.function(autograph=False)
+    def draw():
+        return two_replicas.run(lambda: normal([4, 8], seed))
+
+    first, second = two_replicas.experimental_local_results(draw())
+    assert not np.allclose(first, second)
+    whole = normal([8, 8], seed).numpy()
+    np.testing.assert_array_equal(whole[0::2], first)
+    np.testing.assert_array_equal(whole[1::2], second)
+
+
+def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    before = arrays(state.discriminator)
+    # One replica's copy of a bias is damaged, as a hardware fault would.
+    bias = state.discriminator.variables["4x4_dense1/bias"].value
+    two_replicas.experimental_local_results(bias)[1].assign([np.nan])
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    metrics = train_step(inputs(16, strategy=two_replicas)).metrics
+    assert float(metrics["updates/discriminator_skipped"]) == 1.0
+    for name, value in arrays(state.discriminator).items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+
+
+def test_votes_are_summed_over_replicas(two_replicas):
+    config = tiny_config()
+    state = TrainState(config, two_replicas)
+    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    result = train_step(inputs(16, strategy=two_replicas, votes=(0.0, 1.0)))
+    np.testing.assert_array_equal(result.votes, [0.0, 2.0])
+
+
+class FakeStrategy:
+    """As many replicas here and elsewhere as a test wants."""
+
+    def __init__(self, workers, local):
+        self.num_replicas_in_sync = workers * local
+        self.extended = self
+        self.worker_devices = ("/CPU:0",) * local
+
+
+@pytest.mark.parametrize(("workers", "local"), [(1, 1), (1, 4), (3, 1), (2, 2), (3, 4)])
+def test_every_worker_holds_the_samples_of_its_replicas(workers, local):
+    strategy = FakeStrategy(workers, local)
+    replicas = workers * local
+    samples = np.arange(2 * replicas)
+    ranks = []
+    for worker in range(workers):
+        here = samples[worker::workers]  # what data.Part reads
+        for replica in range(local):
+            place = rank(strategy, worker * local + replica)
+            ranks.append(place)
+            np.testing.assert_array_equal(here[replica::local], samples[place::replicas])
+    assert sorted(ranks) == list(range(replicas))

@@ -1,0 +1,129 @@
+"""A run that stops and continues gives its steps the same inputs as one that never stopped."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import OptimizerConfig, ScheduleConfig
+from pgan_tf.training import loop
+from tests.helpers.tiny import each_step, step_result, tiny_config
+from tfrecords_tools.errors import UserError
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """Notes what each step is given, and trains nothing."""
+    steps = []
+
+    def make_train_step(state, config, strategy, *, resolution, fading, trains_generator):
+        def note(inputs):
+            graph = {"resolution": resolution, "fading": fading, "generator": trains_generator}
+            for given in each_step(inputs):
+                arrays = {name: np.array(value) for name, value in given._asdict().items()}
+                del arrays["count"]
+                steps.append({**graph, **arrays})
+            names = ["loss/discriminator"] + ["loss/generator"] * trains_generator
+            return step_result({name: np.zeros(int(inputs.count)) for name in names})
+
+        return note
+
+    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    return steps
+
+
+def config_for(data_dir, run_dir, total_kimg, **optimizer):
+    config = tiny_config(data_dir, run_dir, checkpoint_kimg=1)
+    schedule = dataclasses.replace(
+        config.schedule,
+        total_kimg=total_kimg,
+        batch_size_by_resolution={4: 16},
+        learning_rate_by_resolution={8: 0.002},
+        rampup_kimg=0.04,
+    )
+    data = dataclasses.replace(config.data, mirror_augment=True)
+    return dataclasses.replace(
+        config, schedule=schedule, data=data, optimizer=OptimizerConfig(**optimizer)
+    )
+
+
+# At the end of 4x4, within the fade, and after it.
+@pytest.mark.parametrize("stop", [0.032, 0.048, 0.08])
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+def test_the_same_images_alpha_and_learning_rate_follow(
+    labelled_dir, tmp_path, given, stop, steps_per_call
+):
+    loop.train(config_for(labelled_dir, tmp_path / "undisturbed", 0.112))
+    expected = list(given)
+    given.clear()
+    loop.train(config_for(labelled_dir, tmp_path / "stopped", stop))
+    assert 0 < len(given) < len(expected)
+    continued = config_for(labelled_dir, tmp_path / "stopped", 0.112)
+    run = dataclasses.replace(continued.run, steps_per_call=steps_per_call)
+    loop.train(dataclasses.replace(continued, run=run))
+    assert len(given) == len(expected) == 2 + 10
+    for now, then in zip(given, expected, strict=True):
+        assert now.keys() == then.keys()
+        for name, value in then.items():
+            np.testing.assert_array_equal(now[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("stop", [0.048, 0.064])
+def test_a_group_of_discriminator_steps_goes_on_in_its_middle(labelled_dir, tmp_path, given, stop):
+    # Two steps at 4x4; then of 8 images, four while fading and six after.
+    expected = [False, False, False, False, True, False, False, False, True, False, False, True]
+    loop.train(config_for(labelled_dir, tmp_path / "undisturbed", 0.112, discriminator_steps=3))
+    assert [step["generator"] for step in given] == expected
+    given.clear()
+    for total in (stop, 0.112):
+        loop.train(config_for(labelled_dir, tmp_path / "run", total, discriminator_steps=3))
+    assert [step["generator"] for step in given] == expected
+
+
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_a_run_stopped_within_a_group_ends_with_the_same_weights(pyramid_dir, tmp_path, eager):
+    def train(run_dir, total_kimg):
+        config = config_for(
+            pyramid_dir,
+            run_dir,
+            total_kimg,
+            discriminator_steps=3,
+            ema_update="generator_step",
+            ema_half_life_kimg=0.05,
+        )
+        schedule = ScheduleConfig(start_resolution=8, total_kimg=total_kimg, batch_size=4)
+        loop.train(dataclasses.replace(config, schedule=schedule))
+        newest = run_dir / "checkpoints" / f"state-{round(1000 * total_kimg)}"
+        reader = tf.train.load_checkpoint(str(newest))
+        return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+    whole = train(tmp_path / "undisturbed", 0.024)
+    train(tmp_path / "stopped", 0.016)  # one step into the second group
+    continued = train(tmp_path / "stopped", 0.024)
+    iterations = {name: int(v) for name, v in whole.items() if "_adam.Siteration" in name}
+    assert sorted(iterations.values()) == [2, 6]
+    for name, value in whole.items():
+        if np.asarray(value).dtype == np.float32:
+            np.testing.assert_allclose(continued[name], value, atol=1e-6, err_msg=name)
+
+
+def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, monkeypatch):
+    def make_train_step(*args, **kwargs):
+        def fail(inputs):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        return fail
+
+    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    with pytest.raises(UserError) as caught:
+        loop.train(config_for(labelled_dir, tmp_path / "run", 0.112))
+    said = str(caught.value)
+    assert "out of memory in 4x4 stabilize with --batch_size 16" in said
+    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:..." in said

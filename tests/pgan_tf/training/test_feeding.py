@@ -1,0 +1,68 @@
+import dataclasses
+import types
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.config import ScheduleConfig
+from pgan_tf.config.phases import Schedule
+from pgan_tf.data.batches import Batch
+from pgan_tf.data.memory.buffers import Buffers
+from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.training.feeding import to_replicas
+
+STEP = next(Schedule(ScheduleConfig(total_kimg=1.0), 4).steps())
+STATE = types.SimpleNamespace(noise_seed=(3 << 31) + 5)
+
+
+def make_batch(images):
+    labels = np.eye(len(images), 3, dtype=np.float32)
+    return Batch(images, labels, labels[::-1].copy())
+
+
+def test_a_step_is_told_everything_that_changes():
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), np.uint8)
+    batch = make_batch(images)
+    step = dataclasses.replace(STEP, images_seen=12345678901, alpha=0.25)
+    inputs = to_replicas(make_strategy("one_device"), STATE, [(step, batch)], votes=[1.0, 0.0])
+    np.testing.assert_array_equal(inputs.images[0], images)
+    np.testing.assert_array_equal(inputs.labels[0], batch.labels)
+    np.testing.assert_array_equal(inputs.fake_labels[0], batch.fake_labels)
+    assert (int(inputs.images_seen[0]), float(inputs.alpha[0])) == (12345678901, 0.25)
+    assert int(inputs.noise_seed) == (3 << 31) + 5
+    assert float(inputs.learning_rate[0]) == np.float32(STEP.phase.learning_rate)
+    assert inputs.votes.numpy().tolist() == [1.0, 0.0]
+    assert [t.dtype for t in (inputs.images, inputs.images_seen)] == [tf.uint8, tf.int64]
+
+
+def test_memory_that_is_used_again_does_not_change_a_steps_images():
+    buffers = Buffers()
+    images = buffers.empty((2, 3, 256, 256))
+    images[...] = 1
+    inputs = to_replicas(make_strategy("one_device"), STATE, [(STEP, make_batch(images))])
+    del images
+    buffers.empty((2, 3, 256, 256))[...] = 9
+    assert (inputs.images.numpy() == 1).all()
+
+
+def test_replicas_are_dealt_the_images_in_turn():
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), np.uint8)
+    strategy = make_strategy("mirrored", logical_cpus=2)
+    inputs = to_replicas(strategy, STATE, [(STEP, make_batch(images))])
+    for number, part in enumerate(strategy.experimental_local_results(inputs.images)):
+        np.testing.assert_array_equal(part[0], images[number::2])
+        assert part.device.endswith(f"CPU:{number}")
+
+
+def test_the_batches_of_a_call_are_stacked_and_the_last_fills_it_up():
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 3, 8, 8), np.uint8)
+    steps = [STEP, dataclasses.replace(STEP, images_seen=4, alpha=0.5, learning_rate=0.25)]
+    call = [(step, make_batch(part)) for step, part in zip(steps, images, strict=True)]
+    strategy = make_strategy("mirrored", logical_cpus=2)
+    inputs = to_replicas(strategy, STATE, call, steps_per_call=3)
+    for number, part in enumerate(strategy.experimental_local_results(inputs.images)):
+        np.testing.assert_array_equal(part, images[[0, 1, 1], number::2])
+    assert int(inputs.count) == 2
+    assert inputs.images_seen.numpy().tolist() == [0, 4, 4]
+    assert inputs.alpha.numpy().tolist() == [1.0, 0.5, 0.5]
+    assert inputs.learning_rate.numpy().tolist()[1:] == [0.25, 0.25]

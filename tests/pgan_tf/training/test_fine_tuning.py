@@ -1,0 +1,224 @@
+"""A run begins with the networks of another, or is refused before it is made."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import LossConfig, TrainConfig
+from pgan_tf.config.flags import to_flagfile
+from pgan_tf.legacy.importing import import_networks
+from pgan_tf.runs.checkpoints import Checkpoints
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.fine_tuning import (
+    begin_with_initial_networks,
+    check_initial_networks,
+    config_to_begin_with,
+)
+from tests.helpers.network_files import golden_states, golden_variables, write_network_file
+from tests.helpers.original_networks import from_original, original_name
+from tests.helpers.tiny import tiny_config
+from tfrecords_tools.errors import UserError
+
+
+def begin(config, strategy):
+    """The state that a run begins with."""
+    check_initial_networks(config, RunDirectory(config.run.run_dir))
+    state = TrainState(config, strategy)
+    begin_with_initial_networks(config, state)
+    return state
+
+
+def with_init(config, init_from, **network):
+    return dataclasses.replace(
+        config,
+        run=dataclasses.replace(config.run, init_from=str(init_from), seed=7),
+        network=dataclasses.replace(config.network, **network),
+    )
+
+
+def values(network):
+    return {path: variable.numpy() for path, variable in network.variables.items()}
+
+
+@pytest.fixture
+def trained(tmp_path, one_device):
+    """A run directory of `tiny_config`, and the state in its newest checkpoint."""
+    config = tiny_config(run_dir=tmp_path / "trained", seed=3)
+    state = TrainState(config, one_device)
+    checkpoints = Checkpoints(tmp_path / "trained" / "checkpoints", state, keep=3)
+    checkpoints.save()
+    rng = np.random.default_rng(0)
+    for network in (state.generator, state.discriminator, state.ema_generator):
+        for variable in network.variables.values():
+            variable.assign(rng.normal(size=variable.shape))
+    state.images_seen = 96
+    checkpoints.save()
+    (tmp_path / "trained" / "config.flags").write_text(to_flagfile(config))
+    return tmp_path / "trained", config, state
+
+
+@pytest.mark.parametrize("devices", ["one_device", "two_replicas"])
+def test_a_run_begins_with_the_networks_and_new_optimizers(tmp_path, trained, devices, request):
+    directory, config, before = trained
+    config = with_init(config, directory)
+    state = begin(config, request.getfixturevalue(devices))
+    for name in ("generator", "discriminator", "ema_generator"):
+        expected = values(getattr(before, name))
+        for path, array in values(getattr(state, name)).items():
+            np.testing.assert_array_equal(array, expected[path], err_msg=path)
+    assert (state.images_seen, state.phase_index) == (0, 0)
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        assert all(not np.any(v) for v in optimizer.variables if "learning_rate" not in v.path)
+
+
+def test_imported_networks_are_those_of_the_file(tmp_path, one_device):
+    path = write_network_file(tmp_path / "network.pkl", golden_states())
+    import_networks(path, tmp_path / "imported")
+    config = config_to_begin_with(str(tmp_path / "imported"), None)
+    assert config.schedule.start_resolution == 16
+    state = begin(with_init(config, tmp_path / "imported"), one_device)
+    for network, prefix, factor in (
+        (state.ema_generator, "G", 1),
+        (state.generator, "G", 0.5),
+        (state.discriminator, "D", 1),
+    ):
+        golden = golden_variables("networks_16_rgb.npz", prefix)
+        kind = "discriminator" if prefix == "D" else "generator"
+        for path, array in values(network).items():
+            name = original_name(kind, path, 16)
+            expected = factor * from_original(name, golden[name])
+            np.testing.assert_array_equal(array, expected, err_msg=path)
+
+
+def test_a_larger_network_begins_with_the_lower_layers(trained, one_device):
+    directory, config, before = trained
+    config = with_init(config, directory, resolution=16)
+    state = begin(config, one_device)
+    fresh = values(TrainState(config, one_device).generator)
+    expected = values(before.generator)
+    for path, array in values(state.generator).items():
+        other = fresh if "16x16" in path else expected
+        np.testing.assert_array_equal(array, other[path], err_msg=path)
+
+
+def test_a_smaller_network_leaves_the_upper_layers_out(trained, one_device):
+    directory, config, before = trained
+    state = begin(with_init(config, directory, resolution=4), one_device)
+    expected = values(before.discriminator)
+    for path, array in values(state.discriminator).items():
+        np.testing.assert_array_equal(array, expected[path], err_msg=path)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "start"), [(None, 8), (8, 8), (4, 4), (16, 8)], ids=lambda v: str(v)
+)
+def test_flags_that_are_not_given_are_those_of_the_networks(trained, resolution, start):
+    directory, _, _ = trained
+    base = config_to_begin_with(str(directory), resolution)
+    assert (base.network.fmap_base, base.network.fmap_max) == (32, 8)
+    assert base.schedule.start_resolution == start
+    assert base.schedule.total_kimg == TrainConfig().schedule.total_kimg
+    assert base.run == TrainConfig().run
+
+
+def test_the_stage_is_the_one_that_the_newest_checkpoint_is_in(trained, one_device):
+    directory, _, _ = trained
+    for path in (directory / "checkpoints").glob("state-96*"):
+        path.unlink()
+    assert config_to_begin_with(str(directory), None).schedule.start_resolution == 4
+
+
+def test_checkpoints_after_a_run_went_back_are_newer(trained):
+    directory, _, _ = trained
+    for path in (directory / "checkpoints").glob("state-0.*"):
+        path.rename(path.with_name(path.name.replace("state-", "state-r1-")))
+    assert config_to_begin_with(str(directory), None).schedule.start_resolution == 4
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"fmap_max": 4}, r"--fmap_max=4 \(was 8\)"),
+        ({"latent_size": 5}, r"--latent_size=5 \(was 8\)"),
+        ({"fused_scale": False}, r"--fused_scale=false \(was true\)"),
+        ({"channels": 1}, r"for 3 channel\(s\) and 0 labels. Received: data of 1 channel"),
+        ({"label_size": 2}, r"for 3 channel\(s\) and 0 labels. Received: .* 2 labels"),
+    ],
+)
+def test_other_networks_are_refused_before_the_run_is_made(trained, tmp_path, network, message):
+    directory, config, _ = trained
+    config = with_init(config, directory, **network)
+    with pytest.raises(UserError, match=f"^--init_from={directory}: .*{message}"):
+        check_initial_networks(config, RunDirectory(tmp_path / "new"))
+
+
+def test_what_has_no_weights_may_be_another(trained, tmp_path):
+    directory, config, _ = trained
+    config = with_init(config, directory, stddev_group_size=8, pixel_norm_epsilon=1e-4)
+    check_initial_networks(config, RunDirectory(tmp_path / "new"))
+
+
+def test_networks_with_noise_are_trained_on_with_their_loss(trained, tmp_path):
+    directory, config, _ = trained
+    noisy = dataclasses.replace(
+        config,
+        network=dataclasses.replace(config.network, discriminator_noise=0.2),
+        loss=LossConfig(loss="lsgan"),
+    )
+    (directory / "config.flags").write_text(to_flagfile(noisy))
+    base = config_to_begin_with(str(directory), None)
+    assert (base.network.discriminator_noise, base.loss.loss) == (0.2, "lsgan")
+    check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"))
+
+
+def test_small_networks_are_not_trained_on_at_another_resolution(trained, tmp_path):
+    directory, config, _ = trained
+    small = dataclasses.replace(config.network, convs_per_resolution=1)
+    (directory / "config.flags").write_text(to_flagfile(dataclasses.replace(config, network=small)))
+    larger = with_init(config, directory, convs_per_resolution=1, resolution=16)
+    with pytest.raises(UserError, match="at another resolution than theirs, 8, .* Received: .*16"):
+        check_initial_networks(larger, RunDirectory(tmp_path / "new"))
+
+
+def test_a_latent_size_that_is_given_but_the_same_is_no_difference(trained, tmp_path):
+    directory, config, _ = trained
+    config = with_init(config, directory, latent_size=8)
+    check_initial_networks(config, RunDirectory(tmp_path / "new"))
+
+
+def test_what_is_no_run_is_refused(trained, tmp_path):
+    directory, config, _ = trained
+
+    def refused(path):
+        with pytest.raises(UserError) as caught:
+            check_initial_networks(with_init(config, path), RunDirectory(tmp_path / "new"))
+        return str(caught.value)
+
+    assert refused(tmp_path / "missing").endswith("missing, no such directory")
+    assert "or one of pgan-import" in refused(directory / "config.flags")
+    assert "no run of pgan-train, nor networks" in refused(directory / "checkpoints")
+    data = next((directory / "checkpoints").glob("state-96.data*"))
+    data.write_bytes(data.read_bytes()[:100])
+    assert "state-96 can't be read: " in refused(directory)
+    (directory / "checkpoints" / "state-96.index").write_bytes(b"")
+    assert "state-96 can't be read: " in refused(directory)
+    shutil.rmtree(directory / "checkpoints")
+    assert "no checkpoint in it" in refused(directory)
+
+
+def test_a_checkpoint_of_something_else_is_refused(trained, tmp_path):
+    directory, config, _ = trained
+    checkpoint = tf.train.Checkpoint(variables={"x": tf.Variable(1.0)})
+    checkpoint.write(str(directory / "checkpoints" / "state-200"))
+    with pytest.raises(UserError, match="no networks in .*state-200"):
+        check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
+
+
+def test_a_run_that_is_continued_does_not_need_them_any_more(trained, tmp_path):
+    directory, config, _ = trained
+    config = with_init(config, tmp_path / "missing")
+    check_initial_networks(config, RunDirectory(directory))

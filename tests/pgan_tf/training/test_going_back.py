@@ -1,0 +1,136 @@
+"""Updates that are not finite: back to the last good checkpoint, once, then a clear end."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from pgan_tf.cli import train as command
+from pgan_tf.training import loop
+from pgan_tf.training.supervision import DivergedError
+from tests.helpers.tiny import each_step, step_result, tiny_config
+
+# A seed is below 2^31; after going back the noise's is above.
+OWN_NOISE = 2**31
+
+
+def poison(monkeypatch, *, when):
+    """Makes chosen steps end as they do when gradients are not finite: nothing is updated.
+
+    Returns:
+      (images_seen, noise_seed) of every step, as they come.
+    """
+    make, steps = loop.make_train_step, []
+
+    def make_poisoned(*args, **kwargs):
+        train_step = make(*args, **kwargs)
+
+        def poisoned(inputs):
+            given = [(int(step.images_seen), int(step.noise_seed)) for step in each_step(inputs)]
+            steps.extend(given)
+            # A call of several is good or bad as a whole.
+            if not when(*given[0]):
+                return train_step(inputs)
+            names = ("loss/discriminator", "loss/generator")
+            skipped = ("updates/discriminator_skipped", "updates/generator_skipped")
+            return step_result(
+                {
+                    **{name: np.full(len(given), np.nan) for name in names},
+                    **{name: np.ones(len(given)) for name in skipped},
+                }
+            )
+
+        return poisoned
+
+    monkeypatch.setattr(loop, "make_train_step", make_poisoned)
+    return steps
+
+
+def config_for(pyramid_dir, tmp_path, **run):
+    run = {"max_skipped_updates": 3, "checkpoint_kimg": 0.016, **run}
+    return tiny_config(pyramid_dir, tmp_path / "run", **run)
+
+
+def names_of_checkpoints(tmp_path):
+    return sorted(path.stem for path in (tmp_path / "run" / "checkpoints").glob("*.index"))
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 4])
+def test_a_run_goes_back_and_on_with_other_noise(
+    pyramid_dir, tmp_path, monkeypatch, caplog, steps_per_call
+):
+    # From 48 images on, in the fade, every step is bad as long as the noise is the first.
+    steps = poison(monkeypatch, when=lambda seen, noise: seen >= 48 and noise < OWN_NOISE)
+    config = config_for(pyramid_dir, tmp_path, steps_per_call=steps_per_call)
+    result = loop.train(config)
+    assert result.images_seen == 96
+    assert "3 updates in a row were not finite" in caplog.text
+    assert "going back to the checkpoint at 0.048 kimg" in caplog.text
+    seen = [seen for seen, _ in steps]
+    # Three bad steps, a fourth that was under way when the third was looked at, and back. Of calls
+    # the same: checkpoints end them after two steps, and the third, the first of a phase, is alone.
+    assert seen == [*range(0, 80, 8), *range(48, 96, 8)]
+    assert {noise for seen, noise in steps[10:]} == {1 + OWN_NOISE}
+    assert names_of_checkpoints(tmp_path) == ["state-r1-64", "state-r1-80", "state-r1-96"]
+    # What was reported of the steps that were taken back is gone, and what follows is reported.
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["images_seen"] for line in lines] == [16, 32, 48, 64, 80, 96]
+
+
+def test_a_run_that_has_gone_back_stays_with_its_other_noise_when_continued(
+    pyramid_dir, tmp_path, monkeypatch
+):
+    poison(monkeypatch, when=lambda seen, noise: seen >= 48 and noise < OWN_NOISE)
+    config = tiny_config(
+        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
+    )
+    loop.train(config)
+    monkeypatch.undo()
+    steps = poison(monkeypatch, when=lambda seen, noise: False)
+    longer = tiny_config(
+        pyramid_dir, tmp_path / "run", max_skipped_updates=3, checkpoint_kimg=0.016
+    )
+    object.__setattr__(longer.schedule, "total_kimg", 0.112)
+    assert loop.train(longer).images_seen == 112
+    assert steps == [(96, 1 + OWN_NOISE), (104, 1 + OWN_NOISE)]
+
+
+def test_a_signal_while_updates_are_skipped_leaves_the_good_checkpoint_to_go_back_to(
+    pyramid_dir, tmp_path, monkeypatch
+):
+    def bad(seen, noise):
+        if seen == 56 and noise < OWN_NOISE:
+            os.kill(os.getpid(), signal.SIGTERM)  # at the second step that is skipped
+        return seen >= 48 and noise < OWN_NOISE
+
+    steps = poison(monkeypatch, when=bad)
+    config = config_for(pyramid_dir, tmp_path, keep_checkpoints=1)
+    assert loop.train(config).interrupted_by == signal.SIGTERM
+    assert names_of_checkpoints(tmp_path) == ["state-48", "state-64-skipping"]
+    steps.clear()
+    assert loop.train(config).images_seen == 96
+    assert [seen for seen, _ in steps] == [64, 72, 80, 88, *range(48, 96, 8)]
+
+
+def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path, monkeypatch):
+    steps = poison(monkeypatch, when=lambda seen, noise: seen >= 48)
+    config = config_for(pyramid_dir, tmp_path, checkpoint_kimg=1)
+    with pytest.raises(DivergedError, match="3 updates in a row were not finite at 0.08 kimg, 8x8 "
+                       "stabilize, although the run has gone back") as caught:  # fmt: skip
+        loop.train(config)
+    assert caught.value.exit_code == 3
+    assert len(steps) == 10 + 6
+    assert names_of_checkpoints(tmp_path) == ["state-0", "state-32", "state-r1-32"]
+
+
+def test_the_command_says_so_and_exits_with_3(pyramid_dir, tmp_path, capsys):
+    # So high a learning rate that weights overflow by themselves, and nothing can help.
+    flags = ["--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=1",
+             "--learning_rate=1e30", "--max_skipped_updates=4"]  # fmt: skip
+    code = command.main([f"--data_dir={pyramid_dir}", f"--run_dir={tmp_path / 'run'}", *flags])
+    assert code == 3
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("pgan-train: error: 4 updates in a row were not finite at ")
+    assert "a new run with a lower --learning_rate" in error

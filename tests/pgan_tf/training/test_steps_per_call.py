@@ -1,0 +1,113 @@
+"""Several steps in one call learn and report what single ones do, to the last bit."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.config import disable_op_determinism
+
+from pgan_tf.config.phases import Phase, Step
+from pgan_tf.data.batches import Batch
+from pgan_tf.step.step import make_train_step
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training import loop
+from pgan_tf.training.feeding import to_replicas
+from tests.helpers.tiny import tiny_config
+
+
+@pytest.fixture
+def deterministic():
+    tf.config.experimental.enable_op_determinism()
+    yield
+    disable_op_determinism()
+
+
+def run_of(data_dir, run_dir, steps_per_call):
+    """24 steps: 8 of 4x4, 8 while 8x8 fades in, 8 after; five steps a tick."""
+    config = tiny_config(
+        data_dir,
+        run_dir,
+        deterministic=True,
+        steps_per_call=steps_per_call,
+        tick_kimg=0.02,
+        keep_checkpoints=9,
+    )
+    schedule = dataclasses.replace(config.schedule, batch_size=4, batch_size_by_resolution={})
+    data = dataclasses.replace(config.data, mirror_augment=True)
+    return dataclasses.replace(config, schedule=schedule, data=data)
+
+
+def outcome(run_dir):
+    """The state at the end as bytes, and what was reported but for times and memory."""
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-96"))
+    state = {
+        name: np.asarray(reader.get_tensor(name)).tobytes()
+        for name in reader.get_variable_to_shape_map()
+        if "ATTRIBUTES/VARIABLE_VALUE" in name
+    }
+    lines = [json.loads(text) for text in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    of_the_machine = ("speed/", "memory/", "progress/eta_hours")
+    reports = [
+        {name: value for name, value in line.items() if not name.startswith(of_the_machine)}
+        for line in lines
+    ]
+    files = {path.name for path in run_dir.rglob("*") if "tfevents" not in path.name}
+    return state, reports, files
+
+
+def test_a_run_in_calls_of_several_steps_is_the_run_in_single_ones(
+    pyramid_dir, tmp_path, deterministic
+):
+    one, several = tmp_path / "one", tmp_path / "several"
+    loop.train(run_of(pyramid_dir, one, 1))
+    state, reports, files = outcome(one)
+    assert len(state) > 90
+    assert [line["images_seen"] for line in reports] == [20, 32, 40, 60, 64, 80, 96]
+    assert "loss/generator" in reports[0]
+    loop.train(run_of(pyramid_dir, several, 4))
+    assert outcome(several) == (state, reports, files)
+    # Killed before its last checkpoint, and continued in calls of another length.
+    for path in (several / "checkpoints").glob("state-96.*"):
+        path.unlink()
+    loop.train(run_of(pyramid_dir, several, 3))
+    assert outcome(several) == (state, reports, files)
+
+
+@pytest.mark.parametrize(
+    ("devices", "jit_compile"), [("two_replicas", "off"), ("one_device", "on")]
+)
+def test_replicas_and_xla_take_the_same_steps(request, devices, jit_compile, deterministic, rng):
+    strategy = request.getfixturevalue(devices)
+    phase = Phase(1, 8, True, 0, 160, 160, 16, 0.01)
+    steps = [Step(phase, seen, phase.alpha(seen), 0.01) for seen in range(0, 80, 16)]
+    empty = np.zeros([16, 0], np.float32)
+    images = rng.integers(0, 256, [len(steps), 16, 3, 8, 8]).astype(np.uint8)
+    call = [(step, Batch(some, empty, empty)) for step, some in zip(steps, images, strict=True)]
+    found = []
+    for lengths in ([1] * 5, [3, 2]):
+        config = tiny_config(jit_compile=jit_compile, steps_per_call=max(lengths))
+        state = TrainState(config, strategy)
+        train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+        figures, remaining = [], iter(call)
+        for length in lengths:
+            taken = [next(remaining) for _ in range(length)]
+            inputs = to_replicas(
+                strategy, state, taken, steps_per_call=max(lengths), votes=(0.0, 1.0)
+            )
+            result = train_step(inputs)
+            assert result.figures.shape[0] == length
+            assert result.votes.tolist() == [0.0, strategy.num_replicas_in_sync]
+            figures.append(result.figures)
+        assert int(state.generator_optimizer.iterations.numpy()) == 5
+        found.append((np.concatenate(figures), state))
+    (single_figures, single), (figures, state) = found
+    np.testing.assert_array_equal(figures, single_figures)
+    for name, variable in state.variables().items():
+        for copy, expected in zip(
+            strategy.experimental_local_results(variable),
+            strategy.experimental_local_results(single.variables()[name]),
+            strict=True,
+        ):
+            assert copy.numpy().tobytes() == expected.numpy().tobytes(), name

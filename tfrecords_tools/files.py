@@ -1,0 +1,204 @@
+"""Files and directories that appear whole or not at all."""
+
+import contextlib
+import fcntl
+import glob
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tfrecords_tools.errors import UserError
+
+# In the name of what is not whole yet, or was left by a killed process.
+PARTIAL = ".partial"
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` when the block ends without an exception.
+
+    It lies beside `path`, so that replacing it is one rename, and has the same suffix, by which
+    libraries choose a format. After an exception it is removed.
+
+    Args:
+      path: of the file to be written, in a directory that exists.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_output(
+    output: Path,
+    overwrite: bool,
+    *,
+    belongs: Callable[[str, str], bool],
+    content: str,
+) -> None:
+    """Refuses an output that exists, or that could not be made.
+
+    Args:
+      output: the directory to be made, as an absolute path. If it exists and is empty, it may stay.
+      overwrite: whether what was made there before, by the same name, may be replaced.
+      belongs: whether a file name is of what is made, given the directory's name too. A directory
+        with anything else in it is never replaced.
+      content: what is made, for errors.
+
+    Raises:
+      UserError: says what is in the way.
+    """
+    if not output.name:
+        raise UserError(f"--output must name a new directory. Received: {output}")
+    parent = _existing_ancestor(output)
+    if not parent.is_dir():
+        raise UserError(f"--output={output}: {parent} is a file, not a directory")
+    if not os.path.lexists(output):
+        return
+    if not output.is_dir():
+        raise UserError(f"--output={output}: a file of that name exists")
+    strangers = [path.name for path in output.iterdir() if not belongs(path.name, output.name)]
+    if strangers:
+        raise UserError(
+            f"--output={output}: exists and holds something else than {content}, so it is never"
+            f" replaced; choose a new directory. Received: one with {min(strangers)}"
+        )
+    if not overwrite and any(output.iterdir()):
+        raise UserError(f"--output={output}: exists already; --overwrite replaces it")
+
+
+@contextlib.contextmanager
+def staged_directory(
+    output: Path, resume: Callable[[Path], bool] | None = None, *, journal: str = ""
+) -> Iterator[Path]:
+    """A temporary directory that becomes `output` when the block ends without an exception.
+
+    It lies beside `output`, so that becoming it is one rename. After an exception, Ctrl-C included,
+    it is removed; after kill -9 the next run for the same output removes it.
+
+    Args:
+      output: absolute; replaced if it exists, so `check_output` comes first.
+      resume: if given, what an interrupted run left is continued rather than removed, and after an
+        exception the directory stays if it has a journal. Called with such a directory; says
+        whether it is the beginning of what is being made.
+      journal: name of the file in the directory that says how far it is, with `resume`; removed
+        when the directory is whole.
+
+    Raises:
+      UserError: nothing can be written there, or what is there is the beginning of something else.
+    """
+    made = _make_parents(output)
+    try:
+        staging, lock = _find_abandoned(output, resume, journal)
+        if staging is None:
+            staging, lock = _make_staging(output)
+        try:
+            yield staging
+            staging.chmod(0o777 & ~_umask())
+            _move_into_place(staging, output, journal)
+        except BaseException:
+            if resume is None or not (staging / journal).exists():
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+        finally:
+            os.close(lock)
+    except BaseException:
+        for directory in made:
+            with contextlib.suppress(OSError):
+                directory.rmdir()
+        raise
+
+
+def sync(path: Path) -> None:
+    """Forces a file or directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _move_into_place(staging: Path, output: Path, journal: str) -> None:
+    for path in staging.iterdir():
+        sync(path)
+    if journal:
+        (staging / journal).unlink(missing_ok=True)
+    sync(staging)
+    if output.exists():
+        replaced = output.parent / staging.name.replace(".partial-", ".replaced-")
+        output.rename(replaced)
+        staging.rename(output)
+        sync(output.parent)
+        shutil.rmtree(replaced)
+    else:
+        staging.rename(output)
+        sync(output.parent)
+
+
+def _existing_ancestor(path: Path) -> Path:
+    return next(parent for parent in path.parents if os.path.lexists(parent))
+
+
+def _make_parents(output: Path) -> list[Path]:
+    """Makes the directories above `output`; returns those made, deepest first."""
+    missing = [parent for parent in output.parents if not parent.exists()]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot make {output.parent}: {error.strerror}"
+        ) from error
+    return missing
+
+
+def _make_staging(output: Path) -> tuple[Path, int]:
+    """Makes a temporary directory, locked for as long as this process lives."""
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
+    except OSError as error:
+        raise UserError(
+            f"--output={output}: cannot write in {output.parent}: {error.strerror}"
+        ) from error
+    lock = os.open(staging, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return staging, lock
+
+
+def _find_abandoned(
+    output: Path, resume: Callable[[Path], bool] | None, journal: str
+) -> tuple[Path | None, int]:
+    """Looks at what killed runs for this output left: directories that no process has locked.
+
+    Returns:
+      The directory to be continued, and its lock; (None, -1) if there is none. Others are removed.
+    """
+    pattern = glob.escape(str(output.parent / f".{output.name}.partial-")) + "*"
+    found: tuple[Path | None, int] = (None, -1)
+    for abandoned in sorted(glob.glob(pattern)):
+        path = Path(abandoned)
+        with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
+            lock = os.open(path, os.O_RDONLY)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if resume is None or not (path / journal).exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                elif not resume(path):
+                    raise UserError(
+                        f"--output={output}: what an earlier run left in {path} was begun with"
+                        " other flags, or from another input; leave out --resume to begin again"
+                    )
+                elif found[0] is None:
+                    found = path, os.dup(lock)
+            finally:
+                os.close(lock)
+    return found
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,83 @@
+"""How much disk a pyramid needs, and whether it is there."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.base import BadImageError, Source
+from tfrecords_tools.writing.conversion import encode
+from tfrecords_tools.writing.layout import Layout
+from tfrecords_tools.writing.levels import make_levels
+
+_SPARE_BYTES = 1 << 20
+_SAMPLE = 16
+
+
+def check_disk(
+    target: Path, staging: Path, layout: Layout, source: Source, order: np.ndarray,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Says what a pyramid needs and what is free, and refuses a disk that is too small.
+
+    The size of PNG images is known beforehand only as a bound. If that is more than what is free, a
+    sample of the images is encoded, and the pyramid taken to need as much for each.
+
+    Args:
+      target: the output, for messages.
+      staging: where it is made; what an interrupted run has written there needs no more disk.
+      layout: the pyramid's files.
+      source: the images.
+      order: numbers in the source of the pyramid's images.
+      say: called with a line for the user.
+
+    Raises:
+      UserError: the disk is too small.
+    """
+    labels = layout.count * 4 * len(source.label_names or ())
+    size = layout.count * layout.image_bytes + labels
+    there = sum(path.stat().st_blocks * 512 for path in staging.glob("*.tfrecords*"))
+    free = shutil.disk_usage(staging).free
+    needed, sampled = f"{readable_bytes(size)} needed", ""
+    if layout.encoding == "png":
+        needed = f"at most {needed}"
+        if size + _SPARE_BYTES > free + there:
+            size = round(layout.count * _sampled_bytes(layout, source, order)) + labels
+            sampled = f", about {readable_bytes(size)} judging by {_SAMPLE} of them"
+    kept = f", {readable_bytes(there)} of it written already" if there else ""
+    say(
+        f"Writing {layout.count} images of"
+        f" {layout.channels}x{layout.resolution}x{layout.resolution} to {target}:"
+        f" {needed}{sampled}{kept}, {readable_bytes(free)} free"
+    )
+    if size + _SPARE_BYTES > free + there:
+        raise UserError(
+            f"--output={target}: not enough disk: {needed}{sampled}{kept}."
+            f" Received: {readable_bytes(free)} free in {target.parent}"
+        )
+
+
+def readable_bytes(size: int) -> str:
+    """A size as people write it: 1536 is `1.5 kB`... in steps of 1000, as disks are sold."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def _sampled_bytes(layout: Layout, source: Source, order: np.ndarray) -> float:
+    """What an image takes in all levels: the mean of some, evenly chosen."""
+    chosen = order[np.linspace(0, len(order) - 1, min(_SAMPLE, len(order))).astype(np.int64)]
+    sizes = []
+    for index in chosen:
+        try:
+            image = source.load(int(index))
+        except BadImageError:
+            continue  # a matter for later
+        levels = make_levels(image[None])
+        sizes.append(sum(int(encode(level, "png")[1].sum()) + 8 for level in levels))
+    return float(np.mean(sizes)) if sizes else layout.image_bytes
