@@ -12,7 +12,7 @@ from pgan_tf.config import (
     TrainConfig,
 )
 from pgan_tf.config.phases import Schedule
-from pgan_tf.layers import winograd
+from pgan_tf.layers.kernels import winograd
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.step.step import StepInputs, make_train_step

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.layers import resampling_convolution
+from pgan_tf.layers.kernels import resampling_convolution
 from pgan_tf.layers.kernels.resampling_convolution import (
     METHODS,
     convolve_downscale,
