@@ -51,7 +51,7 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
     source, output = Path(flags["input"]), Path(flags["output"])
     imported = import_networks(source, output, overwrite=flags["overwrite"])
 
-    config, side, final = imported.config, imported.resolution, imported.config.resolutions[-1]
+    config, side, final = imported.config, imported.resolution, imported.config.final_resolution
     labels = f", {config.label_size} labels" if config.label_size else ""
     print(
         f"{source}: {imported.version} version, {final}x{final}, {config.channels} channel(s), "

@@ -224,12 +224,17 @@ class NetworkConfig:
 
     @property
     def resolution_log2(self) -> int:
-        return log2(self.resolution or MIN_RESOLUTION)
+        return log2(self.final_resolution)
 
     @property
     def resolved_latent_size(self) -> int:
         """Components of a latent vector: `latent_size`, or nf(0) where it is not set."""
         return self.features(0) if self.latent_size is None else self.latent_size
+
+    @property
+    def final_resolution(self) -> int:
+        """Resolution of the last stage; 4 until `resolution` is known."""
+        return self.resolution or MIN_RESOLUTION
 
     @property
     def resolutions(self) -> tuple[int, ...]:

@@ -70,7 +70,7 @@ class TrainingEvaluation:
         self._config = config
         self._reals = Reals(
             pyramid,
-            config.network.resolutions[-1],
+            config.network.final_resolution,
             seed=config.run.seed,
             mirror=config.data.mirror_augment,
         )

@@ -206,7 +206,7 @@ def _description(source: Path, network: OriginalNetwork) -> dict[str, Any]:
         "format": 1,
         "resolution": network.resolution,
         "alpha": 1.0 if network.alpha is None else network.alpha,
-        "final_resolution": network.config.resolutions[-1],
+        "final_resolution": network.config.final_resolution,
         "channels": network.config.channels,
         "latent_size": network.config.resolved_latent_size,
         "label_size": network.config.label_size,

@@ -41,7 +41,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
     """
     required(config.data.data_dir, "data_dir")
     config = fitted(config)
-    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    schedule = Schedule(config.schedule, config.network.final_resolution)
     progress = _Progress(config, schedule)
     while progress.pending:
         with trial_process(trial, config, progress.pending, progress.limit) as messages:

@@ -97,7 +97,7 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
         config = fitted(config)
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
-    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    schedule = Schedule(config.schedule, config.network.final_resolution)
     # Of hardware, only what the flags tell: that of another machine is often what is planned for.
     replicas = replicas or _replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
@@ -163,8 +163,8 @@ def fitted(config: TrainConfig) -> TrainConfig:
 
 def describe(config: TrainConfig, replicas: int) -> str:
     """Which networks are planned for, in a line; and a warning where training ends too early."""
-    network, schedule = config.network, Schedule(config.schedule, config.network.resolutions[-1])
-    final, last = network.resolutions[-1], schedule.phases[-1].resolution
+    network, schedule = config.network, Schedule(config.schedule, config.network.final_resolution)
+    final, last = network.final_resolution, schedule.phases[-1].resolution
     labels = f"{network.label_size} labels" if network.label_size else "no labels"
     line = (
         f"to {final}x{final}, {network.channels} channel(s), {labels}, {config.run.precision}, "

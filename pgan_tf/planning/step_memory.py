@@ -30,8 +30,8 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
     """
     network = config.network
     # Weights, Adam's two moments, and the generator's moving average, of every resolution.
-    state = 4 * generator_weights(network, network.resolutions[-1])
-    state += 3 * discriminator_weights(network, network.resolutions[-1])
+    state = 4 * generator_weights(network, network.final_resolution)
+    state += 3 * discriminator_weights(network, network.final_resolution)
     working = max(
         generator_weights(network, resolution), discriminator_weights(network, resolution)
     )

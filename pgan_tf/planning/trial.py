@@ -51,7 +51,7 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
     replicas = strategy.num_replicas_in_sync
-    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    schedule = Schedule(config.schedule, config.network.final_resolution)
     check_batches(schedule, config.network, replicas)
     devices = [name.rpartition("device:")[2] for name in strategy.extended.worker_devices]
     send(Started(replicas, ", ".join(devices)))

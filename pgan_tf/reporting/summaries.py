@@ -128,7 +128,7 @@ class Summaries:
         self._run = run
         self._config = config
         self._pyramid = pyramid
-        self._resolution = config.network.resolutions[-1]
+        self._resolution = config.network.final_resolution
         self._label_size = config.network.label_size
         self._seed = config.run.seed
         self._one_hot = self._label_size > 0 and _is_one_hot(pyramid.labels)

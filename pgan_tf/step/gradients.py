@@ -219,7 +219,7 @@ def _means(loss: tf.Tensor, name: str, metrics: Metrics) -> tuple[tf.Tensor, Met
 def _norm_scale(config: LossConfig, generator: Generator, resolution: int) -> float:
     """What gradient norms at a stage are multiplied by."""
     final = config.gradient_penalty_resolution == "final"
-    return resolution / generator.config.resolutions[-1] if final else 1.0
+    return resolution / generator.config.final_resolution if final else 1.0
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[tf.Variable]:

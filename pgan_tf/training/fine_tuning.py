@@ -43,7 +43,9 @@ def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
     """
     saved = _saved_config(init_from)
     images_seen = _newest_checkpoint(init_from)[1]
-    stage = Schedule(saved.schedule, saved.network.resolutions[-1]).phase_at(images_seen).resolution
+    stage = (
+        Schedule(saved.schedule, saved.network.final_resolution).phase_at(images_seen).resolution
+    )
     start = stage if resolution is None else min(stage, resolution)
     schedule = ScheduleConfig(start_resolution=start)
     return TrainConfig(network=saved.network, loss=saved.loss, schedule=schedule)
@@ -130,8 +132,8 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
     if network.convs_per_resolution == 1 and network.resolutions != saved.resolutions:
         raise UserError(
             f"--init_from={init_from}: networks with --convs_per_resolution=1 can't be trained on "
-            f"at another resolution than theirs, {saved.resolutions[-1]}, where the discriminator "
-            f"has no layer from RGB. Received: --resolution={network.resolutions[-1]}"
+            f"at another resolution than theirs, {saved.final_resolution}, where the discriminator "
+            f"has no layer from RGB. Received: --resolution={network.final_resolution}"
         )
     path, _ = _newest_checkpoint(init_from)
     arrays = _read_checkpoint(path)

@@ -85,7 +85,7 @@ def train(config: TrainConfig) -> TrainResult:
         required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
     )
     config = fit_to_data(config, pyramid)
-    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    schedule = Schedule(config.schedule, config.network.final_resolution)
     if several:
         print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
     set_up_threads(config)
@@ -325,7 +325,7 @@ def _announce(
     strategy: tf.distribute.Strategy,
     images_seen: int,
 ) -> None:
-    final = config.network.resolutions[-1]
+    final = config.network.final_resolution
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"

@@ -29,7 +29,7 @@ def lone_file(tmp_path, options=RGB, *, name="Gs", variables=None, **changes):
 
 def check_weights(network, file, prefix):
     golden = golden_variables(file, prefix)
-    final = network.config.resolutions[-1]
+    final = network.config.final_resolution
     assert len(network.weights) == len(golden)
     for path, weights in network.weights.items():
         name = original_name(network.kind, path, final)
