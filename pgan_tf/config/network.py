@@ -22,6 +22,16 @@ OUTPUT_ACTIVATIONS = ("linear", "tanh")
 MINIBATCH_FEATURES = ("stddev", "discrimination", "none")
 
 
+def full_stddev_group(group_size: int, samples: int) -> int:
+    """Return the number of samples in a full group of the minibatch standard deviation.
+
+    Args:
+      group_size: `stddev_group_size`, at least 0; 0 takes all samples as one group.
+      samples: of one minibatch on one replica.
+    """
+    return max(1, min(group_size, samples) if group_size else samples)
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """The shape of both networks (appendix A of the paper).

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pgan_tf.config.network import full_stddev_group
+
 
 @keras.saving.register_keras_serializable("pgan_tf")
 class MinibatchStdDev(keras.layers.Layer):
@@ -49,10 +51,11 @@ class MinibatchStdDev(keras.layers.Layer):
         return tf.concat([inputs, tf.cast(x, inputs.dtype)], axis=-1)
 
     def _group_size(self, batch: int | tf.Tensor) -> int | tf.Tensor:
+        if isinstance(batch, int):
+            full = full_stddev_group(self.group_size, batch)
+            return next(size for size in range(full, 0, -1) if batch % size == 0)
         if not self.group_size:
             return batch
-        if isinstance(batch, int):
-            return max(d for d in range(1, self.group_size + 1) if batch % d == 0)
         sizes = tf.range(1, self.group_size + 1)
         return tf.reduce_max(tf.where(batch % sizes == 0, sizes, 1))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import logging
 
 from pgan_tf.config import NetworkConfig, TrainConfig
+from pgan_tf.config.network import full_stddev_group
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.training_data import TrainingData
 from tfrecords_tools.errors import UserError
@@ -104,7 +105,7 @@ def _warn_of_small_groups(schedule: Schedule, network: NetworkConfig, replicas: 
         phase.resolution: phase.batch_size
         for phase in schedule.phases
         if _group(phase.batch_size, network, replicas)
-        < min(network.stddev_group_size, phase.batch_size)
+        < full_stddev_group(network.stddev_group_size, phase.batch_size)
     }
     if small:
         listed = ", ".join(f"{batch_size} at {side}x{side}" for side, batch_size in small.items())
@@ -126,7 +127,7 @@ def _group(batch_size: int, network: NetworkConfig, replicas: int) -> int:
     """Samples in a minibatch stddev group of a replica; 1 where there are no groups."""
     if not _has_groups(network):
         return 1
-    return min(network.stddev_group_size, max(1, batch_size // replicas))
+    return full_stddev_group(network.stddev_group_size, batch_size // replicas)
 
 
 def _splits(batch_size: int, network: NetworkConfig, replicas: int) -> bool:

@@ -9,6 +9,7 @@ from pgan_tf.config import (
     ScheduleConfig,
     TrainConfig,
 )
+from pgan_tf.config.network import full_stddev_group
 
 
 def test_feature_maps_halve_with_resolution_up_to_the_most():
@@ -16,6 +17,14 @@ def test_feature_maps_halve_with_resolution_up_to_the_most():
     assert [config.features(s) for s in range(10)] == [512] * 5 + [256, 128, 64, 32, 16]
     assert config.resolved_latent_size == 512
     assert NetworkConfig(fmap_decay=0.5, fmap_base=100).features(1) == 70
+
+
+@pytest.mark.parametrize(
+    ("group_size", "samples", "expected"),
+    [(4, 16, 4), (4, 3, 3), (4, 1, 1), (0, 16, 16), (4, 0, 1), (0, 0, 1)],
+)
+def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples, expected):
+    assert full_stddev_group(group_size, samples) == expected
 
 
 @pytest.mark.parametrize(
