@@ -36,6 +36,8 @@ from typing import Any
 from ablation_page import read_results, summary, write_page
 from ablation_rows import BY_VALUE, Experiment, Row, rows
 
+from tfrecords_tools.host import core_count
+
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
 
 
@@ -109,7 +111,7 @@ def run_all(
     """Trains and evaluates what has not been, and writes the page after each run."""
     seeds = sorted({seed for _, seed in tasks})
     lock = threading.Lock()
-    with _Commands(threads=max(1, (os.cpu_count() or 1) // jobs)) as commands:
+    with _Commands(threads=max(1, core_count() // jobs)) as commands:
 
         def work(task: tuple[Row, int]) -> None:
             run_one(experiment, *task, commands)

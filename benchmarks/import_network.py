@@ -33,6 +33,7 @@ from PIL import Image
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.legacy.layout import Kind, layers
+from tfrecords_tools.host import core_count
 
 _FUSED = {"upscale": "_up", "downscale": "_down", None: ""}
 
@@ -57,7 +58,7 @@ def main() -> None:
         results = {
             "benchmark": "import_network",
             "resolution": given.resolution,
-            "cores": os.cpu_count(),
+            "cores": core_count(),
             "file_mb": round(file.stat().st_size / 1e6),
             **{f"import_{key}": value for key, value in imported.items()},
             "output_mb": round(sum(sizes) / 1e6),

@@ -54,6 +54,7 @@ from pgan_tf.training.feeding import to_replicas
 from tfrecords_tools.format import encode_records, level_name, open_pyramid, record_layout
 from tfrecords_tools.format.names import labels_name
 from tfrecords_tools.format.pyramid import Pyramid
+from tfrecords_tools.host import core_count
 
 TARGETS = {4: 150_000, 32: 60_000, 256: 8_000, 1024: 0.6}
 _BATCH_SIZES = {4: 128, 8: 128, 16: 128, 32: 128, 64: 64, 128: 32, 256: 16, 512: 8, 1024: 4}
@@ -91,7 +92,7 @@ def main() -> None:
         results[str(resolution)] = figures
         sys.stderr.write(f"{resolution}x{resolution}: {figures}\n")
     load = round(os.getloadavg()[0], 1)
-    cores = len(os.sched_getaffinity(0))
+    cores = core_count()
     print(json.dumps({"benchmark": "input_pipeline", "cores": cores, "load": load, **results}))
 
 

@@ -36,6 +36,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from tfrecords_tools.host import core_count
+
 TARGETS = {64: 3 * 1300, 1024: 3.5 * 9}
 _FILES_A_TASK = 20
 # Looking at all processes costs time itself.
@@ -47,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--small", type=int, default=30_000, help="number of 64x64 images")
     parser.add_argument("--large", type=int, default=200, help="number of 1024x1024 images")
-    parser.add_argument("--num_workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--num_workers", type=int, default=core_count())
     parser.add_argument("--directory", default=None, help="where to work; 6 MB a large image")
     parser.add_argument("--encoding", default="raw", choices=("raw", "png"))
     parser.add_argument("--shards", type=int, default=1)
@@ -63,7 +65,7 @@ def main() -> None:
                 results[f"png_{side}"] = measure(folder, side, count, given.num_workers, storage)
                 shutil.rmtree(folder)
     settings = {key: getattr(given, key) for key in ("num_workers", "encoding", "shards")}
-    print(json.dumps({"benchmark": "prepare", "cores": os.cpu_count(), **settings, **results}))
+    print(json.dumps({"benchmark": "prepare", "cores": core_count(), **settings, **results}))
 
 
 def measure(

@@ -16,7 +16,6 @@ building graphs, grids and checkpoints.
 
 import argparse
 import json
-import os
 import statistics
 
 import keras
@@ -27,6 +26,7 @@ from pgan_tf.config.options import log2
 from pgan_tf.config.phases import Schedule
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.training.loop import set_up_tensorflow
+from tfrecords_tools.host import core_count
 
 
 def main() -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         json.dumps(
             {
                 "benchmark": "progressive_speedup",
-                "cores": os.cpu_count(),
+                "cores": core_count(),
                 **vars(given),
                 "results": results,
             }

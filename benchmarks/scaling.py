@@ -30,6 +30,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
+from tfrecords_tools.host import core_count
+
 TARGET = 0.10
 _WARM_UP = 2
 
@@ -80,7 +82,7 @@ def main() -> None:
     result = {
         "benchmark": "scaling",
         **vars(given),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": core_count(),
         "load": round(os.getloadavg()[0], 1),
         "seconds_per_iteration": round(statistics.median(times[0]), 4),
         "replicated_seconds_per_iteration": round(statistics.median(times[1]), 4),

@@ -25,6 +25,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tfrecords_tools.host import core_count
+
 TARGETS = {"first_step_seconds": 20, "longest_switch_seconds": 10, "data_wait": 0.02}
 _ROOT = Path(__file__).resolve().parent.parent
 # As the installed command does.
@@ -50,7 +52,7 @@ def main() -> None:
             results[run] = measure(directory / "data", directory / run, flags, given.stage_kimg)
             sys.stderr.write(f"{run}: {results[run]}\n")
     load = round(os.getloadavg()[0], 1)
-    cores = len(os.sched_getaffinity(0))
+    cores = core_count()
     shown = {"benchmark": "start_up", "cores": cores, "load": load, **results, "targets": TARGETS}
     print(json.dumps(shown))
 

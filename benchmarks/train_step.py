@@ -29,7 +29,6 @@ and 2 D for the generator. Nothing else (activations, normalisation, Adam) count
 import argparse
 import functools
 import json
-import os
 import resource
 import statistics
 import time
@@ -50,7 +49,7 @@ from pgan_tf.step.step import make_train_step
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.feeding import to_replicas
 from pgan_tf.training.loop import set_up_tensorflow
-from tfrecords_tools.parallel import core_count
+from tfrecords_tools.host import core_count
 
 PRECISIONS = {
     "float32": "float32",
@@ -113,7 +112,7 @@ def main() -> None:
     result = {
         "benchmark": "train_step",
         **{name: value for name, value in vars(given).items() if value is not None},
-        "cores": os.cpu_count(),
+        "cores": core_count(),
         "device": device_name(),
         "images_per_second": given.batch_size / seconds,
         "seconds_per_iteration": seconds,

@@ -1,4 +1,8 @@
-"""What goes wrong by a user's mistake, as opposed to by a fault of the program."""
+"""Errors that are a user's mistake rather than a fault of the program. Standard library only."""
+
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class UserError(ValueError):
@@ -12,3 +16,19 @@ class UserError(ValueError):
     """
 
     exit_code = 2
+
+
+def required(value: Value | None, flag: str, command: str) -> Value:
+    """Return the value of a flag that must be given.
+
+    Args:
+      value: the flag's value; None or empty if it was not given.
+      flag: the flag's name, without dashes.
+      command: the command whose help explains the flag.
+
+    Raises:
+      UserError: the flag was not given.
+    """
+    if not value:
+        raise UserError(f"--{flag} is required. See {command} --help")
+    return value

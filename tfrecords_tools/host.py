@@ -1,13 +1,53 @@
-"""What this machine has left. Plain Python."""
+"""Memory and cores of the host, within the limits of a container. Standard library only."""
 
+import math
+import os
 from pathlib import Path
 
 
-def available_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that processes may still take, within a container's limit too; None if unknown.
+def core_count(root: Path = Path("/")) -> int:
+    """Return the number of CPU cores that this process may use, at least 1.
+
+    That is the cores of its affinity mask (all of the machine's where the operating system has no
+    such masks), or the CPU quota of its control group, rounded up, if that is less.
 
     Args:
-      root: where `proc` and `sys` are.
+      root: the directory that holds `sys`.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        usable = len(os.sched_getaffinity(0))
+    else:
+        usable = os.cpu_count() or 1
+    return min([usable, *(math.ceil(quota) for quota in _cpu_quotas(root))])
+
+
+def _cpu_quotas(root: Path) -> list[float]:
+    """Return the CPU quotas of control groups, in cores; empty without a quota.
+
+    A container sees its own group at the top of the hierarchy, of version 2 or 1.
+    """
+    base = root / "sys/fs/cgroup"
+    settings = [
+        _read(base / "cpu.max").split(),  # `quota period`, in microseconds
+        [_read(base / f"cpu/cpu.cfs_{name}_us").strip() for name in ("quota", "period")],
+    ]
+    quotas = []
+    for texts in settings:
+        # No quota: no such file, or `max` (version 2), or -1 (version 1).
+        if len(texts) == 2 and all(text.isdigit() and int(text) for text in texts):
+            quota, period = map(int, texts)
+            quotas.append(quota / period)
+    return quotas
+
+
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Return the bytes that processes may still allocate; None if unknown.
+
+    That is the machine's available memory, or what the limit of the control group leaves, if that
+    is less.
+
+    Args:
+      root: the directory that holds `proc` and `sys`.
     """
     found = [_free_on_machine(root), *_free_in_cgroups(root)]
     return min((count for count in found if count is not None), default=None)
@@ -22,7 +62,10 @@ def _free_on_machine(root: Path) -> int | None:
 
 
 def _free_in_cgroups(root: Path) -> list[int | None]:
-    """Of version 2, then of version 1; a container sees its own at the top."""
+    """Return what the limits of control groups leave, in bytes: of version 2, then of version 1.
+
+    A container sees its own group at the top of the hierarchy.
+    """
     base = root / "sys/fs/cgroup"
     return [
         _below(base / "memory.max", base / "memory.current", base / "memory.stat"),
@@ -39,7 +82,7 @@ def _below(limit: Path, usage: Path, statistics: Path) -> int | None:
     if not all(text.isdigit() for text in texts):
         return None  # no such file, or `max`
     most, used = map(int, texts)
-    # Files that are cached count as used, but make room.
+    # Cached files count as used, although the kernel drops them when memory is needed.
     for line in _read(statistics).splitlines():
         name, _, value = line.partition(" ")
         if name in ("inactive_file", "total_inactive_file"):

@@ -19,13 +19,6 @@ Result = TypeVar("Result")
 _AHEAD = 3
 
 
-def core_count() -> int:
-    """Cores that this process may use: in a container often fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def run_unordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
 ) -> Generator[Result, None, None]:

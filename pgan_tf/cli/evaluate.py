@@ -7,7 +7,7 @@ from absl import flags as absl_flags
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import METRICS
 from tfrecords_tools import command
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import required
 
 NAME = "pgan-evaluate"
 
@@ -91,8 +91,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
 def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
-    if not flags["network"]:
-        raise UserError(f"--network is required. See {NAME} --help")
+    required(flags["network"], "network", NAME)
 
     with quiet_tensorflow():
         from pgan_tf.evaluation.evaluate import EvaluateOptions, evaluate

@@ -6,7 +6,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import required
 
 NAME = "pgan-export"
 
@@ -65,8 +65,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 def _export(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output", "format"):
-        if not flags[name]:
-            raise UserError(f"--{name} is required. See {NAME} --help")
+        required(flags[name], name, NAME)
     with quiet_tensorflow():
         from pgan_tf.exporting import export_generator
     export = export_generator(

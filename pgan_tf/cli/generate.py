@@ -10,7 +10,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import UserError, required
 
 if TYPE_CHECKING:
     from pgan_tf.generating.sampler import Sampler
@@ -140,8 +140,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 def _generate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output"):
-        if not flags[name]:
-            raise UserError(f"--{name} is required. See {NAME} --help")
+        required(flags[name], name, NAME)
     wanted = _what(flags)
     for name, uses in _ONLY_FOR.items():
         if flag_values[name].present and wanted not in uses:

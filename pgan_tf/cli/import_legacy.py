@@ -7,7 +7,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import required
 
 NAME = "pgan-import"
 
@@ -43,8 +43,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 def _import(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("input", "output"):
-        if not flags[name]:
-            raise UserError(f"--{name} is required. See {NAME} --help")
+        required(flags[name], name, NAME)
 
     with quiet_tensorflow():
         from pgan_tf.legacy.importing import import_networks

@@ -11,8 +11,6 @@ import concurrent.futures
 import dataclasses
 import functools
 import math
-import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -22,6 +20,7 @@ import tensorflow as tf
 from pgan_tf.config.phases import Step
 from pgan_tf.data.memory.buffers import Buffers
 from pgan_tf.data.training_data import TrainingData
+from tfrecords_tools.host import core_count
 
 # How far ahead batches are read: so many steps, unless their images take more than so many bytes.
 # Small images have short steps, and the first reads of the next level may find a slow disk.
@@ -29,13 +28,9 @@ READ_AHEAD_STEPS = 64
 READ_AHEAD_BYTES = 256 << 20
 _LEAST_STEPS_AHEAD = 2
 
-# Threads that read a batch each. Copying and checksums let the interpreter go, the rest of reading
-# does not, so that more of them would wait for each other.
-_READERS = min(4, os.cpu_count() or 1)
-
-# How long TensorFlow's calls wait for the interpreter while a batch is read. Python's own 5 ms are
-# more than a short step takes.
-_SWITCH_SECONDS = 1e-4
+# Threads that read a batch each, at most. Copying and checksums let the interpreter go, the rest of
+# reading does not, so that more of them would wait for each other.
+_MOST_READERS = 4
 
 # Random streams other than the order of records.
 _FAKE_LABELS = 1
@@ -100,7 +95,8 @@ def read_batches(
     read = functools.partial(
         read_batch, pyramid, seed=seed, label_size=label_size, part=part, buffers=Buffers()
     )
-    return read_ahead(steps, read, channels=pyramid.channels, part=part, threads=_READERS)
+    threads = min(_MOST_READERS, core_count())
+    return read_ahead(steps, read, channels=pyramid.channels, part=part, threads=threads)
 
 
 def read_ahead(
@@ -124,7 +120,6 @@ def read_ahead(
     def image_bytes(step: Step) -> int:
         return step.phase.batch_size // part.count * channels * step.phase.resolution**2
 
-    sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
     remaining = iter(steps)
     upcoming = next(remaining, None)
     pool = concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="reader")

@@ -21,8 +21,8 @@ from pgan_tf.planning.trial_process import (
     memory_limit,
     trial_process,
 )
-from pgan_tf.training.preflight import required, smaller_batch
-from tfrecords_tools.errors import UserError
+from pgan_tf.training.preflight import smaller_batch
+from tfrecords_tools.errors import UserError, required
 
 
 def dry_run(config: TrainConfig, trial: Trial) -> None:
@@ -39,7 +39,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
       UserError: the data do not fit the configuration, or a batch does not fit in memory; the table
         was printed then, and the error names the batches that fit.
     """
-    required(config.data.data_dir, "data_dir")
+    required(config.data.data_dir, "data_dir", "pgan-train")
     config = fitted(config)
     schedule = Schedule(config.schedule, config.network.final_resolution)
     progress = _Progress(config, schedule)

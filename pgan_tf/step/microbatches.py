@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, TrainConfig
-from tfrecords_tools.parallel import core_count
+from tfrecords_tools.host import core_count
 
 # What was measured are two cores; every part is one more copy of the graph.
 _MOST_CORES = 4

@@ -37,18 +37,18 @@ from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.step.step import TrainStep, make_train_step
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
-from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.feeding import quick_thread_switches, to_replicas
 from pgan_tf.training.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
 from pgan_tf.training.interrupts import Interrupts
-from pgan_tf.training.preflight import check_batches, fit_to_data, required, warn_of_short_phases
+from pgan_tf.training.preflight import check_batches, fit_to_data, warn_of_short_phases
 from pgan_tf.training.supervision import (
     DivergedError,
     Supervisor,
     TooManySkippedError,
     explain_lost_workers,
 )
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import UserError, required
 
 Given = TypeVar("Given")
 
@@ -79,10 +79,10 @@ def train(config: TrainConfig) -> TrainResult:
     """
     several = config.run.distribution == "multi_worker"
     cluster = read_cluster() if several else ALONE
-    required(config.data.data_dir, "data_dir")
+    required(config.data.data_dir, "data_dir", "pgan-train")
     pyramid = open_data(config)
     run = RunDirectory(
-        required(config.run.run_dir, "run_dir"), fractions=config.writes_within_a_kimg
+        required(config.run.run_dir, "run_dir", "pgan-train"), fractions=config.writes_within_a_kimg
     )
     config = fit_to_data(config, pyramid)
     schedule = Schedule(config.schedule, config.network.final_resolution)
@@ -153,7 +153,11 @@ class _Training:
         seen = self.state.images_seen
         if seen >= self.schedule.total_images and not self._owes_evaluation(seen):
             return TrainResult(seen, None)
-        with contextlib.closing(self._reporter()) as reporter, self.profiler:
+        with (
+            contextlib.closing(self._reporter()) as reporter,
+            self.profiler,
+            quick_thread_switches(),
+        ):
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
                 try:

@@ -139,14 +139,3 @@ def smaller_batch(batch_size: int, network: NetworkConfig, replicas: int) -> int
     per_replica = batch_size // replicas // 2
     per_replica -= per_replica % max(1, _group(per_replica * replicas, network, replicas))
     return per_replica * replicas or None
-
-
-def required(value: str, name: str) -> str:
-    """The value of a flag of `pgan-train` that has to be given.
-
-    Raises:
-      UserError: it is empty.
-    """
-    if not value:
-        raise UserError(f"--{name} is required. See pgan-train --help")
-    return value

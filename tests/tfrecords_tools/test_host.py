@@ -1,6 +1,8 @@
+import os
+
 import pytest
 
-from tfrecords_tools.host import available_memory
+from tfrecords_tools.host import available_memory, core_count
 
 GIB = 2**30
 
@@ -47,3 +49,40 @@ def test_a_limit_above_the_machine_does_not_matter(root):
 
 def test_other_systems_do_not_tell(tmp_path):
     assert available_memory(tmp_path) is None
+
+
+@pytest.fixture
+def eight_cores(tmp_path, monkeypatch):
+    """A machine on which this process may use eight cores of more."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    (tmp_path / "sys/fs/cgroup/cpu").mkdir(parents=True)
+    return tmp_path
+
+
+def test_cores_are_those_of_the_affinity_mask(eight_cores, monkeypatch):
+    assert core_count(eight_cores) == 8
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert core_count(eight_cores) == 64
+
+
+@pytest.mark.parametrize(
+    ("quota", "period", "expected"),
+    [(200_000, 100_000, 2), (250_000, 100_000, 3), (50_000, 100_000, 1), (10**7, 100_000, 8)],
+)
+def test_cores_are_no_more_than_a_containers_quota(eight_cores, quota, period, expected):
+    base = eight_cores / "sys/fs/cgroup"
+    (base / "cpu.max").write_text(f"{quota} {period}\n")
+    assert core_count(eight_cores) == expected
+    (base / "cpu.max").unlink()
+    (base / "cpu/cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (base / "cpu/cpu.cfs_period_us").write_text(f"{period}\n")
+    assert core_count(eight_cores) == expected
+
+
+def test_a_container_without_a_quota_has_all_cores(eight_cores):
+    base = eight_cores / "sys/fs/cgroup"
+    (base / "cpu.max").write_text("max 100000\n")
+    (base / "cpu/cpu.cfs_quota_us").write_text("-1\n")
+    (base / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    assert core_count(eight_cores) == 8

@@ -7,8 +7,9 @@ from pathlib import Path
 from absl import flags
 
 from tfrecords_tools.command import EXIT_OK, SubCommand, run_one_of
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.format import Pyramid, open_pyramid
+from tfrecords_tools.host import core_count
 from tfrecords_tools.inspection.comparison import (
     compare_levels,
     describe_kinds,
@@ -25,7 +26,6 @@ from tfrecords_tools.inspection.selection import (
 )
 from tfrecords_tools.inspection.sheet import draw_sheet
 from tfrecords_tools.inspection.verification import verify
-from tfrecords_tools.parallel import core_count
 
 NAME = "pgan-inspect-tfrecords"
 DESCRIPTION = "looks at pyramids written by pgan-prepare-tfrecords or the original implementation."
@@ -94,8 +94,7 @@ def show(values: flags.FlagValues, directory: str) -> None:
 def extract_images(values: flags.FlagValues, directory: str) -> None:
     """Writes PNG files."""
     given = values.flag_values_dict()
-    if not given["output"]:
-        raise UserError(f"--output is required: a folder for the images. See {NAME} extract --help")
+    required(given["output"], "output", f"{NAME} extract")
     pyramid = open_pyramid(directory)
     labels = given["labels"]
     if labels == "auto":

@@ -25,8 +25,8 @@ from tfrecords_tools.cli.source_flags import (
     source_kind,
 )
 from tfrecords_tools.command import run
-from tfrecords_tools.errors import UserError
-from tfrecords_tools.parallel import core_count
+from tfrecords_tools.errors import required
+from tfrecords_tools.host import core_count
 from tfrecords_tools.writing.writer import (
     WriteOptions,
     check_pyramid_output,
@@ -81,8 +81,7 @@ def prepare(values: flags.FlagValues) -> None:
     """Writes the pyramid that the flags describe."""
     given = values.flag_values_dict()
     for name in ("source", "output"):
-        if not given[name]:
-            raise UserError(f"--{name} is required. See {NAME} --help")
+        required(given[name], name, NAME)
     check_source_flags(values, _COMMON_FLAGS)
     kind = SOURCES[source_kind(given["source"])]
     workers = given["num_workers"] or (1 if kind.at_once else core_count())

@@ -3,7 +3,6 @@
 import concurrent.futures
 import functools
 import io
-import os
 import struct
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tfrecords_tools.format.first_record import check_shape
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import index_path
 from tfrecords_tools.format.record import FRAME_BYTES, FRAME_HEAD_BYTES, example_ends, masked
+from tfrecords_tools.host import core_count
 
 INDEX_DTYPE = "<u8"
 # Of 0..9, what halves the time that Pillow's default takes and costs 1 % of the size.
@@ -194,6 +194,4 @@ def _open_index(path: Path, unfinished: bool) -> np.ndarray:
 @functools.cache
 def _decoders() -> concurrent.futures.ThreadPoolExecutor:
     """Threads that decode: zlib and Pillow compute without holding the interpreter."""
-    return concurrent.futures.ThreadPoolExecutor(
-        min(16, os.cpu_count() or 1), thread_name_prefix="png"
-    )
+    return concurrent.futures.ThreadPoolExecutor(min(16, core_count()), thread_name_prefix="png")

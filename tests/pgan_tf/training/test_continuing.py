@@ -1,6 +1,7 @@
 """A run that stops and continues gives its steps the same inputs as one that never stopped."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -114,7 +115,10 @@ def test_a_run_stopped_within_a_group_ends_with_the_same_weights(pyramid_dir, tm
             np.testing.assert_allclose(continued[name], value, atol=1e-6, err_msg=name)
 
 
-def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, monkeypatch):
+@pytest.fixture
+def out_of_memory(monkeypatch):
+    """Each step runs out of memory."""
+
     def make_train_step(*args, **kwargs):
         def fail(inputs):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
@@ -122,6 +126,35 @@ def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, monkeypat
         return fail
 
     monkeypatch.setattr(loop, "make_train_step", make_train_step)
+
+
+def test_pythons_switch_interval_is_shorter_only_while_training(
+    labelled_dir, tmp_path, monkeypatch, request
+):
+    monkeypatch.setattr(sys, "setswitchinterval", noted(sys.setswitchinterval, calls := []))
+    before = sys.getswitchinterval()
+    request.getfixturevalue("given")
+    loop.train(config_for(labelled_dir, tmp_path / "whole", 0.032))
+    assert sys.getswitchinterval() == before
+    assert calls == [1e-4, before]
+    request.getfixturevalue("out_of_memory")
+    with pytest.raises(UserError):
+        loop.train(config_for(labelled_dir, tmp_path / "broken", 0.032))
+    assert sys.getswitchinterval() == before
+    assert calls == [1e-4, before] * 2
+
+
+def noted(function, arguments):
+    """The same function, which appends its argument to a list."""
+
+    def call(argument):
+        arguments.append(argument)
+        return function(argument)
+
+    return call
+
+
+def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, out_of_memory):
     with pytest.raises(UserError) as caught:
         loop.train(config_for(labelled_dir, tmp_path / "run", 0.112))
     said = str(caught.value)
