@@ -6,11 +6,11 @@
 
 Trains every row with every seed as a run of pgan-train, and evaluates each by pgan-evaluate; the
 commands are printed. After each run it writes the table and a grid of samples a row into
-docs/ablation.md, between the two comments that say so. Started again, it continues runs that were
-interrupted and skips those that are finished; --report runs nothing.
+docs/results/ablation.md, between the two comments that mark the place. Started again, it continues
+interrupted runs and skips finished ones; --report runs nothing.
 
-The rows are the paper's with everything made smaller alike, as docs/ablation.md tells. Prints one
-line of JSON last; for each row that has finished runs, means over seeds:
+The rows are the paper's with everything made smaller alike; docs/results/ablation.md lists how.
+Prints one line of JSON last; for each row that has finished runs, means over seeds:
 
     swd        sliced Wasserstein distance times 1000, by resolution and on average
     ms_ssim    MS-SSIM of pairs of fakes
@@ -38,7 +38,7 @@ from ablation_rows import BY_VALUE, Experiment, Row, rows
 
 from tfrecords_tools.host import core_count
 
-_DOCS = Path(__file__).resolve().parent.parent / "docs"
+_RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
 
 
 def main() -> int:
@@ -78,13 +78,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--jobs", type=int, default=1, help="runs at a time, on a share of the cores"
     )
-    parser.add_argument("--page", type=Path, help="default: docs/ablation.md; OUT's with --smoke")
+    parser.add_argument(
+        "--page", type=Path, help="default: docs/results/ablation.md; with --smoke in OUT"
+    )
     parser.add_argument("--report", action="store_true", help="only write the page")
     parser.add_argument("--smoke", action="store_true", help="seconds a run: does it work?")
     given = parser.parse_args()
     if given.smoke:
         given.kimg, given.fmap_base, given.fmap_max, given.num_images = 0.4, 64, 8, 64
-    given.page = given.page or (given.out if given.smoke else _DOCS) / "ablation.md"
+    given.page = given.page or (given.out if given.smoke else _RESULTS) / "ablation.md"
     return given
 
 

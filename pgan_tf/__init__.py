@@ -5,7 +5,7 @@
     generator = pgan_tf.load_generator("runs/photos")  # a Keras model
     images = generator(latents)                        # [b h w c] float32 in [-1, 1]
 
-Public names are listed in docs/api.md. They are loaded when they are first used, so that importing
+Public names are listed in docs/reference/api.md. They are loaded on first use, so that importing
 the package does not import TensorFlow.
 """
 

@@ -16,7 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
     return command.run(
         NAME,
-        "compares a generator's images with the data, by metrics of which docs/metrics.md tells.",
+        "compares a generator's images with the data, by the metrics of docs/reference/metrics.md.",
         argv,
         _define_flags,
         _evaluate,
@@ -85,8 +85,14 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "The Inception graph that fid, is, kid and precision_recall take features from: "
         "inception-2015-12-05.tgz or the .pb in it. Default: downloaded once.",
     )
-    string("digit_classifier", "A .keras file that reads digits, for modes; see docs/metrics.md.")
-    string("features", "Features of one's own instead, as module:function; see docs/metrics.md.")
+    string(
+        "digit_classifier",
+        "A .keras file that reads digits, for modes; see docs/reference/metrics.md.",
+    )
+    string(
+        "features",
+        "Features of one's own instead, as module:function; see docs/reference/metrics.md.",
+    )
 
 
 def _evaluate(flag_values: absl_flags.FlagValues) -> int:

@@ -9,7 +9,7 @@ METRICS = ("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "modes")
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """Metrics computed while training (docs/metrics.md), and which network they keep as the best.
+    """Metrics computed while training (docs/reference/metrics.md), and which network is the best.
 
     Raises:
       ValueError: a value is out of its range, or no metric.

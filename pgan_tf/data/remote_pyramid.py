@@ -1,6 +1,6 @@
 """A pyramid behind a URL: what `tf.io.gfile` can read, and no file system can map.
 
-The same files by the same names as on disk (docs/pyramid-format.md).
+The same files by the same names as on disk (docs/reference/pyramid-format.md).
 """
 
 import concurrent.futures

@@ -1,6 +1,6 @@
 """What a run will take: one row a phase, as a table. Plain Python, nothing is run.
 
-`dry_run.py` fills in the same table with what it measures. See docs/planning.md.
+`dry_run.py` fills in the same table with what it measures. See docs/guide/planning.md.
 """
 
 import dataclasses

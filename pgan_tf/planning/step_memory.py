@@ -1,7 +1,7 @@
 """What a step holds in memory: bytes, counted from the layers. Plain Python.
 
-A rough formula, meant to tell batches that fit from those that do not; docs/planning.md compares it
-with measurements. A dry run measures.
+A rough formula, meant to tell batches that fit from those that do not. docs/guide/planning.md
+compares it with measurements. A dry run measures.
 """
 
 from pgan_tf.config import NetworkConfig, TrainConfig

@@ -3,7 +3,7 @@
 An operation that several threads share ends when the slowest of them does, and a training step has
 a thousand operations: threads wait for each other a tenth of the time, and longer where other
 programs disturb one of them. So where the cores are few, each operation gets one thread, and each
-core a part of the batch, whose gradients are averaged (docs/performance.md).
+core a part of the batch, whose gradients are averaged (docs/development/performance.md).
 """
 
 import os

@@ -61,7 +61,7 @@ def test_it_says_what_it_is_and_whether_we_measured_it(path):
 
 
 def test_it_is_in_the_table_of_configurations(path):
-    page = (ROOT / "docs" / "configurations.md").read_text()
+    page = (ROOT / "docs" / "reference" / "configurations.md").read_text()
     assert f"`{name(path)}`" in page
 
 

@@ -37,7 +37,7 @@ from tfrecords_tools.writing.writer import (
 NAME = "pgan-prepare-tfrecords"
 DESCRIPTION = (
     "writes a data set of images as a pyramid: TFRecords of every resolution from full down to 4x4,"
-    " which pgan-train and the original implementation read. See docs/datasets.md."
+    " which pgan-train and the original implementation read. See docs/guide/data.md."
 )
 
 _COMMON_FLAGS = OUTPUT_FLAGS | {"source", "output", "num_images", "num_workers", "overwrite"}

@@ -34,7 +34,7 @@ _IMAGE_FLAGS = frozenset(
 )
 _ARRAY_FLAGS = frozenset({"input", "split", "labels", "shuffle"})
 
-# In the order of docs/datasets.md. Those that the original shuffles know --shuffle.
+# In the order of docs/guide/data.md. Those that the original shuffles know --shuffle.
 SOURCES = {
     "images": SourceKind(_IMAGE_FLAGS, ("none", "folders")),
     "idx": SourceKind(_ARRAY_FLAGS | {"label_names"}),
@@ -128,7 +128,7 @@ def define_source_flags(values: flags.FlagValues) -> None:
     string(
         "input",
         None,
-        "Where the source is: a folder or a file; docs/datasets.md says which. images, celeba,"
+        "Where the source is: a folder or a file; docs/guide/data.md says which. images, celeba,"
         " celebahq: a folder, .zip, .tar or .tar.gz. tfds: the folder of prepared data sets"
         " (default: the library's own, ~/tensorflow_datasets).",
     )

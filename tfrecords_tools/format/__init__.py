@@ -1,4 +1,6 @@
-"""The pyramid on disk: reading it, and what a writer has to know. See docs/pyramid-format.md."""
+"""The pyramid on disk: reading it, and what a writer has to know. See
+docs/reference/pyramid-format.md.
+"""
 
 from tfrecords_tools.format.level import Level
 from tfrecords_tools.format.manifest import MANIFEST_NAME, read_manifest, sha256_of, write_manifest

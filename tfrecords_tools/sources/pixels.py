@@ -1,6 +1,6 @@
 """One image file into the pixels of a pyramid: what is done with every kind of file.
 
-The policy is documented for users in docs/datasets.md.
+The policy is documented for users in docs/guide/data.md.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The files in which tensorflow-datasets keeps prepared images, read without TensorFlow.
 
-They are TFRecords (the frame is described in docs/pyramid-format.md) of tf.train.Examples, each
+They are TFRecords (docs/reference/pyramid-format.md describes the frame) of tf.train.Examples, each
 with an encoded image and, where there are classes, an integer.
 """
 

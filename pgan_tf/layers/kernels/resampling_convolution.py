@@ -7,7 +7,8 @@ All of it is linear, so the 2x2 box that repeats or averages pixels can be moved
     box         convolve with stride 2 and the 3x3 kernel; apply the box on its own, with stride 1
 
 With 4x4 kernels every feature is read and written once, which suits GPUs. The box on its own is one
-more pass over memory and saves 7 of 16 multiplications, which suits CPUs (docs/performance.md).
+more pass over memory and saves 7 of 16 multiplications, which suits CPUs
+(docs/development/performance.md).
 """
 
 import numpy as np

@@ -7,7 +7,7 @@ Images and kernels are taken to where convolving is multiplying, and their produ
 with 36 products for 4x4 pixels where sums over the kernel take 144: F(4x4, 3x3) of Lavin and Gray,
 "Fast algorithms for convolutional neural networks" (2016). Here a transform is one matrix for all
 pixels of an image, so all that is left are matrix products, in gradients of any order too. That
-is worth it for images that are so small that these matrices are (docs/performance.md).
+is worth it for images that are so small that these matrices are (docs/development/performance.md).
 """
 
 import functools

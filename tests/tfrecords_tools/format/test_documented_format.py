@@ -1,4 +1,4 @@
-"""docs/pyramid-format.md is enough to write a reader: here is one, of nothing but that page."""
+"""A reader of pyramids written from docs/reference/pyramid-format.md and nothing else."""
 
 import io
 import itertools
