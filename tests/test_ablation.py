@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pgan_tf.config import TrainConfig, flags
+from tests.helpers import presets
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,8 +64,7 @@ def test_each_row_differs_from_the_one_before_by_what_the_paper_names(modules, e
 def test_rows_are_those_of_configs(modules, experiment, row):
     """Scaled: what is on or off, and ratios, are the same as in configs/ablation."""
     ours = config_of(experiment, modules[0].rows(32.0)[row])
-    path = ROOT / "configs" / "ablation" / f"bedroom_{row}.flags"
-    papers = flags.parse_flagfile(path.read_text(), str(path))
+    papers = presets.config_of(*presets.presets()[f"bedroom_{row}"])
     for name in (
         *("normalize_latents", "equalized_learning_rate", "generator_activation", "fused_scale"),
         *("generator_norm", "output_activation", "discriminator_norm", "minibatch_features"),

@@ -1,4 +1,4 @@
-"""Every flagfile of the paper's configurations trains with the published figures, and nothing else.
+"""Every configuration of the paper's trains with the published figures, and nothing else.
 
 The tables below are the published ones, written down apart from configs/. A test compares every
 option: what a table does not name is the default. Memory, plans and comments' form are
@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from pgan_tf.config import TrainConfig, flags
+from pgan_tf.config import TrainConfig
+from tests.helpers.presets import config_of, flagfiles, presets
+from tfrecords_tools.flagfile import flag_lines, is_flagfile
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+PRESETS = presets()
 RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 # What every table leaves out.
@@ -139,6 +141,8 @@ OTHERS = {
     "mnist_32": {"resolution": 32},
 }
 
+OWN_IMAGES_KIMG = {64: 7200, 128: 8400, 256: 9600, 512: 10800, 1024: 12000}
+
 # Of this project, not of the paper.
 NOT_PUBLISHED = r"demo|emoji_64|fashion_mnist_(gpu_)?32(_cond)?|own_images_\d+"
 
@@ -148,13 +152,12 @@ by_data = pytest.mark.parametrize("data", ["celeba", "bedroom"])
 
 
 def read(name) -> TrainConfig:
-    path = CONFIGS / f"{name}.flags"
-    return flags.parse_flagfile(path.read_text(), str(path))
+    return config_of(*PRESETS[name])
 
 
 def comment(name) -> str:
     """What a flagfile says of itself, on one line."""
-    lines = (CONFIGS / f"{name}.flags").read_text().splitlines()
+    lines = flagfiles()[name].read_text().splitlines()
     head = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(" ".join(line.strip("# \\") for line in head).split())
 
@@ -200,14 +203,28 @@ def test_the_defaults_are_what_tables_leave_out():
     assert settings(TrainConfig()) == published()
 
 
-def test_every_flagfile_is_held_against_a_table_or_is_not_of_the_paper():
+def test_every_preset_is_held_against_a_table_or_is_not_of_the_paper():
     held = {f"celebahq_1024_{gpus}gpu{p}" for gpus in CELEBAHQ_V2 for p in PRECISIONS}
     held |= {f"celebahq_1024_v1_1gpu{p}" for p in PRECISIONS}
     held |= {"lsun_256", "lsun_256_full"} | {f"mnist_rgb_32_{v}" for v in MNIST_RGB_VARIANTS}
     held |= {f"{name}{labels}" for name in (*OTHERS, "cifar10_32") for labels in ("", "_cond")}
-    held |= {f"ablation/{data}_{r}" for data in ("celeba", "bedroom") for r in ABLATION_MEASURED}
-    found = {str(p.relative_to(CONFIGS).with_suffix("")) for p in CONFIGS.rglob("*.flags")}
-    assert held == {name for name in found if not re.fullmatch(NOT_PUBLISHED, name)}
+    held |= {f"{data}_{row}" for data in ("celeba", "bedroom") for row in ABLATION_MEASURED}
+    assert held == {name for name in PRESETS if not re.fullmatch(NOT_PUBLISHED, name)}
+
+
+def test_every_flagfile_is_a_preset_or_a_part_of_one():
+    named = {Path(a.removeprefix("--flagfile=")) for args in PRESETS.values() for a in args}
+    for name, path in flagfiles().items():
+        assert path in named or name == "ablation/common", name
+
+
+def test_a_flagfile_includes_at_most_one_other_which_includes_none():
+    for path in flagfiles().values():
+        included = [line for line in flag_lines(path.read_text()) if is_flagfile(line)]
+        assert len(included) <= 1, path
+        for line in included:
+            base = path.parent / line.removeprefix("--flagfile=")
+            assert not any(map(is_flagfile, flag_lines(base.read_text()))), path
 
 
 def test_the_learning_rate_rises_as_the_theano_version_let_it():
@@ -315,22 +332,46 @@ def test_the_other_data_sets_train_by_the_defaults(name, labels):
 @by_data
 @pytest.mark.parametrize("row", ABLATION)
 def test_a_row_of_the_ablation_adds_what_the_paper_names(row, data):
-    assert settings(read(f"ablation/{data}_{row}")) == ablation_settings(data, row)
+    assert settings(read(f"{data}_{row}")) == ablation_settings(data, row)
 
 
 @by_data
 def test_the_last_row_of_the_ablation_is_the_full_method_trained_for_longer(data):
-    found, full = settings(read(f"ablation/{data}_h")), ablation_settings(data, "g")
+    found, full = settings(read(f"{data}_h")), ablation_settings(data, "g")
     assert found.pop("total_kimg") > full.pop("total_kimg")
     assert found == full
 
 
 @pytest.mark.parametrize("row", ABLATION_MEASURED)
 def test_a_row_of_the_ablation_says_what_the_paper_measured(row):
-    measured = ABLATION_MEASURED[row]
-    for data, swd, ms_ssim in (("celeba", *measured[:2]), ("bedroom", *measured[2:])):
-        said = comment(f"ablation/{data}_{row}")
-        assert f"SWD {swd} on average (times 1000) and MS-SSIM {ms_ssim} " in said
+    celeba_swd, celeba_ms_ssim, bedroom_swd, bedroom_ms_ssim = ABLATION_MEASURED[row]
+    assert (
+        f"Average SWD, times 1000, and MS-SSIM in the paper: CelebA {celeba_swd} and "
+        f"{celeba_ms_ssim}, LSUN bedroom {bedroom_swd} and {bedroom_ms_ssim} "
+    ) in comment(f"ablation/row_{row}")
+
+
+@pytest.mark.parametrize("resolution", OWN_IMAGES_KIMG)
+def test_own_images_train_with_celebahqs_batches_on_one_gpu(resolution):
+    stages = RESOLUTIONS.index(resolution) + 1
+    batches, thousandths = CELEBAHQ_V2[1]
+    found = settings(read(f"own_images_{resolution}"))
+    expected = published(
+        resolution=resolution,
+        mirror_augment=True,
+        batch_sizes=batches,
+        learning_rates=[rate / 1000 for rate in thousandths],
+        total_kimg=OWN_IMAGES_KIMG[resolution],
+    )
+    for name in ("batch_sizes", "learning_rates"):  # later stages are never trained
+        found[name], expected[name] = found[name][:stages], expected[name][:stages]
+    assert found == expected
+
+
+@pytest.mark.parametrize("labels", ["", "_cond"])
+def test_fashion_mnist_on_a_gpu_trains_by_the_defaults(labels):
+    expected = published(resolution=32, use_labels=bool(labels))
+    assert settings(read(f"fashion_mnist_gpu_32{labels}")) == expected
 
 
 @pytest.mark.parametrize("variant", MNIST_RGB_VARIANTS)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from absl import flags, logging
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.flagfile import expand_flagfiles
 
 EXIT_OK = 0
 EXIT_USER_ERROR = UserError.exit_code
@@ -144,7 +145,7 @@ def _set_up_logging() -> None:
 def _parse(flag_values: flags.FlagValues, name: str, given: list[str]) -> list[str]:
     """Sets the flags; returns the arguments that are none."""
     try:
-        return flag_values([name, *given])[1:]
+        return flag_values([name, *expand_flagfiles(given)])[1:]
     except flags.Error as error:
         raise UserError(f"{_one_line(str(error))}. See {name} --help") from error
 

@@ -9,6 +9,7 @@ from absl import flags
 
 from pgan_tf.config import TrainConfig
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.flagfile import flag_lines, is_flagfile
 
 
 def define_train_flags(flag_values: flags.FlagValues) -> None:
@@ -56,9 +57,12 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
     """
     flag_values = flags.FlagValues()
     define_train_flags(flag_values)
-    lines = [line.strip() for line in text.splitlines()]
+    lines = flag_lines(text)
+    for line in lines:
+        if is_flagfile(line):
+            raise UserError(f"{source}: must hold the run's flags itself. Received: {line}")
     try:
-        rest = flag_values(["", *(line for line in lines if line and not line.startswith("#"))])
+        rest = flag_values(["", *lines])
     except flags.Error as error:
         raise UserError(f"{source}: {error}") from error
     if rest[1:]:

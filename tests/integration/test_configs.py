@@ -1,15 +1,14 @@
-"""Every flagfile of configs/: says what it is, is accepted, can be planned, and trains.
+"""Every configuration of configs/: says what it is, is accepted, can be planned, and trains.
 
 Each trains for a few steps by `pgan_tf.train`, on a tiny pyramid of its channels and labels, with 4
 feature maps, batches of 4 and 8x8 as the final resolution: in the fade from 4x4 to 8x8, or at 8x8
-where it does not grow. Flagfiles that then differ by widths, batches, rates, intervals or the
+where it does not grow. Configurations that then differ by widths, batches, rates, intervals or the
 number of labels alone are trained once for all of them. That later stages follow is shown by their
 plan here and by other tests; what needs full width, memory and convergence, is not shown.
 """
 
 import dataclasses
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,38 +17,42 @@ import pgan_tf
 from pgan_tf.cli import train as command
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs import grids as sampling
+from tests.helpers import presets
 from tests.helpers.tiny import write_pyramid
 
-ROOT = Path(__file__).parent.parent.parent
-CONFIGS = sorted((ROOT / "configs").rglob("*.flags"))
-BATCH_SIZE = 4  # of the reduced flagfiles
+BATCH_SIZE = 4  # of the reduced configurations
+PRESETS = presets.presets()
+FLAGFILES = presets.flagfiles()
 
 
-def name(path):
-    return str(path.relative_to(ROOT / "configs").with_suffix(""))
-
-
-def read(path):
-    return flags.parse_flagfile(path.read_text(), str(path))
-
-
-@pytest.fixture(params=CONFIGS, ids=name)
-def path(request):
+@pytest.fixture(params=PRESETS)
+def name(request):
     return request.param
 
 
-def test_there_are_flagfiles_of_every_group():
-    names = {name(path) for path in CONFIGS}
+def comments(arguments):
+    """The comments that the flagfiles on a command line open with, one after the other."""
+    found = []
+    for argument in arguments:
+        if argument.startswith("--flagfile="):
+            with open(argument.removeprefix("--flagfile=")) as file:
+                comment = re.match("(?:#.*\n)+", file.read())
+            assert comment, f"{argument}: a flagfile opens with a comment"
+            found.append(comment[0])
+    return "".join(found)
+
+
+def test_there_are_presets_of_every_group():
     for gpus in (1, 2, 4, 8):
-        assert {f"celebahq_1024_{gpus}gpu{suffix}" for suffix in ("", "_fp16", "_bf16")} <= names
+        for suffix in ("", "_fp16", "_bf16"):
+            assert f"celebahq_1024_{gpus}gpu{suffix}" in PRESETS
     rows = ("a", "b", "c", "d", "e_star", "e", "f", "g", "h")
-    assert {f"ablation/{data}_{row}" for data in ("celeba", "bedroom") for row in rows} <= names
+    assert {f"{data}_{row}" for data in ("celeba", "bedroom") for row in rows} <= {*PRESETS}
 
 
-def test_it_says_what_it_is_and_whether_we_measured_it(path):
-    comment = re.match("(?:#.*\n)+", path.read_text())
-    assert comment, "a flagfile opens with a comment"
-    fields = re.split(r"^# (Data|Hardware|Expect): +", comment[0], flags=re.MULTILINE)
+def test_it_says_what_it_is_and_whether_we_measured_it(name):
+    comment = comments(PRESETS[name])
+    fields = re.split(r"^# (Data|Hardware|Expect): +", comment, flags=re.MULTILINE)
     what, keys, values = fields[0], fields[1::2], fields[2::2]
     assert keys == ["Data", "Hardware", "Expect"]
     assert len(what) > 20
@@ -60,15 +63,22 @@ def test_it_says_what_it_is_and_whether_we_measured_it(path):
     assert re.search(r"Measured; see \S+\.md|Not measured here", expect)
 
 
-def test_it_is_in_the_table_of_configurations(path):
-    page = (ROOT / "docs" / "reference" / "configurations.md").read_text()
-    assert f"`{name(path)}`" in page
+@pytest.mark.parametrize("flagfile", FLAGFILES)
+def test_a_flagfile_is_in_the_tables_of_configurations(flagfile):
+    page = (presets.ROOT / "docs" / "reference" / "configurations.md").read_text()
+    assert f"`{flagfile}`" in page
 
 
-def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(path, capsys):
-    config = read(path)
-    gpus = int(found[1]) if (found := re.search(r"_(\d)gpu", path.name)) else 1
-    assert command.main([f"--flagfile={path}", "--plan", f"--plan_replicas={gpus}"]) == 0
+def test_the_flags_of_half_precision_are_on_the_page_of_configurations():
+    page = (presets.ROOT / "docs" / "reference" / "configurations.md").read_text()
+    for options in presets.PRECISIONS.values():
+        assert not options or f"`{' '.join(options)}`" in page
+
+
+def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(name, capsys):
+    config = presets.config_of(*PRESETS[name])
+    gpus = int(found[1]) if (found := re.search(r"_(\d)gpu", name)) else 1
+    assert command.main([*PRESETS[name], "--plan", f"--plan_replicas={gpus}"]) == 0
     out = capsys.readouterr().out
     assert f"to {config.network.resolution}x{config.network.resolution}" in out
     assert f"{config.run.precision}, on {gpus} replica(s)" in out
@@ -80,13 +90,13 @@ def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(path, cap
             assert config.schedule.batch_size_at(resolution) / gpus <= limit
 
 
-def labels_of(path):
-    """How many labels the data have for which a flagfile is made."""
-    if "cifar100" in path.name:
+def labels_of(name):
+    """How many labels the data have for which a configuration is made."""
+    if "cifar100" in name:
         return 100
-    if "celeba_128_cond" in path.name:
+    if "celeba_128_cond" in name:
         return 4
-    return 10 if re.match("demo|cifar10|svhn|mnist_32|fashion", path.name) else 0
+    return 10 if re.match("demo|cifar10|svhn|mnist_32|fashion", name) else 0
 
 
 def reduced(config: TrainConfig) -> TrainConfig:
@@ -124,19 +134,19 @@ def reduced(config: TrainConfig) -> TrainConfig:
 def groups():
     """Reduced flagfiles, the number of channels and of labels; those that are alike only once."""
     found = {}
-    for path in CONFIGS:
-        config = read(path)
-        channels = 1 if re.match("mnist_32|fashion", path.name) else 3
-        labels = labels_of(path) if config.data.use_labels else 0
+    for name, arguments in PRESETS.items():
+        config = presets.config_of(*arguments)
+        channels = 1 if re.match("mnist_32|fashion", name) else 3
+        labels = labels_of(name) if config.data.use_labels else 0
         flagfile = flags.to_flagfile(reduced(config))
         # Without labels in the data, --use_labels changes nothing.
         kept = re.sub("--(use_labels|rampup_kimg)=.*\n", "", flagfile)
         alike = found.setdefault((kept, channels, labels > 0), [])
-        alike.append((labels, reduced(config).schedule.rampup_kimg, flagfile, name(path)))
+        alike.append((labels, reduced(config).schedule.rampup_kimg, flagfile, name))
     params = []
     for (_, channels, _), alike in found.items():
         labels, _, flagfile, _ = max(alike)
-        names = ",".join(sorted(path_name for *_, path_name in alike))
+        names = ",".join(sorted(preset for *_, preset in alike))
         params.append(pytest.param(flagfile, channels, labels, id=names))
     return params
 

@@ -86,3 +86,8 @@ def test_only_flags_that_change_the_run_are_differences():
     table = parse("--seed=1", "--fmap_max=64", "--batch_size_by_resolution=8:4")
     assert flags.differences(old, table) == ["--batch_size_by_resolution=8:4 (was )"]
     assert isinstance(table.schedule, ScheduleConfig)
+
+
+def test_a_runs_own_flagfile_includes_no_other():
+    with pytest.raises(UserError, match=r"config\.flags: must hold the run's flags itself\. Rec"):
+        flags.parse_flagfile("--fmap_max=64\n--flagfile=base.flags\n", "config.flags")

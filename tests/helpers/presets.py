@@ -1,0 +1,53 @@
+"""The configurations that docs/reference/configurations.md names, as arguments of pgan-train."""
+
+from pathlib import Path
+
+from absl import flags as absl_flags
+
+from pgan_tf.config import TrainConfig, flags
+from tfrecords_tools.flagfile import expand_flagfiles
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGS = ROOT / "configs"
+ABLATION_DATA = ("celeba", "bedroom")
+ABLATION_ROWS = ("a", "b", "c", "d", "e_star", "e", "f", "g", "h")
+PRECISIONS = {
+    "": (),
+    "_fp16": ("--precision=mixed_float16", "--pixel_norm_epsilon=0.0001"),
+    "_bf16": ("--precision=mixed_bfloat16",),
+}
+
+
+def flagfiles() -> dict[str, Path]:
+    """Every file of configs/ by its name, such as `ablation/row_a`."""
+    return {
+        str(path.relative_to(CONFIGS).with_suffix("")): path
+        for path in sorted(CONFIGS.rglob("*.flags"))
+    }
+
+
+def presets() -> dict[str, tuple[str, ...]]:
+    """The arguments of every documented configuration, by its name.
+
+    Half precisions of CelebA-HQ end in `_fp16` and `_bf16`; rows of the ablation are `celeba_a`.
+    """
+    found = {}
+    for name, path in flagfiles().items():
+        if not name.startswith("ablation/"):
+            for suffix, options in PRECISIONS.items():
+                if not suffix or name.startswith("celebahq"):
+                    found[f"{name}{suffix}"] = (f"--flagfile={path}", *options)
+    for data in ABLATION_DATA:
+        for row in ABLATION_ROWS:
+            files = flagfiles()[f"ablation/{data}"], flagfiles()[f"ablation/row_{row}"]
+            found[f"{data}_{row}"] = tuple(f"--flagfile={path}" for path in files)
+    return found
+
+
+def config_of(*arguments: str) -> TrainConfig:
+    """The configuration that pgan-train reads from its command line."""
+    flag_values = absl_flags.FlagValues()
+    flags.define_train_flags(flag_values)
+    rest = flag_values(["pgan-train", *expand_flagfiles(arguments)])[1:]
+    assert not rest, rest
+    return flags.config_from_flags(flag_values)
