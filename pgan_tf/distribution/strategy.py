@@ -94,8 +94,8 @@ def local_replicas(strategy: tf.distribute.Strategy) -> int:
     return len(strategy.extended.worker_devices)
 
 
-def rank(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor) -> int | tf.Tensor:
-    """Which samples of a global batch a replica takes: those at rank, rank + replicas, ...
+def sample_offset(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor) -> int | tf.Tensor:
+    """The first sample of a global batch that a replica takes; the next is `replicas` further, ...
 
     Dealing samples out in turn keeps the groups of minibatch stddev (sample i is in group
     i mod groups) together whatever the number of replicas is, so that it does not change what is

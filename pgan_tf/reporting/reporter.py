@@ -120,7 +120,7 @@ class Reporter:
           result: of that call.
           started: `time.monotonic()` before it.
         """
-        steps = len(result.figures)  # waits for the device
+        steps = len(result.scalars)  # waits for the device
         seconds = time.monotonic() - started
         print(f"{phase.name}: prepared in {seconds:.1f} s", flush=True)
         self._ticker.exclude(seconds, steps * phase.batch_size)

@@ -81,10 +81,10 @@ class Ticker:
         if self._last is None:
             return
         # One step after the other, so that the sums are the same whatever the steps in a call.
-        for row in self._last.figures.tolist():
+        for row in self._last.scalars.tolist():
             for name, value in zip(self._last.names, row, strict=True):
                 self._totals[name] += value
-        self._counts.update(dict.fromkeys(self._last.names, len(self._last.figures)))
+        self._counts.update(dict.fromkeys(self._last.names, len(self._last.scalars)))
         self._last = None
 
     def report(self, images_seen: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from pgan_tf.distribution.strategy import rank
+from pgan_tf.distribution.strategy import sample_offset
 
 
 class Noise(enum.IntEnum):
@@ -43,7 +43,9 @@ def _own_samples(
         return draw(shape, seed)
     batch, *rest = shape
     noise = tf.reshape(draw([batch * replicas, *rest], seed), [batch, replicas, *rest])
-    return tf.gather(noise, rank(context.strategy, context.replica_id_in_sync_group), axis=1)
+    return tf.gather(
+        noise, sample_offset(context.strategy, context.replica_id_in_sync_group), axis=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ class StepInputs(NamedTuple):
       images_seen: `[s]` int64, real images shown before each step.
       count: scalar int32, how many steps to take, the first ones; from 1 to s.
       noise_seed: scalar int64, of everything that a step draws.
-      votes: `[v]` float32, what each worker has to tell the others (`StepResult.votes`).
+      stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
     """
 
     images: tf.Tensor
@@ -48,7 +48,7 @@ class StepInputs(NamedTuple):
     images_seen: tf.Tensor
     count: tf.Tensor
     noise_seed: tf.Tensor
-    votes: tf.Tensor
+    stop_flags: tf.Tensor
 
     def at(self, index: tf.Tensor | int) -> "StepInputs":
         """Those of one step, without the leading axis."""
@@ -61,8 +61,8 @@ class StepResult:
     """What a call tells of its steps, the same on every worker.
 
     Attributes:
-      names: what the n figures of a step are called.
-      tensor: `[count n+v]` float32, still on its device: each step's figures, and the votes.
+      names: what the n scalars of a step are called.
+      tensor: `[count n+f]` float32, still on its device: each step's scalars, and the stop flags.
     """
 
     names: tuple[str, ...]
@@ -73,19 +73,19 @@ class StepResult:
         return self.tensor.numpy()
 
     @property
-    def figures(self) -> np.ndarray:
+    def scalars(self) -> np.ndarray:
         """`[count n]`, means over the global batch. Waits for the device."""
         return self._array[:, : len(self.names)]
 
     @property
-    def votes(self) -> np.ndarray:
-        """`[v]`, sums over all replicas. Waits for the device."""
+    def stop_flags(self) -> np.ndarray:
+        """`[f]`, sums over all replicas. Waits for the device."""
         return self._array[-1, len(self.names) :]
 
     @property
-    def metrics(self) -> dict[str, float]:
-        """The last step's figures by name. Waits for the device."""
-        return dict(zip(self.names, self.figures[-1].tolist(), strict=True))
+    def last_scalars(self) -> dict[str, float]:
+        """The last step's scalars by name. Waits for the device."""
+        return dict(zip(self.names, self.scalars[-1].tolist(), strict=True))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +94,7 @@ class TrainStep:
 
     Attributes:
       graph: from `StepInputs` to `StepResult.tensor`.
-      names: of the figures; filled when the graph is made.
+      names: of the scalars; filled when the graph is made.
     """
 
     graph: tf.types.experimental.PolymorphicFunction
@@ -151,7 +151,7 @@ def make_train_step(
 
         def tell(metrics: Metrics) -> tf.Tensor:
             names[:] = metrics
-            return _over_replicas(metrics, inputs.votes)
+            return _over_replicas(metrics, inputs.stop_flags)
 
         def seed(purpose: Noise) -> tf.Tensor:
             base = tf.stack([inputs.noise_seed, inputs.images_seen])
@@ -261,7 +261,7 @@ def make_train_step(
         return tell(metrics)
 
     def step(inputs: StepInputs, index: tf.Tensor | int) -> tf.Tensor:
-        """`[n+v]`: figures and votes of one step."""
+        """`[n+f]`: scalars and stop flags of one step."""
         # All replicas have the same, so the first one's will do.
         told = strategy.run(replica_step, args=(inputs, index))
         return strategy.experimental_local_results(told)[0]
@@ -290,8 +290,8 @@ def uses_xla(config: TrainConfig) -> bool:
     return config.run.jit_compile == "on"
 
 
-def _over_replicas(metrics: Metrics, votes: tf.Tensor) -> tf.Tensor:
-    """`[n+v]`: means of metrics and sums of votes over all replicas, in one exchange."""
+def _over_replicas(metrics: Metrics, stop_flags: tf.Tensor) -> tf.Tensor:
+    """`[n+f]`: means of scalars and sums of stop flags over all replicas, in one exchange."""
     context = tf.distribute.get_replica_context()
     means = tf.stack(list(metrics.values())) / context.num_replicas_in_sync
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, votes], axis=0))
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, stop_flags], axis=0))

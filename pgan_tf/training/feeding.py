@@ -43,7 +43,7 @@ def to_replicas(
     call: Sequence[tuple[Step, Batch]],
     *,
     steps_per_call: int = 1,
-    votes: Sequence[float] = (),
+    stop_flags: Sequence[float] = (),
 ) -> StepInputs:
     """Deals a worker's images out to its replicas, and tells all of them what else steps need.
 
@@ -53,7 +53,7 @@ def to_replicas(
       call: the iterations to be run in one call, with what this worker has read for each
         (`data.Part`).
       steps_per_call: how many steps inputs are made for; the last is repeated to fill them.
-      votes: what this worker has to tell the others.
+      stop_flags: one for each signal, 1.0 if this worker has received it.
     """
     padded = [*call, *[call[-1]] * (steps_per_call - len(call))]
     steps, batches = [step for step, _ in padded], [batch for _, batch in padded]
@@ -83,7 +83,7 @@ def to_replicas(
         images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
         count=_constant(len(call), np.int32),
         noise_seed=_constant(state.noise_seed, np.int64),
-        votes=_constant(tuple(votes), np.float32),
+        stop_flags=_constant(tuple(stop_flags), np.float32),
     )
 
 

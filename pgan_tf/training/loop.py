@@ -221,7 +221,7 @@ class _Training:
                     steps_per_call=longest_call(
                         self.config, phase.batch_size, trains_generator=trains_generator
                     ),
-                    votes=self.supervisor.votes(),
+                    stop_flags=self.supervisor.stop_flags(),
                 )
                 result = self.profiler.run(functools.partial(train_step, inputs), len(call))
                 state.images_seen = step.images_seen_after

@@ -84,8 +84,8 @@ class Supervisor:
                     return False
         return skips.in_a_row == 0
 
-    def votes(self) -> list[float]:
-        """What this worker has to tell the others: which signals it has received."""
+    def stop_flags(self) -> list[float]:
+        """One number for each signal: 1.0 if this worker has received it, else 0.0."""
         return [float(self._interrupts.received == number) for number in _SIGNALS]
 
     def check(self, result: StepResult) -> signal.Signals | None:
@@ -109,8 +109,8 @@ class Supervisor:
         if self._cluster.count == 1:
             return self._interrupts.received
         if last is not None:
-            for number, votes in zip(_SIGNALS, last.votes, strict=True):
-                if votes:
+            for number, flag in zip(_SIGNALS, last.stop_flags, strict=True):
+                if flag:
                     return number
         return None
 
@@ -133,7 +133,7 @@ class _Skips:
         """Counts some steps of a call, and yields `in_a_row` after each."""
         columns = [i for i, name in enumerate(result.names) if name.endswith("_skipped")]
         names = [result.names[i] for i in columns]
-        for skipped in result.figures[steps, columns].astype(bool).tolist():
+        for skipped in result.scalars[steps, columns].astype(bool).tolist():
             # A step that leaves the generator alone does not tell that its updates are finite
             # again.
             self._outcomes.update(zip(names, skipped, strict=True))

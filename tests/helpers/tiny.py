@@ -62,10 +62,10 @@ def tiny_config(data_dir="", run_dir="", *, label_size=0, channels=3, **run) -> 
     )
 
 
-def step_result(metrics, votes=(0.0, 0.0)) -> StepResult:
+def step_result(metrics, stop_flags=(0.0, 0.0)) -> StepResult:
     """What a call tells of one step, or of several where each figure is a list of theirs."""
     columns = [np.atleast_1d(np.asarray(value, np.float32)) for value in metrics.values()]
-    columns += [np.full(len(columns[0]), vote, np.float32) for vote in votes]
+    columns += [np.full(len(columns[0]), flag, np.float32) for flag in stop_flags]
     return StepResult(tuple(metrics), tf.constant(np.stack(columns, axis=1)))
 
 

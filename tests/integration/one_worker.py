@@ -64,10 +64,10 @@ def main() -> None:
         inputs = to_replicas(strategy, state, call, steps_per_call=steps_per_call)
         result = train_step(inputs)
         column = result.names.index("updates/discriminator_skipped")
-        skipped.extend(result.figures[:, column].tolist())
+        skipped.extend(result.scalars[:, column].tolist())
         state.images_seen = step.images_seen_after
     arrays = {name: variable.numpy() for name, variable in state.variables().items()}
-    np.savez(output, skipped=skipped, loss=result.metrics["loss/discriminator"], **arrays)
+    np.savez(output, skipped=skipped, loss=result.last_scalars["loss/discriminator"], **arrays)
     if distribution == "multi_worker":
         wait_for_all(strategy)
 

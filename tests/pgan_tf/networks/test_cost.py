@@ -139,7 +139,7 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
         images_seen=tf.constant([0], tf.int64),
         count=tf.constant(1),
         noise_seed=tf.constant(state.noise_seed, tf.int64),
-        votes=tf.zeros([0]),
+        stop_flags=tf.zeros([0]),
     )
     forward = batch_size * multiplications(config.network, resolution, fading=False)
 

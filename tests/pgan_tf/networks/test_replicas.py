@@ -20,7 +20,7 @@ def step(strategy, config):
         name: [copy.numpy() for copy in strategy.experimental_local_results(variable)]
         for name, variable in state.variables().items()
     }
-    return copies, {name: float(value) for name, value in result.metrics.items()}
+    return copies, {name: float(value) for name, value in result.last_scalars.items()}
 
 
 def test_two_replicas_normalise_the_batch_of_one(one_device, two_replicas):

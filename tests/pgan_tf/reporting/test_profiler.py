@@ -18,7 +18,7 @@ def step():
 def test_the_steps_asked_for_are_traced_and_no_others(tmp_path, capsys):
     with Profiler((2, 3), tmp_path) as profiler:
         for i in range(1, 5):
-            assert profiler.run(step, 1).metrics["loss"] == 64
+            assert profiler.run(step, 1).last_scalars["loss"] == 64
             assert len(traces(tmp_path)) == (1 if i >= 3 else 0)
     (trace,) = traces(tmp_path)
     assert "traced steps 2 to 3" in capsys.readouterr().out

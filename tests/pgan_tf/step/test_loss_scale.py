@@ -61,7 +61,7 @@ def test_float16_learns_what_float32_learns(one_device):
                 variable.assign(256.0)  # where it would have fallen to
         before = arrays(state.generator)
         train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
-        metrics = train_step(inputs(label_size=2)).metrics
+        metrics = train_step(inputs(label_size=2)).last_scalars
         assert float(metrics["updates/generator_skipped"]) == 0.0
         figures[precision] = {name: float(value) for name, value in metrics.items()}
         # With beta1 0 the first moments are the last gradients.
@@ -87,7 +87,7 @@ def test_overflow_on_one_replica_lowers_the_scale_of_both(two_replicas):
     scale, _ = state.discriminator_loss_scale.variables
     two_replicas.experimental_local_results(scale)[1].assign(2.0**60)
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
-    metrics = train_step(inputs(16, strategy=two_replicas)).metrics
+    metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 0.0
     for name, value in arrays(state.discriminator).items():

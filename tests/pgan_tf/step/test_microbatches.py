@@ -53,7 +53,7 @@ def test_a_step_in_two_parts_learns_what_a_whole_one_does(
         for seen in (0, 16):
             result = step(inputs(16, images_seen=seen, label_size=label_size))
         networks = state.generator, state.discriminator, state.ema_generator
-        return [arrays(network) for network in networks], result.metrics
+        return [arrays(network) for network in networks], result.last_scalars
 
     (*whole, _), metrics = learned(1)
     (*parts, _), metrics_of_parts = learned(2)

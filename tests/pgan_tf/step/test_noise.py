@@ -106,7 +106,7 @@ def test_a_step_has_noise_once_scores_of_reals_are_high(one_device):
         for name, variable in state.variables().items():
             variable.assign(begin[name])
         state.real_score.assign(real_score)
-        metrics = train_step(inputs()).metrics
+        metrics = train_step(inputs()).last_scalars
         return [float(metrics[f]) for f in ("scores/real", "scores/fake", "loss/generator")]
 
     without, low, high, again = (step(real_score) for real_score in (0.0, 0.5, 3.0, 3.0))

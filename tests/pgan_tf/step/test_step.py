@@ -20,7 +20,7 @@ from tests.helpers.tiny import tiny_config
 
 
 def inputs(
-    batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None, votes=()
+    batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None, stop_flags=()
 ):
     rng = np.random.default_rng(images_seen)
     if images is None:
@@ -48,7 +48,7 @@ def inputs(
         images_seen=tf.constant([images_seen], tf.int64),
         count=tf.constant(1),
         noise_seed=tf.constant(1, tf.int64),
-        votes=tf.constant(votes, tf.float32),
+        stop_flags=tf.constant(stop_flags, tf.float32),
     )
 
 
@@ -134,7 +134,7 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
         for i in range(3):
             before_g, before_d = arrays(state.generator), arrays(state.discriminator)
             before_ema = arrays(state.ema_generator)
-            metrics = train_step(inputs(images_seen=8 * i, label_size=2)).metrics
+            metrics = train_step(inputs(images_seen=8 * i, label_size=2)).last_scalars
             for network, gradients in recorded.items():
                 norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
                 assert float(metrics[f"updates/{network}_gradient_norm"]) == pytest.approx(
@@ -176,7 +176,7 @@ def stepped(strategy, config, *, trains_generator=True):
     train_step = make_train_step(
         state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
     )
-    metrics = train_step(inputs(images=images)).metrics
+    metrics = train_step(inputs(images=images)).last_scalars
     return before, {name: arrays(network) for name, network in networks.items()}, metrics
 
 
@@ -284,7 +284,7 @@ def test_noise_is_a_function_of_seed_and_images_seen(one_device):
         train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
         images = np.full([8, 3, 8, 8], 7, np.uint8)
         figures.append(
-            float(train_step(inputs(images_seen=seen, images=images)).metrics["scores/fake"])
+            float(train_step(inputs(images_seen=seen, images=images)).last_scalars["scores/fake"])
         )
     assert figures[0] == figures[1] != figures[2]
 
@@ -299,7 +299,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network
     variable.assign(np.full(variable.shape, np.nan))
     before_g, before_d = arrays(state.generator), arrays(state.discriminator)
     train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
-    metrics = train_step(inputs()).metrics
+    metrics = train_step(inputs()).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 1.0
     for network_arrays, now in (
@@ -331,7 +331,7 @@ def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):
         config = tiny_config(precision=precision)
         state = TrainState(config, one_device)
         train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
-        metrics = train_step(inputs()).metrics
+        metrics = train_step(inputs()).last_scalars
         assert float(metrics["updates/discriminator_skipped"]) == 0.0
         figures[precision] = float(metrics["loss/discriminator"])
     assert figures["mixed_bfloat16"] == pytest.approx(figures["float32"], rel=0.05)

@@ -24,14 +24,14 @@ def test_a_step_is_told_everything_that_changes():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), np.uint8)
     batch = make_batch(images)
     step = dataclasses.replace(STEP, images_seen=12345678901, alpha=0.25)
-    inputs = to_replicas(make_strategy("one_device"), STATE, [(step, batch)], votes=[1.0, 0.0])
+    inputs = to_replicas(make_strategy("one_device"), STATE, [(step, batch)], stop_flags=[1.0, 0.0])
     np.testing.assert_array_equal(inputs.images[0], images)
     np.testing.assert_array_equal(inputs.labels[0], batch.labels)
     np.testing.assert_array_equal(inputs.fake_labels[0], batch.fake_labels)
     assert (int(inputs.images_seen[0]), float(inputs.alpha[0])) == (12345678901, 0.25)
     assert int(inputs.noise_seed) == (3 << 31) + 5
     assert float(inputs.learning_rate[0]) == np.float32(STEP.phase.learning_rate)
-    assert inputs.votes.numpy().tolist() == [1.0, 0.0]
+    assert inputs.stop_flags.numpy().tolist() == [1.0, 0.0]
     assert [t.dtype for t in (inputs.images, inputs.images_seen)] == [tf.uint8, tf.int64]
 
 

@@ -90,20 +90,20 @@ def test_replicas_and_xla_take_the_same_steps(request, devices, jit_compile, det
         config = tiny_config(jit_compile=jit_compile, steps_per_call=max(lengths))
         state = TrainState(config, strategy)
         train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
-        figures, remaining = [], iter(call)
+        scalars, remaining = [], iter(call)
         for length in lengths:
             taken = [next(remaining) for _ in range(length)]
             inputs = to_replicas(
-                strategy, state, taken, steps_per_call=max(lengths), votes=(0.0, 1.0)
+                strategy, state, taken, steps_per_call=max(lengths), stop_flags=(0.0, 1.0)
             )
             result = train_step(inputs)
-            assert result.figures.shape[0] == length
-            assert result.votes.tolist() == [0.0, strategy.num_replicas_in_sync]
-            figures.append(result.figures)
+            assert result.scalars.shape[0] == length
+            assert result.stop_flags.tolist() == [0.0, strategy.num_replicas_in_sync]
+            scalars.append(result.scalars)
         assert int(state.generator_optimizer.iterations.numpy()) == 5
-        found.append((np.concatenate(figures), state))
-    (single_figures, single), (figures, state) = found
-    np.testing.assert_array_equal(figures, single_figures)
+        found.append((np.concatenate(scalars), state))
+    (single_scalars, single), (scalars, state) = found
+    np.testing.assert_array_equal(scalars, single_scalars)
     for name, variable in state.variables().items():
         for copy, expected in zip(
             strategy.experimental_local_results(variable),

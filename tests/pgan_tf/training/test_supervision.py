@@ -17,13 +17,13 @@ from tests.helpers.tiny import step_result
 TWO = Cluster(1, 2)
 
 
-def result(*, discriminator=0.0, generator=0.0, votes=(0.0, 0.0)):
+def result(*, discriminator=0.0, generator=0.0, stop_flags=(0.0, 0.0)):
     metrics = {
         "loss/generator": np.nan + np.zeros_like(generator),
         "updates/discriminator_skipped": discriminator + np.zeros_like(generator),
         "updates/generator_skipped": generator,
     }
-    return step_result(metrics, votes)
+    return step_result(metrics, stop_flags)
 
 
 def supervisor(cluster=ALONE, *, received=None, max_skipped_updates=3):
@@ -38,14 +38,14 @@ def test_a_process_alone_stops_at_once():
 
 
 @pytest.mark.parametrize(
-    ("votes", "expected"),
+    ("stop_flags", "expected"),
     [((0, 0), None), ((2, 0), signal.SIGINT), ((0, 1), signal.SIGTERM), ((1, 1), signal.SIGINT)],
 )
-def test_workers_stop_one_step_after_any_of_them_was_told_to(votes, expected):
+def test_workers_stop_one_step_after_any_of_them_was_told_to(stop_flags, expected):
     # Its own signal counts only once all have heard of it.
     watching = supervisor(TWO, received=signal.SIGTERM)
-    assert watching.votes() == [0.0, 1.0]
-    assert watching.check(result(votes=tuple(map(float, votes)))) is None
+    assert watching.stop_flags() == [0.0, 1.0]
+    assert watching.check(result(stop_flags=tuple(map(float, stop_flags)))) is None
     assert watching.check(result()) == expected
 
 
