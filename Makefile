@@ -1,24 +1,35 @@
-# make test: lint, type-check and test. make demo: from nothing to a picture grid.
-# Both build their own virtual environment from setup.cfg. PYTHON chooses the interpreter.
+# `make help` lists the targets. Each builds its own virtual environment from setup.cfg.
+# PYTHON chooses the interpreter.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := demo
 
-.PHONY: test lint demo clean
+.PHONY: help test test-fast lint format demo clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
 # Two files at a time: most tests build graphs, in Python, which takes one core.
-test: lint
+test: lint ## lint, check types and run every test (about 13 minutes on two cores)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
 
-lint: $(INSTALLED)
+test-fast: $(INSTALLED) ## run the tests not marked slow (under two minutes on two cores)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow"
+
+lint: $(INSTALLED) ## lint and check types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+format: $(INSTALLED) ## mend what the linter can mend, and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 # Started again, it continues where it was interrupted.
-demo: $(INSTALLED)
+demo: $(INSTALLED) ## from nothing to a grid of generated pictures (about 4 minutes on two cores)
 	test -d $(DEMO)/shapes || $(BIN)/pgan-prepare-tfrecords --source=synthetic \
 	    --num_images=10000 --resolution=32 --labels=classes --output=$(DEMO)/shapes
 	$(BIN)/pgan-train --flagfile=configs/demo.flags --data_dir=$(DEMO)/shapes --run_dir=$(DEMO)/run
@@ -32,5 +43,5 @@ $(INSTALLED): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info
+clean: ## remove the virtual environment, the demo and built packages
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info

@@ -10,10 +10,7 @@ the package does not import TensorFlow.
 """
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -67,6 +64,8 @@ _HOMES = {
 }
 _MODULES = ("layers", "metrics")
 
+__version__ = "0.2.0"
+
 __all__ = [
     "DataConfig",
     "Discriminator",
@@ -98,6 +97,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first used."""
     if name in _MODULES:
         return importlib.import_module(f"pgan_tf.{name}")
     if name not in _HOMES:
@@ -106,43 +106,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
     return sorted({*globals(), *__all__})
 
 
-def _register_layers() -> None:
-    """Lets Keras load saved generators by itself: it knows only classes that are imported."""
-    keras = sys.modules["keras"]
-    if keras.config.backend() == "tensorflow":
-        importlib.import_module("pgan_tf.layers")
-
-
-class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Registers the layers as soon as Keras is imported, if it ever is.
-
-    Importing them here would import TensorFlow, and Keras looks for classes nowhere else.
-    """
-
-    def find_spec(
-        self, fullname: str, path: Any = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname != "keras":
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        # Its own loader, which no other module has.
-        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
-            execute = spec.loader.exec_module
-
-            def execute_and_register(module: ModuleType) -> None:
-                execute(module)
-                if self in sys.meta_path:
-                    sys.meta_path.remove(self)
-                _register_layers()
-
-            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
-        return spec
-
-
-if "keras" in sys.modules:
-    _register_layers()
-else:
-    sys.meta_path.insert(0, _AfterKeras())
+if "keras" in sys.modules and sys.modules["keras"].config.backend() == "tensorflow":
+    # Registers the layers, so that `keras.saving.load_model` knows them in saved generators.
+    importlib.import_module("pgan_tf.layers")
