@@ -24,7 +24,7 @@ PARTS_OF_THE_SOURCE = (
     "CONTRIBUTING.md",
     "CITATION.cff",
     "configs/demo.flags",
-    "docs/development/architecture.md",
+    "docs/README.md",
     "tests/test_packaging.py",
     "tests/golden/networks_16_rgb.npz",
 )
