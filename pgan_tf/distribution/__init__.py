@@ -1,4 +1,6 @@
-"""Which processes and devices train: the cluster, the rendezvous, the strategy.
+"""The processes and devices that train: cluster, rendezvous, strategy.
 
-Imports config alone. Begin with `strategy.py`.
+`cluster.py` reads TF_CONFIG, `rendezvous.py` has the workers wait for each other, and `strategy.py`
+chooses devices and holds the collectives that the trainer needs. The first two use the standard
+library only. Imports no room but config. Begin with `strategy.py`.
 """

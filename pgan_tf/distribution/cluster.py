@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as TF_CONFIG tells; plain Python."""
+"""The workers of a run, read from TF_CONFIG. Standard library only."""
 
 import dataclasses
 import json
@@ -16,12 +16,12 @@ EXAMPLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The processes that train one run together.
+    """The worker processes of one run, as one of them sees them.
 
     Attributes:
-      index: of this process, in 0..count-1.
-      count: number of processes.
-      addresses: theirs, `host:port`, the chief's first; empty for a process alone.
+      index: this worker's number, in 0..count-1. Worker 0 is the chief.
+      count: the number of workers.
+      addresses: `host:port` of each worker, in order; empty for a single process.
     """
 
     index: int = 0
@@ -30,21 +30,22 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process keeps the run directory: its files, its checkpoints, its reports."""
+        """Whether this worker keeps the run directory: configuration, checkpoints and reports."""
         return self.index == 0
 
 
+# A single process, without TF_CONFIG.
 ALONE = Cluster()
 
 
 def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
-    """Reads TF_CONFIG.
+    """Read the cluster from TF_CONFIG.
 
     Args:
-      environment: where the variable is.
+      environment: environment variables.
 
     Raises:
-      UserError: it is missing, or no description of workers and of this one among them.
+      UserError: the variable is missing, or doesn't describe workers with this one among them.
     """
     text = environment.get(VARIABLE, "")
     if not text:
@@ -52,30 +53,31 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     try:
         described = json.loads(text)
         jobs, task = described["cluster"], described["task"]
-        kind, index = task["type"], int(task["index"])
+        job, index = task["type"], int(task["index"])
         addresses = {name: list(jobs[name]) for name in jobs}
     except (ValueError, KeyError, TypeError) as error:
-        raise _refuse(text) from error
+        raise _malformed(text) from error
     if set(addresses) - {"chief", "worker"} or not addresses:
         raise UserError(
-            f"{VARIABLE}: its cluster may have the jobs chief and worker. "
+            f"{VARIABLE}: the cluster may have the jobs chief and worker. "
             f"Received: {', '.join(sorted(addresses)) or 'none'}"
         )
-    if kind not in addresses or not 0 <= index < len(addresses[kind]):
-        raise UserError(f"{VARIABLE}: its task is none of its cluster. Received: {kind} {index}")
-    everyone = [*_addresses(addresses, "chief", text), *_addresses(addresses, "worker", text)]
-    if len(set(everyone)) < len(everyone):
-        raise UserError(f"{VARIABLE}: names an address twice. Received: {', '.join(everyone)}")
-    before = len(addresses.get("chief", [])) if kind == "worker" else 0
-    return Cluster(before + index, len(everyone), tuple(everyone))
+    if job not in addresses or not 0 <= index < len(addresses[job]):
+        raise UserError(f"{VARIABLE}: the task is not in the cluster. Received: {job} {index}")
+    workers = [*_addresses(addresses, "chief", text), *_addresses(addresses, "worker", text)]
+    if len(set(workers)) < len(workers):
+        raise UserError(f"{VARIABLE} names an address twice. Received: {', '.join(workers)}")
+    # The chief, if it is a job of its own, is worker 0.
+    first_of_job = len(addresses.get("chief", [])) if job == "worker" else 0
+    return Cluster(first_of_job + index, len(workers), tuple(workers))
 
 
 def _addresses(jobs: Mapping[str, list[Any]], name: str, text: str) -> list[str]:
-    found = jobs.get(name, [])
-    if not all(isinstance(entry, str) and entry.rpartition(":")[2].isdecimal() for entry in found):
-        raise _refuse(text)
-    return found
+    addresses = jobs.get(name, [])
+    if not all(isinstance(a, str) and a.rpartition(":")[2].isdecimal() for a in addresses):
+        raise _malformed(text)
+    return addresses
 
 
-def _refuse(text: str) -> UserError:
+def _malformed(text: str) -> UserError:
     return UserError(f"{VARIABLE} must be JSON such as {EXAMPLE}. Received: {text}")

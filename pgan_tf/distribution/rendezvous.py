@@ -1,8 +1,8 @@
-"""Several processes meet before TensorFlow connects them, so that waiting can be interrupted.
+"""A meeting of all workers before TensorFlow connects them. Standard library only.
 
-TensorFlow waits for all workers in one call that hears no signal. So the chief first listens at its
-own address until every other worker has called there, tells them to go on, and leaves the address
-to TensorFlow. Standard library only.
+TensorFlow waits for all workers in one call, which Ctrl-C cannot interrupt. So the chief first
+listens at its own address until every other worker has connected, tells them to go, and leaves the
+address to TensorFlow.
 """
 
 import contextlib
@@ -19,39 +19,39 @@ _HELLO, _GO = b"pgan", b"go"
 
 
 def meet(cluster: Cluster) -> None:
-    """Returns once all workers of a cluster have called it.
+    """Wait until all workers of a cluster have called this function.
 
     Raises:
-      UserError: the chief's address can't be listened at.
+      UserError: the chief can't listen at its address.
     """
     host, _, port = cluster.addresses[0].rpartition(":")
     if cluster.is_chief:
         _wait_for_others(cluster, int(port))
     else:
-        _call_chief(cluster, host.strip("[]"), int(port))
+        _connect_to_chief(cluster, host.strip("[]"), int(port))
 
 
 def _wait_for_others(cluster: Cluster, port: int) -> None:
     with contextlib.ExitStack() as stack:
         try:
-            listening = stack.enter_context(_listen(port))
+            listener = stack.enter_context(_listen(port))
         except OSError as error:
             raise UserError(
                 f"worker 0 can't listen at its address {cluster.addresses[0]} in TF_CONFIG: "
                 f"{error.strerror}"
             ) from error
-        callers: dict[int, socket.socket] = {}
-        while len(callers) < cluster.count - 1:
-            caller, _ = listening.accept()
-            caller.settimeout(_RETRY_SECONDS)
+        connections: dict[int, socket.socket] = {}  # by the worker's number
+        while len(connections) < cluster.count - 1:
+            connection, _ = listener.accept()
+            connection.settimeout(_RETRY_SECONDS)
             with contextlib.suppress(OSError, struct.error):
-                hello, index = _INDEX.unpack(caller.recv(_INDEX.size, socket.MSG_WAITALL))
+                hello, index = _INDEX.unpack(connection.recv(_INDEX.size, socket.MSG_WAITALL))
                 if hello == _HELLO and 0 < index < cluster.count:
-                    # One that calls again has been started again.
-                    callers[index] = stack.enter_context(caller)
-            callers = {index: other for index, other in callers.items() if _is_there(other)}
-        for caller in callers.values():
-            caller.sendall(_GO)
+                    # A worker that was restarted connects again: the newest connection counts.
+                    connections[index] = stack.enter_context(connection)
+            connections = {i: other for i, other in connections.items() if _is_open(other)}
+        for connection in connections.values():
+            connection.sendall(_GO)
 
 
 def _listen(port: int) -> socket.socket:
@@ -60,25 +60,25 @@ def _listen(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _is_there(caller: socket.socket) -> bool:
-    """Whether a worker that has called still waits."""
-    caller.setblocking(False)
+def _is_open(connection: socket.socket) -> bool:
+    """Return whether the worker at the other end is still waiting."""
+    connection.setblocking(False)
     try:
-        return bool(caller.recv(1))
+        return bool(connection.recv(1))
     except BlockingIOError:
         return True
     except OSError:
         return False
 
 
-def _call_chief(cluster: Cluster, host: str, port: int) -> None:
+def _connect_to_chief(cluster: Cluster, host: str, port: int) -> None:
     while True:
         try:
-            with socket.create_connection((host, port), timeout=10 * _RETRY_SECONDS) as calling:
-                calling.settimeout(None)
-                calling.sendall(_INDEX.pack(_HELLO, cluster.index))
-                if calling.recv(len(_GO), socket.MSG_WAITALL) == _GO:
+            with socket.create_connection((host, port), timeout=10 * _RETRY_SECONDS) as chief:
+                chief.settimeout(None)
+                chief.sendall(_INDEX.pack(_HELLO, cluster.index))
+                if chief.recv(len(_GO), socket.MSG_WAITALL) == _GO:
                     return
         except OSError:
-            pass  # it is not there yet, or was started again
+            pass  # the chief has not started yet, or was restarted
         time.sleep(_RETRY_SECONDS)

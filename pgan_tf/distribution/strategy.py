@@ -1,4 +1,4 @@
-"""Which devices train: the choice of a `tf.distribute` strategy, and what its replicas share."""
+"""The `tf.distribute` strategy of a run, and the collectives that the trainer needs."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -10,31 +10,31 @@ from pgan_tf.distribution.cluster import ALONE, VARIABLE, Cluster
 from pgan_tf.distribution.rendezvous import meet
 from tfrecords_tools.errors import UserError
 
-# Numbers sent at a time when arrays are broadcast: 16 MB of float32.
+# Numbers in one exchange of a broadcast: 16 MB of float32.
 _CHUNK = 2**22
 
 
 def make_strategy(
     distribution: str, *, logical_cpus: int = 0, cluster: Cluster = ALONE
 ) -> tf.distribute.Strategy:
-    """Makes the strategy; call it before anything else touches TensorFlow's devices.
+    """Make the strategy. Call this before anything else starts TensorFlow's devices.
 
     Args:
-      distribution: `auto` takes every visible GPU, or all logical CPUs, else one device;
-        `one_device` the first GPU or the CPU; `mirrored` a replica on every GPU or logical CPU;
-        `multi_worker` a replica on every GPU, or on the CPU, of every worker, and waits for all of
-        them.
-      logical_cpus: split the CPU into this many logical devices and use them instead of GPUs; 0
-        does not.
-      cluster: which worker this is, for `multi_worker` (`cluster.read_cluster`).
+      distribution: `auto` for a replica on each visible GPU, or on each logical CPU, or else one on
+        the CPU; `one_device` for a single replica, on the first GPU or the CPU; `mirrored` as
+        `auto`, but a MirroredStrategy even for one replica; `multi_worker` for a replica on each
+        GPU, or on the CPU, of every worker, once all workers have started.
+      logical_cpus: the number of logical devices to split the CPU into, which are then used instead
+        of GPUs; 0 leaves the CPU whole.
+      cluster: the workers, for `multi_worker` (`cluster.read_cluster`).
 
     Raises:
-      UserError: TensorFlow's devices were set up otherwise before, or the workers can't be
+      UserError: TensorFlow's devices were set up differently before, or the workers can't be
         connected.
     """
     if distribution == "multi_worker":
         return _multi_worker(cluster)
-    devices = _devices(logical_cpus)
+    devices = _local_devices(logical_cpus)
     if distribution == "one_device" or (distribution == "auto" and len(devices) == 1):
         return tf.distribute.OneDeviceStrategy(devices[0])
     return _mirrored(tuple(devices))
@@ -42,8 +42,8 @@ def make_strategy(
 
 @functools.lru_cache
 def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
-    # Once a process: a second one would number its collectives from the start again, and TensorFlow
-    # would take them for the first one's, whatever their shapes.
+    # One per process: a second strategy would number its collectives from the start again, and
+    # TensorFlow would mistake them for those of the first, whatever their shapes.
     return tf.distribute.MirroredStrategy(devices)
 
 
@@ -55,12 +55,12 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
-            f"worker {cluster.index} of {cluster.count} can't be connected with the others; "
-            f"look at the addresses in {VARIABLE}: {first}"
+            f"worker {cluster.index} of {cluster.count} can't be connected to the others; "
+            f"check the addresses in {VARIABLE}: {first}"
         ) from error
 
 
-def _devices(logical_cpus: int) -> list[str]:
+def _local_devices(logical_cpus: int) -> list[str]:
     if logical_cpus:
         _split_cpu(logical_cpus)
         return [f"/CPU:{i}" for i in range(logical_cpus)]
@@ -69,10 +69,10 @@ def _devices(logical_cpus: int) -> list[str]:
 
 
 def _let_gpu_memory_grow() -> int:
-    """Prepares the GPUs, and counts them."""
+    """Have TensorFlow allocate GPU memory as it needs it; return the number of GPUs."""
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
-        # Otherwise TensorFlow takes the whole memory at once, and peak figures mean nothing.
+        # By default TensorFlow allocates all memory at once, and peaks can't be measured.
         tf.config.experimental.set_memory_growth(gpu, True)
     return len(gpus)
 
@@ -89,42 +89,48 @@ def _split_cpu(count: int) -> None:
             ) from error
 
 
+def device_names(strategy: tf.distribute.Strategy) -> list[str]:
+    """Return the names of the devices of this process's replicas, such as `GPU:0`."""
+    return [device.rpartition("device:")[2] for device in strategy.extended.worker_devices]
+
+
 def local_replicas(strategy: tf.distribute.Strategy) -> int:
-    """Replicas of this process."""
+    """Return the number of replicas in this process."""
     return len(strategy.extended.worker_devices)
 
 
 def sample_offset(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor) -> int | tf.Tensor:
-    """The first sample of a global batch that a replica takes; the next is `replicas` further, ...
+    """Return the offset of a replica's first sample in the global batch.
 
-    Dealing samples out in turn keeps the groups of minibatch stddev (sample i is in group
-    i mod groups) together whatever the number of replicas is, so that it does not change what is
-    learned. Every worker holds the samples i with i mod workers = its own number, hence this order.
+    With r replicas, the replica takes the samples at offset, offset + r, offset + 2r, and so on.
+    Dealing samples in turn keeps the groups of minibatch stddev whole (sample i is in group
+    i mod groups), so what is learned doesn't depend on the number of replicas. Of w workers, worker
+    k reads the samples i with i mod w = k, which the offset takes into account.
 
     Args:
-      strategy: where the replicas run.
-      replica_id: TensorFlow's number of the replica, in sync group.
+      strategy: the strategy that runs the replicas.
+      replica_id: TensorFlow's number of the replica, `replica_id_in_sync_group`.
     """
     local = local_replicas(strategy)
     workers = strategy.num_replicas_in_sync // local
     return replica_id // local + workers * (replica_id % local)
 
 
-def add_up(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
-    """Sums of `values` `[n]` float32 over all workers; every worker must call it."""
+def all_reduce_sum(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:
+    """Return the sum over all workers of `values`, `[n]` float32. Every worker must call this."""
     return _make_sum(strategy)(values)
 
 
 def _make_sum(strategy: tf.distribute.Strategy) -> Callable[[np.ndarray], np.ndarray]:
-    """`add_up`, with one graph for all calls of one length."""
+    """Return `all_reduce_sum` as a function of the values, with one graph for all of a length."""
     local = local_replicas(strategy)
 
     def replica_sum(values: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
-        # Of a worker's replicas, one speaks for all.
-        speaks = tf.equal(context.replica_id_in_sync_group % local, 0)
+        # Of each worker's replicas, only the first contributes.
+        is_first = tf.equal(context.replica_id_in_sync_group % local, 0)
         return context.all_reduce(
-            tf.distribute.ReduceOp.SUM, tf.where(speaks, values, tf.zeros_like(values))
+            tf.distribute.ReduceOp.SUM, tf.where(is_first, values, tf.zeros_like(values))
         )
 
     @tf.function(autograph=False)
@@ -137,16 +143,20 @@ def _make_sum(strategy: tf.distribute.Strategy) -> Callable[[np.ndarray], np.nda
 def broadcast(
     strategy: tf.distribute.Strategy, arrays: Sequence[np.ndarray], *, is_chief: bool
 ) -> list[np.ndarray]:
-    """Gives every worker the chief's arrays, bit by bit; every worker must call it.
+    """Send the chief's arrays to every worker, bit by bit. Every worker must call this.
 
     Args:
-      strategy: of several workers.
-      arrays: of the same shapes and types on every worker.
-      is_chief: whether this worker's are the ones to be sent.
+      strategy: a strategy of several workers.
+      arrays: arrays of the same shapes and types on every worker.
+      is_chief: whether this worker is the chief, whose arrays are sent.
+
+    Returns:
+      The chief's arrays.
     """
     raw = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-    # Sixteen bits at a time as a float32, which holds them exactly: a sum with zeros is what every
-    # backend can do, and sums of the numbers themselves would turn -0.0 into 0.0.
+    # Every backend can add float32s, so the others add zeros to the chief's bytes: two bytes at a
+    # time, as an integer that a float32 holds exactly. Adding the numbers themselves would turn
+    # -0.0 into 0.0.
     words = np.frombuffer(raw + b"\0" * (len(raw) % 2), np.uint16)
     chunk_size = max(1, min(_CHUNK, len(words)))
     padded = np.zeros(-(-len(words) // chunk_size) * chunk_size, np.uint16)

@@ -43,9 +43,8 @@ def _own_samples(
         return draw(shape, seed)
     batch, *rest = shape
     noise = tf.reshape(draw([batch * replicas, *rest], seed), [batch, replicas, *rest])
-    return tf.gather(
-        noise, sample_offset(context.strategy, context.replica_id_in_sync_group), axis=1
-    )
+    offset = sample_offset(context.strategy, context.replica_id_in_sync_group)
+    return tf.gather(noise, offset, axis=1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.data.training_data import TrainingData
 from pgan_tf.distribution.cluster import Cluster
-from pgan_tf.distribution.strategy import add_up, broadcast
+from pgan_tf.distribution.strategy import all_reduce_sum, broadcast
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 
@@ -34,7 +34,7 @@ def check_same_run(
     (chiefs,) = broadcast(strategy, [own], is_chief=cluster.is_chief)
     differs = np.zeros(cluster.count, np.float32)
     differs[cluster.index] = not np.array_equal(own, chiefs)
-    others = np.flatnonzero(add_up(strategy, differs))
+    others = np.flatnonzero(all_reduce_sum(strategy, differs))
     if len(others):
         raise UserError(
             f"of {cluster.count} workers, these were started with other flags or data than worker "
@@ -56,4 +56,4 @@ def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: Train
 
 def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns once every worker has called it."""
-    add_up(strategy, np.zeros(1, np.float32))
+    all_reduce_sum(strategy, np.zeros(1, np.float32))
