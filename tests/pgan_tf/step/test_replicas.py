@@ -39,7 +39,7 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
     chosen = strategy if strategy.num_replicas_in_sync > 1 else None
     for i in range(steps):
         given = inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
-        metrics = train_step(given).metrics
+        metrics = train_step(given).last_scalars
     return state, recorded, metrics
 
 
@@ -101,7 +101,7 @@ def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
     state = TrainState(config, two_replicas)
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
     for i in range(50):
-        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas)).metrics
+        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas)).last_scalars
     assert np.isfinite(float(metrics["loss/discriminator"]))
     counters = ("images_seen", "phase_index", "rollbacks")
     for name, variable in state.variables().items():
@@ -156,7 +156,7 @@ def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
     bias = state.discriminator.variables["4x4_dense1/bias"].value
     two_replicas.experimental_local_results(bias)[1].assign([np.nan])
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
-    metrics = train_step(inputs(16, strategy=two_replicas)).metrics
+    metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     for name, value in arrays(state.discriminator).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
@@ -166,8 +166,8 @@ def test_votes_are_summed_over_replicas(two_replicas):
     config = tiny_config()
     state = TrainState(config, two_replicas)
     train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
-    result = train_step(inputs(16, strategy=two_replicas, votes=(0.0, 1.0)))
-    np.testing.assert_array_equal(result.votes, [0.0, 2.0])
+    result = train_step(inputs(16, strategy=two_replicas, stop_flags=(0.0, 1.0)))
+    np.testing.assert_array_equal(result.stop_flags, [0.0, 2.0])
 
 
 class FakeStrategy:
