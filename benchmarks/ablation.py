@@ -36,6 +36,8 @@ from typing import Any
 from ablation_page import read_results, summary, write_page
 from ablation_rows import BY_VALUE, Experiment, Row, rows
 
+from pgan_tf.runs.metrics_log import MetricsLog
+from tfrecords_tools.files import whole_file
 from tfrecords_tools.host import core_count
 
 _RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
@@ -149,20 +151,19 @@ def run_one(experiment: Experiment, row: Row, seed: int, commands: "_Commands") 
         "error": error,
         **figures,
     }
-    temporary = file.with_suffix(".partial")
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    temporary.replace(file)
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _training_seconds(run_dir: Path) -> float:
     """Of all ticks, those of a run that was interrupted too; without preparing graphs."""
-    path, seconds, before = run_dir / "metrics.jsonl", 0.0, 0
-    for line in path.read_text().splitlines() if path.exists() else []:
-        tick = json.loads(line)
-        kimg = (tick["images_seen"] - before) / 1000
-        if "speed/seconds_per_kimg" in tick and kimg > 0:
-            seconds += tick["speed/seconds_per_kimg"] * kimg
-            before = tick["images_seen"]
+    seconds, before = 0.0, 0
+    for row in MetricsLog(run_dir / "metrics.jsonl").rows():
+        kimg = (row.images_seen - before) / 1000
+        seconds_per_kimg = row.values.get("speed/seconds_per_kimg")
+        if seconds_per_kimg is not None and kimg > 0:
+            seconds += seconds_per_kimg * kimg
+            before = row.images_seen
     return round(seconds, 1)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 from ablation_rows import RESOLUTION, Experiment, Row
 from PIL import Image
 
+from tfrecords_tools.files import whole_file
+
 _SAMPLES = (16, 4)  # columns and rows of a grid on the page
 _BEGIN, _END = (f"<!-- written by benchmarks/ablation.py: {word} -->" for word in ("begin", "end"))
 
@@ -78,9 +80,8 @@ def write_page(
     after, count = re.subn(pattern, lambda _: text, before, flags=re.DOTALL)
     if count != 1:
         raise SystemExit(f"{page}: {_BEGIN} and {_END} must be there once. Found: {count}")
-    temporary = page.with_name(f".{page.name}.partial")
-    temporary.write_text(after)
-    temporary.replace(page)
+    with whole_file(page) as temporary:
+        temporary.write_text(after)
 
 
 def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results) -> Iterator[str]:

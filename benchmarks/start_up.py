@@ -25,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.host import core_count
 
 TARGETS = {"first_step_seconds": 20, "longest_switch_seconds": 10, "data_wait": 0.02}
@@ -95,18 +96,18 @@ def measure(
         "switch_seconds": switches,
         "longest_switch_seconds": max(switches.values()),
         "prepare_seconds": prepared,
-        "data_wait": data_wait(run_dir / "metrics.jsonl"),
+        "data_wait": data_wait(MetricsLog(run_dir / "metrics.jsonl")),
     }
 
 
-def data_wait(metrics: Path) -> dict[str, float]:
+def data_wait(log: MetricsLog) -> dict[str, float]:
     """The largest fraction of a tick that was spent waiting for images, by resolution."""
     longest: dict[str, float] = {}
-    for line in metrics.read_text().splitlines():
-        figures = json.loads(line)
-        if "speed/data_wait_fraction" in figures:
-            stage = f"{figures['progress/resolution']:g}"
-            fraction = round(figures["speed/data_wait_fraction"], 4)
+    for row in log.rows():
+        fraction = row.values.get("speed/data_wait_fraction")
+        if fraction is not None:
+            stage = f"{row.values['progress/resolution']:g}"
+            fraction = round(fraction, 4)
             longest[stage] = max(longest.get(stage, 0.0), fraction)
     return longest
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from pgan_tf.runs.metrics_log import MetricsLog
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -50,8 +52,10 @@ def test_waits_for_data_are_told_by_stage(tmp_path):
         {"metrics/swd": 1.0},
         {"speed/data_wait_fraction": 0.02, "progress/resolution": 8},
     ]
-    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    assert load("start_up").data_wait(tmp_path / "metrics.jsonl") == {"4": 0.01, "8": 0.03}
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    for images_seen, values in enumerate(lines):
+        log.append(images_seen, images_seen, values)
+    assert load("start_up").data_wait(log) == {"4": 0.01, "8": 0.03}
 
 
 def test_a_step_is_measured_and_counted(capsys, monkeypatch):

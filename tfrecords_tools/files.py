@@ -4,15 +4,20 @@ import contextlib
 import fcntl
 import glob
 import os
+import re
+import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 
-# In the name of what is not whole yet, or was left by a killed process.
-PARTIAL = ".partial"
+# Part of the name of everything that is not whole yet, or that a killed process left so.
+_PARTIAL = ".partial"
+# `.grid.1f0c3a5e.partial.png`; earlier versions also wrote `.grid.png.123.partial`.
+_PARTIAL_FILE = re.compile(r"\..+\.partial(\.[^.]+)?")
 
 
 @contextlib.contextmanager
@@ -25,12 +30,95 @@ def whole_file(path: Path) -> Iterator[Path]:
     Args:
       path: of the file to be written, in a directory that exists.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{PARTIAL}{path.suffix}")
+    # At random, because containers that share a disk may share process numbers too.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{_PARTIAL}{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_output_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes the file that a user named by --output.
+
+    Like `whole_file`, but the directory is made, and mistakes are reported before the block begins.
+
+    Args:
+      path: of the file to be written; replaced if it exists.
+
+    Raises:
+      UserError: `path` is a directory, or nothing can be written there.
+    """
+    if path.is_dir():
+        raise UserError(f"--output={path}: is a directory; a file's name is needed")
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(whole_file(path))
+            temporary.touch()
+        except OSError as error:
+            raise UserError(f"--output={path}: can't be written: {error.strerror}") from error
+        yield temporary
+
+
+def is_partial_file(path: Path) -> bool:
+    """Return whether a name is one of `whole_file`'s temporary names, of any version."""
+    return _PARTIAL_FILE.fullmatch(path.name) is not None
+
+
+def remove_partial_files(directory: Path) -> None:
+    """Remove the files that killed processes left unfinished in a directory.
+
+    Only for a directory that no other process is writing to.
+    """
+    for path in directory.glob(f".*{_PARTIAL}*"):
+        if is_partial_file(path) and not path.is_dir():
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def partial_directory(path: Path) -> Iterator[Path]:
+    """Yield a new temporary directory beside `path`; it is removed when the block ends.
+
+    Within the block, `replace_directory` may make it `path`. Its name holds this machine's name
+    and process number, by which `remove_partial_directories` knows the ones of killed processes.
+
+    Args:
+      path: of a directory, which need not exist, in one that does.
+    """
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}{_PARTIAL}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def replace_directory(source: Path, target: Path) -> None:
+    """Rename a directory to `target`, in place of the directory that may be there."""
+    if not target.exists():
+        source.rename(target)
+        sync(target.parent)
+        return
+    replaced = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
+    target.rename(replaced)
+    source.rename(target)
+    sync(target.parent)
+    shutil.rmtree(replaced)
+
+
+def remove_partial_directories(directory: Path) -> None:
+    """Remove what killed processes of this machine left of `partial_directory` in a directory."""
+    for path in directory.glob(f".*.{glob.escape(socket.gethostname())}.*{_PARTIAL}"):
+        try:
+            os.kill(int(path.name.split(".")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue
 
 
 def check_output(
@@ -128,15 +216,7 @@ def _move_into_place(staging: Path, output: Path, journal: str) -> None:
     if journal:
         (staging / journal).unlink(missing_ok=True)
     sync(staging)
-    if output.exists():
-        replaced = output.parent / staging.name.replace(".partial-", ".replaced-")
-        output.rename(replaced)
-        staging.rename(output)
-        sync(output.parent)
-        shutil.rmtree(replaced)
-    else:
-        staging.rename(output)
-        sync(output.parent)
+    replace_directory(staging, output)
 
 
 def _existing_ancestor(path: Path) -> Path:

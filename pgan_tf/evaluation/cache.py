@@ -5,8 +5,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
-import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +15,11 @@ from absl import logging
 
 from pgan_tf.evaluation.catalogue import Measured
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import (
+    partial_directory,
+    remove_partial_directories,
+    replace_directory,
+)
 from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
 
 CACHE_NAME = "evaluation"  # within a run directory
@@ -73,21 +76,17 @@ class Workspace:
           UserError: the directory can't be written.
         """
         target = self._entry(key)
-        partial = self.directory / f".{target.name}.{socket.gethostname()}.{os.getpid()}.partial"
-        with self.writing():
-            self._remove_leftovers()
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-        try:
-            entry = Entry(partial, self)
+        with contextlib.ExitStack() as stack:
+            with self.writing():
+                self.directory.mkdir(parents=True, exist_ok=True)
+                remove_partial_directories(self.directory)
+                directory = stack.enter_context(partial_directory(target))
+            entry = Entry(directory, self)
             yield entry
             if self.keep:
                 with self.writing():
                     entry.complete(key)
-                    shutil.rmtree(target, ignore_errors=True)
-                    partial.rename(target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+                    replace_directory(directory, target)
 
     def allocate(self, name: str, shape: tuple[int, int]) -> np.ndarray:
         """An array in a file without a name, which the system removes however the process ends.
@@ -116,16 +115,6 @@ class Workspace:
                 f"{self.directory}: measurements can't be written: {error.strerror}; name a "
                 "--cache_dir with more room, or compare fewer images"
             ) from error
-
-    def _remove_leftovers(self) -> None:
-        """What processes of this machine left that were killed."""
-        for path in self.directory.glob(f".*.{socket.gethostname()}.*.partial"):
-            try:
-                os.kill(int(path.name.split(".")[-2]), 0)
-            except ProcessLookupError:
-                shutil.rmtree(path, ignore_errors=True)
-            except (ValueError, PermissionError):
-                continue
 
 
 class Entry:

@@ -1,6 +1,5 @@
 """Curves of metrics over training, as one PNG."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from absl import logging
 
 from pgan_tf.evaluation.results import Result
 from tfrecords_tools.extras import require
+from tfrecords_tools.files import whole_file
 
 _COLUMNS = 2
 # Figures that follow from others, or say how sure those are.
@@ -57,12 +57,8 @@ def plot(path: Path, results: Sequence[Result]) -> bool:
         _draw_panel(axis, metric, names, kimg, timed)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return True
 
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import math
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +15,8 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.runs.tensorboard_steps import images_per_step
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import whole_file
 
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"
@@ -87,12 +88,8 @@ class Result:
             **({"others": others} if others else {}),
         }
         directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
+        with whole_file(path) as temporary:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
 
@@ -107,11 +104,10 @@ def require_writable(directory: Path) -> None:
     Raises:
       UserError: it can't be made, or nothing can be written to it.
     """
-    probe = directory / f".metrics.{os.getpid()}.partial"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=directory):
+            pass
     except OSError as error:
         raise UserError(
             f"{directory}: results can't be written: {error.strerror}; name another --output"
@@ -250,7 +246,7 @@ def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
     TensorBoard follows the newest file of a directory alone. So while a training is adding to its
     own, these go to the directory `metrics` within the run.
     """
-    unit = images_per_step(RunDirectory(run).metrics) or 1
+    unit = RunDirectory(run).metrics_log.images_per_step() or 1
     writer = tf.summary.create_file_writer(str(run / "metrics" if _is_training(run) else run))
     with contextlib.closing(writer):
         for result in results:

@@ -1,11 +1,9 @@
 """Exports a generator, reads the result back, and compares it with Keras."""
 
-import contextlib
 import dataclasses
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from pgan_tf.runs.saved_generator import (
     save_generator,
 )
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import staged_directory, whole_output_file
 
 # By format: what its file is called in a directory; "" where the directory itself is the export.
 FORMATS = {
@@ -99,7 +98,9 @@ def export_generator(
     file = find_generator(network)
     description = describe_generator(file)
     model = load_generator(file, dtype="float32")
-    with _whole(path) as partial:
+    is_directory = not FORMATS[file_format]
+    whole = staged_directory(path.absolute()) if is_directory else whole_output_file(path)
+    with whole as partial:
         _write(model, partial, description, file_format, output_type, tflite_precision)
         difference = _largest_difference(model, READERS[file_format](partial))
         if file_format == "saved_model":
@@ -225,36 +226,6 @@ def _largest_difference(model: keras.Model, exported: Generate, truncation: floa
             return math.inf
         differences.append(np.abs(images - expected).max())
     return float(np.max(differences))  # unlike Python's own, it keeps what is not a number
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A temporary file or directory that takes the place of `path` if nothing goes wrong."""
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.touch()  # before anything is computed
-        partial.unlink()
-    except OSError as error:
-        raise UserError(f"--output={path}: can't be written: {error.strerror}") from error
-    try:
-        yield partial
-        if path.is_dir():
-            replaced = path.with_name(f".{path.name}.{os.getpid()}.replaced")
-            path.rename(replaced)
-            partial.rename(path)
-            shutil.rmtree(replaced)
-        else:
-            partial.replace(path)
-    finally:
-        _remove(partial)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,5 @@
 """A video of a run's training, from the grids that it wrote."""
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from tqdm import tqdm
 
 from pgan_tf.generating.video import save_video
 from pgan_tf.reporting.summaries import format_duration
+from pgan_tf.runs.metrics_log import MetricsLog
+from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 
 _GRID = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
@@ -64,7 +65,7 @@ def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
     found = sorted((float(match["kimg"]), file) for match, file in matches if match)
     if not found:
         raise UserError(f"{run_dir}: no grids in it; expected fakes-NNNNNN.png")
-    ticks = _read_ticks(run_dir / "metrics.jsonl")
+    ticks = _read_ticks(RunDirectory(run_dir).metrics_log)
     # Names of grids are rounded down, unless grids are written within a kimg.
     unit = 1e-3 if any("." in file.stem for _, file in found) else 1.0
     return [_at_its_tick(kimg, file, ticks, unit) for kimg, file in found]
@@ -80,21 +81,18 @@ def _at_its_tick(
     return Grid(file, *within[-1]) if within else Grid(file, kimg, None, None)
 
 
-def _read_ticks(file: Path) -> list[tuple[float, int, float]]:
-    """kimg, resolution and seconds of training at each tick."""
-    if not file.is_file():
-        return []
+def _read_ticks(log: MetricsLog) -> list[tuple[float, int, float]]:
+    """Return kimg, resolution and seconds of training at each tick."""
     ticks: list[tuple[float, int, float]] = []
     before, seconds = 0.0, 0.0
-    for line in file.read_text().splitlines():
-        try:
-            figures = json.loads(line)
-            kimg = figures["images_seen"] / 1000
-            resolution = int(figures["progress/resolution"])
-            seconds += (kimg - before) * figures["speed/seconds_per_kimg"]
-        except (ValueError, KeyError, TypeError):
-            continue  # the last line of a run that was killed
-        ticks.append((kimg, resolution, seconds))
+    for row in log.rows():
+        resolution = row.values.get("progress/resolution")
+        seconds_per_kimg = row.values.get("speed/seconds_per_kimg")
+        if resolution is None or seconds_per_kimg is None:
+            continue  # an evaluation
+        kimg = row.images_seen / 1000
+        seconds += (kimg - before) * seconds_per_kimg
+        ticks.append((kimg, int(resolution), seconds))
         before = kimg
     return ticks
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import re
 import subprocess
 import tempfile
@@ -15,6 +14,7 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.files import whole_file
 
 FORMATS = ("mp4", "gif", "webp")
 # Small pictures are enlarged: players blur them, and H.264 halves the resolution of colours.
@@ -53,16 +53,12 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
     if suffix == "mp4":
         require("imageio_ffmpeg", "video")  # before anything is drawn
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     enlarged = map(_as_rgb, frames)
-    try:
+    with whole_file(path) as temporary:
         if suffix == "mp4":
             _save_mp4(temporary, path, enlarged, fps)
         else:
             _save_animation(temporary, enlarged, fps)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _as_rgb(frame: np.ndarray) -> np.ndarray:

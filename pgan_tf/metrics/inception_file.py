@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import whole_file
 
 ARCHIVE = "inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
@@ -102,27 +103,24 @@ def download(address: str, target: Path) -> None:
       UserError: it cannot be fetched, or is not what it should be. Says what to do instead.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
     remedy = f"Put {ARCHIVE} at {target} by other means, or {_REMEDY}"
-    try:
-        _fetch(address, temporary)
-        _read_published(temporary)
-        temporary.replace(target)
-    except UserError as error:
-        reason = str(error).replace(str(temporary), ARCHIVE)
-        raise UserError(f"{address}: {reason}. {remedy}") from error
-    except urllib.error.HTTPError as error:
-        raise UserError(
-            f"{address}: the server answers {error.code} {error.reason}. {remedy}"
-        ) from error
-    except urllib.error.URLError as error:
-        raise UserError(f"{address}: cannot be reached: {error.reason}. {remedy}") from error
-    except (http.client.HTTPException, ConnectionError, TimeoutError, ValueError) as error:
-        raise UserError(
-            f"{address}: cannot be downloaded: {type(error).__name__}: {error}. {remedy}"
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with whole_file(target) as temporary:
+        try:
+            _fetch(address, temporary)
+            _read_published(temporary)
+        except UserError as error:
+            reason = str(error).replace(str(temporary), ARCHIVE)
+            raise UserError(f"{address}: {reason}. {remedy}") from error
+        except urllib.error.HTTPError as error:
+            raise UserError(
+                f"{address}: the server answers {error.code} {error.reason}. {remedy}"
+            ) from error
+        except urllib.error.URLError as error:
+            raise UserError(f"{address}: cannot be reached: {error.reason}. {remedy}") from error
+        except (http.client.HTTPException, ConnectionError, TimeoutError, ValueError) as error:
+            raise UserError(
+                f"{address}: cannot be downloaded: {type(error).__name__}: {error}. {remedy}"
+            ) from error
 
 
 def _fetch(address: str, path: Path) -> None:

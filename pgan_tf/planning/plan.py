@@ -4,16 +4,15 @@
 """
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from pgan_tf.config import ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.distribution.cluster import VARIABLE, read_cluster
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.planning.step_memory import peak_bytes
+from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
@@ -102,7 +101,7 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
     replicas = replicas or _replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
     images_seen, measured = (
-        read_speeds(RunDirectory(run_dir).metrics, schedule) if run_dir else (0, [])
+        read_speeds(RunDirectory(run_dir).metrics_log, schedule) if run_dir else (0, [])
     )
     shared_memory = config.run.logical_cpus > 0
     rows = estimate(
@@ -236,31 +235,25 @@ def _step_seconds(config: TrainConfig, phase: Phase, *, replicas: int, tflops: f
     return TYPICAL_OVERHEAD + operations / (tflops * 1e12)
 
 
-def read_speeds(metrics: Path, schedule: Schedule) -> tuple[int, list[tuple[Phase, float]]]:
-    """What a run's `metrics.jsonl` tells of its progress and speed.
+def read_speeds(log: MetricsLog, schedule: Schedule) -> tuple[int, list[tuple[Phase, float]]]:
+    """Read a run's progress and speed from its metrics log.
 
     Args:
-      metrics: the file, which need not exist.
+      log: the run's, which need not exist.
       schedule: the run's.
 
     Returns:
       images_seen, and for each phase the seconds an image took at its last tick.
     """
-    try:
-        text = metrics.read_text(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return 0, []
     images_seen, speeds = 0, {}
-    for line in text.splitlines():
-        try:
-            figures = json.loads(line)
-            seen, batch_size = int(figures["images_seen"]), int(figures["progress/batch_size"])
-            seconds = float(figures["speed/seconds_per_kimg"]) / 1000
-        except (ValueError, KeyError, TypeError):
-            continue  # a line that a killed process left unfinished
-        images_seen = seen
-        phase = schedule.phase_at(max(0, seen - batch_size))
-        speeds[phase.index] = seconds
+    for row in log.rows():
+        batch_size = row.values.get("progress/batch_size")
+        seconds_per_kimg = row.values.get("speed/seconds_per_kimg")
+        if batch_size is None or seconds_per_kimg is None:
+            continue  # an evaluation
+        images_seen = row.images_seen
+        phase = schedule.phase_at(max(0, images_seen - int(batch_size)))
+        speeds[phase.index] = seconds_per_kimg / 1000
     return images_seen, [(schedule.phases[index], seconds) for index, seconds in speeds.items()]
 
 

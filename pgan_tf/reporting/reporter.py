@@ -18,7 +18,7 @@ from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
 from pgan_tf.reporting.memory import memory_figures
-from pgan_tf.reporting.summaries import Summaries, Ticker, has_figures, progress_line
+from pgan_tf.reporting.summaries import Summaries, Ticker, progress_line
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import as_keras_model, save_generator
@@ -29,7 +29,7 @@ from tfrecords_tools.errors import UserError
 
 def is_evaluated(run: RunDirectory, images_seen: int) -> bool:
     """Whether a run's figures hold an evaluation of that moment."""
-    return has_figures(run.metrics, TAG_PREFIX, images_seen)
+    return run.metrics_log.has_values(TAG_PREFIX, images_seen)
 
 
 class Reporter:

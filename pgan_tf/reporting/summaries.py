@@ -2,12 +2,8 @@
 
 import collections
 import contextlib
-import json
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,7 +28,6 @@ from pgan_tf.runs.grids import (
     save_png,
 )
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.runs.tensorboard_steps import images_per_step
 from pgan_tf.step.step import StepResult
 from tfrecords_tools.errors import UserError
 
@@ -215,11 +210,8 @@ class Summaries:
         with self._writing(images_seen):
             for tag, value in figures.items():
                 tf.summary.scalar(tag, value, description=self._describe(tag))
-        # JSON has no NaN, which losses are when an update was skipped.
-        finite = {tag: value if math.isfinite(value) else None for tag, value in figures.items()}
-        line: dict[str, Any] = {"images_seen": images_seen, "step": step, **finite}
-        with self._run.metrics.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        # Losses are not finite when an update was skipped.
+        self._run.metrics_log.append(images_seen, step, figures)
 
     @contextlib.contextmanager
     def _writing(self, images_seen: int) -> Iterator[None]:
@@ -249,7 +241,9 @@ class Summaries:
 
         Call it once at the start too: TensorBoard hides what lies past a start, from the second on.
         """
-        self._shorten_metrics(images_seen)
+        log = self._run.metrics_log
+        log.cut_after(images_seen)
+        self._images_per_step = log.images_per_step() or self._images_per_step
         start = event_pb2.Event(
             wall_time=time.time(),
             step=self._step(images_seen) + 1,
@@ -259,39 +253,12 @@ class Summaries:
         with self._writing(images_seen):
             tf.raw_ops.ImportEvent(writer=self._writer._resource, event=start.SerializeToString())
 
-    def _shorten_metrics(self, images_seen: int) -> None:
-        if not self._run.metrics.exists():
-            return
-        kept = []
-        for text in self._run.metrics.read_text().splitlines():
-            try:
-                if json.loads(text)["images_seen"] <= images_seen:
-                    kept.append(text)
-            except (ValueError, KeyError, TypeError):
-                logging.warning("%s: dropped a broken line: %s", self._run.metrics, text)
-        temporary = self._run.path / ".metrics.partial"
-        temporary.write_text("".join(f"{text}\n" for text in kept))
-        temporary.replace(self._run.metrics)
-        self._images_per_step = images_per_step(self._run.metrics) or self._images_per_step
-
     def close(self) -> None:
         try:
             self._writer.close()
         except tf.errors.OpError as error:
             # What can't be written has been said before; here it would hide why the run ends.
             logging.warning("%s: %s", self._run.path, error.message)
-
-
-def has_figures(metrics: Path, prefix: str, images_seen: int) -> bool:
-    """Whether a `metrics.jsonl` has figures of that moment whose names begin so."""
-    if not metrics.exists():
-        return False
-    for text in metrics.read_text().splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut off
-            line = json.loads(text)
-            if line["images_seen"] == images_seen and any(tag.startswith(prefix) for tag in line):
-                return True
-    return False
 
 
 def _is_one_hot(labels: np.ndarray | None) -> bool:

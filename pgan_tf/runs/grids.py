@@ -1,11 +1,12 @@
 """From a generator to pictures: latents, images, grids, PNG files."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tfrecords_tools.files import whole_file
 
 # [b latent_size], [b n] or None -> [b h w c] float32 in [-1, 1]
 Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
@@ -75,9 +76,5 @@ def enlarge(images: np.ndarray, factor: int) -> np.ndarray:
 def save_png(path: Path, image: np.ndarray) -> None:
     """Writes a `[h w 1 or 3]` uint8 image whole or not at all."""
     squeezed = image[:, :, 0] if image.shape[2] == 1 else image
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with whole_file(path) as temporary:
         Image.fromarray(squeezed).save(temporary, format="PNG")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

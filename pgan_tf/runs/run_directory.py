@@ -8,10 +8,11 @@ from pathlib import Path
 
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.data.training_data import TrainingData
+from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_file
 
 CONFIG_NAME = "config.flags"
-_CONFIG_PARTIAL = f".{CONFIG_NAME}.partial"
 _DATA_PREFIX = "# Trained on: "
 
 
@@ -21,7 +22,7 @@ class RunDirectory:
     Attributes:
       path: the directory itself.
       checkpoints, networks: sub-directories.
-      metrics: `metrics.jsonl`.
+      metrics_log: `metrics.jsonl`.
       reals: `reals.png`.
     """
 
@@ -37,7 +38,7 @@ class RunDirectory:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.networks = self.path / "networks"
-        self.metrics = self.path / "metrics.jsonl"
+        self.metrics_log = MetricsLog(self.path / "metrics.jsonl")
         self.reals = self.path / "reals.png"
 
     def fakes(self, images_seen: int) -> Path:
@@ -71,9 +72,7 @@ class RunDirectory:
         saved = read_config(self.path)
         if saved is not None:
             self._refuse_changes(saved, config, data)
-        elif self.path.is_dir() and any(
-            entry.name != _CONFIG_PARTIAL for entry in self.path.iterdir()
-        ):
+        elif self.path.is_dir() and not all(map(is_partial_file, self.path.iterdir())):
             raise UserError(
                 f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); "
                 "name a new --run_dir"
@@ -118,14 +117,12 @@ class RunDirectory:
             self._opened = None
 
     def _write_config(self, config: TrainConfig, data: str) -> None:
-        temporary = self.path / _CONFIG_PARTIAL
-        temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
-        temporary.replace(self.path / CONFIG_NAME)
+        with whole_file(self.path / CONFIG_NAME) as temporary:
+            temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
 
     def _remove_leftovers(self) -> None:
-        for pattern in (".*.partial", "networks/.*.partial.keras"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        remove_partial_files(self.path)
+        remove_partial_files(self.networks)
         for path in self.checkpoints.glob("*_temp*"):
             shutil.rmtree(path, ignore_errors=True)
         for path in self.checkpoints.glob("*.data-?????-of-?????"):

@@ -14,6 +14,7 @@ import numpy as np
 from pgan_tf.networks import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import whole_file
 
 # A member of the .keras archive, which Keras itself leaves alone.
 DESCRIPTION = "pgan_tf.json"
@@ -51,14 +52,10 @@ def save_generator(path: Path, model: keras.Model, description: Mapping[str, Any
       model: of `as_keras_model`.
       description: JSON values, such as `kimg`, `resolution`, `label_names`.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial.keras")
-    try:
+    with whole_file(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
             archive.writestr(DESCRIPTION, json.dumps(dict(description), indent=2))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> keras.Model:

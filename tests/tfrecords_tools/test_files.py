@@ -3,13 +3,22 @@
 import errno
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import staged_directory
+from tfrecords_tools.files import (
+    partial_directory,
+    remove_partial_directories,
+    remove_partial_files,
+    replace_directory,
+    staged_directory,
+    whole_file,
+    whole_output_file,
+)
 from tfrecords_tools.writing.writer import check_pyramid_output
 
 
@@ -123,3 +132,80 @@ def test_a_directory_being_written_is_locked(tmp_path):
         with pytest.raises(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(descriptor)
+
+
+def test_a_file_appears_when_the_block_ends_and_replaces_the_old_one(tmp_path):
+    path = tmp_path / "grid.png"
+    path.write_text("old")
+    with whole_file(path) as temporary:
+        assert (temporary.parent, temporary.suffix) == (tmp_path, ".png")
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["grid.png"]
+
+
+def test_a_file_that_can_not_be_finished_leaves_the_old_one(tmp_path):
+    path = tmp_path / "grid.png"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["grid.png"]
+
+
+def test_the_directory_of_an_output_file_is_made(tmp_path):
+    with whole_output_file(tmp_path / "a/b/grid.png") as temporary:
+        temporary.write_text("new")
+    assert os.listdir(tmp_path / "a/b") == ["grid.png"]
+
+
+def test_an_output_file_that_can_not_be_written_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, reason in (
+        (tmp_path, "is a directory"),
+        (tmp_path / "file/x.png", "can't be written: File exists"),
+    ):
+        refused = pytest.raises(UserError, match=f"--output={path}: {reason}")
+        with refused, whole_output_file(path):
+            pytest.fail("begun")
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_killed_processes_left_of_files_is_removed_and_nothing_else(tmp_path):
+    left = [
+        ".a.png.123.partial",
+        ".metrics.partial",
+        ".a.0a1b2c3d.partial.keras",
+        ".b.12.partial.x",
+    ]
+    kept = ["a.partial.png", ".hidden", ".a.partial.tar.gz", ".out.partial-dead"]
+    for name in left + kept:
+        (tmp_path / name).write_text("")
+    (tmp_path / ".directory.partial").mkdir()
+    remove_partial_files(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept, ".directory.partial"])
+    remove_partial_files(tmp_path / "missing")
+
+
+def test_a_partial_directory_replaces_another_or_is_gone(tmp_path):
+    target = tmp_path / "entry"
+    for text in ("old", "new"):
+        with partial_directory(target) as directory:
+            (directory / "file").write_text(text)
+            replace_directory(directory, target)
+        assert (target / "file").read_text() == text
+    with partial_directory(target) as directory:
+        (directory / "file").write_text("unwanted")
+    assert (target / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["entry"]
+
+
+def test_partial_directories_of_killed_processes_of_this_machine_are_removed(tmp_path):
+    host, dead = socket.gethostname(), 2**22 + 1
+    names = [f".x.{host}.{os.getppid()}.partial", f".x.elsewhere.{dead}.partial"]
+    for name in [*names, f".x.{host}.{dead}.partial"]:
+        (tmp_path / name).mkdir()
+    remove_partial_directories(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(names)

@@ -8,6 +8,7 @@ from absl import flags
 
 from tfrecords_tools.command import EXIT_OK, SubCommand, run_one_of
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.files import whole_output_file
 from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.host import core_count
 from tfrecords_tools.inspection.comparison import (
@@ -22,7 +23,6 @@ from tfrecords_tools.inspection.selection import (
     caption,
     find_resolution,
     select_images,
-    written_whole,
 )
 from tfrecords_tools.inspection.sheet import draw_sheet
 from tfrecords_tools.inspection.verification import verify
@@ -48,7 +48,7 @@ def info(values: flags.FlagValues, directory: str) -> None:
     if output is None:
         output = f"{pyramid.name}-preview.png"
     if output:
-        with written_whole(_png_path(output)) as path:
+        with whole_output_file(_png_path(output)) as path:
             draw_preview(pyramid).save(path, "PNG")
         _say(f"Preview: {output}")
 
@@ -86,7 +86,7 @@ def show(values: flags.FlagValues, directory: str) -> None:
     if given["captions"]:
         captions = [caption(pyramid, int(index)) for index in indices]
     images = pyramid.level(side).read(indices)
-    with written_whole(path) as temporary:
+    with whole_output_file(path) as temporary:
         draw_sheet(images, captions, given["columns"]).save(temporary, "PNG")
     _say(f"{len(indices)} images of {side}x{side}: {output}")
 
@@ -132,7 +132,7 @@ def compare(values: flags.FlagValues, first: str, second: str) -> int:
         )
         output = given["output"]
         if output and level.resolution == max(sides):
-            with written_whole(_png_path(output)) as path:
+            with whole_output_file(_png_path(output)) as path:
                 shown = level.differing[:_DRAWN_DIFFERENCES]
                 draw_differences(*pyramids, level.resolution, shown).save(path, "PNG")
             _say(f"The first {len(shown)} of them: {output}")

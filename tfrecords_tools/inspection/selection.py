@@ -1,11 +1,6 @@
-"""Which images of a pyramid to look at, and where to write what is seen."""
+"""The choice of images to look at."""
 
-import contextlib
-import os
 import re
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -77,30 +72,6 @@ def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
         levels = ", ".join(str(level.resolution) for level in pyramid.levels)
         raise UserError(f"--resolution must be one of {levels}. Received: {resolution}")
     return resolution
-
-
-@contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary file that becomes `path`, replacing it, when the block ends without an error."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
-        )
-    except OSError as error:
-        raise UserError(f"--output={path}: cannot be written: {error.strerror}") from error
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        if path.is_dir():
-            raise UserError(f"--output={path}: is a directory; a file's name is needed")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _has_class(pyramid: Pyramid, chosen: np.ndarray, column: int) -> np.ndarray:

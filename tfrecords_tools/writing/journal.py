@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.files import remove_partial_files, whole_file
 from tfrecords_tools.format.manifest import FORMAT_VERSION
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.writing.conversion import Written
@@ -64,12 +65,12 @@ class Journal:
     def begin_again(self, parts: Sequence[Written]) -> None:
         """Forgets all parts but these."""
         self._file.close()
-        rewritten = self._path.with_suffix(".new")
-        self._file = rewritten.open("wb")
-        self._write({"identity": self._identity})
-        for part in parts:
-            self.add(part)
-        rewritten.replace(self._path)
+        remove_partial_files(self._path.parent)
+        with whole_file(self._path) as rewritten:
+            self._file = rewritten.open("wb")
+            self._write({"identity": self._identity})
+            for part in parts:
+                self.add(part)
 
     def add(self, part: Written) -> None:
         """Notes a part that has been written."""

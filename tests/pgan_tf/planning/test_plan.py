@@ -8,6 +8,7 @@ from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig,
 from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
 from pgan_tf.planning.plan import Row, estimate, plan, read_speeds, table
+from pgan_tf.runs.metrics_log import MetricsLog
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 
@@ -107,13 +108,13 @@ def test_a_runs_own_speed_is_read(tmp_path):
     write_metrics(metrics, (5000, 32, 9.0), (10_016, 32, 8.0), (20_000, 16, 25.0))
     with metrics.open("a") as file:
         file.write('{"images_seen": 21000, "prog')
-    images_seen, speeds = read_speeds(metrics, SCHEDULE)
+    images_seen, speeds = read_speeds(MetricsLog(metrics), SCHEDULE)
     assert images_seen == 20_000
     assert speeds == [(SCHEDULE.phases[0], 0.008), (SCHEDULE.phases[1], 0.025)]
 
 
 def test_a_run_that_has_not_begun_has_no_speed(tmp_path):
-    assert read_speeds(tmp_path / "metrics.jsonl", SCHEDULE) == (0, [])
+    assert read_speeds(MetricsLog(tmp_path / "metrics.jsonl"), SCHEDULE) == (0, [])
 
 
 def test_the_plan_of_a_run_that_exists_says_how_far_it_is(tmp_path):

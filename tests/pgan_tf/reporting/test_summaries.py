@@ -246,7 +246,7 @@ def test_a_continued_run_keeps_counting_as_it_began(labelled_dir, tmp_path, firs
     summaries.forget_after(1008)
     summaries.write_figures({"loss/generator": 2.0}, 2000)
     summaries.close()
-    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    lines = [json.loads(line) for line in run.metrics_log.path.read_text().splitlines()]
     assert [line["step"] for line in lines] == ([1, 2] if first == 1.0 else [1008, 2000])
 
 

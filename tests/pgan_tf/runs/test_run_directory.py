@@ -83,6 +83,8 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     leftovers = [
         ".fakes-000001.png.123.partial",
         ".metrics.partial",
+        ".metrics.0a1b2c3d.partial.jsonl",
+        ".config.0a1b2c3d.partial.flags",
         "networks/.generator-000001.123.partial.keras",
         "checkpoints/state-100_temp/part-00000-of-00001.data-00000-of-00001",
     ]
@@ -96,7 +98,8 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
 
 
 def test_a_run_that_was_killed_before_its_first_file_can_be_started_again(tmp_path):
-    (tmp_path / ".config.flags.partial").touch()
+    for name in (".config.flags.partial", ".config.0a1b2c3d.partial.flags"):
+        (tmp_path / name).touch()
     RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
 
 
