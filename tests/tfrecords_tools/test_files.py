@@ -155,10 +155,15 @@ def test_a_file_that_can_not_be_finished_leaves_the_old_one(tmp_path):
     assert os.listdir(tmp_path) == ["grid.png"]
 
 
-def test_the_directory_of_an_output_file_is_made(tmp_path):
-    with whole_output_file(tmp_path / "a/b/grid.png") as temporary:
-        temporary.write_text("new")
-    assert os.listdir(tmp_path / "a/b") == ["grid.png"]
+def test_an_output_file_appears_whole_or_not_at_all_in_a_directory_that_is_made(tmp_path):
+    path = tmp_path / "a" / "b" / "grid.png"
+    with whole_output_file(path) as temporary:
+        temporary.write_bytes(b"old")
+        assert not path.exists()
+    with pytest.raises(KeyboardInterrupt), whole_output_file(path) as temporary:
+        temporary.write_bytes(b"new")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["grid.png"]
 
 
 def test_an_output_file_that_can_not_be_written_is_refused_before_any_work(tmp_path):

@@ -1,13 +1,12 @@
 """Which images are chosen, and how files are written whole."""
 
-import os
 
 import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
-from tfrecords_tools.inspection.selection import caption, select_images, written_whole
+from tfrecords_tools.inspection.selection import caption, select_images
 
 
 @pytest.fixture
@@ -70,22 +69,3 @@ def test_a_class_without_labels_is_an_error(write, array_source, random_images):
 
 def test_captions_are_number_and_class(pyramid):
     assert caption(pyramid, 4) == "4: dog"
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "new" / "sheet.png"
-    with written_whole(path) as temporary:
-        temporary.write_bytes(b"old")
-        assert not path.exists()
-    with pytest.raises(KeyboardInterrupt), written_whole(path) as temporary:
-        temporary.write_bytes(b"new")
-        raise KeyboardInterrupt
-    assert path.read_bytes() == b"old" and os.listdir(path.parent) == ["sheet.png"]
-
-
-def test_a_directory_is_no_file_to_write(tmp_path):
-    with (
-        pytest.raises(UserError, match="is a directory"),
-        written_whole(tmp_path) as temporary,
-    ):
-        temporary.write_bytes(b"x")
