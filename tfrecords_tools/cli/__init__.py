@@ -1,4 +1,4 @@
-"""The commands: each parses flags and calls one function.
+"""The commands: each parses its flags and calls functions of the rooms below.
 
 Imports every other room. Begin with `prepare.py`.
 """

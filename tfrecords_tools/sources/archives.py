@@ -1,8 +1,7 @@
-"""Files of folders and of .zip, .tar and .tar.gz archives.
+"""Image files inside .zip, .tar and .tar.gz archives.
 
-Archives are read in place: nothing is ever unpacked to disk.
-
-Members' names are only names, whatever they climb out of: no file of that name is ever opened.
+Archives are read in place; nothing is unpacked to disk. A member's name is only a name: no file of
+that name is ever opened, even if it says `../..`.
 """
 
 import dataclasses
@@ -22,8 +21,8 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.files import HEAD_BYTES, NamedFiles, find_files
 from tfrecords_tools.sources.gzip_access import GzipAccess
+from tfrecords_tools.sources.image_files import HEAD_BYTES, NamedImageFiles, open_folder
 from tfrecords_tools.sources.pixels import ImageFile
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -34,14 +33,14 @@ _ENCRYPTED = 0x1
 
 @dataclasses.dataclass(frozen=True)
 class _Archive:
-    """What archives have in common.
+    """Members of an archive as `NamedImageFiles`; each format reads them in its own way.
 
     Attributes:
       root: the archive.
-      names: members' names.
-      ignored: number of members of other kinds.
-      places: int64 [n k], what is needed to read each member; its first column is an offset, its
-        second the size in bytes when unpacked.
+      names: members' names, sorted.
+      ignored: number of members with other extensions.
+      places: [n k] int64, one row for each member. The first column is an offset in bytes, the
+        second the unpacked size in bytes; formats add columns of their own.
     """
 
     root: Path
@@ -54,27 +53,27 @@ class _Archive:
         """Number of members."""
         return len(self.names)
 
-    def called(self, index: int) -> str:
+    def display_name(self, index: int) -> str:
         """The archive's path and the member's name."""
         return f"{self.root}: {self.names[index]}"
 
     def open(self, index: int, max_bytes: int) -> ImageFile:
-        """A member's bytes in memory."""
+        """Return a member's bytes in memory."""
         size = int(self.places[index, 1])
         if size > max_bytes:
             raise BadImageError(
-                self.called(index),
+                self.display_name(index),
                 f"unpacks to {size} bytes, more than an image within --max_pixels takes"
                 f" ({max_bytes})",
             )
         return io.BytesIO(self._read(index, size))
 
     def head(self, index: int, max_bytes: int) -> ImageFile:
-        """A member's first bytes in memory."""
+        """Return a member's first bytes in memory."""
         return io.BytesIO(self._read(index, min(HEAD_BYTES, int(self.places[index, 1]))))
 
     def reading_order(self) -> np.ndarray:
-        """As the members follow each other in the archive."""
+        """Member numbers in the order of the archive."""
         return np.argsort(self.places[:, 0], kind="stable")
 
     def _read(self, index: int, size: int) -> bytes:
@@ -90,19 +89,19 @@ class _Archive:
         raise NotImplementedError
 
     def _damaged(self, index: int, reason: str) -> BadImageError:
-        return BadImageError(self.called(index), f"is damaged in the archive: {reason}")
+        return BadImageError(self.display_name(index), f"is damaged in the archive: {reason}")
 
     @functools.cached_property
     def _file(self) -> BinaryIO:
         return self.root.open("rb")
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves open files out: each worker opens the archive for itself."""
+        """Leave open files out: each worker opens the archive for itself."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 class ZipFiles(_Archive):
-    """Members of a .zip. `places`: local header's offset, size, packed size, method, CRC-32."""
+    """Members of a .zip file. `places`: local header's offset, size, packed size, method, CRC."""
 
     def _unpack(self, index: int, size: int) -> bytes:
         offset, whole, packed, method, crc = (int(value) for value in self.places[index])
@@ -115,7 +114,7 @@ class ZipFiles(_Archive):
         if method == zipfile.ZIP_STORED:
             data = self._file.read(size)
         else:
-            # Deflate never takes more than this for so many bytes.
+            # An upper bound on the deflated length of `size` bytes.
             data = self._file.read(min(packed, 2 * size + 1024))
             data = zlib.decompressobj(wbits=-15).decompress(data, size) if size else b""
         if size == whole and len(data) == size and zlib.crc32(data) != crc:
@@ -124,7 +123,7 @@ class ZipFiles(_Archive):
 
 
 class TarFiles(_Archive):
-    """Members of a plain .tar. `places`: the data's offset, size."""
+    """Members of an uncompressed .tar file. `places`: the data's offset, size."""
 
     def _unpack(self, index: int, size: int) -> bytes:
         self._file.seek(int(self.places[index, 0]))
@@ -132,7 +131,7 @@ class TarFiles(_Archive):
 
 
 class GzippedTarFiles(_Archive):
-    """Members of a .tar.gz. `places`: the data's offset in the decompressed tar, size."""
+    """Members of a .tar.gz file. `places`: the data's offset in the decompressed tar, size."""
 
     @functools.cached_property
     def _plain(self) -> GzipAccess:
@@ -142,19 +141,21 @@ class GzippedTarFiles(_Archive):
         return self._plain.read(int(self.places[index, 0]), size)
 
 
-def open_files(root: Path, extensions: Collection[str], say: Callable[[str], None]) -> NamedFiles:
-    """The files of a folder or of an archive.
+def open_files(
+    root: Path, extensions: Collection[str], say: Callable[[str], None]
+) -> NamedImageFiles:
+    """Find the image files of a folder or an archive.
 
     Args:
       root: a folder, or a file named .zip, .tar, .tar.gz or .tgz.
-      extensions: of the files wanted, in lower case, with the dot.
+      extensions: extensions of the wanted files, in lower case, with the dot.
       say: called with lines for the user.
 
     Raises:
-      UserError: there is no such place, it is damaged, or it holds no such file.
+      UserError: there is no such folder or file, it is damaged, or it holds no wanted file.
     """
     if root.is_dir() or not root.exists():
-        files: NamedFiles = find_files(root, extensions)
+        files: NamedImageFiles = open_folder(root, extensions)
     else:
         files = open_archive(root, extensions)
     if not files.names:
@@ -166,15 +167,15 @@ def open_files(root: Path, extensions: Collection[str], say: Callable[[str], Non
     return files
 
 
-def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:
-    """The files of an archive, hidden ones left out.
+def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
+    """Find the image files of an archive, hidden ones left out.
 
     Args:
-      path: named .zip, .tar, .tar.gz or .tgz.
-      extensions: of the files wanted, in lower case, with the dot.
+      path: a file named .zip, .tar, .tar.gz or .tgz.
+      extensions: extensions of the wanted files, in lower case, with the dot.
 
     Raises:
-      UserError: it is none of these, or damaged.
+      UserError: the file is no such archive, or damaged.
     """
     name = path.name.lower()
     try:
@@ -186,7 +187,7 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:
             return GzippedTarFiles(path, *_list_tar(path, "r:gz", extensions))
     except UserError:
         raise
-    except Exception as error:  # a damaged directory can make the libraries fail in any way
+    except Exception as error:  # the libraries fail in any way on a damaged directory
         if isinstance(error, OSError) and error.errno:
             raise
         raise UserError(f"--input={path}: damaged or no such archive: {error}") from error
@@ -197,13 +198,13 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedFiles:
 
 
 def _open_zip(path: Path, extensions: Collection[str]) -> ZipFiles:
-    members: dict[str, zipfile.ZipInfo] = {}
+    members: dict[str, zipfile.ZipInfo] = {}  # of members with one name the last counts
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            # A link's data is the name of another file.
+            # The contents of a link are the name of another file.
             if not info.is_dir() and not stat.S_ISLNK(info.external_attr >> 16):
                 members[_plain_name(info.filename)] = info
-    names, ignored = _wanted(members, extensions)
+    names, ignored = _select(members, extensions)
     for name in names:
         info = members[name]
         if info.header_offset < 0:
@@ -228,27 +229,31 @@ def _list_tar(
     places: dict[str, tuple[int, int]] = {}
     with tarfile.open(path, mode) as archive:
         for member in archive:
-            archive.members = []  # type: ignore[attr-defined]  # else it keeps them all in memory
+            archive.members = []  # type: ignore[attr-defined]  # it would keep all in memory
             name = _plain_name(member.name)
             if member.isreg() and not member.issparse():
                 places[name] = (member.offset_data, member.size)
             elif member.islnk() and _plain_name(member.linkname) in places:
                 places[name] = places[_plain_name(member.linkname)]
-    names, ignored = _wanted(places, extensions)
+    names, ignored = _select(places, extensions)
     rows = [places[name] for name in names]
     return names, ignored, np.array(rows, np.int64).reshape(-1, 2)
 
 
 def _plain_name(name: str) -> str:
-    """A member's name without a leading "./" or "/"; of members of one name the last counts."""
-    return "/".join(part for part in name.replace("\\", "/").split("/") if part not in ("", "."))
+    """Return a member's name without a leading "./" or "/"."""
+    steps = name.replace("\\", "/").split("/")
+    return "/".join(step for step in steps if step not in ("", "."))
 
 
-def _wanted(names: Iterable[str], extensions: Collection[str]) -> tuple[tuple[str, ...], int]:
-    """The names with one of the extensions, sorted, and the number of others; hidden ones apart."""
+def _select(names: Iterable[str], extensions: Collection[str]) -> tuple[tuple[str, ...], int]:
+    """Return the names with one of the extensions, sorted, and the number of others.
+
+    Hidden files are in neither.
+    """
     found, ignored = [], 0
     for name in names:
-        if any(part.startswith(".") and part != ".." for part in name.split("/")):
+        if any(step.startswith(".") and step != ".." for step in name.split("/")):
             continue
         if os.path.splitext(name)[1].lower() in extensions:
             found.append(name)

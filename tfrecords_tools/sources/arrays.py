@@ -1,4 +1,4 @@
-"""Small images that come all at once: data sets of 32x32 pixels in a file or a few."""
+"""Data sets of small images that are decoded all at once."""
 
 import dataclasses
 import functools
@@ -13,8 +13,14 @@ from tfrecords_tools.sources.base import one_hot
 
 
 @dataclasses.dataclass(frozen=True)
-class Decoded:
-    """A whole data set: images [n C H W] uint8, a class each [n] int64, a name for each class."""
+class DecodedImages:
+    """A whole data set in memory.
+
+    Attributes:
+      images: [n C H W] uint8.
+      classes: [n] int64, the class of each image.
+      label_names: a name for each class.
+    """
 
     images: np.ndarray
     classes: np.ndarray
@@ -23,20 +29,20 @@ class Decoded:
 
 @dataclasses.dataclass(frozen=True)
 class ArraySource:
-    """Images that are decoded all at once, by each process that needs them.
+    """A data set that each process decodes as a whole.
 
     Attributes:
       kind: the source's name.
-      input: what the user gave.
-      read: decodes everything; picklable.
+      input: the value of `--input`.
+      read: decodes the data set; picklable.
       shape: (n, C, H, W) of the images, H = W = a power of two from 4.
-      classes: [n] int64, or None without labels.
-      label_names: a name for each class, or None.
+      classes: [n] int64, the class of each image; None without labels.
+      label_names: a name for each class; None without labels.
     """
 
     kind: str
     input: Path
-    read: Callable[[], Decoded]
+    read: Callable[[], DecodedImages]
     shape: tuple[int, int, int, int]
     classes: np.ndarray | None
     label_names: tuple[str, ...] | None
@@ -68,29 +74,31 @@ class ArraySource:
         return one_hot(self.classes, len(self.label_names))
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [C H W] uint8."""
+        """Return image `index` as [C H W] uint8."""
         return self._images[index]
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         return {"kind": self.kind, "input": str(self.input)}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the pixels out: each worker decodes them for itself."""
+        """Leave the pixels out: each worker decodes them for itself."""
         return {key: value for key, value in self.__dict__.items() if key != "_images"}
 
 
-def decode(kind: str, path: Path, read: Callable[[], Decoded], with_labels: bool) -> ArraySource:
-    """Decodes a data set, and makes a source of it.
+def open_arrays(
+    kind: str, path: Path, read: Callable[[], DecodedImages], with_labels: bool
+) -> ArraySource:
+    """Decode a data set and return it as a source.
 
     Args:
       kind: the source's name.
-      path: what the user gave.
-      read: decodes everything; picklable.
-      with_labels: whether to take the labels.
+      path: the value of `--input`.
+      read: decodes the data set; picklable.
+      with_labels: take the labels.
 
     Raises:
-      UserError: there are no images; whatever `read` raises.
+      UserError: the data set has no images. Errors of `read` pass through.
     """
     decoded = read()
     count, channels, height, width = decoded.images.shape
@@ -104,21 +112,21 @@ def decode(kind: str, path: Path, read: Callable[[], Decoded], with_labels: bool
         decoded.classes if with_labels else None,
         decoded.label_names if with_labels else None,
     )
-    source.__dict__["_images"] = decoded.images  # not to decode twice in this process
+    source.__dict__["_images"] = decoded.images  # so that this process decodes only once
     return source
 
 
 def checked_classes(file: str, values: Any, count: int, size: int) -> np.ndarray:
-    """Class numbers as [count] int64.
+    """Return class numbers as [count] int64.
 
     Args:
-      file: where they are from, for errors.
-      values: what was read.
+      file: the file that they were read from, for errors.
+      values: the class numbers, of any type.
       count: the number of images.
       size: the number of classes.
 
     Raises:
-      UserError: they are not `count` integers in 0..size-1.
+      UserError: `values` are not `count` integers in 0..size-1.
     """
     try:
         classes = np.asarray(values)
@@ -126,7 +134,7 @@ def checked_classes(file: str, values: Any, count: int, size: int) -> np.ndarray
         classes = np.empty((0, 0))
     if classes.shape != (count,) or classes.dtype.kind not in "iu":
         raise UserError(
-            f"{file}: must hold {count} labels, one an image."
+            f"{file}: must hold {count} labels, one for each image."
             f" Received: {classes.dtype} {list(classes.shape)}"
         )
     if count and not 0 <= int(classes.min()) <= int(classes.max()) < size:

@@ -1,4 +1,4 @@
-"""What every source of images offers."""
+"""The interface of every source of images."""
 
 from typing import Any, Protocol
 
@@ -8,15 +8,15 @@ from tfrecords_tools.errors import UserError
 
 
 class BadImageError(UserError):
-    """One image that cannot be used, which `--skip_bad_images` may leave out.
+    """One unusable image, which `--skip_bad_images` leaves out.
 
     Attributes:
-      name: the image's file, or how else the user finds it.
+      name: the image's file, or the words by which the user can find it.
       reason: why it cannot be used.
     """
 
     def __init__(self, name: str, reason: str):
-        """Both arguments go to `Exception`, so that the error can cross to another process."""
+        """Pass both arguments to `Exception`, so that the error can be pickled."""
         super().__init__(name, reason)
         self.name = name
         self.reason = reason
@@ -26,7 +26,10 @@ class BadImageError(UserError):
 
 
 class Source(Protocol):
-    """Images of one size, numbered, in the source's own order. Picklable: workers get a copy."""
+    """Numbered images of one size, in the source's own order.
+
+    Picklable: every worker process gets a copy, and opens files for itself.
+    """
 
     @property
     def count(self) -> int:
@@ -42,7 +45,7 @@ class Source(Protocol):
 
     @property
     def shuffled(self) -> bool:
-        """Whether the original implementation shuffles images from such a source."""
+        """True if the original implementation shuffles images of this source."""
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
@@ -52,7 +55,7 @@ class Source(Protocol):
         """One-hot labels [count classes] float32 in the source's order; None without labels."""
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [C H W] uint8.
+        """Return image `index` as [C H W] uint8.
 
         Raises:
           BadImageError: the image is damaged or cannot be made to fit.
@@ -60,7 +63,7 @@ class Source(Protocol):
         ...
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source, as JSON values."""
+        """Return the manifest's entry about the source, as JSON values."""
         ...
 
 

@@ -1,8 +1,9 @@
-"""CelebA: the aligned photographs of 178x218 pixels, of which a square around the face is kept."""
+"""CelebA: a square around the face in each of the aligned photographs of 178x218 pixels."""
 
 import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,16 +12,23 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
-from tfrecords_tools.sources.files import NamedFiles
+from tfrecords_tools.sources.image_files import NamedImageFiles
 from tfrecords_tools.sources.pixels import read_rgb
+from tfrecords_tools.sources.shared_flags import (
+    INPUT,
+    SHUFFLE,
+    expected_images,
+    parse_comma_separated,
+)
+from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
 
 COUNT = 202_599
 _WIDTH, _HEIGHT = 178, 218
-# Centre of the window, and half its side, as the original has them.
+# Center of the window, and half its side, as in the original.
 _COLUMN, _ROW, _HALF = 89, 121, 64
 _MAX_BYTES = 1 << 24
 _EXTENSIONS = frozenset({".png", ".jpg", ".jpeg"})
-# Where the images may be below --input; the original takes the first.
+# Folders below --input that may hold the images; the original takes the first.
 _FOLDERS = ("img_align_celeba_png", "img_align_celeba", "Img/img_align_celeba_png",
             "Img/img_align_celeba")  # fmt: skip
 _ATTRIBUTES_FILES = ("list_attr_celeba.txt", "list_attr_celeba.csv")
@@ -33,11 +41,11 @@ class CelebaSource:
 
     Attributes:
       files: the photographs.
-      classes: [n] int64, the combination of attributes; None without labels.
-      label_names: a name for each combination.
+      classes: [n] int64, the number of each image's combination of attributes; None without labels.
+      label_names: a name for each combination; None without labels.
     """
 
-    files: NamedFiles
+    files: NamedImageFiles
     classes: np.ndarray | None = None
     label_names: tuple[str, ...] | None = None
     channels: int = 3
@@ -56,30 +64,30 @@ class CelebaSource:
         return one_hot(self.classes, len(self.label_names))
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [3 128 128] uint8."""
+        """Return image `index` as [3 128 128] uint8."""
         file = self.files.open(index, _MAX_BYTES)
-        image = read_rgb(file, (_WIDTH, _HEIGHT), self.files.called(index))
+        image = read_rgb(file, (_WIDTH, _HEIGHT), self.files.display_name(index))
         return image[:, _ROW - _HALF : _ROW + _HALF, _COLUMN - _HALF : _COLUMN + _HALF]
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         return {"kind": "celeba", "input": str(self.files.root), "files": self.count}
 
 
 def open_celeba(
     path: Path, attributes: Sequence[str], expected: int, say: Callable[[str], None]
 ) -> CelebaSource:
-    """Finds CelebA's aligned images, and their attributes where asked.
+    """Find CelebA's aligned images, and read the attributes that make the labels.
 
     Args:
       path: a folder that holds `img_align_celeba_png` or `img_align_celeba`; the folder of the
         images; or an archive of them.
-      attributes: those that make the labels: each combination of them is a class. Empty for none.
-      expected: how many images there must be; 0 for any number.
+      attributes: each combination of these attributes is a class. Empty for no labels.
+      expected: number of images that there must be; 0 for any number.
       say: called with lines for the user.
 
     Raises:
-      UserError: images or attributes are missing, or something else than they should be.
+      UserError: images or attributes are missing, or of another kind.
     """
     folder = next((path / name for name in _FOLDERS if (path / name).is_dir()), path)
     files = open_files(folder, _EXTENSIONS, say)
@@ -91,21 +99,21 @@ def open_celeba(
     return CelebaSource(files, classes, names)
 
 
-def check_count(path: Path, count: int, expected: int, what: str) -> None:
-    """Refuses a data set that is not complete.
+def check_count(path: Path, count: int, expected: int, name: str) -> None:
+    """Refuse a data set that is not complete.
 
     Args:
-      path: where it is.
+      path: the value of `--input`.
       count: number of images found.
-      expected: the number that it should have; 0 for any.
-      what: its name.
+      expected: number of images that there must be; 0 for any number.
+      name: the data set's name.
 
     Raises:
       UserError: the numbers differ.
     """
     if expected and count != expected:
         raise UserError(
-            f"--input={path}: must hold {expected} images, all of {what};"
+            f"--input={path}: must hold {expected} images, all of {name};"
             f" --expected_images={count} accepts what is there. Received: {count}"
         )
 
@@ -123,9 +131,9 @@ def _find_attributes(path: Path) -> Path:
 
 
 def _read_attributes(
-    file: Path, files: NamedFiles, attributes: Sequence[str]
+    file: Path, files: NamedImageFiles, attributes: Sequence[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The class of each image, [n] int64, and the classes' names."""
+    """Return the class of each image, [n] int64, and the classes' names."""
     repeated = len(set(attributes)) < len(attributes)
     if repeated or len(attributes) > _MOST_ATTRIBUTES:
         raise UserError(
@@ -138,7 +146,7 @@ def _read_attributes(
         raise UserError(f"{file}: damaged: {error}") from error
     rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
     if rows and len(rows[0]) == 1:
-        del rows[0]  # the text file begins with the number of images
+        del rows[0]  # the number of images, with which the text file begins
     known = [name for name in rows[0] if name != "image_id"] if rows else []
     unknown = [name for name in attributes if name not in known]
     if unknown:
@@ -155,7 +163,7 @@ def _read_attributes(
                 f"{file}: row {number + 1} after the names must be an image and {len(known)} times"
                 f" 1 or -1. Received: {' '.join(row)[:80]}"
             )
-        # The first attribute counts most.
+        # The first attribute is the highest bit.
         bits = "".join("1" if value == "1" else "0" for value in values)
         found[_stem(row[0])] = int(bits, 2)
     missing = [name for name in files.names if _stem(name) not in found]
@@ -163,9 +171,35 @@ def _read_attributes(
         raise UserError(f"{file}: says nothing about {missing[0]} and {len(missing) - 1} others")
     classes = np.array([found[_stem(name)] for name in files.names], np.int64)
     choices = [(f"not_{name}", name) for name in attributes]
-    return classes, tuple("+".join(parts) for parts in itertools.product(*choices))
+    return classes, tuple("+".join(combination) for combination in itertools.product(*choices))
 
 
 def _stem(name: str) -> str:
-    """What a photograph's files have in common: 000001 of 000001.jpg and 000001.png."""
+    """Return a photograph's number: 000001 for both 000001.jpg and 000001.png."""
     return PurePosixPath(name).stem
+
+
+def _open(request: SourceRequest) -> CelebaSource:
+    return open_celeba(
+        request["input"], request["attributes"], request["expected_images"], request.say
+    )
+
+
+SPEC = SourceSpec(
+    name="celeba",
+    description="CelebA's aligned photographs, a square around each face",
+    flags=(
+        replace(INPUT, note="a folder, .zip, .tar or .tar.gz"),
+        FlagSpec(
+            "attributes",
+            "string",
+            None,
+            "Attributes that make the labels, comma-separated: each combination of them is a class."
+            " Default: no labels.",
+            parse=parse_comma_separated,
+        ),
+        expected_images(COUNT),
+        SHUFFLE,
+    ),
+    open=_open,
+)

@@ -1,8 +1,9 @@
-"""CelebA-HQ: images that have been built already, as PNG, JPEG or .npy files."""
+"""CelebA-HQ as already built images: PNG, JPEG or .npy files."""
 
 import dataclasses
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -13,8 +14,10 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.celeba import check_count
-from tfrecords_tools.sources.files import NamedFiles
+from tfrecords_tools.sources.image_files import NamedImageFiles
 from tfrecords_tools.sources.pixels import ImageFile, read_header, read_rgb
+from tfrecords_tools.sources.shared_flags import INPUT, RESOLUTION, SHUFFLE, expected_images
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 COUNT = 30_000
 DEFAULT_RESOLUTION = 1024
@@ -27,11 +30,11 @@ class CelebahqSource:
 
     Attributes:
       files: the images.
-      order: [n] int64, the file of each image.
+      order: [n] int64, the number in `files` of each image.
       resolution: side of the images in pixels.
     """
 
-    files: NamedFiles
+    files: NamedImageFiles
     order: np.ndarray
     resolution: int
     channels: int = 3
@@ -48,55 +51,55 @@ class CelebahqSource:
         return None
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [3 H W] uint8."""
+        """Return image `index` as [3 H W] uint8."""
         number = int(self.order[index])
-        name = self.files.called(number)
-        file = self.files.open(number, _most_bytes(self.resolution))
+        name = self.files.display_name(number)
+        file = self.files.open(number, _max_file_bytes(self.resolution))
         if name.lower().endswith(".npy"):
             return _read_array(file, name, self.resolution)
         return read_rgb(file, (self.resolution, self.resolution), name)
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         return {"kind": "celebahq", "input": str(self.files.root), "files": self.count}
 
 
 def open_celebahq(
     path: Path, resolution: int, expected: int, say: Callable[[str], None]
 ) -> CelebahqSource:
-    """Finds the images, and checks that they are all there, in order and of one size.
+    """Find the images, and check that none is missing and all are of one size.
 
     Args:
       path: a folder or an archive of files whose names end in the image's number, from 0 or 1.
       resolution: side that all images must have, in pixels.
-      expected: how many there must be; 0 for any number.
+      expected: number of images that there must be; 0 for any number.
       say: called with lines for the user.
 
     Raises:
-      UserError: one is missing, doubled, or of another size.
+      UserError: an image is missing, there twice, or of another size.
     """
     files = open_files(path, _EXTENSIONS, say)
-    order = _numbered(files)
+    order = _order_by_number(files)
     check_count(path, files.count, expected, "CelebA-HQ")
     for index in tqdm(files.reading_order(), unit=" headers", disable=None):
         _check_size(files, int(index), resolution)
     return CelebahqSource(files, order, resolution)
 
 
-def _numbered(files: NamedFiles) -> np.ndarray:
-    """The files' order by number, [n] int64."""
+def _order_by_number(files: NamedImageFiles) -> np.ndarray:
+    """Return the files' indices [n] int64 in the order of the numbers in their names."""
     by_number: dict[int, int] = {}
     for index, name in enumerate(files.names):
         digits = re.search(r"(\d+)$", PurePosixPath(name).stem)
         if digits is None:
             raise UserError(
-                f"{files.called(index)}: no number at the end of its name; expected names such as"
-                " imgHQ00000.png, in CelebA-HQ's order"
+                f"{files.display_name(index)}: no number at the end of its name; expected names"
+                " such as imgHQ00000.png, in CelebA-HQ's order"
             )
         number = int(digits[1])
         if number in by_number:
-            other = files.called(by_number[number])
-            raise UserError(f"{files.called(index)}: has the same number as {other}")
+            other = files.display_name(by_number[number])
+            raise UserError(f"{files.display_name(index)}: has the same number as {other}")
         by_number[number] = index
     numbers = sorted(by_number)
     first = min(numbers[0], 1)
@@ -110,9 +113,9 @@ def _numbered(files: NamedFiles) -> np.ndarray:
     return np.array([by_number[number] for number in numbers], np.int64)
 
 
-def _check_size(files: NamedFiles, index: int, resolution: int) -> None:
-    name = files.called(index)
-    file = files.head(index, _most_bytes(resolution))
+def _check_size(files: NamedImageFiles, index: int, resolution: int) -> None:
+    name = files.display_name(index)
+    file = files.head(index, _max_file_bytes(resolution))
     if name.lower().endswith(".npy"):
         _array_shape(file, name, resolution)
         return
@@ -124,8 +127,8 @@ def _check_size(files: NamedFiles, index: int, resolution: int) -> None:
         )
 
 
-def _most_bytes(resolution: int) -> int:
-    """Size of the largest file that could be an image: four channels of 16 bits, and more."""
+def _max_file_bytes(resolution: int) -> int:
+    """Largest plausible size of a file: four channels of 16 bits, and a megabyte of headers."""
     return 8 * resolution**2 + (1 << 20)
 
 
@@ -143,7 +146,7 @@ def _read_array(file: ImageFile, name: str, resolution: int) -> np.ndarray:
 
 
 def _array_shape(file: ImageFile, name: str, resolution: int) -> tuple[int, ...]:
-    """Shape of the image in a .npy file: CHW, or HWC. Read before the pixels, which may be huge."""
+    """Return the shape in a .npy file's header, CHW or HWC, before any pixels are read."""
     try:
         if isinstance(file, Path):
             with file.open("rb") as opened:
@@ -172,3 +175,21 @@ def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     )  # fmt: skip
     shape, _, dtype = read(file)
     return shape, dtype
+
+
+def _open(request: SourceRequest) -> CelebahqSource:
+    resolution = request["resolution"] or DEFAULT_RESOLUTION
+    return open_celebahq(request["input"], resolution, request["expected_images"], request.say)
+
+
+SPEC = SourceSpec(
+    name="celebahq",
+    description="CelebA-HQ, already built",
+    flags=(
+        replace(INPUT, note="a folder, .zip, .tar or .tar.gz"),
+        replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
+        expected_images(COUNT),
+        SHUFFLE,
+    ),
+    open=_open,
+)

@@ -1,10 +1,11 @@
-"""CIFAR-10 and CIFAR-100, from the pickles for Python that their authors publish."""
+"""CIFAR-10 and CIFAR-100, from the pickles that their authors publish for Python."""
 
 import dataclasses
 import functools
 import gzip
 import tarfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +13,30 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.safe_pickle import load_plain
-from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
+from tfrecords_tools.sources.arrays import (
+    ArraySource,
+    DecodedImages,
+    checked_classes,
+    open_arrays,
+)
+from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _PIXELS = 3 * 32 * 32
 
 
 @dataclasses.dataclass(frozen=True)
 class _Layout:
-    """Where things are: the folder in the archive, files by split, keys in the pickles."""
+    """The names by which one of the two data sets is stored.
+
+    Attributes:
+      folder: the folder in the archive.
+      splits: the files of each split.
+      labels: the key of the labels in these files.
+      names_file: the file with the classes' names.
+      names: the key of the names in that file.
+      classes: number of classes.
+    """
 
     folder: str
     splits: dict[str, tuple[str, ...]]
@@ -55,21 +72,21 @@ _LAYOUTS = {
 def open_cifar(
     path: Path, kind: Literal["cifar10", "cifar100"], split: str, with_labels: bool
 ) -> ArraySource:
-    """Reads CIFAR's pickles; nothing in them is executed.
+    """Read CIFAR's pickles; nothing in them is executed.
 
     Args:
-      path: the folder of the files, the folder above it, or the .tar.gz as it is published.
-      kind: which of the two; of CIFAR-100 the 100 fine labels.
-      split: "train", as the original, or "test".
-      with_labels: whether to take the labels.
+      path: the folder of the files, the folder above it, or the published .tar.gz.
+      kind: one of the two data sets. The labels of CIFAR-100 are the 100 fine ones.
+      split: "train", which the original uses, or "test".
+      with_labels: take the labels.
 
     Raises:
-      UserError: a file is missing, damaged, or something else than it should be.
+      UserError: a file is missing, damaged, or of another kind.
     """
-    return decode(kind, path, functools.partial(_read, path, kind, split), with_labels)
+    return open_arrays(kind, path, functools.partial(_read, path, kind, split), with_labels)
 
 
-def _read(path: Path, kind: str, split: str) -> Decoded:
+def _read(path: Path, kind: str, split: str) -> DecodedImages:
     layout = _LAYOUTS[kind]
     wanted = layout.splits[split]
     contents = _contents(path, layout, (*wanted, layout.names_file))
@@ -80,9 +97,9 @@ def _read(path: Path, kind: str, split: str) -> Decoded:
                 f"--input={path}: no {name}; expected {', '.join(wanted)} in it."
                 f" Received: {', '.join(sorted(contents)) or 'none of them'}"
             )
-        called = f"{path}: {name}"
-        batch = load_plain(contents.pop(name), called)
-        data = _entry(batch, "data", called)
+        shown = f"{path}: {name}"
+        batch = load_plain(contents.pop(name), shown)
+        data = _entry(batch, "data", shown)
         if (
             not isinstance(data, np.ndarray)
             or data.dtype != np.uint8
@@ -94,39 +111,38 @@ def _read(path: Path, kind: str, split: str) -> Decoded:
                 if isinstance(data, np.ndarray)
                 else type(data).__name__
             )
-            raise UserError(
-                f"{called}: its data must be uint8 [n, {_PIXELS}]. Received: {received}"
-            )
+            raise UserError(f"{shown}: its data must be uint8 [n, {_PIXELS}]. Received: {received}")
         images.append(data.reshape(-1, 3, 32, 32))
-        labels = _entry(batch, layout.labels, called)
-        classes.append(checked_classes(called, labels, len(data), layout.classes))
-    return Decoded(np.concatenate(images), np.concatenate(classes), _names(path, layout, contents))
+        labels = _entry(batch, layout.labels, shown)
+        classes.append(checked_classes(shown, labels, len(data), layout.classes))
+    names = _label_names(path, layout, contents)
+    return DecodedImages(np.concatenate(images), np.concatenate(classes), names)
 
 
-def _entry(batch: Any, key: str, called: str) -> Any:
+def _entry(batch: Any, key: str, shown: str) -> Any:
     if not isinstance(batch, dict) or key not in batch:
         keys = sorted(map(str, batch)) if isinstance(batch, dict) else type(batch).__name__
-        raise UserError(f"{called}: must be a dictionary with {key!r}. Received: {keys}")
+        raise UserError(f"{shown}: must be a dictionary with {key!r}. Received: {keys}")
     return batch[key]
 
 
-def _names(path: Path, layout: _Layout, contents: dict[str, bytes]) -> tuple[str, ...]:
-    """The classes' names; their numbers if the file that names them is not there."""
+def _label_names(path: Path, layout: _Layout, contents: dict[str, bytes]) -> tuple[str, ...]:
+    """Return the classes' names; their numbers if the file of names is missing."""
     if layout.names_file not in contents:
         return tuple(str(number) for number in range(layout.classes))
-    called = f"{path}: {layout.names_file}"
-    names = _entry(load_plain(contents[layout.names_file], called), layout.names, called)
+    shown = f"{path}: {layout.names_file}"
+    names = _entry(load_plain(contents[layout.names_file], shown), layout.names, shown)
     if (
         not isinstance(names, list)
         or len(names) != layout.classes
         or not all(isinstance(name, str) for name in names)
     ):
-        raise UserError(f"{called}: must name {layout.classes} classes. Received: {names!r:.60}")
+        raise UserError(f"{shown}: must name {layout.classes} classes. Received: {names!r:.60}")
     return tuple(names)
 
 
 def _contents(path: Path, layout: _Layout, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    """The bytes of those of the wanted files that are there."""
+    """Return the bytes of each wanted file that is there."""
     if path.is_dir():
         folder = path / layout.folder if (path / layout.folder).is_dir() else path
         return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
@@ -147,3 +163,25 @@ def _contents(path: Path, layout: _Layout, wanted: tuple[str, ...]) -> dict[str,
             f"--input={path}: damaged, or neither a folder nor a .tar.gz: {error}"
         ) from error
     return found
+
+
+def _open(kind: Literal["cifar10", "cifar100"], request: SourceRequest) -> ArraySource:
+    with_labels = request["labels"] is not False
+    return open_cifar(request["input"], kind, request["split"], with_labels)
+
+
+_FLAGS = (replace(INPUT, note="a folder or .tar.gz"), SPLIT, LABELS, SHUFFLE)
+CIFAR10_SPEC = SourceSpec(
+    name="cifar10",
+    description="CIFAR-10, its pickles for Python",
+    flags=_FLAGS,
+    open=functools.partial(_open, "cifar10"),
+    in_memory=True,
+)
+CIFAR100_SPEC = SourceSpec(
+    name="cifar100",
+    description="CIFAR-100, its pickles for Python",
+    flags=_FLAGS,
+    open=functools.partial(_open, "cifar100"),
+    in_memory=True,
+)

@@ -1,4 +1,4 @@
-"""Bytes from the middle of a gzip file, without decompressing all before them each time."""
+"""Random access to the decompressed bytes of a gzip file."""
 
 import bisect
 import dataclasses
@@ -9,13 +9,19 @@ from typing import Any
 _COMPRESSED_CHUNK = 1 << 14
 _PLAIN_CHUNK = 1 << 16
 # A checkpoint takes about 50 kB of memory. More of them make reading faster.
-_CHECKPOINTS = 1000
-_CLOSEST = 1 << 17
+_MAX_CHECKPOINTS = 1000
+_MIN_SPACING = 1 << 17
 
 
 @dataclasses.dataclass
 class _Position:
-    """A state of decompression: what has been fed and what has come out."""
+    """A state of the decompressor.
+
+    Attributes:
+      plain: number of decompressed bytes that it has returned.
+      fed: number of compressed bytes that it has taken.
+      decompressor: the zlib object.
+    """
 
     plain: int
     fed: int
@@ -26,42 +32,39 @@ class _Position:
 
 
 class GzipAccess:
-    """Reads at any offset of the decompressed bytes. Not for several threads at once.
+    """Reader of a gzip file at any offset of its decompressed bytes. Not thread-safe.
 
-    It goes forward from the nearest earlier state of the decompressor that it has kept: the current
-    one, or a checkpoint of the first time it came by. The last bytes decompressed are kept too, as
-    what is read next often begins in them.
+    A read decompresses from the nearest state before its offset: the current state, or one of the
+    checkpoints that are kept when the file is decompressed for the first time. The last
+    decompressed block is kept too, because the next read often begins in it.
     """
 
     def __init__(self, path: Path, plain_bytes: int):
-        """Opens the file.
+        """Open the file.
 
         Args:
           path: the gzip file, of one or several members.
-          plain_bytes: about as many as it holds when decompressed; places the checkpoints.
+          plain_bytes: its approximate decompressed size in bytes, by which checkpoints are spaced.
         """
         self._file = path.open("rb")
-        self._spacing = max(_CLOSEST, plain_bytes // _CHECKPOINTS)
+        self._spacing = max(_MIN_SPACING, plain_bytes // _MAX_CHECKPOINTS)
         start = _Position(0, 0, zlib.decompressobj(wbits=31))
         self._checkpoints = [start]
         self._now = start.copy()
         self._last = b""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Decompressed bytes.
-
-        Returns:
-          `size` bytes, or fewer at the end of the file.
+        """Return `size` decompressed bytes from `offset`, or fewer at the end of the file.
 
         Raises:
           zlib.error, EOFError: the file is damaged or truncated.
         """
-        parts: list[bytes] = []
+        pieces: list[bytes] = []
         last_start = self._now.plain - len(self._last)
         if last_start <= offset < self._now.plain:
-            part = self._last[offset - last_start : offset - last_start + size]
-            parts.append(part)
-            offset, size = offset + len(part), size - len(part)
+            piece = self._last[offset - last_start : offset - last_start + size]
+            pieces.append(piece)
+            offset, size = offset + len(piece), size - len(piece)
         elif not self._nearest_is_current(offset):
             at = bisect.bisect(self._checkpoints, offset, key=lambda position: position.plain) - 1
             self._now = self._checkpoints[at].copy()
@@ -71,13 +74,13 @@ class GzipAccess:
             self._last = data = self._next()
             if not data:
                 break
-            part = data[max(0, offset - start) : max(0, offset + size - start)]
-            parts.append(part)
-            offset, size = offset + len(part), size - len(part)
-        return b"".join(parts)
+            piece = data[max(0, offset - start) : max(0, offset + size - start)]
+            pieces.append(piece)
+            offset, size = offset + len(piece), size - len(piece)
+        return b"".join(pieces)
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()
 
     def _nearest_is_current(self, offset: int) -> bool:
@@ -87,7 +90,7 @@ class GzipAccess:
         )
 
     def _next(self) -> bytes:
-        """The next decompressed bytes, none at the end of the file."""
+        """Return the next decompressed bytes, none at the end of the file."""
         now = self._now
         while True:
             self._file.seek(now.fed)

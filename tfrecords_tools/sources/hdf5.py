@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +11,22 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+
+_EXTRA = "hdf5"
 
 
 @dataclasses.dataclass(frozen=True)
 class Hdf5Source:
-    """The largest images of an archive, in its order.
+    """The images of an archive at their highest resolution, in the archive's order.
 
     Attributes:
       path: the archive.
-      dataset: name of the largest images in it, uint8 [n C H W].
+      dataset: name of the HDF5 dataset that holds them, uint8 [n C H W].
       shape: (n, C, H, W).
-      labels_path: the `-labels.npy` beside the archive, or None without labels.
-      label_names: the classes' numbers.
+      labels_path: the `-labels.npy` beside the archive; None without labels.
+      label_names: the classes' numbers; None without labels.
     """
 
     path: Path
@@ -51,20 +56,20 @@ class Hdf5Source:
         return _opened(self.path)[self.dataset]
 
     def labels(self) -> np.ndarray | None:
-        """The labels as they are stored [n classes] float32; class numbers become one-hot."""
+        """Labels [n classes] float32 as they are stored, or one-hot where class numbers are."""
         return None if self.labels_path is None else _read_labels(self.labels_path, self.count)
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [C H W] uint8."""
+        """Return image `index` as [C H W] uint8."""
         try:
             return self._images[index]
         except UserError:
             raise
-        except Exception as error:  # a damaged file can make the library fail in any way
+        except Exception as error:  # the library fails in any way on a damaged file
             raise BadImageError(f"{self.path}: image {index}", f"is damaged: {error}") from error
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         labels = self.labels_path and str(self.labels_path)
         return {
             "kind": "hdf5",
@@ -74,19 +79,20 @@ class Hdf5Source:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the open archive out: each worker opens it for itself."""
+        """Leave the open archive out: each worker opens it for itself."""
         return {key: value for key, value in self.__dict__.items() if key != "_images"}
 
 
 def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
-    """Opens an archive.
+    """Open an archive.
 
     Args:
-      path: the .h5 file, whose datasets named `data...` hold a resolution each.
-      labels: True needs the `-labels.npy` beside it, False leaves it, None takes it if it is there.
+      path: the .h5 file; each of its datasets named `data...` holds one resolution.
+      labels: True requires the `-labels.npy` beside it, False ignores it, None takes it if it is
+        there.
 
     Raises:
-      UserError: a file is missing, damaged, or something else than it should be.
+      UserError: a file is missing, damaged, or of another kind.
     """
     if not path.is_file():
         raise UserError(f"--input={path}: no such file; expected an HDF5 archive")
@@ -115,8 +121,8 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
 
 
 def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
-    """Name, shape and type of the largest images."""
-    h5py = require("h5py", "hdf5")
+    """Return name, shape and type of the dataset with the largest images."""
+    h5py = require("h5py", _EXTRA)
     with _opened(path) as file:
         try:
             found = {
@@ -125,7 +131,7 @@ def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
                 if name.startswith("data") and isinstance(value, h5py.Dataset) and value.ndim == 4
             }
             names = ", ".join(file)
-        except Exception as error:  # a damaged file can make the library fail in any way
+        except Exception as error:  # the library fails in any way on a damaged file
             raise UserError(f"--input={path}: damaged: {error}") from error
     if not found:
         raise UserError(
@@ -138,13 +144,13 @@ def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
 
 def _opened(path: Path) -> Any:
     try:
-        return require("h5py", "hdf5").File(path, "r")
+        return require("h5py", _EXTRA).File(path, "r")
     except OSError as error:
         raise UserError(f"--input={path}: damaged or no HDF5 archive: {error}") from error
 
 
 def _read_labels(path: Path, count: int) -> np.ndarray:
-    """Labels [count classes] float32."""
+    """Return labels [count classes] float32."""
     try:
         labels = np.load(path, allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -160,3 +166,16 @@ def _read_labels(path: Path, count: int) -> np.ndarray:
         f"{path}: must hold [{count}, classes] finite numbers, or [{count}] class numbers from 0."
         f" Received: {shape}"
     )
+
+
+def _open(request: SourceRequest) -> Hdf5Source:
+    return open_hdf5(request["input"], request["labels"])
+
+
+SPEC = SourceSpec(
+    name="hdf5",
+    description="an archive of the original's Theano version",
+    flags=(replace(INPUT, note="an .h5 file"), LABELS, SHUFFLE),
+    open=_open,
+    extra=_EXTRA,
+)

@@ -1,10 +1,11 @@
-"""Files in MNIST's IDX format: MNIST itself, Fashion-MNIST, EMNIST and others like them."""
+"""Files in MNIST's IDX format: MNIST, Fashion-MNIST, EMNIST and others."""
 
 import dataclasses
 import functools
 import gzip
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,14 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import one_hot
+from tfrecords_tools.sources.shared_flags import (
+    INPUT,
+    LABELS,
+    SHUFFLE,
+    SPLIT,
+    parse_comma_separated,
+)
+from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
 
 Split = Literal["train", "test"]
 
@@ -28,10 +37,10 @@ class IdxSource:
 
     Attributes:
       images_path: a file of uint8 [n h w], compressed by gzip or not.
-      labels_path: a file of uint8 [n], or None without labels.
-      shape: (n, h, w) of the images.
+      labels_path: a file of uint8 [n]; None without labels.
+      shape: (n, h, w) of the images before padding.
       resolution: side of the padded images in pixels.
-      label_names: a name for each class.
+      label_names: a name for each class; None without labels.
     """
 
     images_path: Path
@@ -58,7 +67,7 @@ class IdxSource:
         return one_hot(read_idx(self.labels_path, 1), len(self.label_names))
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [1 H W] uint8."""
+        """Return image `index` as [1 H W] uint8."""
         _, height, width = self.shape
         top, left = (self.resolution - height) // 2, (self.resolution - width) // 2
         image = np.zeros((1, self.resolution, self.resolution), np.uint8)
@@ -66,7 +75,7 @@ class IdxSource:
         return image
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         labels = self.labels_path and str(self.labels_path)
         return {
             "kind": "idx",
@@ -76,20 +85,20 @@ class IdxSource:
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the pixels out: each worker reads them for itself."""
+        """Leave the pixels out: each worker reads them for itself."""
         return {key: value for key, value in self.__dict__.items() if key != "_images"}
 
 
 def open_idx(
     path: Path, split: Split, labels: bool | None, label_names: tuple[str, ...] | None
 ) -> IdxSource:
-    """Opens a pair of IDX files.
+    """Open a pair of IDX files: images, and labels if wanted.
 
     Args:
       path: a folder with MNIST's file names, or a file of images.
-      split: which pair of a folder; "train" is what the original uses.
-      labels: True needs the labels' file beside the images', False leaves it, None takes what is
-        there.
+      split: the pair to take from a folder; the original uses "train".
+      labels: True requires a file of labels beside the images, False ignores it, None takes it if
+        it is there.
       label_names: a name for each class; None numbers them.
 
     Raises:
@@ -113,13 +122,13 @@ def open_idx(
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
-    """The array in an IDX file of uint8, compressed by gzip or not.
+    """Read the array in an IDX file of uint8, compressed by gzip or not.
 
     Returns:
-      uint8 of `dimensions` dimensions; mapped from disk unless compressed.
+      A uint8 array of `dimensions` dimensions; mapped from disk unless compressed.
 
     Raises:
-      UserError: the file is missing, damaged, or holds something else.
+      UserError: the file is missing, damaged, or of another type or shape.
     """
     try:
         with path.open("rb") as file:
@@ -191,3 +200,28 @@ def _checked_names(
     if len(names) < classes:
         raise UserError(f"--label_names must name {classes} classes. Received: {','.join(names)}")
     return names
+
+
+def _open(request: SourceRequest) -> IdxSource:
+    names = request["label_names"] or None
+    return open_idx(request["input"], request["split"], request["labels"], names)
+
+
+SPEC = SourceSpec(
+    name="idx",
+    description="MNIST, Fashion-MNIST and others in that format",
+    flags=(
+        replace(INPUT, note="a folder, or a file of images"),
+        SPLIT,
+        LABELS,
+        FlagSpec(
+            "label_names",
+            "string",
+            None,
+            "The classes' names, comma-separated. Default: 0,1,2,...",
+            parse=parse_comma_separated,
+        ),
+        SHUFFLE,
+    ),
+    open=_open,
+)

@@ -1,9 +1,10 @@
-"""Images in files of folders and archives, with class sub-folders as labels where asked."""
+"""Image files in a folder or an archive, whose sub-folders may be classes."""
 
 import contextlib
 import dataclasses
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import run_unordered
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.files import Files, NamedFiles
+from tfrecords_tools.sources.image_files import ImageFiles, NamedImageFiles
+from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
 from tfrecords_tools.sources.pixels import (
     EXTENSIONS,
     Header,
@@ -23,23 +25,31 @@ from tfrecords_tools.sources.pixels import (
     read_header,
     read_pixels,
 )
+from tfrecords_tools.sources.shared_flags import (
+    INPUT,
+    LABELS,
+    RESOLUTION,
+    SHUFFLE,
+    SKIP_BAD_IMAGES,
+)
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _SCAN_CHUNK = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class ImagesSource:
-    """Image files, in their order.
+    """Image files, cropped and scaled to one size.
 
     Attributes:
       files: the files.
       policy: how files become pixels.
-      classes: [n] int64 class of each file, or None without labels.
-      label_names: a name for each class, or None.
+      classes: [n] int64, the class of each file; None without labels.
+      label_names: a name for each class; None without labels.
       kind: the source's name.
     """
 
-    files: Files
+    files: ImageFiles
     policy: ImagePolicy
     classes: np.ndarray | None = None
     label_names: tuple[str, ...] | None = None
@@ -68,13 +78,13 @@ class ImagesSource:
         return one_hot(self.classes, len(self.label_names))
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [C H W] uint8."""
-        file = self.files.open(index, most_bytes(self.policy))
-        name = None if isinstance(file, Path) else self.files.called(index)
+        """Return image `index` as [C H W] uint8."""
+        file = self.files.open(index, max_file_bytes(self.policy))
+        name = None if isinstance(file, Path) else self.files.display_name(index)
         return read_pixels(file, self.policy, name)
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         policy = dataclasses.asdict(self.policy)
         return {"kind": self.kind, "input": str(self.files.root), "files": self.count, **policy}
 
@@ -87,16 +97,16 @@ def open_images(
     skip_bad_images: bool,
     say: Callable[[str], None],
 ) -> ImagesSource:
-    """Finds the images and reads their headers, so that most mistakes are seen before any work.
+    """Find the images and read their headers, so that most mistakes are found before any work.
 
     Args:
       root: a folder, or an archive: .zip, .tar, .tar.gz or .tgz.
       policy: how files become pixels. `channels` 0 means 1 if every image is gray, else 3;
-        `resolution` 0 the largest power of two that no image has to be enlarged to.
-      use_folders: whether the folders directly below `root` are classes; in an archive, below the
-        folder that holds all.
+        `resolution` 0 means the largest power of two to which no image has to be enlarged.
+      use_folders: take the folders directly below `root` as classes; in an archive, those below
+        the folder that holds all.
       num_workers: processes that read headers.
-      skip_bad_images: whether files that are no images may be among them.
+      skip_bad_images: accept bad images among the others.
       say: called with lines for the user.
 
     Raises:
@@ -109,19 +119,19 @@ def open_images(
 
 
 def complete_policy(
-    files: Files,
+    files: ImageFiles,
     policy: ImagePolicy,
     num_workers: int,
     skip_bad_images: bool,
     say: Callable[[str], None],
 ) -> ImagePolicy:
-    """Reads all headers; chooses the number of channels and the resolution where they are 0.
+    """Read all headers, and choose the number of channels and the resolution where they are 0.
 
     Raises:
       UserError: there is no usable image, or (unless skipped) a bad one.
     """
-    summary = _scan(files, policy, num_workers, skip_bad_images)
-    chosen = dataclasses.replace(
+    summary = _summarize_headers(files, policy, num_workers, skip_bad_images)
+    chosen = replace(
         policy,
         channels=policy.channels or (1 if summary.all_gray else 3),
         resolution=policy.resolution or _largest_power_of_two(summary),
@@ -134,19 +144,19 @@ def complete_policy(
     return chosen
 
 
-def most_bytes(policy: ImagePolicy) -> int:
-    """Size of the largest file that could be an image within the policy's `max_pixels`.
+def max_file_bytes(policy: ImagePolicy) -> int:
+    """Largest plausible size of a file within the policy's `max_pixels`.
 
-    Four channels of 16 bits, not compressed, and a megabyte of other things.
+    Four uncompressed channels of 16 bits, and a megabyte of other data.
     """
     return 8 * policy.max_pixels + (1 << 20)
 
 
-def folder_classes(files: NamedFiles) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The class of each file: the folder directly below the root.
+def folder_classes(files: NamedImageFiles) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the class of each file: the folder directly below the root.
 
-    An archive of one folder usually holds that folder, not its contents: it is not a class if there
-    are folders in it.
+    An archive of one folder usually holds the folder itself, not its contents; then the folders in
+    it are the classes.
 
     Returns:
       [n] int64 class numbers, and the classes' names, sorted.
@@ -154,18 +164,18 @@ def folder_classes(files: NamedFiles) -> tuple[np.ndarray, tuple[str, ...]]:
     Raises:
       UserError: a file is in no such folder.
     """
-    parts = [name.split("/") for name in files.names]
+    paths = [name.split("/") for name in files.names]
     depth = 0
     if not files.root.is_dir():
-        while all(len(part) > depth + 2 and part[depth] == parts[0][depth] for part in parts):
+        while all(len(path) > depth + 2 and path[depth] == paths[0][depth] for path in paths):
             depth += 1
-    for index, part in enumerate(parts):
-        if len(part) < depth + 2:
+    for index, path in enumerate(paths):
+        if len(path) < depth + 2:
             raise UserError(
-                f"{files.called(index)}: in no class folder; --labels=folders needs every image in"
-                f" a sub-folder of {files.root}, named after its class"
+                f"{files.display_name(index)}: in no class folder; --labels=folders needs every"
+                f" image in a sub-folder of {files.root}, named after its class"
             )
-    folders = [part[depth] for part in parts]
+    folders = [path[depth] for path in paths]
     names = tuple(sorted(set(folders)))
     numbers = {name: number for number, name in enumerate(names)}
     return np.array([numbers[folder] for folder in folders], np.int64), names
@@ -173,7 +183,13 @@ def folder_classes(files: NamedFiles) -> tuple[np.ndarray, tuple[str, ...]]:
 
 @dataclasses.dataclass(frozen=True)
 class _HeaderSummary:
-    """Of many files: whether all are gray; the smallest square's side in pixels, and whose."""
+    """The headers of many image files.
+
+    Attributes:
+      all_gray: True if all images are grayscale.
+      side: side in pixels of the smallest square that cropping leaves.
+      smallest: the file of that square.
+    """
 
     all_gray: bool
     side: int
@@ -182,22 +198,24 @@ class _HeaderSummary:
 
 @dataclasses.dataclass(frozen=True)
 class _HeaderReader:
-    files: Files
+    """Reads the headers of some files. Sent to each worker."""
+
+    files: ImageFiles
     policy: ImagePolicy
     skip_bad_images: bool
 
     def __call__(self, indices: np.ndarray) -> tuple[int, _HeaderSummary | None]:
-        """The number of files and, if any is usable, their summary."""
+        """Return the number of files and the summary of the usable ones, if there are any."""
         headers: list[tuple[Header, str]] = []
         for index in indices:
             try:
                 header = self._header(int(index))
-                check_size(self.files.called(index), header, self.policy)
+                check_size(self.files.display_name(index), header, self.policy)
             except BadImageError:
                 if not self.skip_bad_images:
                     raise
             else:
-                headers.append((header, self.files.called(index)))
+                headers.append((header, self.files.display_name(index)))
         if not headers:
             return len(indices), None
         side, smallest = min(
@@ -207,20 +225,20 @@ class _HeaderReader:
         return len(indices), _HeaderSummary(gray, side, smallest)
 
     def _header(self, index: int) -> Header:
-        name, most = self.files.called(index), most_bytes(self.policy)
+        name, max_bytes = self.files.display_name(index), max_file_bytes(self.policy)
         with contextlib.suppress(BadImageError):
-            return read_header(self.files.head(index, most), self.policy.max_pixels, name)
-        # Some formats keep it elsewhere than at the beginning.
-        return read_header(self.files.open(index, most), self.policy.max_pixels, name)
+            return read_header(self.files.head(index, max_bytes), self.policy.max_pixels, name)
+        # In some formats the header is not at the beginning.
+        return read_header(self.files.open(index, max_bytes), self.policy.max_pixels, name)
 
 
-def _scan(
-    files: Files, policy: ImagePolicy, num_workers: int, skip_bad_images: bool
+def _summarize_headers(
+    files: ImageFiles, policy: ImagePolicy, num_workers: int, skip_bad_images: bool
 ) -> _HeaderSummary:
     order = files.reading_order()
     tasks = [order[start : start + _SCAN_CHUNK] for start in range(0, len(order), _SCAN_CHUNK)]
     read = _HeaderReader(files, policy, skip_bad_images)
-    # A process takes longer to start than a few chunks to read.
+    # Starting a process takes longer than reading a few chunks.
     workers = min(num_workers, len(tasks) // 4)
     summaries: list[_HeaderSummary] = []
     with (
@@ -234,7 +252,7 @@ def _scan(
     if not summaries:
         raise UserError(f"--input={files.root}: none of its {len(order)} image files can be used")
     smallest = min(summaries, key=lambda summary: (summary.side, summary.smallest))
-    return dataclasses.replace(smallest, all_gray=all(summary.all_gray for summary in summaries))
+    return replace(smallest, all_gray=all(summary.all_gray for summary in summaries))
 
 
 def _largest_power_of_two(summary: _HeaderSummary) -> int:
@@ -244,3 +262,33 @@ def _largest_power_of_two(summary: _HeaderSummary) -> int:
             " 4; remove it, or give --resolution and --allow_upscale"
         )
     return 1 << (summary.side.bit_length() - 1)
+
+
+def _open(request: SourceRequest) -> ImagesSource:
+    return open_images(
+        request["input"],
+        requested_policy(request),
+        bool(request["labels"]),
+        request.num_workers,
+        request["skip_bad_images"],
+        request.say,
+    )
+
+
+SPEC = SourceSpec(
+    name="images",
+    description="a folder or archive of image files",
+    flags=(
+        replace(INPUT, note="a folder, .zip, .tar or .tar.gz"),
+        replace(RESOLUTION, note="auto is the largest that enlarges no image"),
+        replace(
+            LABELS,
+            choices=("auto", "none", "folders"),
+            note="folders makes each folder directly below --input a class, auto is none",
+        ),
+        *POLICY_FLAGS,
+        SKIP_BAD_IMAGES,
+        SHUFFLE,
+    ),
+    open=_open,
+)

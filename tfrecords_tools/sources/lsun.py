@@ -1,9 +1,10 @@
-"""LSUN: an LMDB database of encoded images, one category each."""
+"""LSUN: an LMDB database of encoded images of one category."""
 
 import dataclasses
 import functools
 import io
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
+from tfrecords_tools.sources.shared_flags import INPUT, MAX_PIXELS, RESOLUTION, SKIP_BAD_IMAGES
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 DEFAULT_RESOLUTION = 256
-# Every so many keys one is kept, from which the others are found.
+_EXTRA = "lmdb"
+# Keys from one landmark to the next.
 _SPACING = 256
 
 
@@ -27,7 +31,7 @@ class LsunSource:
     Attributes:
       path: the database.
       count: number of images.
-      landmarks: the keys number 0, 256, 512, ...
+      landmarks: every 256th key from the first, from which the keys between them are found.
       policy: how values become pixels.
     """
 
@@ -49,37 +53,37 @@ class LsunSource:
         return _Reader(self.path, self.landmarks)
 
     def labels(self) -> np.ndarray | None:
-        """None: a database is of one category."""
+        """None: a database holds one category."""
         return None
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [3 H W] uint8."""
+        """Return image `index` as [3 H W] uint8."""
         key, value = self._reader.read(index)
         return read_pixels(io.BytesIO(value), self.policy, f"{self.path}: {_shown(key)}")
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         return {"kind": "lsun", "input": str(self.path), **dataclasses.asdict(self.policy)}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the open database out: each worker opens it for itself."""
+        """Leave the open database out: each worker opens it for itself."""
         return {key: value for key, value in self.__dict__.items() if key != "_reader"}
 
 
 def open_lsun(path: Path, resolution: int, num_images: int | None, max_pixels: int) -> LsunSource:
-    """Opens a database, and notes some of its keys.
+    """Open a database, and read its landmarks.
 
     Args:
-      path: its folder, such as `bedroom_train_lmdb`, or its file.
-      resolution: side of the images in pixels, after the largest centred square has been scaled by
-        Lanczos; smaller images are enlarged, as by the original.
-      num_images: how many images are wanted; no key after them is looked at. None for all.
+      path: the database's folder, such as `bedroom_train_lmdb`, or its file.
+      resolution: side of the images in pixels, to which the largest centered square is scaled by a
+        Lanczos filter; smaller images are enlarged, as in the original.
+      num_images: number of images wanted, after which no key is read. None for all.
       max_pixels: images with more pixels are bad.
 
     Raises:
       UserError: there is no such database, or it is damaged or empty.
     """
-    lmdb = require("lmdb", "lmdb")
+    lmdb = require("lmdb", _EXTRA)
     database = _opened(lmdb, path)
     try:
         entries = database.stat()["entries"]
@@ -95,15 +99,15 @@ def open_lsun(path: Path, resolution: int, num_images: int | None, max_pixels: i
     finally:
         database.close()
     policy = ImagePolicy(3, resolution, max_pixels=max_pixels, allow_upscale=True)
-    # More images than there are is the writer's to refuse, as for every source.
+    # As for every source, the writer refuses a `num_images` that is too large.
     return LsunSource(path, count, landmarks, policy)
 
 
 class _Reader:
-    """Reads images by number; fast for one after the other."""
+    """Reader of encoded images by number, fastest in their order."""
 
     def __init__(self, path: Path, landmarks: tuple[bytes, ...]):
-        self._lmdb = require("lmdb", "lmdb")
+        self._lmdb = require("lmdb", _EXTRA)
         self._path = path
         self._landmarks = landmarks
         self._database = _opened(self._lmdb, path)
@@ -111,11 +115,11 @@ class _Reader:
         self._at = -1
 
     def close(self) -> None:
-        """Closes the database, which a process can open only once."""
+        """Close the database, which a process can open only once."""
         self._database.close()
 
     def read(self, index: int) -> tuple[bytes, bytes]:
-        """Key and value number `index`."""
+        """Return key and value number `index`."""
         try:
             if index != self._at + 1 or not self._cursor.next():
                 found = self._cursor.set_key(self._landmarks[index // _SPACING])
@@ -148,7 +152,7 @@ def _opened(lmdb: Any, path: Path) -> Any:
     expected = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
     received = file.stat().st_size
     if received < expected:
-        # Looking at pages beyond the end would kill the process.
+        # Reading a page beyond the end would kill the process.
         database.close()
         raise UserError(f"{file}: truncated: {expected} bytes expected. Received: {received}")
     return database
@@ -156,3 +160,22 @@ def _opened(lmdb: Any, path: Path) -> Any:
 
 def _shown(key: bytes) -> str:
     return key.decode("ascii", "backslashreplace")
+
+
+def _open(request: SourceRequest) -> LsunSource:
+    resolution = request["resolution"] or DEFAULT_RESOLUTION
+    return open_lsun(request["input"], resolution, request.num_images, request["max_pixels"])
+
+
+SPEC = SourceSpec(
+    name="lsun",
+    description="an LMDB database of LSUN",
+    flags=(
+        replace(INPUT, note="a database's folder or file"),
+        replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
+        MAX_PIXELS,
+        SKIP_BAD_IMAGES,
+    ),
+    open=_open,
+    extra=_EXTRA,
+)

@@ -1,6 +1,6 @@
-"""One image file into the pixels of a pyramid: what is done with every kind of file.
+"""From one image file to pixels of the pyramid's size.
 
-The policy is documented for users in docs/guide/data.md.
+docs/guide/data.md describes for users how each kind of file is treated.
 """
 
 import contextlib
@@ -18,12 +18,12 @@ from PIL import Image, ImageOps
 
 from tfrecords_tools.sources.base import BadImageError
 
-# Where an image's bytes are: a file, or part of something else, opened and seekable.
+# An image's encoded bytes: a file, or an open, seekable stream.
 ImageFile = Path | BinaryIO
 Crop = Literal["center", "pad", "none"]
 Resize = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 
-# Named, so that a file's contents cannot choose a decoder that runs programs (PostScript).
+# A list, so that a file's contents cannot choose a decoder that runs programs (PostScript).
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000")
 EXTENSIONS = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".gif"}
@@ -38,34 +38,35 @@ _FILTERS = MappingProxyType(
         "nearest": Image.Resampling.NEAREST,
     }
 )
-# A PNG file's first 33 bytes: what all begin with, width, height, bits of a value, kind of colour,
-# compression and so on, checksum.
+# A PNG file's first 33 bytes: signature, width, height, bits of a value, color type, compression
+# and other methods, checksum.
 _PNG_HEADER = struct.Struct(">16sIIBB3sI")
 _PNG_MAGIC = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
-_PNG_KINDS = frozenset(
+_PNG_BITS_AND_COLOR_TYPES = frozenset(
     {(1, 0), (2, 0), (4, 0), (8, 0), (16, 0), (8, 2), (16, 2), (1, 3), (2, 3), (4, 3), (8, 3)}
     | {(8, 4), (16, 4), (8, 6), (16, 6)}
 )
-_PNG_GRAY = frozenset({0, 4})
-# The EXIF tag.
-_ORIENTATION = 0x0112
+_PNG_GRAY_COLOR_TYPES = frozenset({0, 4})
+_EXIF_ORIENTATION = 0x0112
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
 
 @dataclasses.dataclass(frozen=True)
 class ImagePolicy:
-    """How files become images of one kind.
+    """How files become images of one size and number of channels.
+
+    The manifest records these fields by their names.
 
     Attributes:
       channels: 1 or 3.
       resolution: side of the result in pixels.
-      crop: "center" takes the largest centred square, "pad" adds background to make a square,
+      crop: "center" takes the largest centered square, "pad" adds background to make a square,
         "none" accepts square images only.
-      resize: the filter.
-      background: RGB, 0..255, what transparent pixels and padding show.
+      resize: the filter that scales the square to the resolution.
+      background: RGB, 0..255, the color of padding and behind transparent pixels.
       max_pixels: files with more pixels are refused before they are decoded.
-      allow_upscale: whether images smaller than the resolution are enlarged, or refused.
+      allow_upscale: enlarge images smaller than the resolution, instead of refusing them.
     """
 
     channels: int
@@ -79,24 +80,30 @@ class ImagePolicy:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What a file says about its image before it is decoded: size in pixels, whether it is gray."""
+    """The header of an image file, read before its pixels.
+
+    Attributes:
+      width: in pixels.
+      height: in pixels.
+      gray: True for a grayscale image.
+    """
 
     width: int
     height: int
     gray: bool
 
     def square_side(self, crop: Crop) -> int:
-        """Side in pixels of the square that cropping leaves."""
+        """Return the side in pixels of the square that cropping leaves."""
         return (max if crop == "pad" else min)(self.width, self.height)
 
 
 def read_header(file: ImageFile, max_pixels: int, name: str | None = None) -> Header:
-    """Reads a file's header, which for most formats is at its beginning.
+    """Read a file's header, which in most formats is at the beginning.
 
     Args:
-      file: the image's bytes.
-      max_pixels: the most that it may have.
-      name: how errors call it; a path is called by its name.
+      file: the image's encoded bytes.
+      max_pixels: the largest number of pixels that is accepted.
+      name: the file's name for errors; by default its path.
 
     Raises:
       BadImageError: it is not an image, or too large.
@@ -109,10 +116,10 @@ def read_header(file: ImageFile, max_pixels: int, name: str | None = None) -> He
 
 
 def _png_header(file: ImageFile) -> Header | None:
-    """The header of a PNG file, several times as fast as Pillow.
+    """Read the header of a PNG file, several times as fast as Pillow.
 
     Returns:
-      None for other files, and for what is unusual or damaged: Pillow is to say.
+      None for other files, and for unusual or damaged ones, which are left to Pillow.
     """
     try:
         if isinstance(file, Path):
@@ -121,17 +128,17 @@ def _png_header(file: ImageFile) -> Header | None:
         else:
             start = file.read(_PNG_HEADER.size)
             file.seek(0)
-        magic, width, height, bits, colour, _, crc = _PNG_HEADER.unpack(start)
+        magic, width, height, bits, color_type, _, crc = _PNG_HEADER.unpack(start)
     except (OSError, struct.error):
         return None
-    known = magic == _PNG_MAGIC and (bits, colour) in _PNG_KINDS
+    known = magic == _PNG_MAGIC and (bits, color_type) in _PNG_BITS_AND_COLOR_TYPES
     if not known or crc != zlib.crc32(start[12:29]) or not width or not height:
         return None
-    return Header(width, height, gray=colour in _PNG_GRAY)
+    return Header(width, height, gray=color_type in _PNG_GRAY_COLOR_TYPES)
 
 
 def check_size(name: str, header: Header, policy: ImagePolicy) -> None:
-    """Refuses an image whose size does not suit the policy.
+    """Refuse an image whose size does not suit the policy.
 
     Raises:
       BadImageError: it is not square, or too small.
@@ -148,12 +155,12 @@ def check_size(name: str, header: Header, policy: ImagePolicy) -> None:
 
 
 def read_pixels(file: ImageFile, policy: ImagePolicy, name: str | None = None) -> np.ndarray:
-    """Decodes a file and makes its image fit.
+    """Decode a file, and make its image fit the policy.
 
     Args:
-      file: the image's bytes.
-      policy: what "fit" means.
-      name: how errors call it; a path is called by its name.
+      file: the image's encoded bytes.
+      policy: the size and channels to return, and how to get there.
+      name: the file's name for errors; by default its path.
 
     Returns:
       [channels resolution resolution] uint8.
@@ -172,12 +179,12 @@ def read_pixels(file: ImageFile, policy: ImagePolicy, name: str | None = None) -
 
 
 def read_rgb(file: ImageFile, size: tuple[int, int], name: str | None = None) -> np.ndarray:
-    """Decodes a file whose image must have one size, and neither crops nor scales it.
+    """Decode a file whose image must already have a given size.
 
     Args:
-      file: the image's bytes.
+      file: the image's encoded bytes.
       size: width and height in pixels.
-      name: how errors call it; a path is called by its name.
+      name: the file's name for errors; by default its path.
 
     Returns:
       [3 height width] uint8.
@@ -198,7 +205,7 @@ def read_rgb(file: ImageFile, size: tuple[int, int], name: str | None = None) ->
 
 @contextlib.contextmanager
 def _pillow_on_our_terms() -> Iterator[None]:
-    """Replaces Pillow's limit of pixels by `max_pixels`, and leaves its warnings to our errors."""
+    """Switch off Pillow's limit of pixels and its warnings: `max_pixels` and our errors count."""
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
@@ -224,13 +231,13 @@ def _open(file: ImageFile, name: str, max_pixels: int | None) -> Image.Image:
 
 
 def _decoded(image: Image.Image, name: str, background: tuple[int, int, int]) -> Image.Image:
-    """The pixels in 8 bits, upright and opaque."""
+    """Return the image in 8 bits, upright and opaque."""
     try:
         image.load()
         return _without_alpha(_eight_bits(_upright(image), name), background)
     except BadImageError:
         raise
-    except Exception as error:  # whatever a decoder says about a damaged file
+    except Exception as error:  # a decoder fails in any way on a damaged file
         raise _undecodable(name, error) from error
 
 
@@ -243,9 +250,9 @@ def _undecodable(name: str, error: Exception) -> BadImageError:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image as the camera was held. An unreadable EXIF block does not spoil the pixels."""
+    """Apply the EXIF orientation; an unreadable EXIF block is ignored."""
     try:
-        if image.getexif().get(_ORIENTATION, 1) == 1:
+        if image.getexif().get(_EXIF_ORIENTATION, 1) == 1:
             return image  # exif_transpose would copy it
         return ImageOps.exif_transpose(image)
     except Exception:
@@ -253,7 +260,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image, name: str) -> Image.Image:
-    """Scales 16-bit grays to 8 bits: round(value / 257). Pillow's own conversion clips them."""
+    """Scale 16-bit grays to 8 bits: round(value / 257). Pillow's own conversion clips them."""
     if image.mode == "F":
         raise BadImageError(name, "has floating-point pixels, whose range is not known")
     if not image.mode.startswith("I"):
@@ -272,7 +279,7 @@ def _without_alpha(image: Image.Image, background: tuple[int, int, int]) -> Imag
 
 
 def _fit(image: Image.Image, policy: ImagePolicy) -> Image.Image:
-    """Makes an L or RGB image square, then of the right size."""
+    """Make an image of mode L or RGB square, then scale it to the resolution."""
     width, height = image.size
     if width != height and policy.crop == "pad":
         side = max(width, height)

@@ -1,6 +1,7 @@
-"""Street View House Numbers, the cropped digits: MATLAB files of 32x32 images."""
+"""Street View House Numbers: the cropped digits, MATLAB files of 32x32 images."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +9,41 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
-from tfrecords_tools.sources.arrays import ArraySource, Decoded, checked_classes, decode
+from tfrecords_tools.sources.arrays import (
+    ArraySource,
+    DecodedImages,
+    checked_classes,
+    open_arrays,
+)
+from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
+from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
+_EXTRA = "svhn"
 _DIGITS = tuple(str(digit) for digit in range(10))
 
 
 def open_svhn(path: Path, split: str, with_labels: bool) -> ArraySource:
-    """Reads SVHN's cropped digits.
+    """Read SVHN's cropped digits.
 
     Args:
       path: a file, or the folder of `train_32x32.mat`, `test_32x32.mat`, `extra_32x32.mat`.
-      split: which file of a folder; "train" is what the original uses.
-      with_labels: whether to take the labels.
+      split: the file to take from a folder; the original uses "train".
+      with_labels: take the labels.
 
     Raises:
-      UserError: the file is missing, damaged, or something else than it should be.
+      UserError: the file is missing, damaged, or of another kind.
     """
     file = path / f"{split}_32x32.mat" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"{file}: no such file; expected SVHN's cropped digits (format 2)")
-    return decode("svhn", path, functools.partial(_read, file), with_labels)
+    return open_arrays("svhn", path, functools.partial(_read, file), with_labels)
 
 
-def _read(file: Path) -> Decoded:
-    loadmat = require("scipy.io", "svhn").loadmat
+def _read(file: Path) -> DecodedImages:
+    loadmat = require("scipy.io", _EXTRA).loadmat
     try:
         contents = loadmat(str(file), variable_names=["X", "y"])
-    except Exception as error:  # a damaged file can fail in any way
+    except Exception as error:  # the library fails in any way on a damaged file
         raise UserError(
             f"{file}: damaged or no MATLAB file: {error or type(error).__name__}"
         ) from error
@@ -50,7 +59,7 @@ def _read(file: Path) -> Decoded:
             f" Received: {labels.dtype} {labels.min()} to {labels.max()}"
         )
     classes = checked_classes(str(file), labels[:, 0].astype(np.int64) % 10, count, 10)
-    return Decoded(pixels.transpose(3, 2, 0, 1), classes, _DIGITS)
+    return DecodedImages(pixels.transpose(3, 2, 0, 1), classes, _DIGITS)
 
 
 def _is_uint8(value: Any) -> bool:
@@ -59,3 +68,22 @@ def _is_uint8(value: Any) -> bool:
 
 def _shown(value: Any) -> str:
     return f"{value.dtype} {list(value.shape)}" if isinstance(value, np.ndarray) else "none"
+
+
+def _open(request: SourceRequest) -> ArraySource:
+    return open_svhn(request["input"], request["split"], request["labels"] is not False)
+
+
+SPEC = SourceSpec(
+    name="svhn",
+    description="Street View House Numbers, the cropped digits",
+    flags=(
+        replace(INPUT, note="a folder, or a .mat file"),
+        replace(SPLIT, choices=("train", "test", "extra")),
+        LABELS,
+        SHUFFLE,
+    ),
+    open=_open,
+    extra=_EXTRA,
+    in_memory=True,
+)

@@ -1,31 +1,38 @@
-"""Drawn shapes: data for demonstrations and tests, from a seed and nothing else.
+"""Drawn shapes: images for demonstrations and tests, from a seed alone.
 
-Every image shows one large shape in a strong colour, lit from the upper left, on a pale background
+Every image shows one large shape in a strong color, lit from the upper left, on a pale background
 with a soft shadow. Shapes are signed distance functions, so they are smooth at every resolution.
 """
 
 import colorsys
 import dataclasses
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tfrecords_tools.sources.base import one_hot
+from tfrecords_tools.sources.shared_flags import LABELS, RESOLUTION
+from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
 
+DEFAULT_COUNT = 10_000
+DEFAULT_RESOLUTION = 64
 SHAPES = ("circle", "ring", "square", "star", "triangle")
 _LIGHT = (-0.55, -0.65)
 
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticSource:
-    """Image `i` is a function of `seed` and `i` alone, so a larger set begins with a smaller one.
+    """Images of drawn shapes.
+
+    Image `i` is a function of `seed` and `i` alone, so a larger set begins with a smaller one.
 
     Attributes:
       count: number of images.
-      resolution: side in pixels.
+      resolution: side of the images in pixels.
       seed: any integer from 0.
-      with_labels: whether the shapes are classes.
+      with_labels: take the shapes as classes.
     """
 
     count: int
@@ -48,48 +55,51 @@ class SyntheticSource:
         return one_hot(np.array(classes, np.int64), len(SHAPES))
 
     def load(self, index: int) -> np.ndarray:
-        """Image `index` as [3 H W] uint8."""
+        """Return image `index` as [3 H W] uint8."""
         return draw(self.seed, index, self.resolution)
 
     def describe(self) -> dict[str, Any]:
-        """What the manifest says about the source."""
+        """Return the manifest's entry about the source."""
         return {"kind": "synthetic", "seed": self.seed, "shapes": list(SHAPES)}
 
 
 def draw(seed: int, index: int, resolution: int) -> np.ndarray:
-    """Draws one image, [3 resolution resolution] uint8.
+    """Draw one image, [3 resolution resolution] uint8.
 
-    The picture is the square -1..1 in both axes, y pointing down.
+    In the coordinates used here the image is the square -1..1 in both axes, y pointing down.
     """
     random = np.random.default_rng((seed, index))
     distance_to = _DISTANCES[SHAPES[_shape_number(seed, index)]]
-    centre = random.uniform(-0.08, 0.08, size=2)
+    center = random.uniform(-0.08, 0.08, size=2)
     radius = random.uniform(0.64, 0.78)
     angle = random.uniform(-0.2, 0.2)
-    colour = _rgb(random.uniform(), 0.85, 0.95)
+    color = _rgb(random.uniform(), 0.85, 0.95)
     paper = _rgb(random.uniform(), 0.06, 0.97)
 
     pixel = 2.0 / resolution
     side = (np.arange(resolution, dtype=np.float32) + 0.5) * pixel - 1.0
-    x, y = (side - centre[0])[None, :], (side - centre[1])[:, None]
-    across, down = _turned(x, y, angle)
+    x, y = (side - center[0])[None, :], (side - center[1])[:, None]
+    across, down = _rotate(x, y, angle)
     distance = radius * distance_to(across / radius, down / radius)
     # The shadow is the same shape, displaced away from the light and blurred.
-    across, down = _turned(x - 0.09, y - 0.12, angle)
+    across, down = _rotate(x - 0.09, y - 0.12, angle)
     shadow = _ramp(radius * distance_to(across / radius, down / radius), 0.26)
 
     image = paper[:, None, None] * (1.0 - 0.16 * (side[None, :, None] + 1.0) / 2.0)
     image = image * (1.0 - 0.35 * shadow)
     facing = (x * _LIGHT[0] + y * _LIGHT[1]) / radius
     highlight = np.exp(-((x / radius + 0.38) ** 2 + (y / radius + 0.42) ** 2) / 0.08)
-    lit = colour[:, None, None] * (0.78 + 0.3 * facing) + 0.45 * highlight
+    lit = color[:, None, None] * (0.78 + 0.3 * facing) + 0.45 * highlight
     cover = _ramp(distance, pixel)
     image = image + cover * (lit.clip(0.0, 1.0) - image)
     return np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def _shape_number(seed: int, index: int) -> int:
-    """The shape of image `index`, drawn from a stream of its own so that labels cost no drawing."""
+    """Return the shape of image `index`.
+
+    It has a random stream of its own, so that labels are known without drawing.
+    """
     return int(np.random.default_rng((seed, index, 1)).integers(len(SHAPES)))
 
 
@@ -98,12 +108,12 @@ def _rgb(hue: float, saturation: float, value: float) -> np.ndarray:
 
 
 def _ramp(distance: np.ndarray, width: float) -> np.ndarray:
-    """1 inside, 0 outside, smooth over `width` around the outline."""
+    """Return 1 inside, 0 outside, a smooth step of `width` around the outline."""
     inside = (0.5 - distance / width).clip(0.0, 1.0)
     return inside * inside * (3.0 - 2.0 * inside)
 
 
-def _turned(x: np.ndarray, y: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
+def _rotate(x: np.ndarray, y: np.ndarray, angle: float) -> tuple[np.ndarray, np.ndarray]:
     cos, sin = np.cos(angle), np.sin(angle)
     return x * cos + y * sin, y * cos - x * sin
 
@@ -121,20 +131,20 @@ def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Equilateral, pointing up: the largest of the distances to its three sides."""
+    """Equilateral triangle pointing up: the largest of the distances to its three sides."""
     slope = np.sqrt(3.0) / 2.0
     y = y - 0.12
     return np.maximum(np.abs(x) * slope - y * 0.5, y) - 0.55
 
 
 def _star(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Five points, one up: folds the plane onto half a point, then measures to one edge."""
-    part = np.pi / 5.0
+    """Star of five points, one up: folds the plane onto half a point, measures to its edge."""
+    sector = np.pi / 5.0
     angle, length = np.arctan2(x, -y), np.hypot(x, y)
-    folded = np.abs((angle + part) % (2.0 * part) - part)
-    # The edge runs from the point (0, outer) to the notch at angle `part`.
+    folded = np.abs((angle + sector) % (2.0 * sector) - sector)
+    # The edge runs from the point (0, outer) to the notch at angle `sector`.
     outer, inner = 1.05, 0.5
-    edge = np.array([inner * np.sin(part), inner * np.cos(part) - outer])
+    edge = np.array([inner * np.sin(sector), inner * np.cos(sector) - outer])
     normal = np.array([-edge[1], edge[0]]) / np.hypot(*edge)
     return length * np.sin(folded) * normal[0] + (length * np.cos(folded) - outer) * normal[1]
 
@@ -146,3 +156,25 @@ _DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "star": _star,
     "triangle": _triangle,
 }
+
+
+def _open(request: SourceRequest) -> SyntheticSource:
+    return SyntheticSource(
+        request.num_images or DEFAULT_COUNT,
+        request["resolution"] or DEFAULT_RESOLUTION,
+        request["seed"],
+        with_labels=request["labels"] is True,
+    )
+
+
+SPEC = SourceSpec(
+    name="synthetic",
+    description="drawn shapes, no input",
+    flags=(
+        replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
+        replace(LABELS, note="classes are the shapes, auto is none"),
+        FlagSpec("seed", "integer", 0, "Another seed draws other images.", minimum=0),
+    ),
+    open=_open,
+    default_num_images=DEFAULT_COUNT,
+)

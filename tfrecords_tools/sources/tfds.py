@@ -1,8 +1,12 @@
-"""Image data sets of tensorflow-datasets, downloaded and prepared by it, read by us."""
+"""Image data sets of tensorflow-datasets.
+
+The library downloads and prepares them; the prepared files are read here, without TensorFlow.
+"""
 
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +14,27 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.arrays import checked_classes
+from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
 from tfrecords_tools.sources.images import ImagesSource, complete_policy
 from tfrecords_tools.sources.pixels import ImagePolicy
-from tfrecords_tools.sources.tfds_records import Part, index_records
+from tfrecords_tools.sources.shared_flags import (
+    INPUT,
+    LABELS,
+    RESOLUTION,
+    SHUFFLE,
+    SKIP_BAD_IMAGES,
+    parse_path,
+)
+from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
+from tfrecords_tools.sources.tfds_records import RecordRange, index_records
 
-PREFIX = "tfds:"
-DEFAULT_SPLIT = "train"
+_DEFAULT_SPLIT = "train"
 
 
 def parse_name(source: str) -> tuple[str, str]:
-    """Name and split of `tfds:NAME[:SPLIT]`. The name may have a configuration and a version.
+    """Return name and split of `tfds:NAME[:SPLIT]`.
+
+    The name may have a configuration and a version, as in `celeb_a_hq/1024:2.0.1`.
 
     Raises:
       UserError: there is no name.
@@ -27,7 +42,7 @@ def parse_name(source: str) -> tuple[str, str]:
     name, split = re.fullmatch(r"tfds:([^:]*(?::\d[\d.*]*)?)(?::(.*))?", source, re.S).groups()  # type: ignore[union-attr]
     if not name or split == "":
         raise UserError(f"--source must be tfds:NAME or tfds:NAME:SPLIT. Received: {source}")
-    return name, split or DEFAULT_SPLIT
+    return name, split or _DEFAULT_SPLIT
 
 
 def open_tfds(
@@ -40,17 +55,17 @@ def open_tfds(
     skip_bad_images: bool,
     say: Callable[[str], None],
 ) -> ImagesSource:
-    """Prepares a data set, downloading it if it is not there yet, and finds its images.
+    """Prepare a data set, after downloading it if necessary, and find its images.
 
     Args:
-      source: `tfds:NAME[:SPLIT]`; all that tensorflow-datasets understands, such as
-        `tfds:celeb_a:train[:10%]`.
-      data_dir: where prepared data sets are kept; None for the library's own place.
-      manual_dir: where files are that have been downloaded by hand.
-      policy: how images become pixels; as for a folder of images, 0 means "choose".
-      labels: True needs classes, False leaves them, None takes them if there are any.
+      source: `tfds:NAME[:SPLIT]`, with any name and split that tensorflow-datasets understands,
+        such as `tfds:celeb_a:train[:10%]`.
+      data_dir: the folder of prepared data sets; None for the library's own.
+      manual_dir: the folder of files that were downloaded by hand.
+      policy: how images become pixels; 0 means automatic, as in `images.open_images`.
+      labels: True requires classes, False ignores them, None takes them if there are any.
       num_workers: processes that read headers.
-      skip_bad_images: whether images that cannot be used may be among them.
+      skip_bad_images: accept bad images among the others.
       say: called with lines for the user.
 
     Raises:
@@ -64,18 +79,18 @@ def open_tfds(
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except Exception as error:
-        raise UserError(f"--source=tfds:{name}: no such data set: {_in_short(error)}") from error
-    # What it will hold is known before it is there.
+        raise UserError(f"--source=tfds:{name}: no such data set: {_shortened(error)}") from error
+    # The features of a data set are known before it is downloaded.
     image = _image_feature(tfds, name, builder.info)
     label = None if labels is False else _label_feature(tfds, builder.info)
     if labels and label is None:
         raise UserError(
-            f"--labels=classes needs one class an image. Received: {name} with"
+            f"--labels=classes needs one class for each image. Received: {name} with"
             f" {_shown(builder.info)}"
         )
     _prepare(tfds, builder, name, manual_dir, say)
     root = Path(builder.data_dir)
-    files, classes = index_records(root, _parts(builder, name, split), image, label)
+    files, classes = index_records(root, _record_ranges(builder, name, split), image, label)
     names = None
     if label is not None and classes is not None:
         feature = builder.info.features[label]
@@ -94,21 +109,21 @@ def open_tfds(
 def _prepare(
     tfds: Any, builder: Any, name: str, manual_dir: Path | None, say: Callable[[str], None]
 ) -> None:
-    """Downloads and prepares the data set, unless its files are in place."""
+    """Download and prepare the data set, unless its files are there."""
     if not Path(builder.data_dir).exists():
         say(f"Downloading and preparing {name} in {builder.data_dir}")
     config = tfds.download.DownloadConfig(
         manual_dir=manual_dir,
-        # From where the data set is published, not from a copy prepared by somebody else.
+        # From the data set's publisher, not a copy that somebody else prepared.
         try_download_gcs=False,
     )
     try:
         builder.download_and_prepare(download_config=config)
-    except Exception as error:  # the network, the publisher's files, the data set's own code
+    except Exception as error:  # from the network, the publisher's files, the data set's own code
         by_hand = "; --manual_dir says where such files are" if "anual" in str(error) else ""
         raise UserError(
             f"--source=tfds:{name}: cannot be downloaded or prepared:"
-            f" {type(error).__name__}: {_in_short(error)}{by_hand}"
+            f" {type(error).__name__}: {_shortened(error)}{by_hand}"
         ) from error
     if builder.info.file_format.value != "tfrecord":
         raise UserError(
@@ -117,17 +132,17 @@ def _prepare(
         )
 
 
-def _parts(builder: Any, name: str, split: str) -> list[Part]:
+def _record_ranges(builder: Any, name: str, split: str) -> list[RecordRange]:
     try:
         instructions = builder.info.splits[split].file_instructions
-    except Exception as error:  # KeyError, ValueError and others, by what is wrong with it
+    except Exception as error:  # KeyError, ValueError and others, depending on the mistake
         known = ", ".join(builder.info.splits)
         raise UserError(
-            f"--source=tfds:{name}:{split}: the splits are {known}, and parts of them such as"
+            f"--source=tfds:{name}:{split}: the splits are {known}, and slices of them such as"
             f" train[:10%]. Received: {split}"
         ) from error
     return [
-        Part(
+        RecordRange(
             Path(instruction.filename),
             instruction.skip,
             instruction.examples_in_shard - instruction.skip
@@ -147,7 +162,7 @@ def _image_feature(tfds: Any, name: str, info: Any) -> str:
     if len(images) == 1:
         return images[0]
     raise UserError(
-        f"--source=tfds:{name}: must have one 8-bit image an example. Received: {_shown(info)}"
+        f"--source=tfds:{name}: must have one 8-bit image in each example. Received: {_shown(info)}"
     )
 
 
@@ -171,6 +186,47 @@ def _shown(info: Any) -> str:
     return ", ".join(f"{key}: {type(value).__name__}" for key, value in info.features.items())
 
 
-def _in_short(error: Exception) -> str:
+def _shortened(error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{text[:500]}..." if len(text) > 500 else text or type(error).__name__
+
+
+def _open(request: SourceRequest) -> ImagesSource:
+    return open_tfds(
+        request.source,
+        request["input"],
+        request["manual_dir"],
+        requested_policy(request),
+        request["labels"],
+        request.num_workers,
+        request["skip_bad_images"],
+        request.say,
+    )
+
+
+SPEC = SourceSpec(
+    name="tfds",
+    argument="NAME[:SPLIT]",
+    description="any image data set of tensorflow-datasets",
+    flags=(
+        replace(
+            INPUT,
+            note="the folder of prepared data sets, by default ~/tensorflow_datasets, the library's"
+            " own",
+            required=False,
+        ),
+        replace(RESOLUTION, note="auto is the largest that enlarges no image"),
+        LABELS,
+        FlagSpec(
+            "manual_dir",
+            "string",
+            None,
+            "The folder of files that were downloaded by hand.",
+            parse=parse_path,
+        ),
+        *POLICY_FLAGS,
+        SKIP_BAD_IMAGES,
+        SHUFFLE,
+    ),
+    open=_open,
+)

@@ -1,7 +1,7 @@
-"""The files in which tensorflow-datasets keeps prepared images, read without TensorFlow.
+"""Reader of the files that tensorflow-datasets prepares, without TensorFlow.
 
-They are TFRecords (docs/reference/pyramid-format.md describes the frame) of tf.train.Examples, each
-with an encoded image and, where there are classes, an integer.
+They are TFRecords (docs/reference/pyramid-format.md describes their frame) of tf.train.Examples,
+each with an encoded image and, where there are classes, an integer.
 """
 
 import dataclasses
@@ -20,16 +20,16 @@ from tqdm import tqdm
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.record import FRAME_HEAD_BYTES, masked
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.files import HEAD_BYTES
+from tfrecords_tools.sources.image_files import HEAD_BYTES
 
 _FOOT_BYTES = 4
-# Tags of protocol buffers: field number times 8, plus 2 for what has a length.
+# Tags of protocol buffers: the field's number times 8, plus 2 for a field with a length.
 _FIELD_1, _FIELD_2, _FIELD_3 = 0x0A, 0x12, 0x1A
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
-    """Records number `skip` to `skip + take` of a file."""
+class RecordRange:
+    """Records `skip`..`skip + take - 1` of one file."""
 
     path: Path
     skip: int
@@ -38,13 +38,13 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class RecordFiles:
-    """The images of a prepared data set, one a record.
+    """The images of a prepared data set, one in each record, as `ImageFiles`.
 
     Attributes:
       root: the data set's folder.
       paths: the files.
-      places: [n 5] int64: number of the file; offset and size of the example; offset in the example
-        and size of the image.
+      places: [n 5] int64, a row for each image: number of the file; offset and size of the example;
+        offset in the example and size of the encoded image.
     """
 
     root: Path
@@ -56,17 +56,17 @@ class RecordFiles:
         """Number of images."""
         return len(self.places)
 
-    def called(self, index: int) -> str:
-        """The file, and where in it the record is."""
+    def display_name(self, index: int) -> str:
+        """The file's path and the record's offset in it."""
         file, offset = self.places[index, :2]
         return f"{self.paths[file]}: record at byte {offset - FRAME_HEAD_BYTES}"
 
     def open(self, index: int, max_bytes: int) -> BinaryIO:
-        """The encoded image in memory, its record's checksum verified."""
+        """Return the encoded image in memory after verifying its record's checksum."""
         file, offset, size, image_offset, image_bytes = map(int, self.places[index])
         if image_bytes > max_bytes:
             raise BadImageError(
-                self.called(index),
+                self.display_name(index),
                 f"has {image_bytes} bytes, more than an image within --max_pixels takes",
             )
         stream = self._streams[file]
@@ -74,17 +74,17 @@ class RecordFiles:
         example, foot = stream.read(size), stream.read(_FOOT_BYTES)
         checksum = masked(np.array([crc32c.crc32c(example)], np.uint32))[0]
         if foot != struct.pack("<I", checksum):
-            raise BadImageError(self.called(index), "is damaged: its checksum differs")
+            raise BadImageError(self.display_name(index), "is damaged: its checksum differs")
         return io.BytesIO(example[image_offset : image_offset + image_bytes])
 
     def head(self, index: int, max_bytes: int) -> BinaryIO:
-        """The encoded image's first bytes in memory."""
+        """Return the encoded image's first bytes in memory."""
         file, offset, _, image_offset, image_bytes = map(int, self.places[index])
         self._streams[file].seek(offset + image_offset)
         return io.BytesIO(self._streams[file].read(min(HEAD_BYTES, image_bytes)))
 
     def reading_order(self) -> np.ndarray:
-        """As the records follow each other."""
+        """All numbers in turn, the order of the records."""
         return np.arange(self.count)
 
     @functools.cached_property
@@ -92,40 +92,40 @@ class RecordFiles:
         return _Streams(self.paths)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves open files out: each worker opens them for itself."""
+        """Leave open files out: each worker opens them for itself."""
         return {key: value for key, value in self.__dict__.items() if key != "_streams"}
 
 
 def index_records(
-    root: Path, parts: Sequence[Part], image: str, label: str | None
+    root: Path, ranges: Sequence[RecordRange], image: str, label: str | None
 ) -> tuple[RecordFiles, np.ndarray | None]:
-    """Notes where each image is, and its class; the images themselves are not read.
+    """Find each image's place in the files, and its class; the images themselves are not read.
 
     Args:
       root: the data set's folder.
-      parts: which records of which files, in order.
+      ranges: the records that make the split, in order.
       image: the feature that holds the encoded image.
       label: the feature that holds the class, or None.
 
     Returns:
-      The files, and the classes [n] int64, or None without label.
+      The files, and the classes [n] int64; None without `label`.
 
     Raises:
       UserError: a file is missing, damaged, or without these features.
     """
     wanted = [image] if label is None else [image, label]
     places, classes = [], []
-    total = sum(part.take for part in parts)
+    total = sum(records.take for records in ranges)
     with tqdm(total=total, unit=" records", disable=None) as progress:
-        for number, part in enumerate(parts):
-            for example, offset in _examples(part):
+        for number, records in enumerate(ranges):
+            for example, offset in _examples(records):
                 try:
                     found = find_features(example, wanted)
                     if label is not None:
                         classes.append(_integer(example, *found[label]))
                 except (IndexError, ValueError) as error:
                     raise UserError(
-                        f"{part.path}: record at byte {offset - FRAME_HEAD_BYTES}: damaged, or"
+                        f"{records.path}: record at byte {offset - FRAME_HEAD_BYTES}: damaged, or"
                         f" without {' and '.join(wanted)}: {error}"
                     ) from error
                 start, stop = found[image]
@@ -133,22 +133,24 @@ def index_records(
                 progress.update()
     if not places:
         raise UserError(f"{root}: no images in the split")
-    files = RecordFiles(root, tuple(part.path for part in parts), np.array(places, np.int64))
+    paths = tuple(records.path for records in ranges)
+    files = RecordFiles(root, paths, np.array(places, np.int64))
     return files, None if label is None else np.array(classes, np.int64)
 
 
 def find_features(example: memoryview, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Where an example's values of one element are.
+    """Find features of an example that have one value.
 
     Args:
-      example: a serialised tf.train.Example.
+      example: a serialized tf.train.Example.
       names: the features wanted.
 
     Returns:
-      For each, start and stop of its first value's bytes; of an integer, of its varint.
+      For each feature, start and stop of its first value's bytes; for an integer, of its varint.
 
     Raises:
-      ValueError, IndexError: a feature is not there, or the example is damaged.
+      ValueError: a feature is missing, or the example is damaged.
+      IndexError: the example is damaged.
     """
     found: dict[str, tuple[int, int]] = {}
     start, stop = _field(example, 0, _FIELD_1)
@@ -172,33 +174,34 @@ def find_features(example: memoryview, names: Sequence[str]) -> dict[str, tuple[
     return found
 
 
-def _examples(part: Part) -> Iterator[tuple[memoryview, int]]:
-    """The wanted examples of a file and their offsets in it."""
+def _examples(records: RecordRange) -> Iterator[tuple[memoryview, int]]:
+    """Yield the wanted examples of a file and their offsets in it."""
     try:
-        with part.path.open("rb") as file:
+        with records.path.open("rb") as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
-        raise UserError(f"{part.path}: no such file; the data set is incomplete") from error
+        raise UserError(f"{records.path}: no such file; the data set is incomplete") from error
     except ValueError:
         data = memoryview(b"")  # an empty file cannot be mapped
     offset = 0
-    for number in range(part.skip + part.take):
+    stop = records.skip + records.take
+    for number in range(stop):
         head = bytes(data[offset : offset + FRAME_HEAD_BYTES])
         size = struct.unpack("<Q", head[:8])[0] if len(head) == FRAME_HEAD_BYTES else 0
         checksum = masked(np.array([crc32c.crc32c(head[:8])], np.uint32))[0]
         start = offset + FRAME_HEAD_BYTES
         if head[8:] != struct.pack("<I", checksum) or start + size + _FOOT_BYTES > len(data):
             raise UserError(
-                f"{part.path}: damaged or truncated at byte {offset};"
-                f" {part.skip + part.take} records expected. Received: {number}"
+                f"{records.path}: damaged or truncated at byte {offset};"
+                f" {stop} records expected. Received: {number}"
             )
-        if number >= part.skip:
+        if number >= records.skip:
             yield data[start : start + size], start
         offset = start + size + _FOOT_BYTES
 
 
 def _field(data: memoryview, at: int, tag: int) -> tuple[int, int]:
-    """Start and stop of the contents of the field at `at`, which must have this tag."""
+    """Return start and stop of the contents of the field at `at`, which must have this tag."""
     if data[at] != tag:
         raise ValueError(f"field {data[at]:#x} where {tag:#x} was expected")
     size, start = _varint(data, at + 1)
@@ -223,7 +226,7 @@ def _integer(data: memoryview, start: int, stop: int) -> int:
 
 
 class _Streams:
-    """Open files, one at a time: a data set may have more of them than a process may open."""
+    """The files, of which one at a time is open: a process may not open so many."""
 
     def __init__(self, paths: Sequence[Path]):
         self._paths = paths

@@ -1,4 +1,9 @@
-"""Making a pyramid from a source of images: conversion, files, journal, disk.
+"""From a source of images to a pyramid on disk.
 
-Imports sources, format and the common ground. Begin with `writer.py`.
+`writer.py` writes a pyramid; begin there. `conversion.py` turns chunks of images into records of
+every level (`levels.py`). Three outputs put the records into files: `raw_output.py` in place,
+`png_output.py` in order, `beam_output.py` on several machines. `layout.py` says which image is in
+which file, `journal.py` what an interrupted run has done, `disk.py` whether there is room.
+
+Imports `sources`, `format` and the common ground.
 """

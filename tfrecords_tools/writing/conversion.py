@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,20 +12,20 @@ from tfrecords_tools.sources.base import BadImageError, Source
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.levels import make_levels
 
-# Pixels of a chunk at full resolution: small enough that memory stays small (a worker holds about
-# ten times as much), and that Ctrl-C is obeyed soon; large enough to hide NumPy's overhead.
+# Bytes of a chunk's pixels at full resolution: few, so that memory stays small (a worker holds
+# about ten times as much) and Ctrl-C is obeyed soon; enough to hide NumPy's overhead.
 _CHUNK_BYTES = 4 << 20
 _CHUNK_IMAGES = 512
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Images that are converted together.
+    """Images of one shard that are converted together.
 
     Attributes:
-      shard: the shard they belong to.
-      start: number of the first one in the pyramid.
-      indices: their numbers in the source.
+      shard: the shard's number.
+      start: number in the pyramid of the chunk's first image, counting bad images.
+      indices: [n] int64, the images' numbers in the source.
     """
 
     shard: int
@@ -32,42 +33,59 @@ class Chunk:
     indices: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Written:
-    """What became of a chunk: `count` images were written from record `start` on, the rest skipped.
+class SkippedImage(NamedTuple):
+    """A bad image that was left out.
 
     Attributes:
-      shard: the shard they belong to.
-      start: number of the first one in the pyramid.
-      count: how many were written, without a gap.
-      skipped: the bad images' numbers in the source, names and reasons.
+      source_index: its number in the source.
+      name: its file, or the words by which the user can find it.
+      reason: why it cannot be used.
+    """
+
+    source_index: int
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class WrittenChunk:
+    """A chunk after it was written, without its bad images.
+
+    Attributes:
+      shard: the shard's number.
+      start: number in the pyramid of the chunk's first image, counting bad images.
+      count: number of images written, from record `start` on without a gap.
+      skipped: the bad images.
     """
 
     shard: int
     start: int
     count: int
-    skipped: tuple[tuple[int, str, str], ...]
+    skipped: tuple[SkippedImage, ...]
 
     @property
     def stop(self) -> int:
-        """Number of the image after the chunk's last."""
+        """Number in the pyramid of the image after the chunk's last."""
         return self.start + self.count + len(self.skipped)
 
 
 @dataclasses.dataclass(frozen=True)
 class Converter:
-    """Loads chunks.
+    """Converter of chunks to images of every level.
 
     Attributes:
       source: the images.
-      skip_bad_images: whether to leave bad images out, rather than to raise.
+      skip_bad_images: leave bad images out, instead of raising their errors.
     """
 
     source: Source
     skip_bad_images: bool
 
-    def levels(self, chunk: Chunk) -> tuple[Written, Iterator[np.ndarray]]:
-        """What of a chunk is to be written, and its levels, [k C h w] uint8, largest first.
+    def levels(self, chunk: Chunk) -> tuple[WrittenChunk, Iterator[np.ndarray]]:
+        """Load a chunk.
+
+        Returns:
+          The chunk as it will be written, and its levels, [k C h w] uint8, largest first.
 
         Raises:
           BadImageError: an image is bad, and bad images are not to be skipped.
@@ -79,22 +97,57 @@ class Converter:
             except BadImageError as error:
                 if not self.skip_bad_images:
                     raise
-                skipped.append((int(index), error.name, error.reason))
-        written = Written(chunk.shard, chunk.start, len(images), tuple(skipped))
+                skipped.append(SkippedImage(int(index), error.name, error.reason))
+        written = WrittenChunk(chunk.shard, chunk.start, len(images), tuple(skipped))
         if not images:
             return written, iter(())
         return written, make_levels(images[0][None] if len(images) == 1 else np.stack(images))
 
 
+@dataclasses.dataclass(frozen=True)
+class EncodedChunk:
+    """A chunk's records in memory.
+
+    Attributes:
+      written: the chunk as it will be written.
+      levels: by resolution, the records one after the other, and their lengths [k] int64.
+    """
+
+    written: WrittenChunk
+    levels: dict[int, tuple[bytes, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ChunkEncoder:
+    """Function from chunks to their records. Sent to each worker.
+
+    Attributes:
+      encoding: "raw" or "png".
+      converter: loads the images.
+    """
+
+    encoding: str
+    converter: Converter
+
+    def __call__(self, chunk: Chunk) -> EncodedChunk:
+        """Load and encode a chunk."""
+        written, levels = self.converter.levels(chunk)
+        encoded = {}
+        for level in levels:
+            records, lengths = encode(level, self.encoding)
+            encoded[level.shape[-1]] = (bytes(records), lengths)
+        return EncodedChunk(written, encoded)
+
+
 def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.ndarray]:
-    """A level's images as records.
+    """Encode images as records.
 
     Args:
       level: [k C h w] uint8.
       encoding: "raw" or "png".
 
     Returns:
-      The records, one after the other, and [k] int64 their lengths.
+      The records, one after the other, and their lengths [k] int64.
     """
     if encoding == "png":
         records = encode_png_records(level)
@@ -104,25 +157,25 @@ def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.nda
 
 
 def chunk_size(layout: Layout) -> int:
-    """How many images of a pyramid are best converted together."""
+    """Return the number of images of a pyramid that are best converted together."""
     image_bytes = layout.channels * layout.resolution**2
     return max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
 
 
-def chunks(
-    order: np.ndarray, layout: Layout, done: Iterable[Written], num_workers: int
+def make_chunks(
+    order: np.ndarray, layout: Layout, done: Iterable[WrittenChunk], num_workers: int
 ) -> Iterator[Chunk]:
-    """Cuts what is not done of a pyramid into chunks, in order, none of them in two shards.
+    """Cut the unfinished images of a pyramid into chunks, in order, each within one shard.
 
     Args:
-      order: numbers in the source of the pyramid's images, in the pyramid's order.
+      order: [n] int64, numbers in the source of the pyramid's images, in the pyramid's order.
       layout: the pyramid's files.
-      done: parts that are written, in order.
-      num_workers: how many are to share the work.
+      done: chunks that are written, in order.
+      num_workers: number of workers that share the work.
     """
     fair = -(-len(order) // (4 * num_workers))
     size = min(chunk_size(layout), fair)
-    finished = [(part.start, part.stop) for part in done]
+    finished = [(chunk.start, chunk.stop) for chunk in done]
     at = 0
     for shard in range(layout.shards):
         first, last = layout.bounds(shard)

@@ -1,4 +1,4 @@
-"""How much disk a pyramid needs, and whether it is there."""
+"""The disk space that a pyramid needs, checked before it is written."""
 
 import shutil
 from collections.abc import Callable
@@ -20,17 +20,17 @@ def check_disk(
     target: Path, staging: Path, layout: Layout, source: Source, order: np.ndarray,
     say: Callable[[str], None],
 ) -> None:  # fmt: skip
-    """Says what a pyramid needs and what is free, and refuses a disk that is too small.
+    """Tell the user what space a pyramid needs and what is free; refuse a disk that is too small.
 
-    The size of PNG images is known beforehand only as a bound. If that is more than what is free, a
-    sample of the images is encoded, and the pyramid taken to need as much for each.
+    Before PNG images are encoded, only an upper bound of their size is known. If there is less
+    space than that, a sample of the images is encoded, and the pyramid's size estimated from it.
 
     Args:
       target: the output, for messages.
-      staging: where it is made; what an interrupted run has written there needs no more disk.
+      staging: the directory being written; files of an interrupted run in it count as space.
       layout: the pyramid's files.
       source: the images.
-      order: numbers in the source of the pyramid's images.
+      order: [n] int64, numbers in the source of the pyramid's images.
       say: called with a line for the user.
 
     Raises:
@@ -38,21 +38,21 @@ def check_disk(
     """
     labels = layout.count * 4 * len(source.label_names or ())
     size = layout.count * layout.image_bytes + labels
-    there = sum(path.stat().st_blocks * 512 for path in staging.glob("*.tfrecords*"))
+    written = sum(path.stat().st_blocks * 512 for path in staging.glob("*.tfrecords*"))
     free = shutil.disk_usage(staging).free
     needed, sampled = f"{readable_bytes(size)} needed", ""
     if layout.encoding == "png":
         needed = f"at most {needed}"
-        if size + _SPARE_BYTES > free + there:
-            size = round(layout.count * _sampled_bytes(layout, source, order)) + labels
+        if size + _SPARE_BYTES > free + written:
+            size = round(layout.count * _sampled_image_bytes(layout, source, order)) + labels
             sampled = f", about {readable_bytes(size)} judging by {_SAMPLE} of them"
-    kept = f", {readable_bytes(there)} of it written already" if there else ""
+    kept = f", {readable_bytes(written)} of it written already" if written else ""
     say(
         f"Writing {layout.count} images of"
         f" {layout.channels}x{layout.resolution}x{layout.resolution} to {target}:"
         f" {needed}{sampled}{kept}, {readable_bytes(free)} free"
     )
-    if size + _SPARE_BYTES > free + there:
+    if size + _SPARE_BYTES > free + written:
         raise UserError(
             f"--output={target}: not enough disk: {needed}{sampled}{kept}."
             f" Received: {readable_bytes(free)} free in {target.parent}"
@@ -60,7 +60,7 @@ def check_disk(
 
 
 def readable_bytes(size: int) -> str:
-    """A size as people write it: 1536 is `1.5 kB`... in steps of 1000, as disks are sold."""
+    """Return a size in units of 1000, as disks are sold: 1536 is `1.5 kB`."""
     value = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:
@@ -69,15 +69,15 @@ def readable_bytes(size: int) -> str:
     return f"{value:.1f} TB"
 
 
-def _sampled_bytes(layout: Layout, source: Source, order: np.ndarray) -> float:
-    """What an image takes in all levels: the mean of some, evenly chosen."""
+def _sampled_image_bytes(layout: Layout, source: Source, order: np.ndarray) -> float:
+    """Return the mean size of an image's records at all levels, from evenly spaced images."""
     chosen = order[np.linspace(0, len(order) - 1, min(_SAMPLE, len(order))).astype(np.int64)]
     sizes = []
     for index in chosen:
         try:
             image = source.load(int(index))
         except BadImageError:
-            continue  # a matter for later
+            continue  # reported when it is written
         levels = make_levels(image[None])
         sizes.append(sum(int(encode(level, "png")[1].sum()) + 8 for level in levels))
     return float(np.mean(sizes)) if sizes else layout.image_bytes

@@ -1,4 +1,4 @@
-"""What of an unfinished pyramid is done, kept beside it so that `--resume` can go on from there."""
+"""The record of an unfinished pyramid's written chunks, from which `--resume` continues."""
 
 import hashlib
 import json
@@ -12,27 +12,27 @@ import numpy as np
 from tfrecords_tools.files import remove_partial_files, whole_file
 from tfrecords_tools.format.manifest import FORMAT_VERSION
 from tfrecords_tools.sources.base import Source
-from tfrecords_tools.writing.conversion import Written
+from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
 from tfrecords_tools.writing.layout import Layout
 
-# Lies in a directory that can be continued, and is removed when that is finished.
+# Lies in a directory that can be continued, and is removed when the pyramid is finished.
 JOURNAL_NAME = "progress.jsonl"
 _FINISHING = "finishing"
 
 
 class Journal:
-    """A file of one line for what is being made, then one for each finished part.
+    """A file of one line that identifies the pyramid, then one for each written chunk.
 
-    A context manager. The lines reach the operating system at once, so they survive `kill -9`; that
-    the parts are really there is for the reader to check.
+    A context manager. Each line is handed to the operating system at once, so that it survives
+    `kill -9`. The chunk that it names may still be damaged: outputs verify it.
     """
 
     def __init__(self, directory: Path, identity: str):
-        """Opens the journal of a directory, or begins one.
+        """Open the journal of a directory, or begin one.
 
         Args:
-          directory: where the pyramid is being made.
-          identity: says what is being made, see `identity_of`.
+          directory: the directory being written.
+          identity: the pyramid's identity (`identity_of`).
         """
         self._path = directory / JOURNAL_NAME
         self._identity = identity
@@ -51,33 +51,34 @@ class Journal:
     ) -> None:
         self._file.close()
 
-    def done(self) -> list[Written]:
-        """The parts that were written, in the images' order."""
-        parts: list[Written] = []
-        for line in _lines(self._path)[1:]:
+    def done(self) -> list[WrittenChunk]:
+        """Return the chunks that were written, in the images' order."""
+        chunks: list[WrittenChunk] = []
+        for line in _read_lines(self._path)[1:]:
             if line == _FINISHING:
-                # Records may have been moved since, so none is known to be at its place.
-                return [] if any(part.skipped for part in parts) else parts
+                # Records may have been moved since, so none is known to be in its place.
+                return [] if any(chunk.skipped for chunk in chunks) else chunks
             shard, start, count, skipped = line
-            parts.append(Written(shard, start, count, tuple(tuple(bad) for bad in skipped)))
-        return sorted(parts, key=lambda part: part.start)
+            skipped = tuple(SkippedImage(*image) for image in skipped)
+            chunks.append(WrittenChunk(shard, start, count, skipped))
+        return sorted(chunks, key=lambda chunk: chunk.start)
 
-    def begin_again(self, parts: Sequence[Written]) -> None:
-        """Forgets all parts but these."""
+    def begin_again(self, chunks: Sequence[WrittenChunk]) -> None:
+        """Forget all chunks but these."""
         self._file.close()
         remove_partial_files(self._path.parent)
         with whole_file(self._path) as rewritten:
             self._file = rewritten.open("wb")
             self._write({"identity": self._identity})
-            for part in parts:
-                self.add(part)
+            for chunk in chunks:
+                self.add(chunk)
 
-    def add(self, part: Written) -> None:
-        """Notes a part that has been written."""
-        self._write([part.shard, part.start, part.count, part.skipped])
+    def add(self, chunk: WrittenChunk) -> None:
+        """Record that a chunk is written."""
+        self._write([chunk.shard, chunk.start, chunk.count, chunk.skipped])
 
-    def finishing(self) -> None:
-        """Notes that all parts are written, and that records are now moved."""
+    def add_finishing(self) -> None:
+        """Record that all chunks are written, and that records may move from now on."""
         self._write(_FINISHING)
 
     def _write(self, line: Any) -> None:
@@ -88,11 +89,13 @@ class Journal:
 def identity_of(
     source: Source, layout: Layout, order: np.ndarray, skip_bad_images: bool, runner: str
 ) -> str:
-    """A digest of all that decides the bytes of a pyramid, as far as can be told beforehand.
+    """Return a digest of everything known beforehand that decides the bytes of a pyramid.
 
-    The runner decides none, but leaves unfinished work in another form.
+    The runner decides none of them, but leaves unfinished work in another form.
     """
     labels = source.labels()
+    # A run that an earlier version began is continued only if the digest is the same. So the names
+    # of Layout, of its fields, of the classes of `source.files` and their fields are here to stay.
     facts = {
         "format_version": FORMAT_VERSION,
         "runner": runner,
@@ -107,13 +110,13 @@ def identity_of(
 
 
 def has_identity(directory: Path, identity: str) -> bool:
-    """Whether what was begun in a directory is the pyramid of this identity."""
-    lines = _lines(directory / JOURNAL_NAME)
+    """Return True if a directory is the beginning of the pyramid with this identity."""
+    lines = _read_lines(directory / JOURNAL_NAME)
     return bool(lines) and lines[0] == {"identity": identity}
 
 
-def _lines(path: Path) -> list[Any]:
-    """The whole lines of a journal; the last may have been cut short."""
+def _read_lines(path: Path) -> list[Any]:
+    """Return the whole lines of a journal; a last line that was cut short is left out."""
     lines = []
     try:
         for line in path.read_bytes().splitlines(keepends=True):

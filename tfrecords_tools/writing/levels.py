@@ -9,17 +9,17 @@ _EXACT_HALVINGS = 8
 
 
 def resolutions(full: int) -> tuple[int, ...]:
-    """The resolutions of a pyramid, largest first: full, full / 2, ..., 4."""
+    """Return the resolutions of a pyramid, largest first: full, full / 2, ..., 4."""
     return tuple(1 << log2 for log2 in range(full.bit_length() - 1, SMALLEST.bit_length() - 2, -1))
 
 
 def make_levels(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Every level of a batch of images, largest first.
+    """Yield every level of a batch of images, largest first.
 
     A level is the 2x2 mean of the *unrounded* level above it, rounded half to even. The original
-    computes the means in float32, which is exact for up to 8 halvings, so from 1024x1024 to 4x4: a
-    mean then has at most 8 + 16 significant bits. Up to there sums of integers, which are faster,
-    give the same; beyond, the means are those of float32.
+    computes the means in float32, which is exact for up to 8 halvings, as from 1024x1024 to 4x4: a
+    mean then has at most 8 + 16 significant bits. So far integer sums, which are faster, give the
+    same result; further means are computed in float32.
 
     Args:
       images: [k C H W] uint8, H = W = a power of two from 4, C-contiguous.
@@ -41,9 +41,9 @@ def make_levels(images: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _sum_bytes(images: np.ndarray) -> np.ndarray:
-    """Sums of 2x2 bytes, [k C H W] uint8 to [k C H/2 W/2] uint16.
+    """Return sums of 2x2 bytes, [k C H W] uint8 to [k C H/2 W/2] uint16.
 
-    Two neighbours in a row are one 16-bit number, whichever of them is its high byte.
+    Two neighbors in a row are read as one 16-bit number, in either byte order.
     """
     pairs = np.ascontiguousarray(images).view(np.uint16)
     columns = (pairs & np.uint16(0xFF)) + (pairs >> np.uint16(8))
@@ -51,15 +51,15 @@ def _sum_bytes(images: np.ndarray) -> np.ndarray:
 
 
 def _sum(values: np.ndarray, halvings: int) -> np.ndarray:
-    """Sums of 2x2 values, [k C h w] to [k C h/2 w/2]. After 4 halvings 16 bits are full."""
-    if halvings == 5:
+    """Return sums of 2x2 values, [k C h w] to [k C h/2 w/2], after `halvings` halvings in all."""
+    if halvings == 5:  # after 4, 16 bits are full
         values = values.astype(np.uint32)
     rows = values[:, :, 0::2] + values[:, :, 1::2]
     return rows[..., 0::2] + rows[..., 1::2]
 
 
 def _rounded_means(sums: np.ndarray, bits: int) -> np.ndarray:
-    """sums / 2^bits rounded half to even, as uint8: adds half, less one if the result is even."""
+    """Return sums / 2^bits rounded half to even, as uint8: add half, less 1 for even results."""
     number = sums.dtype.type
     odd = (sums >> number(bits)) & number(1)
     return ((sums + odd + number((1 << (bits - 1)) - 1)) >> number(bits)).astype(np.uint8)

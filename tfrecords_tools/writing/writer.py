@@ -1,4 +1,4 @@
-"""Writing a pyramid: from a source of images to a finished directory."""
+"""The writer of pyramids: from a source of images to a finished directory."""
 
 import dataclasses
 import errno
@@ -18,21 +18,13 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import check_output, staged_directory
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.sources.base import Source
-from tfrecords_tools.writing.appending import AppendedOutput
-from tfrecords_tools.writing.conversion import Chunk, Converter, Written, chunks
-from tfrecords_tools.writing.disk import check_disk, readable_bytes
+from tfrecords_tools.writing.beam_output import BeamOutput
+from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, make_chunks
+from tfrecords_tools.writing.disk import check_disk
 from tfrecords_tools.writing.journal import JOURNAL_NAME, Journal, has_identity, identity_of
 from tfrecords_tools.writing.layout import Layout
-from tfrecords_tools.writing.placing import PlacedOutput
-
-__all__ = [
-    "Summary",
-    "WriteOptions",
-    "check_pyramid_output",
-    "pyramid_order",
-    "readable_bytes",
-    "write_pyramid",
-]
+from tfrecords_tools.writing.png_output import PngOutput
+from tfrecords_tools.writing.raw_output import RawOutput
 
 # The seed with which the original implementation shuffles.
 SHUFFLE_SEED = 123
@@ -40,18 +32,18 @@ SHUFFLE_SEED = 123
 
 @dataclasses.dataclass(frozen=True)
 class WriteOptions:
-    """How to write a pyramid, whatever its source.
+    """Options of writing a pyramid from any source.
 
     Attributes:
-      shuffle: whether to shuffle as the original does; otherwise the source's order is kept.
-      num_images: how many images to take, in the pyramid's order; None for all.
-      num_workers: processes that convert.
-      skip_bad_images: whether to leave bad images out, rather than to stop at the first.
-      overwrite: whether an existing pyramid may be replaced.
-      encoding: "raw", as the original reads it, or "png".
-      shards: files of each level.
-      resume: whether to go on where an interrupted run stopped, and to keep what is done if this
-        one is.
+      shuffle: shuffle as the original does, instead of keeping the source's order.
+      num_images: number of images to take, in the pyramid's order; None for all.
+      num_workers: processes that convert images.
+      skip_bad_images: leave bad images out, instead of stopping at the first.
+      overwrite: replace an existing pyramid.
+      encoding: "raw", which the original reads, or "png".
+      shards: number of files of each level.
+      resume: continue where an interrupted run stopped, and keep what is done if this run is
+        interrupted.
       beam: options of the Apache Beam pipeline that does the work; None for this machine.
     """
 
@@ -68,7 +60,15 @@ class WriteOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What has been written: number of images and of classes, bytes on disk, seconds taken."""
+    """A pyramid after it was written.
+
+    Attributes:
+      count: number of images.
+      label_size: number of classes, 0 without labels.
+      bytes: size on disk, without the manifest.
+      seconds: duration of writing.
+      skipped: number of bad images that were left out.
+    """
 
     count: int
     label_size: int
@@ -78,33 +78,33 @@ class Summary:
 
 
 class Output(Protocol):
-    """A way to write a pyramid's files."""
+    """The files of a pyramid while they are written."""
 
-    def prepare(self, done: Sequence[Written]) -> list[Written]:
-        """Makes the files, or looks after those parts that an interrupted run has written.
+    def prepare(self, done: Sequence[WrittenChunk]) -> list[WrittenChunk]:
+        """Create the files; after an interruption, verify the chunks that are written.
 
         Returns:
-          The parts of `done` that are really there, in order.
+          The chunks of `done` whose records are intact, in order.
         """
         ...
 
     def convert(
         self, converter: Converter, chunks: Iterable[Chunk], num_workers: int
-    ) -> Generator[Written, None, None]:
-        """Converts and writes chunks; yields what was written once it is."""
+    ) -> Generator[WrittenChunk, None, None]:
+        """Convert and write chunks; yield each once it is written."""
         ...
 
-    def finish(self, parts: Sequence[Written]) -> None:
-        """Completes the files, given all parts in order."""
+    def finish(self, chunks: Sequence[WrittenChunk]) -> None:
+        """Complete the files, given all written chunks in order."""
         ...
 
 
 def check_pyramid_output(output: Path, overwrite: bool) -> None:
-    """Refuse an output that exists, or that could not be made (`files.check_output`).
+    """Refuse an output that exists, or that cannot be created (`files.check_output`).
 
     Args:
       output: the pyramid's directory, as an absolute path.
-      overwrite: replace a pyramid of the same name that is there.
+      overwrite: accept a pyramid of the same name, which will be replaced.
 
     Raises:
       UserError: says what is in the way.
@@ -125,19 +125,19 @@ def write_pyramid(
     flags: Mapping[str, Any],
     say: Callable[[str], None],
 ) -> Summary:
-    """Writes a source's images as a pyramid, named after its directory.
+    """Write a source's images as a pyramid, named after its directory.
 
     The bytes depend on the source, `shuffle`, `num_images`, `encoding` and `shards` alone.
 
     Args:
       source: the images.
-      output: the directory to make.
-      options: how.
-      flags: what the user asked for, for the manifest.
+      output: the directory to create.
+      options: options of writing.
+      flags: the user's flags, for the manifest.
       say: called with lines for the user.
 
     Raises:
-      UserError: the output is in the way or the disk too small; an image is bad.
+      UserError: the output exists, the disk is too small, or an image is bad.
     """
     started = time.monotonic()
     target = Path(os.path.abspath(output))
@@ -151,12 +151,14 @@ def write_pyramid(
         check_disk(target, staging, layout, source, order, say)
         with Journal(staging, identity) as journal:
             try:
-                parts = _convert(source, staging, layout, order, options, journal, say)
+                chunks = _convert(source, staging, layout, order, options, journal, say)
             except BaseException as error:
-                _explain(error, target, options.resume, journal, layout, say)
+                _explain_interruption(error, target, options.resume, journal, layout, say)
                 raise
-        skipped = [bad for part in parts for bad in part.skipped]
-        order = order[~np.isin(order, [index for index, _, _ in skipped])] if skipped else order
+        skipped = [image for chunk in chunks for image in chunk.skipped]
+        order = (
+            order[~np.isin(order, [image.source_index for image in skipped])] if skipped else order
+        )
         label_size = _write_labels(source, order, staging / labels_name(target.name))
         files = _describe_files(staging)
         manifest = {
@@ -170,7 +172,7 @@ def write_pyramid(
             "shuffled": options.shuffle,
             "source": source.describe(),
             "flags": dict(flags),
-            "skipped": [{"file": name, "reason": reason} for _, name, reason in skipped],
+            "skipped": [{"file": image.name, "reason": image.reason} for image in skipped],
             "files": files,
         }
         write_manifest(staging, manifest)
@@ -184,10 +186,10 @@ def write_pyramid(
 
 
 def pyramid_order(count: int, options: WriteOptions) -> np.ndarray:
-    """Numbers in the source of the pyramid's images, in the pyramid's order, [n] int64.
+    """Return the numbers in the source of the pyramid's images, in the pyramid's order, [n] int64.
 
     Raises:
-      UserError: more images are asked for than there are.
+      UserError: `options.num_images` exceeds `count`.
     """
     order = np.arange(count)
     if options.shuffle:
@@ -218,46 +220,52 @@ def _convert(
     options: WriteOptions,
     journal: Journal,
     say: Callable[[str], None],
-) -> list[Written]:
-    """Fills the levels' files; returns what was written where, in order."""
+) -> list[WrittenChunk]:
+    """Fill the levels' files; return the written chunks, in order."""
     output = _output(staging, layout, options)
-    parts = output.prepare(journal.done())
-    journal.begin_again(parts)
-    done = sum(part.stop - part.start for part in parts)
+    written = output.prepare(journal.done())
+    journal.begin_again(written)
+    done = _count_done(written)
     if done:
         say(f"Continuing: {done} of {layout.count} images are done")
     converter = Converter(source, options.skip_bad_images)
-    tasks = chunks(order, layout, parts, options.num_workers)
+    tasks = make_chunks(order, layout, written, options.num_workers)
     first = list(itertools.islice(tasks, options.num_workers))  # no more workers than tasks
-    # Closed, so that after Ctrl-C no worker writes on while the directory is being removed.
+    # Closing it stops the workers: after Ctrl-C none may write while the directory is removed.
     with (
         tqdm(total=len(order), initial=done, unit=" images", disable=None) as progress,
         closing(output.convert(converter, itertools.chain(first, tasks), len(first))) as results,
     ):
-        for part in results:
-            journal.add(part)
-            parts.append(part)
-            progress.update(part.stop - part.start)
-    parts.sort(key=lambda part: part.start)
-    skipped = [bad for part in parts for bad in part.skipped]
-    for _, bad, reason in skipped:
-        say(f"Skipped {bad}: {reason}")
+        for chunk in results:
+            journal.add(chunk)
+            written.append(chunk)
+            progress.update(chunk.stop - chunk.start)
+    written.sort(key=lambda chunk: chunk.start)
+    skipped = [image for chunk in written for image in chunk.skipped]
+    for image in skipped:
+        say(f"Skipped {image.name}: {image.reason}")
     if len(skipped) == len(order):
-        raise UserError(f"no image could be read; the first: {skipped[0][1]}: {skipped[0][2]}")
-    journal.finishing()
-    output.finish(parts)
-    return parts
+        first_bad = skipped[0]
+        raise UserError(f"no image could be read; the first: {first_bad.name}: {first_bad.reason}")
+    journal.add_finishing()
+    output.finish(written)
+    return written
 
 
 def _output(staging: Path, layout: Layout, options: WriteOptions) -> Output:
     if options.beam is not None:
-        from tfrecords_tools.writing.beam import BeamOutput  # an extra, so imported only here
-
         return BeamOutput(staging, layout, options.beam)
-    return (AppendedOutput if layout.encoding == "png" else PlacedOutput)(staging, layout)
+    if layout.encoding == "png":
+        return PngOutput(staging, layout)
+    return RawOutput(staging, layout)
 
 
-def _explain(
+def _count_done(chunks: Iterable[WrittenChunk]) -> int:
+    """Return the number of images in written chunks, skipped ones included."""
+    return sum(chunk.stop - chunk.start for chunk in chunks)
+
+
+def _explain_interruption(
     error: BaseException,
     target: Path,
     resume: bool,
@@ -265,10 +273,10 @@ def _explain(
     layout: Layout,
     say: Callable[[str], None],
 ) -> None:
-    """Says what an interruption leaves, and makes a full disk a user's error."""
+    """Tell the user what an interruption leaves; turn a full disk into a UserError."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if resume:
-        done = sum(part.stop - part.start for part in journal.done())
+        done = _count_done(journal.done())
         say(f"{done} of {layout.count} images are done and kept: --resume continues")
     if full:
         kept = "free some and run again with --resume" if resume else "nothing is kept"
@@ -276,7 +284,7 @@ def _explain(
 
 
 def _write_labels(source: Source, order: np.ndarray, path: Path) -> int:
-    """Writes the labels in the pyramid's order; returns the number of classes, 0 for no labels."""
+    """Write the labels in the pyramid's order; return the number of classes, 0 without labels."""
     labels = source.labels()
     if labels is None:
         return 0
@@ -293,7 +301,7 @@ def _describe_files(directory: Path) -> dict[str, dict[str, Any]]:
         tqdm(
             total=sum(sizes), unit="B", unit_scale=True, desc="sums", disable=None, leave=False
         ) as progress,
-        ThreadPoolExecutor() as executor,  # hashlib computes without holding the interpreter
+        ThreadPoolExecutor() as executor,  # hashlib releases the interpreter's lock
     ):
         sums = executor.map(lambda path: sha256_of(path, progress.update), paths)
         return {

@@ -1,6 +1,5 @@
 """Which images are chosen, and how files are written whole."""
 
-
 import numpy as np
 import pytest
 

@@ -1,6 +1,5 @@
 """Images in archives: the same as in a folder, never unpacked, whatever the archive says."""
 
-import gzip
 import io
 import os
 import pickle
@@ -15,7 +14,6 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.gzip_access import GzipAccess
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.pixels import ImagePolicy
 
@@ -246,20 +244,3 @@ def test_an_archive_without_images_is_refused(tmp_path):
     path = make(tmp_path / "x.zip", [("notes.txt", b"")])
     with pytest.raises(UserError, match=r"x\.zip: no images; .*Received: 1 other files"):
         opened(path)
-
-
-@pytest.mark.parametrize("members", [1, 3])
-def test_gzip_is_read_at_any_offset(tmp_path, monkeypatch, members):
-    monkeypatch.setattr("tfrecords_tools.sources.gzip_access._CLOSEST", 50_000)
-    random = np.random.default_rng(0)
-    data = (random.integers(0, 4, 900_000, np.uint8) * (np.arange(900_000) % 7 < 5)).tobytes()
-    third = len(data) // members
-    parts = [data[start : start + third] for start in range(0, len(data), third)]
-    path = tmp_path / "x.gz"
-    path.write_bytes(b"".join(gzip.compress(part, 1) for part in parts) + bytes(512))
-    access = GzipAccess(path, len(data))
-    for offset in (*random.integers(0, len(data), 60), 0, len(data) - 5):
-        size = int(random.integers(0, 100_000))
-        assert access.read(int(offset), size) == data[offset : offset + size]
-    assert access.read(len(data), 10) == b""
-    access.close()

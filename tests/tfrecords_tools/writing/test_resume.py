@@ -11,7 +11,7 @@ import pytest
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.writing import conversion, placing
+from tfrecords_tools.writing import conversion, raw_output
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
@@ -175,7 +175,7 @@ def test_records_moved_by_an_interrupted_end_are_not_taken_for_others(
     """Moved records are intact, but belong to another place."""
     flawed = Watched(source, bad=(4,))
     whole = run(flawed, "whole", skip_bad_images=True)
-    move = placing._move
+    move = raw_output._move
     moved = []
 
     def interrupted(*arguments):
@@ -184,10 +184,10 @@ def test_records_moved_by_an_interrupted_end_are_not_taken_for_others(
         if len(moved) == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(placing, "_move", interrupted)
+    monkeypatch.setattr(raw_output, "_move", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(flawed, skip_bad_images=True)
-    monkeypatch.setattr(placing, "_move", move)
+    monkeypatch.setattr(raw_output, "_move", move)
     assert run(flawed, skip_bad_images=True) == whole
 
 

@@ -263,7 +263,7 @@ def test_chunks_cover_every_image_once_and_none_is_in_two_shards():
         if shards > count:
             continue
         layout = conversion.Layout("x", count, 1, 4, "raw", shards)
-        chunks = list(conversion.chunks(np.arange(count), layout, [], workers))
+        chunks = list(conversion.make_chunks(np.arange(count), layout, [], workers))
         assert np.concatenate([chunk.indices for chunk in chunks]).tolist() == list(range(count))
         for chunk in chunks:
             first, last = layout.bounds(chunk.shard)

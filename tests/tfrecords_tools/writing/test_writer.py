@@ -12,8 +12,9 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import level_name, open_pyramid
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.synthetic import SyntheticSource
-from tfrecords_tools.writing import conversion, disk, placing, writer
-from tfrecords_tools.writing.writer import WriteOptions, readable_bytes, write_pyramid
+from tfrecords_tools.writing import conversion, disk, raw_output, writer
+from tfrecords_tools.writing.disk import readable_bytes
+from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 
 def golden_source(golden, array_source):
@@ -118,7 +119,7 @@ class Flawed:
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 def test_skipped_images_leave_no_gaps(write, array_source, random_images, monkeypatch, bad, chunk):
     monkeypatch.setattr(conversion, "_CHUNK_IMAGES", chunk)
-    monkeypatch.setattr(placing, "_COPY_BYTES", 100)
+    monkeypatch.setattr(raw_output, "_COPY_BYTES", 100)
     images, labels = random_images(60, 1, 8), np.eye(60, dtype=np.float32)
     whole = array_source(images, labels)
     directory = write(Flawed(whole, bad), skip_bad_images=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.files import find_files
+from tfrecords_tools.sources.image_files import open_folder
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.pixels import EXTENSIONS, ImagePolicy
 
@@ -35,7 +35,7 @@ def opened(folder, policy=AUTO, use_folders=False, skip=False, workers=1, lines=
 def test_images_are_found_in_every_folder_in_the_order_of_their_paths(folder):
     for name in ("b/2.png", "b/10.png", "a.png", "c/d/e.JPG", "B.Png"):
         put(folder / name)
-    files = find_files(folder, EXTENSIONS)
+    files = open_folder(folder, EXTENSIONS)
     assert files.names == ("B.Png", "a.png", "b/10.png", "b/2.png", "c/d/e.JPG")
     assert files.ignored == 0
 
@@ -54,7 +54,7 @@ def test_linked_folders_are_followed_but_not_in_circles(folder, tmp_path):
     put(tmp_path / "elsewhere" / "b.png")
     os.symlink(tmp_path / "elsewhere", folder / "link")
     os.symlink(folder, folder / "circle")
-    assert find_files(folder, EXTENSIONS).names == ("a.png", "link/b.png")
+    assert open_folder(folder, EXTENSIONS).names == ("a.png", "link/b.png")
 
 
 def test_an_empty_folder_is_refused(folder):

@@ -122,7 +122,7 @@ def test_each_process_decodes_for_itself(cifar10):
         ({"data": np.zeros((2, 3072), np.uint8)}, "must be a dictionary with 'labels'"),
         (
             {"data": np.zeros((2, 3072), np.uint8), "labels": [0]},
-            r"must hold 2 labels, one an image. Received: int64 \[1\]",
+            r"must hold 2 labels, one for each image. Received: int64 \[1\]",
         ),
         (
             {"data": np.zeros((2, 3072), np.uint8), "labels": [0, 10]},

@@ -1,4 +1,4 @@
-"""Many files in one place: a folder, or an archive that is read where it is."""
+"""Image files of one folder or archive, numbered: the interface, and folders."""
 
 import dataclasses
 import os
@@ -15,8 +15,8 @@ from tfrecords_tools.sources.pixels import ImageFile
 HEAD_BYTES = 1 << 16
 
 
-class Files(Protocol):
-    """Numbered image files. Picklable: workers get a copy and open it themselves."""
+class ImageFiles(Protocol):
+    """Numbered image files. Picklable: every worker gets a copy and opens the files itself."""
 
     @property
     def root(self) -> Path:
@@ -26,11 +26,11 @@ class Files(Protocol):
     def count(self) -> int:
         """Number of files."""
 
-    def called(self, index: int) -> str:
-        """How the user finds a file."""
+    def display_name(self, index: int) -> str:
+        """The words by which the user can find a file."""
 
     def open(self, index: int, max_bytes: int) -> ImageFile:
-        """A file's contents: its path, or its bytes in memory.
+        """Return a file's path, or its contents in memory.
 
         Raises:
           BadImageError: it is damaged, or would take more than `max_bytes` of memory.
@@ -38,29 +38,35 @@ class Files(Protocol):
         ...
 
     def head(self, index: int, max_bytes: int) -> ImageFile:
-        """The first `HEAD_BYTES` of a file, or more. Raises as `open` does."""
+        """Return the first `HEAD_BYTES` of a file, or more. Raises as `open` does."""
         ...
 
     def reading_order(self) -> np.ndarray:
-        """[n] int64: the files' numbers in the order in which they are fastest to read."""
+        """File numbers [n] int64 in the order in which reading them is fastest."""
         ...
 
 
-class NamedFiles(Files, Protocol):
-    """Files in the order of their names."""
+class NamedImageFiles(ImageFiles, Protocol):
+    """Image files in the order of their names."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names relative to the root, parts separated by slashes, sorted."""
+        """Names relative to the root, with slashes between folders, sorted."""
 
     @property
     def ignored(self) -> int:
-        """Number of files of other kinds."""
+        """Number of files with other extensions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderFiles:
-    """Files in a folder and its sub-folders."""
+    """Files in a folder and its sub-folders.
+
+    Attributes:
+      root: the folder.
+      names: names relative to the root, sorted.
+      ignored: number of files with other extensions.
+    """
 
     root: Path
     names: tuple[str, ...]
@@ -71,25 +77,27 @@ class FolderFiles:
         """Number of files."""
         return len(self.names)
 
-    def called(self, index: int) -> str:
+    def display_name(self, index: int) -> str:
         """The file's path."""
         return str(self.root / self.names[index])
 
     def open(self, index: int, max_bytes: int) -> ImageFile:
-        """The file's path: what opens it reads as much as it needs."""
+        """Return the file's path, from which a decoder reads as much as it needs."""
         return self.root / self.names[index]
 
     def head(self, index: int, max_bytes: int) -> ImageFile:
-        """The file's path."""
+        """Return the file's path."""
         return self.open(index, max_bytes)
 
     def reading_order(self) -> np.ndarray:
-        """Any order is as good."""
+        """All numbers in turn: for a folder any order is as good."""
         return np.arange(len(self.names))
 
 
-def find_files(root: Path, extensions: Collection[str]) -> FolderFiles:
-    """Files below a folder, by extension, hidden ones left out, links to folders followed.
+def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
+    """Find files below a folder by extension.
+
+    Hidden files are left out, links to folders followed.
 
     Args:
       root: the folder.

@@ -15,7 +15,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.sources.tfds import open_tfds, parse_name
-from tfrecords_tools.sources.tfds_records import Part, find_features, index_records
+from tfrecords_tools.sources.tfds_records import RecordRange, find_features, index_records
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 AUTO = ImagePolicy(channels=0, resolution=0)
@@ -104,19 +104,19 @@ def test_a_flipped_byte_is_found(pets, tmp_path):
     content[offset + image + image_bytes // 2] ^= 1
     copy = tmp_path / file.name
     copy.write_bytes(content)
-    files, _ = index_records(tmp_path, [Part(copy, 0, 11)], "image", "label")
+    files, _ = index_records(tmp_path, [RecordRange(copy, 0, 11)], "image", "label")
     files.open(2, 1 << 20)
     with pytest.raises(BadImageError, match=rf"byte {offset - 12}: is damaged: its checksum"):
         files.open(3, 1 << 20)
     copy.write_bytes(content[:-200])
     with pytest.raises(UserError, match=r"damaged or truncated at byte \d+; 11 records expected"):
-        index_records(tmp_path, [Part(copy, 0, 11)], "image", "label")
+        index_records(tmp_path, [RecordRange(copy, 0, 11)], "image", "label")
     for content in (b"", b"nothing of the sort"):
         copy.write_bytes(content)
         with pytest.raises(UserError, match="damaged or truncated at byte 0"):
-            index_records(tmp_path, [Part(copy, 0, 11)], "image", "label")
+            index_records(tmp_path, [RecordRange(copy, 0, 11)], "image", "label")
     with pytest.raises(UserError, match="no such file; the data set is incomplete"):
-        index_records(tmp_path, [Part(tmp_path / "gone", 0, 1)], "image", "label")
+        index_records(tmp_path, [RecordRange(tmp_path / "gone", 0, 1)], "image", "label")
 
 
 def test_features_are_found_in_any_order_and_encoding():
@@ -148,7 +148,7 @@ def test_a_record_without_the_features_is_named(tmp_path):
     head, body = struct.pack("<Q", 2), b"\x0a\x00"
     (tmp_path / "x").write_bytes(head + masked(head) + body + masked(body))
     with pytest.raises(UserError, match="x: record at byte 0: damaged, or without image: no image"):
-        index_records(tmp_path, [Part(tmp_path / "x", 0, 1)], "image", None)
+        index_records(tmp_path, [RecordRange(tmp_path / "x", 0, 1)], "image", None)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_data_set_without_images_is_refused_before_it_is_downloaded(tfds, tmp_
     monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", None)
     with pytest.raises(UserError, match="must have one 8-bit image .* Received: text: Text, label"):
         opened("tfds:imdb_reviews", tmp_path)
-    with pytest.raises(UserError, match="--labels=classes needs one class an image"):
+    with pytest.raises(UserError, match="--labels=classes needs one class for each image"):
         opened("tfds:celeb_a_hq", tmp_path, labels=True)
 
 

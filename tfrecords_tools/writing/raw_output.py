@@ -1,4 +1,4 @@
-"""Raw records written at their place: they have one length, so any process may write any chunk."""
+"""The files of a raw pyramid: records of one length, written in place by any process."""
 
 import contextlib
 import dataclasses
@@ -11,15 +11,16 @@ import numpy as np
 
 from tfrecords_tools.format import record_layout
 from tfrecords_tools.parallel import run_unordered
-from tfrecords_tools.writing.conversion import Chunk, Converter, Written, encode
+from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, encode
 from tfrecords_tools.writing.layout import Layout
 
+# Read at once when records are moved, and when they are verified.
 _COPY_BYTES = 16 << 20
-_CHECKED_BYTES = 16 << 20
+_VERIFY_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class PlacedOutput:
+class RawOutput:
     """The files of a raw pyramid, filled in any order.
 
     Attributes:
@@ -30,53 +31,54 @@ class PlacedOutput:
     directory: Path
     layout: Layout
 
-    def prepare(self, done: Sequence[Written]) -> list[Written]:
-        """Makes the files, of their final size; or after an interruption looks at what they hold.
+    def prepare(self, done: Sequence[WrittenChunk]) -> list[WrittenChunk]:
+        """Create the files at their final size; after an interruption, verify them.
 
         Returns:
-          The parts of `done` that are really there.
+          The chunks of `done` whose records are intact.
         """
         for side, shard, path in self._files():
             first, last = self.layout.bounds(shard)
             with path.open("ab") as file:
                 file.truncate((last - first) * self.layout.record_bytes(side))
-        return [part for part in done if all(self._holds(part, side) for side in self.layout.sides)]
+        sides = self.layout.sides
+        return [chunk for chunk in done if all(self._holds(chunk, side) for side in sides)]
 
     def convert(
         self, converter: Converter, chunks: Iterable[Chunk], num_workers: int
-    ) -> Generator[Written, None, None]:
-        """Converts and writes chunks, and says of each what was written, as they finish."""
-        write = PlacedWriter(self.directory, self.layout, converter)
+    ) -> Generator[WrittenChunk, None, None]:
+        """Convert and write chunks; yield each once it is written, in any order."""
+        write = ChunkWriter(self.directory, self.layout, converter)
         with closing(run_unordered(write, chunks, num_workers)) as results:
             yield from results
 
-    def finish(self, parts: Sequence[Written]) -> None:
-        """Closes the gaps that skipped images have left.
+    def finish(self, chunks: Sequence[WrittenChunk]) -> None:
+        """Close the gaps that skipped images have left.
 
         Args:
-          parts: all parts, in order.
+          chunks: all chunks, in order.
         """
         for side, shard, path in self._files():
             first, _ = self.layout.bounds(shard)
-            here = [part for part in parts if part.shard == shard]
-            if any(part.skipped for part in here):
-                record_bytes = self.layout.record_bytes(side)
-                _close_gaps(path, record_bytes, [(part.start - first, part.count) for part in here])
+            in_shard = [chunk for chunk in chunks if chunk.shard == shard]
+            if any(chunk.skipped for chunk in in_shard):
+                runs = [(chunk.start - first, chunk.count) for chunk in in_shard]
+                _close_gaps(path, self.layout.record_bytes(side), runs)
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
         for side in self.layout.sides:
             for shard, name in enumerate(self.layout.file_names(side)):
                 yield side, shard, self.directory / name
 
-    def _holds(self, part: Written, side: int) -> bool:
-        """Whether all records of a part are intact at one level."""
+    def _holds(self, chunk: WrittenChunk, side: int) -> bool:
+        """Return True if all records of a chunk are intact at one level."""
         records = record_layout(self.layout.channels, side)
-        path = self.directory / self.layout.file_names(side)[part.shard]
-        first = part.start - self.layout.bounds(part.shard)[0]
+        path = self.directory / self.layout.file_names(side)[chunk.shard]
+        first = chunk.start - self.layout.bounds(chunk.shard)[0]
         head = np.frombuffer(records.head, np.uint8)
-        step = max(1, _CHECKED_BYTES // records.record_bytes)
-        for start in range(first, first + part.count, step):
-            count = min(step, first + part.count - start)
+        step = max(1, _VERIFY_BYTES // records.record_bytes)
+        for start in range(first, first + chunk.count, step):
+            count = min(step, first + chunk.count - start)
             found = np.fromfile(path, records.dtype, count, offset=start * records.record_bytes)
             sums = records.checksums(np.ascontiguousarray(found["pixels"]))
             if not ((found["head"] == head).all() and (found["crc"] == sums).all()):
@@ -85,11 +87,11 @@ class PlacedOutput:
 
 
 @dataclasses.dataclass(frozen=True)
-class PlacedWriter:
-    """Converts chunks and writes them at their place. Sent to each worker.
+class ChunkWriter:
+    """Function that converts a chunk and writes it in place. Sent to each worker.
 
     Attributes:
-      directory: holds the files, made by `PlacedOutput.prepare`.
+      directory: holds the files that `RawOutput.prepare` created.
       layout: says which.
       converter: loads the images.
     """
@@ -98,8 +100,8 @@ class PlacedWriter:
     layout: Layout
     converter: Converter
 
-    def __call__(self, chunk: Chunk) -> Written:
-        """Writes a chunk."""
+    def __call__(self, chunk: Chunk) -> WrittenChunk:
+        """Convert and write a chunk."""
         written, levels = self.converter.levels(chunk)
         first, _ = self.layout.bounds(chunk.shard)
         for level in levels:
@@ -112,17 +114,17 @@ class PlacedWriter:
         return written
 
 
-def _close_gaps(path: Path, record_bytes: int, parts: Sequence[tuple[int, int]]) -> None:
-    """Moves records together where skipped images have left gaps, and cuts the file to its length.
+def _close_gaps(path: Path, record_bytes: int, runs: Sequence[tuple[int, int]]) -> None:
+    """Move records together where skipped images have left gaps, and shorten the file.
 
     Args:
       path: a file of a level.
       record_bytes: the length of its records.
-      parts: number of the first record, and number of records, of all of its parts, in order.
+      runs: number of the first record, and number of records, of each run without a gap, in order.
     """
     end = 0
     with _opened(path, os.O_RDWR) as descriptor:
-        for first, count in parts:
+        for first, count in runs:
             start, size = first * record_bytes, count * record_bytes
             if start != end:
                 _move(descriptor, start, end, size)
@@ -131,7 +133,7 @@ def _close_gaps(path: Path, record_bytes: int, parts: Sequence[tuple[int, int]])
 
 
 def _move(descriptor: int, source: int, target: int, size: int) -> None:
-    """Copies within a file towards its beginning, front first, so that overlaps do no harm."""
+    """Copy within a file towards its beginning, front first, so that overlaps do no harm."""
     for done in range(0, size, _COPY_BYTES):
         block = os.pread(descriptor, min(_COPY_BYTES, size - done), source + done)
         _write_at(descriptor, memoryview(block), target + done)
@@ -149,7 +151,7 @@ def _opened(path: Path, mode: int) -> Iterator[int]:
     try:
         yield descriptor
     except OSError as error:
-        # What fails on a descriptor does not know the file's name.
+        # Errors of calls with a descriptor lack the file's name.
         error.filename = error.filename or str(path)
         raise
     finally:
