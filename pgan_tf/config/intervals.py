@@ -1,4 +1,8 @@
-"""When something is due, by images_seen, and which steps may go together until then."""
+"""Events that are due every so many images, and the calls of several steps that they end.
+
+Pure functions of the configuration and the schedule, used by training, reporting and planning
+alike; hence their place in this room, below all three.
+"""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -7,88 +11,83 @@ from typing import TypeVar
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Step
 
-Given = TypeVar("Given")
+Item = TypeVar("Item")
 
 
-class Every:
-    """Says when an interval of images has been crossed, whatever the batch size.
-
-    `due` is true once for each multiple of the interval that is reached or passed.
-    """
-
-    def __init__(self, interval_kimg: float, images_seen: int):
-        """
-        Args:
-          interval_kimg: thousands of images between events.
-          images_seen: where counting begins; its own interval counts as done.
-        """
-        self._images = interval_kimg * 1000
-        self._done = images_seen // self._images
-
-    def due(self, images_seen: int) -> bool:
-        """Whether a multiple of the interval lies after the last one seen, up to `images_seen`."""
-        reached = images_seen // self._images
-        crossed = reached > self._done
-        self._done = reached
-        return crossed
-
-
-def every_interval(config: TrainConfig, images_seen: int) -> dict[str, Every]:
-    """Says of everything that happens between steps when it is due, counted from `images_seen`."""
-    return {name: Every(kimg, images_seen) for name, kimg in config.intervals_kimg.items()}
-
-
-def longest_call(config: TrainConfig, batch_size: int, *, trains_generator: bool) -> int:
-    """How many steps a call takes at most: `steps_per_call`, or fewer where none can have so many.
+def is_crossed(interval_kimg: float, before: int, after: int) -> bool:
+    """Return whether training passes a multiple of an interval, whatever the batch size.
 
     Args:
-      config: with the intervals and `discriminator_steps`.
-      batch_size: of the phase.
-      trains_generator: whether it is of the call's steps that train the generator too.
+      interval_kimg: length of the interval, in thousands of images.
+      before: images seen at the beginning; a multiple that lies here is not passed again.
+      after: images seen at the end; a multiple that lies here is passed.
     """
-    shortest = min(config.intervals_kimg.values()) * 1000
-    alike = config.run.steps_per_call
+    images = interval_kimg * 1000
+    return after // images > before // images
+
+
+def due_events(config: TrainConfig, before: int, after: int) -> set[str]:
+    """Return the keys of `TrainConfig.intervals_kimg` that are due after some images.
+
+    Args:
+      config: a configuration with the intervals.
+      before: images seen when events were last looked at.
+      after: images seen now.
+    """
+    return {
+        name for name, kimg in config.intervals_kimg.items() if is_crossed(kimg, before, after)
+    }
+
+
+def max_call_length(config: TrainConfig, batch_size: int, *, trains_generator: bool) -> int:
+    """Return the most steps that a call of `group_into_calls` can have.
+
+    That is `steps_per_call`, or fewer if events or `discriminator_steps` end every call earlier.
+
+    Args:
+      config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
+      batch_size: the phase's global batch size.
+      trains_generator: whether the steps of the call train the generator too.
+    """
+    same_graph = config.run.steps_per_call
     if config.optimizer.discriminator_steps > 1:
-        alike = 1 if trains_generator else config.optimizer.discriminator_steps - 1
-    return max(1, min(config.run.steps_per_call, alike, math.ceil(shortest / batch_size)))
+        same_graph = 1 if trains_generator else config.optimizer.discriminator_steps - 1
+    shortest_interval = min(config.intervals_kimg.values()) * 1000
+    until_due = math.ceil(shortest_interval / batch_size)
+    return max(1, min(config.run.steps_per_call, same_graph, until_due))
 
 
-def in_calls(
-    steps: Iterable[tuple[Step, Given]], config: TrainConfig
-) -> Iterator[list[tuple[Step, Given]]]:
-    """Groups steps into calls of a graph, so that whatever is due is due after a call.
+def group_into_calls(
+    steps: Iterable[tuple[Step, Item]], config: TrainConfig
+) -> Iterator[list[tuple[Step, Item]]]:
+    """Group steps into calls of a graph, such that events are due only after the end of a call.
 
-    A call ends where a report, a grid, a checkpoint, a network or an evaluation is due, at the end
-    of its phase, where the next step would have another graph (`discriminator_steps`), and after
-    `steps_per_call` steps. The step for which a graph is made is alone, so that the time it takes
-    is left out of one step's speed, not of many's. All workers of a run group alike.
+    A call ends after `steps_per_call` steps, at the end of its phase, where a report, a grid, a
+    checkpoint, a saved generator or an evaluation is due, and where the next step needs another
+    graph (`discriminator_steps`). The first step of each graph is a call of its own: making the
+    graph takes long, and only one step's speed goes unmeasured. All workers of a run group alike.
 
     Args:
-      steps: consecutive ones (`Schedule.steps`), each with something that goes with it.
-      config: with `steps_per_call` and the intervals.
+      steps: consecutive steps (`Schedule.steps`), each with an item that goes with it.
+      config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
 
     Yields:
       From 1 to `steps_per_call` steps of one phase.
     """
-    trains = config.optimizer.trains_generator
-    call: list[tuple[Step, Given]] = []
-    intervals: dict[str, Every] | None = None
-    made: set[tuple[int, bool]] = set()
-    for step, given in steps:
-        if intervals is None:
-            intervals = every_interval(config, step.images_seen)
-        call.append((step, given))
-        seen, graph = step.images_seen_after, (step.phase.index, trains(step.number))
-        # Each is asked, since asking moves its mark.
-        due = [every.due(seen) for every in intervals.values()]
+    trains_generator = config.optimizer.trains_generator
+    call: list[tuple[Step, Item]] = []
+    made_graphs: set[tuple[int, bool]] = set()
+    for step, item in steps:
+        call.append((step, item))
+        graph = (step.phase.index, trains_generator(step.number))
         if (
             len(call) == config.run.steps_per_call
-            or any(due)
-            or seen >= step.phase.end
-            or trains(step.number) != trains(step.number + 1)
-            or graph not in made
+            or step.images_seen_after >= step.phase.end
+            or due_events(config, step.images_seen, step.images_seen_after)
+            or trains_generator(step.number) != trains_generator(step.number + 1)
+            or graph not in made_graphs
         ):
-            made.add(graph)
+            made_graphs.add(graph)
             yield call
             call = []
     if call:

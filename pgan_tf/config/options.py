@@ -1,4 +1,4 @@
-"""How a config's fields become flags, and what their values may be; standard library only."""
+"""Fields of a configuration that become flags, and checks of their values."""
 
 import dataclasses
 import math
@@ -17,14 +17,14 @@ def option(
     adjustable: bool = False,
     remembered: bool = True,
 ) -> Any:
-    """A dataclass field that becomes a flag.
+    """Return a dataclass field that becomes a flag.
 
     Args:
       default: the value if the flag is not given; a mapping is copied for each instance.
       help_text: one sentence for `--help`.
-      choices: the values a string may take, if they are limited.
-      adjustable: whether a run that exists may be continued with another value.
-      remembered: whether a run keeps the value, to be continued with it.
+      choices: the values that a string may take; empty if any.
+      adjustable: whether a run may be continued with another value.
+      remembered: whether the value is written to `config.flags`, and used when the run continues.
     """
     metadata = {
         "help": help_text,
@@ -38,12 +38,12 @@ def option(
 
 
 def log2(resolution: int) -> int:
-    """The exponent of a resolution that is a power of two."""
+    """Return the base-2 logarithm of a resolution that is a power of two."""
     return resolution.bit_length() - 1
 
 
 def require_resolution(name: str, value: int) -> None:
-    """Raises ValueError unless `value` is a power of two from 4."""
+    """Raise ValueError unless `value` is a power of two, at least 4."""
     if value < MIN_RESOLUTION or value & (value - 1):
         lower = max(MIN_RESOLUTION, 2 ** log2(max(value, 1)))
         nearest = f"{lower}" if value < MIN_RESOLUTION else f"{lower} or {2 * lower}"
@@ -53,32 +53,45 @@ def require_resolution(name: str, value: int) -> None:
 
 
 def require_at_least(name: str, value: float, least: float) -> None:
-    """Raises ValueError unless `value` is a finite number from `least` up."""
+    """Raise ValueError unless `value` is a finite number, at least `least`."""
     if not value >= least or math.isinf(value):
         raise ValueError(f"{name} must be at least {least}. Received: {value}")
 
 
 def require_positive(name: str, value: float) -> None:
-    """Raises ValueError unless `value` is a finite number above 0."""
+    """Raise ValueError unless `value` is a finite number above 0."""
     if not value > 0 or math.isinf(value):
         raise ValueError(f"{name} must be above 0. Received: {value}")
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raises ValueError unless `value` is one of `choices`."""
+    """Raise ValueError unless `value` is one of `choices`."""
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {value}")
 
 
 def require_default(config: Any, name: str, reason: str) -> None:
-    """Raises ValueError unless a dataclass's field has its default: elsewhere it has no effect."""
+    """Raise ValueError unless a field has its default value, because others would have no effect.
+
+    Args:
+      config: the dataclass instance.
+      name: the field's name.
+      reason: the condition under which the field has no effect, for the message.
+    """
     value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
     if value != default:
         raise ValueError(f"{name} has no effect {reason}. Received: {value}")
 
 
 def step_range(name: str, value: str) -> tuple[int, int] | None:
-    """The steps that `START:END` names, counted from 1, the last included; None for no text.
+    """Parse a range of steps.
+
+    Args:
+      name: the flag's name, for the message.
+      value: `START:END`, or an empty string.
+
+    Returns:
+      The first and the last step, counted from 1; None for an empty string.
 
     Raises:
       ValueError: `value` is neither.

@@ -1,4 +1,4 @@
-"""When which resolution is trained: images_seen -> phase. Plain Python (section 2 of the paper).
+"""The schedule of a run: from images_seen to phase and step (section 2 of the paper).
 
 The first stage only stabilizes. Every later one fades in over fade_kimg, alpha rising from 0 to 1,
 then stabilizes for stabilize_kimg; the last lasts until total_kimg. Everything here is a pure
@@ -16,17 +16,17 @@ from pgan_tf.config.options import log2
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
-    """A stretch of training with one graph: a stage's fade, or its stabilization.
+    """The fade of a stage, or its stabilization.
 
     Attributes:
-      index: 0 for the first phase of the run.
+      index: number of the phase in its run, from 0.
       resolution: side of the images, in pixels.
-      fading: whether alpha rises here; otherwise it is 1.
-      start, end: in images; the phase holds start <= images_seen < end.
-      fade_images: length of the whole fade, of which a run that ends early sees only a part; 0
-        where there is none.
-      batch_size: global batch, in images.
-      learning_rate: of both networks' Adam, where it is not ramped up or down.
+      fading: whether alpha rises from 0 to 1; otherwise it is 1.
+      start, end: the phase holds start <= images_seen < end.
+      fade_images: length of the whole fade, which a run that ends early doesn't complete; 0 if the
+        phase is no fade.
+      batch_size: global batch size.
+      learning_rate: Adam's learning rate, for both networks, before ramps.
     """
 
     index: int
@@ -39,26 +39,26 @@ class Phase:
     learning_rate: float
 
     def alpha(self, images_seen: int) -> float:
-        """Weight of the new layers, in [0, 1], for the batch that begins at `images_seen`."""
+        """Return the weight of the new layers, in [0, 1], for the batch that begins here."""
         if not self.fading:
             return 1.0
         return min(1.0, max(0.0, (images_seen - self.start) / self.fade_images))
 
     @property
     def name(self) -> str:
-        """As people call it: `16x16 fade`."""
+        """The name that reports use, such as `16x16 fade`."""
         return f"{self.resolution}x{self.resolution} {'fade' if self.fading else 'stabilize'}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One iteration to be run: a batch of real images from `images_seen` on.
+    """The settings of one iteration, on the batch of real images that begins at `images_seen`.
 
     Attributes:
-      phase: the phase it belongs to.
-      images_seen: real images shown before it.
+      phase: the phase that the step belongs to.
+      images_seen: real images shown before the step.
       alpha: weight of the new layers, in [0, 1].
-      learning_rate: of both networks' Adam, ramps included.
+      learning_rate: Adam's learning rate, for both networks, ramps included.
     """
 
     phase: Phase
@@ -68,11 +68,12 @@ class Step:
 
     @property
     def number(self) -> int:
-        """Which step of its phase it is, counted from 0."""
+        """The number of the step in its phase, from 0."""
         return (self.images_seen - self.phase.start) // self.phase.batch_size
 
     @property
     def images_seen_after(self) -> int:
+        """Real images shown once the step is done."""
         return self.images_seen + self.phase.batch_size
 
 
@@ -80,12 +81,13 @@ class Schedule:
     """All phases of a run, in order.
 
     Attributes:
-      phases: consecutive; the first starts at 0, the last ends at `total_images`.
-      total_images: where training ends.
+      phases: consecutive phases; the first starts at 0, the last ends at `total_images`.
+      total_images: real images shown in the whole run.
     """
 
     def __init__(self, config: ScheduleConfig, resolution: int):
-        """
+        """Lay out the phases.
+
         Args:
           config: lengths, batch sizes and learning rates.
           resolution: the final resolution.
@@ -101,7 +103,7 @@ class Schedule:
         for stage_resolution, fading, length in lengths:
             last = stage_resolution == resolution and not fading
             end = self.total_images if last else min(start + length, self.total_images)
-            # A length of 0 is how a user leaves fades or early stages out.
+            # Users leave out fades or early stages by giving them a length of 0.
             if end > start:
                 phases.append(
                     Phase(
@@ -119,11 +121,11 @@ class Schedule:
         self.phases = tuple(phases)
 
     def phase_at(self, images_seen: int) -> Phase:
-        """The phase that trains on the image after `images_seen`; past the end, the last one."""
+        """Return the phase of the batch that begins at `images_seen`; past the end, the last one."""
         return next((p for p in self.phases if images_seen < p.end), self.phases[-1])
 
     def steps(self, images_seen: int = 0) -> Iterator[Step]:
-        """Every iteration from `images_seen` until the end of training, in order."""
+        """Yield every step from `images_seen` to the end of the run, in order."""
         while images_seen < self.total_images:
             phase = self.phase_at(images_seen)
             learning_rate = phase.learning_rate * self._config.ramp_at(images_seen / 1000)
@@ -133,6 +135,7 @@ class Schedule:
 
 
 def _stage_lengths(config: ScheduleConfig, resolution: int) -> Iterator[tuple[int, bool, int]]:
+    """Yield the phases of a stage as (resolution, fading, length in images)."""
     if resolution > config.start_resolution:
         yield resolution, True, _images(config.fade_kimg)
     yield resolution, False, _images(config.stabilize_kimg)

@@ -1,4 +1,4 @@
-"""When each resolution is trained."""
+"""The section of the schedule: lengths of stages, batch sizes, learning rates."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from pgan_tf.config.options import (
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleConfig:
-    """When each resolution is trained, with what batch and learning rate.
+    """Lengths of stages, batch sizes and learning rates.
 
     Raises:
       ValueError: a value is out of its range, or values contradict each other.
@@ -54,7 +54,7 @@ class ScheduleConfig:
         for resolution, learning_rate in self.learning_rate_by_resolution.items():
             require_resolution("learning_rate_by_resolution", resolution)
             require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
-        # A run that ends while rates still rise is a long one's first part, cut short to try it.
+        # A run may end during the ramp-up: people cut a long run short to try it.
         if self.rampdown_kimg and self.rampup_kimg + self.rampdown_kimg > self.total_kimg:
             raise ValueError(
                 f"rampdown_kimg must leave {self.rampup_kimg:g} of {self.total_kimg:g} kimg to "
@@ -62,15 +62,15 @@ class ScheduleConfig:
             )
 
     def batch_size_at(self, resolution: int) -> int:
-        """Images in a global batch at `resolution`."""
+        """Return the global batch size at `resolution`."""
         return self.batch_size_by_resolution.get(resolution, self.batch_size)
 
     def learning_rate_at(self, resolution: int) -> float:
-        """Adam's learning rate at `resolution`, where it is not ramped up or down."""
+        """Return Adam's learning rate at `resolution`, before ramps."""
         return self.learning_rate_by_resolution.get(resolution, self.learning_rate)
 
     def ramp_at(self, kimg: float) -> float:
-        """What learning rates are multiplied by after `kimg`: from 0 to 1, 1 between the ramps."""
+        """Return the factor of all learning rates after `kimg`: in [0, 1], and 1 between the ramps."""
         ramp = 1.0
         if kimg < self.rampup_kimg:
             ramp = math.exp(-5 * (1 - kimg / self.rampup_kimg) ** 2)
