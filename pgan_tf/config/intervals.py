@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 
 
 def is_crossed(interval_kimg: float, before: int, after: int) -> bool:
-    """Return whether training passes a multiple of an interval, whatever the batch size.
+    """Return whether training passes a multiple of an interval.
 
     Args:
       interval_kimg: length of the interval, in thousands of images.
@@ -34,9 +34,7 @@ def due_events(config: TrainConfig, before: int, after: int) -> set[str]:
       before: images seen when events were last looked at.
       after: images seen now.
     """
-    return {
-        name for name, kimg in config.intervals_kimg.items() if is_crossed(kimg, before, after)
-    }
+    return {name for name, kimg in config.intervals_kimg.items() if is_crossed(kimg, before, after)}
 
 
 def max_call_length(config: TrainConfig, batch_size: int, *, trains_generator: bool) -> int:

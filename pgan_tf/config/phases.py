@@ -121,7 +121,7 @@ class Schedule:
         self.phases = tuple(phases)
 
     def phase_at(self, images_seen: int) -> Phase:
-        """Return the phase of the batch that begins at `images_seen`; past the end, the last one."""
+        """Return the phase of the batch that begins at `images_seen`; past the end, the last."""
         return next((p for p in self.phases if images_seen < p.end), self.phases[-1])
 
     def steps(self, images_seen: int = 0) -> Iterator[Step]:

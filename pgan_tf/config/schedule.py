@@ -70,7 +70,7 @@ class ScheduleConfig:
         return self.learning_rate_by_resolution.get(resolution, self.learning_rate)
 
     def ramp_at(self, kimg: float) -> float:
-        """Return the factor of all learning rates after `kimg`: in [0, 1], and 1 between the ramps."""
+        """Return the factor of all learning rates after `kimg`, in [0, 1]; 1 between ramps."""
         ramp = 1.0
         if kimg < self.rampup_kimg:
             ramp = math.exp(-5 * (1 - kimg / self.rampup_kimg) ** 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import longest_call
+from pgan_tf.config.intervals import max_call_length
 from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.data.batches import Part
 from pgan_tf.data.dataset import open_data, read_batches
@@ -101,7 +101,7 @@ def _measure(
 
     def measure(trains_generator: bool) -> tuple[float, float]:
         """Seconds of a call with its graph's making, and of a step without, on average."""
-        length = longest_call(config, phase.batch_size, trains_generator=trains_generator)
+        length = max_call_length(config, phase.batch_size, trains_generator=trains_generator)
         call = [(step, batch)] * length
         train_step = make_train_step(
             state,

@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import Every, every_interval
+from pgan_tf.config.intervals import due_events, is_crossed
 from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
@@ -64,7 +64,7 @@ class Reporter:
         )
 
     def _begin_counting(self) -> None:
-        self._every = every_interval(self._config, self._state.images_seen)
+        self._checked_at = self._state.images_seen  # where due events were last looked at
         self._checkpoint_is_due = False
         self._ticker = Ticker(self._state.images_seen)
 
@@ -95,9 +95,10 @@ class Reporter:
         if self._evaluation is None or not seen or is_evaluated(self._run, seen):
             return
         phase = self._schedule.phases[min(self._state.phase_index, len(self._schedule.phases) - 1)]
-        before = Every(self._config.evaluation.eval_kimg, max(seen - phase.batch_size, 0))
+        before = max(seen - phase.batch_size, 0)
+        is_due = is_crossed(self._config.evaluation.eval_kimg, before, seen)
         ends_stage = seen >= phase.end and not phase.fading
-        if before.due(seen) or ends_stage or seen >= self._schedule.total_images:
+        if is_due or ends_stage or seen >= self._schedule.total_images:
             self._evaluate(self._evaluation, phase)
 
     def go_back(self) -> None:
@@ -149,17 +150,17 @@ class Reporter:
         ends_run = seen >= self._schedule.total_images
         last = ends_run or stopping
         self._ticker.add(result, data_wait=data_wait)
-        # Each is asked, since asking moves its mark.
-        due = {name: every.due(seen) for name, every in self._every.items()}
-        sample = due["sample"] or ends_phase or last
-        self._checkpoint_is_due |= due["checkpoint"] or ends_phase
+        due = due_events(self._config, self._checked_at, seen)
+        self._checked_at = seen
+        sample = "sample" in due or ends_phase or last
+        self._checkpoint_is_due |= "checkpoint" in due or ends_phase
         checkpoint = (self._checkpoint_is_due and healthy()) or last
-        network = due["network"] or (ends_phase and not step.phase.fading) or last
-        evaluate = due["evaluation"] or (ends_phase and not step.phase.fading)
+        network = "network" in due or (ends_phase and not step.phase.fading) or last
+        evaluate = "evaluation" in due or (ends_phase and not step.phase.fading)
         # Not when asked to stop: it may take longer than whoever asked wants to wait.
         wanted = (evaluate or ends_run) and not stopping and healthy()
         evaluation = self._evaluation if wanted else None
-        if not (due["tick"] or sample or checkpoint or network or evaluation):
+        if not ("tick" in due or sample or checkpoint or network or evaluation):
             return
         self._write_tick(step)
         if sample:

@@ -20,7 +20,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import in_calls, longest_call
+from pgan_tf.config.intervals import group_into_calls, max_call_length
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.data.batches import Part
 from pgan_tf.data.dataset import how_it_is_read, open_data, read_batches
@@ -200,7 +200,7 @@ class _Training:
         )
         train_steps: dict[bool, TrainStep] = {}
         try:
-            calls = _begun(in_calls(batches, self.config))
+            calls = _begun(group_into_calls(batches, self.config))
             reporter.start_clock()
             for call, data_wait in _timed(calls):
                 step, _ = call[-1]
@@ -218,7 +218,7 @@ class _Training:
                     self.strategy,
                     state,
                     call,
-                    steps_per_call=longest_call(
+                    steps_per_call=max_call_length(
                         self.config, phase.batch_size, trains_generator=trains_generator
                     ),
                     stop_flags=self.supervisor.stop_flags(),

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config.intervals import in_calls
+from pgan_tf.config.intervals import group_into_calls
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.batches import Part, read_batches
 from pgan_tf.distribution.cluster import ALONE, read_cluster
@@ -53,7 +53,7 @@ def main() -> None:
     )
     skipped: list[float] = []
     train_step, phase = None, None
-    for call in in_calls(itertools.islice(batches, int(steps)), config):
+    for call in group_into_calls(itertools.islice(batches, int(steps)), config):
         step, _ = call[-1]
         if step.phase != phase:
             phase = step.phase

@@ -5,20 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pgan_tf.config import EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
-from pgan_tf.config.intervals import Every, in_calls, longest_call
+from pgan_tf.config.intervals import due_events, group_into_calls, is_crossed, max_call_length
 from pgan_tf.config.phases import Schedule
 
 
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=50), st.integers(0, 5000))
-def test_an_interval_is_due_once_for_every_crossing_whatever_the_steps(steps, start):
-    every = Every(0.5, start)
-    seen, fired = start, 0
+def test_an_interval_is_crossed_by_the_step_that_passes_a_multiple_of_it(steps, start):
+    seen = start
     for step in steps:
-        crossed = (seen + step) // 500 > seen // 500
+        passed = any(image % 500 == 0 for image in range(seen + 1, seen + step + 1))
+        assert is_crossed(0.5, seen, seen + step) == passed
         seen += step
-        assert every.due(seen) == crossed
-        fired += crossed
-    assert not every.due(seen)
+    assert not is_crossed(0.5, seen, seen)
+
+
+def test_events_that_are_due_are_told_by_name():
+    config = TrainConfig(run=RunConfig(tick_kimg=0.1, sample_kimg=0.25, checkpoint_kimg=0.5))
+    assert due_events(config, 0, 99) == set()
+    assert due_events(config, 99, 100) == {"tick"}
+    assert due_events(config, 100, 180) == set()
+    assert due_events(config, 240, 260) == {"sample"}
+    assert due_events(config, 490, 510) == {"tick", "sample", "checkpoint"}
 
 
 INTERVALS = st.floats(0.004, 0.3, allow_nan=False)
@@ -58,7 +65,7 @@ def test_calls_are_all_steps_in_order_and_end_where_anything_is_due(
     schedule = Schedule(config.schedule, 8)
     steps = list(schedule.steps())
     first = min(begun, len(steps) - 1)  # as when a run is continued
-    calls = list(in_calls(schedule_from(steps, first), config))
+    calls = list(group_into_calls(schedule_from(steps, first), config))
     assert [step for call in calls for step, _ in call] == steps[first:]
     assert all(number == steps.index(step) for call in calls for step, number in call)
     trains = config.optimizer.trains_generator
@@ -87,7 +94,7 @@ def test_calls_are_all_steps_in_order_and_end_where_anything_is_due(
     # Inputs are made for as many steps as a call may have, and no more than may be.
     for call in calls:
         step = call[0][0]
-        longest = longest_call(config, batch_size, trains_generator=trains(step.number))
+        longest = max_call_length(config, batch_size, trains_generator=trains(step.number))
         assert len(call) <= longest <= steps_per_call
 
 
@@ -98,7 +105,10 @@ def schedule_from(steps, first):
 def test_workers_that_begin_at_the_same_step_call_alike_whatever_they_read():
     config = TrainConfig(run=RunConfig(steps_per_call=8))
     calls = [
-        [[step for step, _ in call] for call in in_calls(zip(some, reads, strict=False), config)]
+        [
+            [step for step, _ in call]
+            for call in group_into_calls(zip(some, reads, strict=False), config)
+        ]
         for some, reads in ((steps_of(config), "a" * 500), (steps_of(config), range(500)))
     ]
     assert calls[0] == calls[1]
@@ -126,7 +136,7 @@ def test_the_longest_call_is_no_longer_than_any_can_be(
         ),
         run=RunConfig(steps_per_call=steps_per_call, tick_kimg=tick),
     )
-    assert longest_call(config, 16, trains_generator=trains_generator) == expected
+    assert max_call_length(config, 16, trains_generator=trains_generator) == expected
 
 
 def steps_of(config):
