@@ -144,8 +144,8 @@ def test_corrupt_files_are_skipped_and_listed_if_asked(photos, prepare, capsys):
         (("--source=synthetic", "--sede=1"), "Unknown command line flag 'sede'"),
         (("--source=synthetic", "stray"), "arguments are given as --flag=value. Received: stray"),
         (
-            ("--source=images", "--input=empty", "--background=nocolour"),
-            "--background must be a color: a name, #rrggbb or rgb(r,g,b). Received: nocolour",
+            ("--source=images", "--input=empty", "--background=nocolor"),
+            "--background must be a color: a name, #rrggbb or rgb(r,g,b). Received: nocolor",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""Images in archives: the same as in a folder, never unpacked, whatever the archive says."""
+"""Images in archives: read in place, as from a folder, however hostile the archive."""
 
 import io
 import os
@@ -35,7 +35,7 @@ def encoded(name, size=(20, 17), seed=0):
 
 
 def make(path, members):
-    """Writes an archive of (name, data) pairs, of the kind that its name says."""
+    """Write an archive of (name, data) pairs, in the format that `path` names."""
     if path.suffix == ".zip":
         method = zipfile.ZIP_STORED if "stored" in path.name else zipfile.ZIP_DEFLATED
         with zipfile.ZipFile(path, "w", method) as archive:

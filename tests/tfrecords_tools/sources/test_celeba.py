@@ -49,7 +49,7 @@ def opened(path, attributes=(), expected=COUNT):
     return open_celeba(path, attributes, expected, lambda line: None)
 
 
-def test_the_window_is_centred_on_column_89_and_row_121(celeba):
+def test_the_window_is_centered_on_column_89_and_row_121(celeba):
     source = opened(celeba)
     assert (source.count, source.channels, source.resolution) == (COUNT, 3, 128)
     assert source.shuffled and source.labels() is None

@@ -1,4 +1,4 @@
-"""CelebA-HQ as others have built it, written here with Pillow and NumPy."""
+"""CelebA-HQ, already built; the files are written here with Pillow and NumPy."""
 
 import pickle
 import zipfile

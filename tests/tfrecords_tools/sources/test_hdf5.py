@@ -18,7 +18,7 @@ def images(side, count=7, channels=3):
 
 @pytest.fixture(params=[1, 3])
 def archive(request, tmp_path):
-    """All resolutions in one file, names in an order that is not theirs."""
+    """An archive of several resolutions, whose names sort in another order."""
     path = tmp_path / "celeb.a.h5"
     with h5py.File(path, "w") as file:
         for side in (4, 8, 16, 32):

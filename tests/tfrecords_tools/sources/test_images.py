@@ -1,4 +1,4 @@
-"""Folders of images: which files, in which order, of which class, at which size."""
+"""Folders of images: the choice and order of files, their classes and size."""
 
 import os
 import pickle
@@ -21,9 +21,9 @@ def folder(tmp_path):
     return tmp_path / "photos"
 
 
-def put(path, size=(8, 8), colour="red", mode="RGB"):
+def put(path, size=(8, 8), color="red", mode="RGB"):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path)
+    Image.new(mode, size, color).save(path)
     return path
 
 
@@ -101,9 +101,9 @@ def test_without_labels_there_are_none(folder):
     assert source.labels() is None and source.label_names is None
 
 
-def test_all_gray_images_make_one_channel_and_one_of_colour_three(folder):
-    put(folder / "1.png", mode="L", colour=3)
-    put(folder / "2.png", mode="LA", colour=(3, 255))
+def test_all_gray_images_make_one_channel_and_one_of_color_three(folder):
+    put(folder / "1.png", mode="L", color=3)
+    put(folder / "2.png", mode="LA", color=(3, 255))
     assert opened(folder).channels == 1
     put(folder / "3.png")
     assert opened(folder).channels == 3

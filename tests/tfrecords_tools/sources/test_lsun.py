@@ -16,7 +16,7 @@ MAX_PIXELS = 100_000_000
 
 
 def encoded(seed, size, kind="WEBP"):
-    """An image of noise, lossless, width and height as given; and its pixels."""
+    """A losslessly encoded image of noise, `size` wide and high, and its pixels."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, kind, **({"lossless": True} if kind == "WEBP" else {}))
@@ -34,7 +34,7 @@ def make(path, items):
 
 @pytest.fixture
 def database(tmp_path):
-    """Keys in another order than they are put; sizes of several kinds."""
+    """A database with images of several sizes, not inserted in the order of their keys."""
     sizes = [(70, 64), (64, 64), (64, 99), (65, 65), (90, 81)]
     items = [(b"%02d" % (7 * number % 5), encoded(number, size)[0])
              for number, size in enumerate(sizes)]  # fmt: skip
@@ -42,7 +42,7 @@ def database(tmp_path):
 
 
 def expected_image(seed, size, resolution):
-    """Centre crop in NumPy, then Pillow's Lanczos, as the original does it."""
+    """The original's result: a center crop in NumPy, then Pillow's Lanczos filter."""
     pixels = encoded(seed, size)[1]
     height, width = pixels.shape[:2]
     side = min(height, width)
@@ -54,7 +54,7 @@ def expected_image(seed, size, resolution):
 
 
 @pytest.mark.parametrize("resolution", [64, 32, 128])
-def test_images_are_in_key_order_cropped_to_the_centre_and_scaled(database, resolution):
+def test_images_are_in_key_order_cropped_to_the_center_and_scaled(database, resolution):
     source = open_lsun(database, resolution, None, MAX_PIXELS)
     assert (source.count, source.channels, source.resolution) == (5, 3, resolution)
     assert source.labels() is None and not source.shuffled

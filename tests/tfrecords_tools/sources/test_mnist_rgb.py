@@ -1,4 +1,4 @@
-"""Three digits as red, green and blue."""
+"""MNIST-RGB: three digits as red, green and blue."""
 
 import pickle
 import struct

@@ -1,4 +1,4 @@
-"""What is done with every kind of image file, against expected pixel values."""
+"""Decoding of every kind of image file, against expected pixel values."""
 
 import dataclasses
 import io
@@ -21,7 +21,7 @@ GRAY = ImagePolicy(channels=1, resolution=4)
 
 @pytest.fixture
 def saved(tmp_path):
-    """saved(image, name="x.png", **options): saves an image or array, returns the path."""
+    """Function that saves an image or array with Pillow's options and returns its path."""
 
     def saved(image, name="x.png", **options):
         if isinstance(image, np.ndarray):
@@ -64,7 +64,7 @@ def test_gray_is_repeated_for_three_channels_and_kept_for_one(saved):
     np.testing.assert_array_equal(read_pixels(path, RGB), np.stack([pixels] * 3))
 
 
-def test_colour_becomes_luma_for_one_channel(saved):
+def test_color_becomes_luma_for_one_channel(saved):
     pixels = noise(4, 4, 3)
     luma = pixels @ np.array([0.299, 0.587, 0.114])
     assert np.abs(read_pixels(saved(pixels), GRAY)[0] - luma).max() <= 0.51
@@ -79,10 +79,10 @@ def test_sixteen_bit_gray_is_scaled_not_clipped(saved, name):
     assert read[0].tolist() == [0, 255, 0, 1]
 
 
-def test_sixteen_bit_colour_is_eight_bits_to_within_one(tmp_path):
+def test_sixteen_bit_color_is_eight_bits_to_within_one(tmp_path):
     values = noise(4, 4, 3, dtype=np.uint16)
     path = tmp_path / "x.png"
-    path.write_bytes(png(4, 4, depth=16, colour=2, raw=rows(values.astype(">u2"))))
+    path.write_bytes(png(4, 4, depth=16, color=2, raw=rows(values.astype(">u2"))))
     read = read_pixels(path, RGB).transpose(1, 2, 0)
     assert np.abs(read - values / 257.0).max() <= 1
 
@@ -107,7 +107,7 @@ def test_alpha_shows_the_background(saved, background, expected):
         assert abs(int(read[0, 0, 0]) - expected) <= 1
 
 
-def test_invisible_colours_do_not_bleed_into_the_image(saved):
+def test_invisible_colors_do_not_bleed_into_the_image(saved):
     pixels = np.zeros((8, 8, 4), np.uint8)
     pixels[..., 0] = 255  # red, but fully transparent
     assert (read_pixels(saved(pixels), RGB) == 255).all()
@@ -122,7 +122,7 @@ def test_gray_with_alpha_shows_the_background(saved):
     assert read_header(path, 100).gray
 
 
-def test_a_palette_becomes_its_colours(saved):
+def test_a_palette_becomes_its_colors(saved):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([255, 0, 0, 0, 128, 64])
     read = read_pixels(saved(image), RGB)
@@ -140,7 +140,7 @@ def test_a_palettes_transparency_shows_the_background(saved, name):
     assert (read[:, 1:] == 255).all()
 
 
-def test_a_transparent_colour_of_an_rgb_png_shows_the_background(saved):
+def test_a_transparent_color_of_an_rgb_png_shows_the_background(saved):
     pixels = np.full((4, 4, 3), 7, np.uint8)
     pixels[0, 0] = 9
     read = read_pixels(saved(pixels, transparency=(7, 7, 7)), RGB)
@@ -154,7 +154,7 @@ def test_cmyk_becomes_rgb(saved):
 
 
 def test_an_animation_shows_its_first_frame(saved):
-    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     path = saved(frames[0], "x.gif", save_all=True, append_images=frames[1:])
     assert read_pixels(path, RGB)[:, 0, 0].tolist() == [255, 0, 0]
 
@@ -186,7 +186,7 @@ def test_an_unreadable_exif_block_does_not_spoil_the_image(saved):
     np.testing.assert_array_equal(read, pixels.transpose(2, 0, 1))
 
 
-def test_the_largest_centred_square_is_taken(saved):
+def test_the_largest_centered_square_is_taken(saved):
     wide, tall = noise(4, 9, 3), noise(7, 4, 3)
     read = read_pixels(saved(wide), RGB)
     np.testing.assert_array_equal(read, wide[:, 2:6].transpose(2, 0, 1))
@@ -215,7 +215,7 @@ def test_without_cropping_an_image_that_is_not_square_is_refused(saved):
 
 
 @pytest.mark.parametrize("resize", ["lanczos", "bicubic", "bilinear", "box", "nearest"])
-def test_a_plain_colour_survives_every_filter(saved, resize):
+def test_a_plain_color_survives_every_filter(saved, resize):
     pixels = np.full((13, 13, 3), (10, 100, 200), np.uint8)
     read = read_pixels(saved(pixels), dataclasses.replace(RGB, resize=resize))
     assert read.shape == (3, 4, 4) and (read == np.array([10, 100, 200])[:, None, None]).all()
@@ -249,7 +249,7 @@ def test_small_images_are_refused_unless_enlarging_is_allowed(saved):
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
     # 2^34 pixels in a file of some hundred bytes: decoding would take 16 GiB.
     path = tmp_path / "bomb.png"
-    path.write_bytes(png(1 << 17, 1 << 17, depth=8, colour=0, raw=bytes(10_000)))
+    path.write_bytes(png(1 << 17, 1 << 17, depth=8, color=0, raw=bytes(10_000)))
     with pytest.raises(BadImageError, match=r"bomb.png: .*pixels"):
         read_pixels(path, RGB)
 
@@ -264,7 +264,7 @@ def test_the_limit_of_pixels_is_the_users(saved):
 def test_a_limit_above_pillows_own_is_obeyed(tmp_path, recwarn):
     path = tmp_path / "large.png"
     side = 20_000  # 400 million pixels; Pillow refuses more than 179 million
-    path.write_bytes(png(side, side, depth=1, colour=0, raw=bytes((side // 8 + 1) * side)))
+    path.write_bytes(png(side, side, depth=1, color=0, raw=bytes((side // 8 + 1) * side)))
     header = read_header(path, max_pixels=side * side)
     assert (header.width, header.height) == (side, side)
     assert not recwarn.list
@@ -312,11 +312,11 @@ def test_a_damaged_file_is_an_image_or_a_users_error_never_a_fault(tmp_path, dat
 
 
 def rows(pixels):
-    """PNG's raw rows: no filter, then the row's bytes."""
+    """The rows of a PNG before compression: each is filter type 0, then its bytes."""
     return b"".join(b"\x00" + row.tobytes() for row in pixels)
 
 
-def png(width, height, depth, colour, raw):
+def png(width, height, depth, color, raw):
     """A PNG file written by hand."""
 
     def chunk(kind, body):
@@ -324,7 +324,7 @@ def png(width, height, depth, colour, raw):
             struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         )
 
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
 

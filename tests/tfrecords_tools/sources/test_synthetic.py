@@ -27,7 +27,7 @@ def test_a_picture_is_the_same_at_every_resolution():
         assert np.abs(fine - draw(0, index, 32)).mean() < 3
 
 
-def test_every_image_has_a_colourful_middle_and_a_pale_corner():
+def test_every_image_has_a_colorful_middle_and_a_pale_corner():
     for index in range(30):
         image = draw(0, index, 32).astype(int)
         assert image[:, 0, 0].min() > 180

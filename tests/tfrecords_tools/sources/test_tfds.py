@@ -1,4 +1,4 @@
-"""Data sets of tensorflow-datasets, prepared by it, compared with what it says itself."""
+"""Data sets that tensorflow-datasets prepared, against its own reader."""
 
 import functools
 import os
@@ -34,7 +34,7 @@ def opened(source, data_dir, manual_dir=None, policy=AUTO, labels=None, skip=Fal
 
 @pytest.fixture(scope="module")
 def pets(tfds, tmp_path_factory):
-    """A data set made by tensorflow-datasets itself from its ImageFolder; where it is prepared."""
+    """The folder of a data set that tensorflow-datasets itself made from its ImageFolder."""
     folder, data_dir = tmp_path_factory.mktemp("folder"), tmp_path_factory.mktemp("tfds")
     for split, count in (("train", 11), ("test", 3)):
         for number in range(count):
@@ -200,7 +200,7 @@ def test_files_to_be_downloaded_by_hand_are_asked_for(tfds, tmp_path):
 
 
 def seeded(folder):
-    """Debian's files as they were published: the header of gzip is all that differs."""
+    """Write the files as published; Debian's differ from them in the gzip header alone."""
     for path in FASHION.glob("*.gz"):
         data = path.read_bytes()
         time = 0x59A7E9DE if path.name.startswith("train") else 0x59A7E9F3

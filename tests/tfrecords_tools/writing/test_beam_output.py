@@ -1,4 +1,4 @@
-"""The same pyramid, written by an Apache Beam pipeline."""
+"""Pyramids written by an Apache Beam pipeline: the same bytes."""
 
 import os
 import sys
@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.writing import contents
 from tfrecords_tools.cli.prepare import main
 from tfrecords_tools.format import open_pyramid
 
 SHAPES = ("--source=synthetic", "--num_images=23", "--resolution=8", "--labels=classes")
-
-
-def contents(directory):
-    return {name: (directory / name).read_bytes() for name in sorted(os.listdir(directory))}
 
 
 def error_of(capsys):
@@ -39,7 +36,7 @@ def test_options_of_a_pipeline_need_a_pipeline(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def beam(tmp_path, monkeypatch):
-    """beam(*flags): runs the command on Beam, without --num_workers."""
+    """Function that runs the command on Beam with the flags it is given."""
     pytest.importorskip("apache_beam")
     monkeypatch.chdir(tmp_path)
     return lambda *flags: main([*flags, "--runner=beam"])

@@ -1,4 +1,4 @@
-"""More images than the original's reader keeps: without labels it drops those past 1,048,576."""
+"""Pyramids of more than 1,048,576 images, beyond which the original's reader drops images."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ COUNT = (1 << 20) + 7
 
 
 def numbered(indices):
-    """Images [k 1 4 4] that spell their numbers."""
+    """Images [k 1 4 4] whose first four bytes are their numbers."""
     images = np.zeros((len(indices), 16), np.uint8)
     images[:, :4] = np.asarray(indices, "<u4").view(np.uint8).reshape(-1, 4)
     return images.reshape(-1, 1, 4, 4)
@@ -20,7 +20,7 @@ def numbered(indices):
 
 @dataclasses.dataclass(frozen=True)
 class Numbers:
-    """A source of as many images as anyone likes."""
+    """A source of any number of images, whose first four bytes are their numbers."""
 
     count: int
     channels: int = 1
@@ -50,8 +50,8 @@ def test_the_reader_loses_no_image_past_a_million(tmp_path, shards):
     if shards == 1:
         records.tofile(tmp_path / "x/x-r02.tfrecords")
     else:
-        for shard, part in enumerate(np.array_split(records, shards)):
-            part.tofile(tmp_path / f"x/x-r02.tfrecords-{shard:05d}-of-{shards:05d}")
+        for shard, shard_records in enumerate(np.array_split(records, shards)):
+            shard_records.tofile(tmp_path / f"x/x-r02.tfrecords-{shard:05d}-of-{shards:05d}")
     pyramid = open_pyramid(tmp_path / "x")
     assert pyramid.count == COUNT
     np.testing.assert_array_equal(pyramid.level(4).read(LAST), numbered(LAST))

@@ -1,4 +1,4 @@
-"""The levels of a pyramid, against block means computed another way."""
+"""The levels of a pyramid, against block means computed independently."""
 
 import numpy as np
 from hypothesis import given

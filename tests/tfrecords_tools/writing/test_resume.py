@@ -1,4 +1,4 @@
-"""Interrupted runs that go on."""
+"""Interrupted runs that are continued."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from tests.helpers.writing import contents
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 from tfrecords_tools.sources.base import BadImageError
@@ -20,7 +21,7 @@ STORAGE = [("raw", 1), ("raw", 3), ("png", 1), ("png", 3)]
 
 
 class Watched:
-    """A source that notes what is loaded, raises `stop` at one image, and has bad ones."""
+    """A source that records loaded images, raises `stop` at one image, and has bad images."""
 
     def __init__(self, source, stop_at=None, stop=KeyboardInterrupt, bad=()):
         self.source, self.stop_at, self.stop, self.bad = source, stop_at, stop, frozenset(bad)
@@ -58,10 +59,6 @@ def run(tmp_path, said):
         return contents(tmp_path / name / "x")
 
     return run
-
-
-def contents(directory):
-    return {name: (directory / name).read_bytes() for name in sorted(os.listdir(directory))}
 
 
 def partial(tmp_path):
@@ -128,7 +125,7 @@ def test_what_was_begun_from_other_labels_is_not_continued(run, source, tmp_path
 
 
 @pytest.mark.parametrize(("encoding", "shards"), STORAGE)
-def test_a_damaged_part_is_done_again(run, source, tmp_path, encoding, shards):
+def test_a_damaged_chunk_is_written_again(run, source, tmp_path, encoding, shards):
     options = {"encoding": encoding, "shards": shards}
     whole = run(source, "whole", **options)
     with pytest.raises(KeyboardInterrupt):
@@ -155,7 +152,7 @@ def test_a_lost_file_is_written_again(run, source, tmp_path, encoding, shards, l
 
 @pytest.mark.parametrize(("encoding", "shards"), STORAGE)
 @pytest.mark.parametrize("cut", [1, 5, 30])
-def test_a_journal_cut_short_loses_no_more_than_its_last_parts(
+def test_a_journal_cut_short_loses_no_more_than_its_last_chunks(
     run, source, tmp_path, encoding, shards, cut
 ):
     options = {"encoding": encoding, "shards": shards}

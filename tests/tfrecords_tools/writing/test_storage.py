@@ -1,41 +1,19 @@
-"""Shards and PNG: other files, the same images."""
+"""Sharded and PNG pyramids: the same images in other files."""
 
-import itertools
-import json
 import os
 import threading
 
 import numpy as np
 import pytest
 
+from tests.helpers.writing import FlawedSource, contents
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
-from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.synthetic import SyntheticSource
-from tfrecords_tools.writing import conversion, disk
+from tfrecords_tools.writing import conversion
 from tfrecords_tools.writing.levels import make_levels
-from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 STORAGE = [("raw", 1), ("raw", 3), ("png", 1), ("png", 3)]
-
-
-class Flawed:
-    """A source some of whose images are bad."""
-
-    def __init__(self, source, bad):
-        self.source, self.bad = source, frozenset(bad)
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def load(self, index):
-        if index in self.bad:
-            raise BadImageError(f"{index}.png", "is damaged")
-        return self.source.load(index)
-
-
-def contents(directory):
-    return {name: (directory / name).read_bytes() for name in sorted(os.listdir(directory))}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -86,7 +64,7 @@ def test_skipped_images_leave_no_gaps_in_any_storage(
 ):
     monkeypatch.setattr(conversion, "_CHUNK_IMAGES", 3)
     images = random_images(20, 1, 8)
-    source = Flawed(array_source(images, np.eye(20, dtype=np.float32), shuffled=False), bad)
+    source = FlawedSource(array_source(images, np.eye(20, dtype=np.float32), shuffled=False), bad)
     directory = write(source, encoding=encoding, shards=shards, skip_bad_images=True)
     pyramid = open_pyramid(directory)
     kept = np.array([index for index in range(20) if index not in bad])
@@ -140,131 +118,3 @@ def test_threads_may_share_a_level_of_large_png_images(write, array_source, rand
     for thread in threads:
         thread.join()
     assert not failures
-
-
-def refused(directory, *words):
-    with pytest.raises(UserError) as caught:
-        open_pyramid(directory)
-    for word in words:
-        assert word in str(caught.value)
-
-
-@pytest.fixture
-def sharded(write, array_source, random_images):
-    return write(array_source(random_images(6, 1, 8)), encoding="png", shards=2)
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("pyramid-r03.tfrecords-00001-of-00002", ("00001-of-00002: missing", "2 shards")),
-        ("pyramid-r02.tfrecords-00000-of-00002", ("r02.tfrecords-00000-of-00002: missing",)),
-        ("pyramid-r02.tfrecords-00000-of-00002.index", ("00000-of-00002.index: missing",)),
-    ],
-)
-def test_a_missing_file_is_named(sharded, name, words):
-    (sharded / name).unlink()
-    refused(sharded, *words)
-
-
-def test_shards_of_another_number_are_refused(sharded):
-    (sharded / "pyramid-r03.tfrecords-00002-of-00003").write_bytes(b"")
-    refused(sharded, "pyramid-r03.tfrecords-0000")
-
-
-def test_a_plain_level_beside_shards_is_refused(sharded):
-    (sharded / "pyramid-r03.tfrecords").write_bytes(b"")
-    refused(sharded, "pyramid-r03.tfrecords: unexpected beside")
-
-
-def test_a_level_of_fewer_shards_is_refused(write, array_source, random_images):
-    source = array_source(random_images(6, 1, 8))
-    two, one = write(source, "two/x", shards=2), write(source, "one/x")
-    for path in two.glob("x-r02*"):
-        path.unlink()
-    (two / "x-r02.tfrecords").write_bytes((one / "x-r02.tfrecords").read_bytes())
-    refused(two, "x-r02.tfrecords: every level must be cut into as many files, 2. Received: 1")
-
-
-def rewrite_manifest(directory, **changes):
-    manifest = json.loads((directory / "manifest.json").read_text())
-    del manifest["checksum"]
-    (directory / "manifest.json").write_text(json.dumps(manifest | changes))
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"encoding": "jpeg"}, ("'encoding' must be raw or png. Received: 'jpeg'",)),
-        ({"encoding": None}, ("'encoding' must be raw or png. Received: None",)),
-        ({"format_version": 2}, ("later version", "Received: 2")),
-        ({"format_version": 0}, ("format_version must be 1. Received: 0",)),
-        ({"format_version": True}, ("'format_version' is missing",)),
-        ({"shards": 3}, ("'shards' is 3 in the manifest, 2 in the files",)),
-        ({"files": []}, ("'files' must be of type dict",)),
-    ],
-)
-def test_an_unknown_format_is_refused_when_opening(sharded, changes, words):
-    rewrite_manifest(sharded, **changes)
-    refused(sharded, "manifest.json: ", *words)
-
-
-def test_an_edited_manifest_is_refused_unless_its_checksum_goes_too(sharded):
-    path = sharded / "manifest.json"
-    path.write_text(path.read_text().replace('"array"', '"other"'))
-    refused(sharded, "manifest.json: damaged, or edited: its checksum is wrong")
-    rewrite_manifest(sharded)
-    assert open_pyramid(sharded).manifest["source"] == {"kind": "other"}
-
-
-def test_without_a_manifest_the_index_says_that_images_are_encoded(sharded):
-    (sharded / "manifest.json").unlink()
-    assert open_pyramid(sharded).encoding == "png"
-
-
-def test_labels_changed_by_one_bit_are_refused(write, array_source, random_images):
-    directory = write(array_source(random_images(4, 1, 4), np.eye(4, dtype=np.float32)))
-    path = directory / "pyramid-rxx.labels"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
-    refused(directory, "pyramid-rxx.labels: damaged", "SHA-256")
-
-
-def free(monkeypatch, size):
-    class Usage:
-        free = size
-
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage)
-
-
-def test_the_disk_that_png_needs_is_a_bound_and_judged_by_a_sample_where_that_is_too_much(
-    tmp_path, array_source, monkeypatch
-):
-    # Flat images: compressed they are a twentieth of the bound.
-    images = np.repeat(np.arange(100, dtype=np.uint8), 3 * 64 * 64).reshape(100, 3, 64, 64)
-    lines = []
-    options = WriteOptions(encoding="png", num_workers=1)
-    write_pyramid(array_source(images), tmp_path / "a", options, {}, lines.append)
-    assert "at most 1.8 MB needed, " in lines[0]
-    used = sum(path.stat().st_size for path in (tmp_path / "a").iterdir())
-    assert used < 200_000
-    free(monkeypatch, 1_500_000)
-    write_pyramid(array_source(images), tmp_path / "b", options, {}, lines.append)
-    assert ", about " in lines[1] and "judging by 16 of them, 1.5 MB free" in lines[1]
-    free(monkeypatch, 1_000_000)
-    with pytest.raises(UserError, match=r"not enough disk: at most .* about .* Received: 1.0 MB"):
-        write_pyramid(array_source(images), tmp_path / "c", options, {}, lines.append)
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
-
-
-def test_chunks_cover_every_image_once_and_none_is_in_two_shards():
-    for count, shards, workers in itertools.product([1, 7, 1000], [1, 3, 7], [1, 2]):
-        if shards > count:
-            continue
-        layout = conversion.Layout("x", count, 1, 4, "raw", shards)
-        chunks = list(conversion.make_chunks(np.arange(count), layout, [], workers))
-        assert np.concatenate([chunk.indices for chunk in chunks]).tolist() == list(range(count))
-        for chunk in chunks:
-            first, last = layout.bounds(chunk.shard)
-            assert first <= chunk.start and chunk.start + len(chunk.indices) <= last

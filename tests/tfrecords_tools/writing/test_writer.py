@@ -1,4 +1,4 @@
-"""Whole pyramids: their bytes, their order, and what is left when something goes wrong."""
+"""Whole pyramids: bytes, order, manifest, and an output directory that is clean after errors."""
 
 import errno
 import hashlib
@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 
+from tests.helpers.writing import FlawedSource
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import level_name, open_pyramid
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.synthetic import SyntheticSource
-from tfrecords_tools.writing import conversion, disk, raw_output, writer
-from tfrecords_tools.writing.disk import readable_bytes
+from tfrecords_tools.writing import conversion, raw_output, writer
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 
@@ -100,21 +100,6 @@ def test_more_images_than_there_are_is_an_error(write, array_source, random_imag
         write(array_source(random_images(3, 1, 4)), num_images=4)
 
 
-class Flawed:
-    """A source some of whose images are bad."""
-
-    def __init__(self, source, bad):
-        self.source, self.bad = source, frozenset(bad)
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def load(self, index):
-        if index in self.bad:
-            raise BadImageError(f"{index}.png", "is damaged")
-        return self.source.load(index)
-
-
 @pytest.mark.parametrize("bad", [{0}, {59}, {3, 4, 5, 40}, set(range(50)), set(range(1, 60))])
 @pytest.mark.parametrize("chunk", [1, 7, 512])
 def test_skipped_images_leave_no_gaps(write, array_source, random_images, monkeypatch, bad, chunk):
@@ -122,7 +107,7 @@ def test_skipped_images_leave_no_gaps(write, array_source, random_images, monkey
     monkeypatch.setattr(raw_output, "_COPY_BYTES", 100)
     images, labels = random_images(60, 1, 8), np.eye(60, dtype=np.float32)
     whole = array_source(images, labels)
-    directory = write(Flawed(whole, bad), skip_bad_images=True)
+    directory = write(FlawedSource(whole, bad), skip_bad_images=True)
     order = writer.pyramid_order(60, WriteOptions())
     kept = np.array([index for index in order if index not in bad])
     pyramid = open_pyramid(directory)
@@ -135,7 +120,7 @@ def test_skipped_images_leave_no_gaps(write, array_source, random_images, monkey
 
 def test_skipped_images_are_said(tmp_path, array_source, random_images):
     lines = []
-    source = Flawed(array_source(random_images(5, 1, 4)), {2})
+    source = FlawedSource(array_source(random_images(5, 1, 4)), {2})
     options = WriteOptions(skip_bad_images=True)
     summary = write_pyramid(source, tmp_path / "out", options, {}, lines.append)
     assert summary.skipped == 1 and summary.count == 4
@@ -143,14 +128,14 @@ def test_skipped_images_are_said(tmp_path, array_source, random_images):
 
 
 def test_a_bad_image_ends_the_run_and_leaves_nothing(write, tmp_path, array_source, random_images):
-    source = Flawed(array_source(random_images(5, 1, 4)), {2})
+    source = FlawedSource(array_source(random_images(5, 1, 4)), {2})
     with pytest.raises(BadImageError, match=r"^2.png: is damaged$"):
         write(source)
     assert os.listdir(tmp_path) == []
 
 
 def test_no_good_image_at_all_is_an_error(write, tmp_path, array_source, random_images):
-    source = Flawed(array_source(random_images(5, 1, 4)), range(5))
+    source = FlawedSource(array_source(random_images(5, 1, 4)), range(5))
     with pytest.raises(UserError, match=r"no image could be read; the first: .*is damaged"):
         write(source, skip_bad_images=True)
     assert os.listdir(tmp_path) == []
@@ -158,7 +143,7 @@ def test_no_good_image_at_all_is_an_error(write, tmp_path, array_source, random_
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])
 def test_an_interruption_leaves_nothing(write, tmp_path, array_source, random_images, stop):
-    class Stopping(Flawed):
+    class Stopping(FlawedSource):
         def load(self, index):
             raise stop
 
@@ -177,22 +162,3 @@ def test_a_full_disk_is_a_users_error_and_leaves_nothing(
     with pytest.raises(UserError, match=r"pyramid: the disk filled up; nothing is kept"):
         write(array_source(random_images(5, 1, 4)))
     assert os.listdir(tmp_path) == []
-
-
-def test_a_disk_too_small_is_refused_before_the_first_byte(
-    write, tmp_path, array_source, random_images, monkeypatch
-):
-    class Usage:
-        free = 2_000_000
-
-    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: Usage)
-    with pytest.raises(
-        UserError, match=r"not enough disk: 2\.0 MB needed\. Received: 2\.0 MB free in"
-    ):
-        write(array_source(random_images(120, 3, 64)))
-    assert os.listdir(tmp_path) == []
-
-
-def test_sizes_are_readable():
-    sizes = [readable_bytes(size) for size in (0, 999, 1500, 2_000_000, 7 * 10**9, 3 * 10**15)]
-    assert sizes == ["0 B", "999 B", "1.5 kB", "2.0 MB", "7.0 GB", "3000.0 TB"]
