@@ -1,17 +1,19 @@
-"""What every command of the project has in common: flags, help, one-line errors, exit codes."""
+"""The ground of every command of the project: flags, help, one-line errors, exit codes."""
 
 import dataclasses
 import errno
 import logging as python_logging
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags, logging
 
+from tfrecords_tools.command_help import ALL, Help, Section, aligned, define_help, no_such_help
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
+
+__all__ = ["Command", "CommandGroup", "Help", "Section", "run", "run_one_of"]
 
 EXIT_OK = 0
 EXIT_USER_ERROR = UserError.exit_code
@@ -34,87 +36,123 @@ _REFUSALS = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class SubCommand:
-    """One of several things that a command does.
+class Command:
+    """A command, or one of several that share a name.
 
     Attributes:
-      description: what `--help` says about it.
-      arguments: names of what is given without a flag, such as ("DIRECTORY",).
-      define: defines its flags.
-      body: does the work, given the flags and the arguments; returns an exit code, or None.
+      name: as the user types it, such as `pgan-train` or `pgan-inspect-tfrecords info`.
+      help: what `--help` says.
+      define: defines the flags on the `FlagValues` it is given. They are the command's own, not
+        absl's global ones, so several commands can run in one process.
+      body: does the work; returns an exit code, or None for success. Called with the flags, then
+        with the arguments.
+      arguments: names of the arguments that must be given without a flag, such as ("DIRECTORY",).
     """
 
-    description: str
-    arguments: tuple[str, ...]
+    name: str
+    help: Help
     define: Callable[[flags.FlagValues], None]
     body: Callable[..., int | None]
+    arguments: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> str:
+        """The name and the arguments."""
+        return " ".join((self.name, *self.arguments))
+
+    def new_flags(self) -> flags.FlagValues:
+        """Return the command's flags, `--help` included, with their defaults."""
+        flag_values = flags.FlagValues()
+        self.define(flag_values)
+        define_help(flag_values)
+        return flag_values
 
 
-def run_one_of(
-    name: str,
-    description: str,
-    argv: Sequence[str] | None,
-    sub_commands: Mapping[str, SubCommand],
-) -> int:
-    """Runs the sub-command that the first argument names; the rest is for `run`."""
+@dataclasses.dataclass(frozen=True)
+class CommandGroup:
+    """Commands of which the first argument chooses one.
+
+    Attributes:
+      name: what they share, as the user types it.
+      description: begins with a verb and ends with a full stop.
+      example: one complete command line.
+      commands: by the argument that chooses them.
+    """
+
+    name: str
+    description: str
+    example: str
+    commands: Mapping[str, Command]
+
+    def help(self, wanted: str = "") -> str:
+        """Return the text that `--help` prints, or `--help=WANTED`: of one command, or of all.
+
+        Raises:
+          UserError: there is no such command.
+        """
+        if wanted in self.commands:
+            command = self.commands[wanted]
+            return command.help.text(command.usage, command.new_flags())
+        if wanted == ALL:
+            return "\n".join(self.help(name) for name in self.commands)
+        if wanted:
+            raise no_such_help(wanted, (*self.commands, ALL))
+        rows = [
+            (" ".join((name, *command.arguments)), command.help.description)
+            for name, command in self.commands.items()
+        ]
+        lines = [f"{self.name}: {self.description}", "", "Example:", f"  {self.example}", ""]
+        lines += ["Commands:", *aligned(rows), ""]
+        lines += [f"--help=COMMAND shows the flags of one, --help={ALL} the flags of all."]
+        return "\n".join(lines) + "\n"
+
+
+def run_one_of(group: CommandGroup, argv: Sequence[str] | None) -> int:
+    """Run the command that the first argument names with the others; see `run`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in sub_commands:
-        chosen = sub_commands[arguments[0]]
-        return run(
-            f"{name} {arguments[0]}",
-            chosen.description,
-            arguments[1:],
-            chosen.define,
-            chosen.body,
-            chosen.arguments,
-        )
-    if any(argument in ("--help", "-help") for argument in arguments):
-        sys.stdout.write(_help_on_all(name, description, sub_commands))
-        return EXIT_OK
+    if arguments and arguments[0] in group.commands:
+        return run(group.commands[arguments[0]], arguments[1:])
+    flag_values = flags.FlagValues()
+    define_help(flag_values)
+    try:
+        flag_values([group.name, *(a for a in arguments if _is_help(a))])
+        wanted = flag_values["help"].value
+        if wanted is not None:
+            sys.stdout.write(group.help(wanted))
+            return EXIT_OK
+    except UserError as error:
+        return _fail(group.name, str(error))
     received = arguments[0] if arguments else "nothing"
     return _fail(
-        name,
-        f"the first argument must be {' or '.join(sub_commands)}. Received: {received}."
-        f" See {name} --help",
+        group.name,
+        f"the first argument must be {' or '.join(group.commands)}. Received: {received}."
+        f" See {group.name} --help",
     )
 
 
-def run(
-    name: str,
-    description: str,
-    argv: Sequence[str] | None,
-    define: Callable[[flags.FlagValues], None],
-    body: Callable[..., int | None],
-    arguments: Sequence[str] = (),
-) -> int:
-    """Parses a command line into flags of its own, calls `body` with them, returns the exit code.
+def run(command: Command, argv: Sequence[str] | None) -> int:
+    """Parse a command line, call the command's body and return the exit code.
 
     Args:
-      name: the command, as the user types it.
-      description: what `--help` says above the flags.
+      command: the command.
       argv: the arguments without the program's name; None takes them from `sys.argv`.
-      define: defines the command's flags on the `FlagValues` it is given. The flags are the
-        command's own, not absl's global ones, so several commands can run in one process.
-      body: does the work; returns an exit code, or None for success. Called with the flags, then
-        with the arguments.
-      arguments: names of the arguments that must be given without a flag.
 
     Returns:
       0 for success, 2 for a user's mistake (said in one line on stderr), 130 after Ctrl-C, 141 if
-      what reads stdout has gone, or what `body` returned.
+      what reads stdout has gone, or what the body returned.
     """
     _set_up_logging()
-    flag_values = flags.FlagValues()
-    define(flag_values)
-    flags.DEFINE_boolean("help", False, "Show this help and exit.", flag_values=flag_values)
+    name = command.name
+    flag_values = command.new_flags()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        rest = _parse(flag_values, name, given)
-        if flag_values["help"].value:
-            sys.stdout.write(_help(name, description, flag_values, arguments))
+        arguments = _parse(flag_values, name, given)
+        wanted = flag_values["help"].value
+        if wanted is not None:
+            sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
             return EXIT_OK
-        _check_arguments(name, arguments, rest)
-        return body(flag_values, *rest) or EXIT_OK
+        _check_arguments(name, command.arguments, arguments)
+        return command.body(flag_values, *arguments) or EXIT_OK
     except UserError as error:
         return _fail(name, str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -131,8 +169,12 @@ def run(
         return _fail(name, f"{where}{error.strerror}")
 
 
+def _is_help(argument: str) -> bool:
+    return argument.partition("=")[0] in ("--help", "-help")
+
+
 def _set_up_logging() -> None:
-    """Warnings go to stderr, as one line without file names and thread numbers."""
+    """Send warnings to stderr, each as one line without file names and thread numbers."""
     if not flags.FLAGS.is_parsed():
         # Commands have flags of their own; without this absl says that it waits for its own.
         flags.FLAGS.mark_as_parsed()
@@ -143,10 +185,11 @@ def _set_up_logging() -> None:
 
 
 def _parse(flag_values: flags.FlagValues, name: str, given: list[str]) -> list[str]:
-    """Sets the flags; returns the arguments that are none."""
+    """Set the flags and return the arguments that are not flags."""
+    expanded = expand_flagfiles(given)
     try:
-        return flag_values([name, *expand_flagfiles(given)])[1:]
-    except flags.Error as error:
+        return flag_values([name, *expanded])[1:]
+    except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
         raise UserError(f"{_one_line(str(error))}. See {name} --help") from error
 
 
@@ -169,34 +212,3 @@ def _fail(name: str, message: str, code: int = EXIT_USER_ERROR) -> int:
 
 def _one_line(message: str) -> str:
     return " ".join(message.split())
-
-
-def _help_on_all(name: str, description: str, sub_commands: Mapping[str, SubCommand]) -> str:
-    lines = [f"{name}: {description}", "", "Commands:"]
-    for sub_name, sub_command in sub_commands.items():
-        lines.append(f"  {' '.join((sub_name, *sub_command.arguments))}")
-        lines.append(_filled(sub_command.description))
-    lines += ["", f"Each has flags: {name} {next(iter(sub_commands))} --help"]
-    return "\n".join(lines) + "\n"
-
-
-def _help(
-    name: str, description: str, flag_values: flags.FlagValues, arguments: Sequence[str]
-) -> str:
-    lines = [f"{' '.join((name, *arguments))}: {description}", ""]
-    lines.append("Flags (also read from --flagfile=FILE):")
-    for flag_name in sorted(flag_values):
-        flag = flag_values[flag_name]
-        if flag_name != flag.name:
-            continue
-        choices = getattr(flag.parser, "enum_values", None)
-        shown = f"--{flag.name}" + (f"={'|'.join(choices)}" if choices else "")
-        default = "" if flag.default in (None, "") else f" (default: {flag.default_as_str})"
-        lines.append(f"  {shown}")
-        lines.append(_filled(f"{flag.help}{default}"))
-    return "\n".join(lines) + "\n"
-
-
-def _filled(text: str) -> str:
-    indent = " " * 6
-    return textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent)

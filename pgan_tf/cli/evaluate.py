@@ -1,5 +1,6 @@
-"""pgan-evaluate: how good a generator is, by several metrics."""
+"""pgan-evaluate: computes metrics of saved generators."""
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
@@ -13,14 +14,8 @@ NAME = "pgan-evaluate"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
-    return command.run(
-        NAME,
-        "compares a generator's images with the data, by the metrics of docs/reference/metrics.md.",
-        argv,
-        _define_flags,
-        _evaluate,
-    )
+    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    return command.run(COMMAND, argv)
 
 
 def _define_flags(flag_values: absl_flags.FlagValues) -> None:
@@ -30,68 +25,91 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     def boolean(name: str, default: bool | None, help_text: str) -> None:
         absl_flags.DEFINE_boolean(name, default, help_text, flag_values=flag_values)
 
-    def integer(name: str, default: int | None, help_text: str, least: int) -> None:
+    def integer(name: str, default: int | None, help_text: str, minimum: int) -> None:
         absl_flags.DEFINE_integer(
-            name, default, help_text, lower_bound=least, flag_values=flag_values
+            name, default, help_text, lower_bound=minimum, flag_values=flag_values
         )
 
-    string("network", "A run directory (its newest generator), or a .keras file. Required.")
-    string("data_dir", "The pyramid to compare with. Default: what the run was trained on.")
+    string("network", "A run directory, whose newest generator is evaluated, or a .keras file. "
+           "Required.")  # fmt: skip
+    string(
+        "data_dir",
+        "The pyramid to compare with. Default: the one that the run was trained on; required for a "
+        ".keras file outside of a run.",
+    )
     absl_flags.DEFINE_list(
         "metrics",
         ["swd", "ms_ssim"],
-        f"Comma-separated, of {', '.join(METRICS)}.",
+        f"Metrics to compute, separated by commas: any of {', '.join(METRICS)}.",
         flag_values=flag_values,
     )
     integer(
         "num_images",
         None,
-        "How many images to compare. Default: as many as published figures of each metric are "
-        "computed of, or all of the data where it has fewer. More fakes than there are reals are "
-        "compared with all of them, except by swd.",
+        "Number of images to compare. Default: the number that published values of each metric "
+        "are computed from, or all of the data if it has fewer. If there are fewer reals than "
+        "that, all metrics but swd compare them with the full number of fakes.",
         1,
     )
-    integer("seed", 0, "Of latents, of the choice of reals, and of what metrics draw.", 0)
+    integer("seed", 0, "Seed of the latents, of the choice of reals, and of the metrics' own "
+            "random numbers.", 0)  # fmt: skip
     boolean(
         "all_snapshots",
         False,
-        "Evaluate every generator the run has saved, and draw the curves as metrics.png.",
+        "Evaluate every generator that the run has saved, and draw the curves as metrics.png.",
     )
-    string("output", "The directory for results. Default: the run's, or the file's.")
+    string(
+        "output",
+        "The directory for the results. Default: the run directory, or that of the .keras file.",
+    )
     boolean(
         "mirror_augment",
         None,
-        "Mirror reals at random. Default: as the run did; a lone .keras file's are not mirrored.",
+        "Mirror reals at random. Default: as in the run's training; off for a .keras file outside "
+        "of a run.",
     )
-    boolean("floor", True, "Also compare reals with other reals: the best that can be reached.")
+    boolean(
+        "floor",
+        True,
+        "Also compare reals with other reals, which shows the best values that can be reached.",
+    )
     boolean(
         "reuse",
         True,
-        "Take figures that were written before, of the same network under the same settings.",
+        "Reuse results that were written for the same network under the same settings.",
     )
-    boolean("cache", True, "Keep what was measured of the reals, for the next time.")
-    string("cache_dir", "Where that is kept. Default: evaluation/ in the run directory.")
-    integer("batch_size", None, "Images a replica generates at a time.", 1)
+    boolean("cache", True, "Keep the features of the reals, to reuse them in later evaluations.")
+    string(
+        "cache_dir",
+        "The directory for the kept features. Default: evaluation/ in the run directory.",
+    )
+    integer(
+        "batch_size",
+        None,
+        "Number of images that a replica generates at a time. Default: as fits the resolution.",
+        1,
+    )
     absl_flags.DEFINE_enum(
         "distribution",
         "auto",
         ("auto", "one_device", "mirrored"),
-        "Devices, as of pgan-train.",
+        "Devices to generate on, as in pgan-train.",
         flag_values=flag_values,
     )
-    integer("logical_cpus", 0, "Split the CPU into this many logical devices.", 0)
+    integer(
+        "logical_cpus", 0, "Split the CPU into this many logical devices; 0: do not split it.", 0
+    )
     string(
         "inception",
-        "The Inception graph that fid, is, kid and precision_recall take features from: "
-        "inception-2015-12-05.tgz or the .pb in it. Default: downloaded once.",
+        "The file with the Inception graph for fid, is, kid and precision_recall: "
+        "inception-2015-12-05.tgz, or the .pb file in it. Default: downloaded once.",
     )
-    string(
-        "digit_classifier",
-        "A .keras file that reads digits, for modes; see docs/reference/metrics.md.",
-    )
+    string("digit_classifier", "A .keras file that classifies digits, for modes; see "
+           "docs/reference/metrics.md.")  # fmt: skip
     string(
         "features",
-        "Features of one's own instead, as module:function; see docs/reference/metrics.md.",
+        "Your own function that computes features in place of Inception's, as module:function; see "
+        "docs/reference/metrics-features.md.",
     )
 
 
@@ -111,5 +129,47 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
 
 
 def _shortened(paths: Sequence[str]) -> str:
-    """Many files as the first of them and the last two."""
+    """Return a list of files; of more than four, the first and the last two."""
     return ", ".join(paths if len(paths) <= 4 else [paths[0], "...", *paths[-2:]])
+
+
+COMMAND = command.Command(
+    NAME,
+    command.Help(
+        description="compares a generator's images with the data, by the metrics of "
+        "docs/reference/metrics.md.",
+        example="pgan-evaluate --network=runs/faces --metrics=swd,ms_ssim",
+        most_used=("network", "data_dir", "metrics", "num_images", "all_snapshots", "output"),
+        sections=(
+            command.Section(
+                "comparison",
+                "the network, the images and the metrics",
+                (
+                    *("network", "data_dir", "metrics", "num_images", "seed", "mirror_augment"),
+                    *("all_snapshots", "floor"),
+                ),
+            ),
+            command.Section(
+                "results",
+                "where results are written, and what is reused",
+                ("output", "reuse", "cache", "cache_dir"),
+            ),
+            command.Section(
+                "features",
+                "networks that compute the features of images",
+                ("inception", "digit_classifier", "features"),
+            ),
+            command.Section(
+                "devices",
+                "devices and batches",
+                ("batch_size", "distribution", "logical_cpus"),
+            ),
+        ),
+    ),
+    _define_flags,
+    _evaluate,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
-"""pgan-export: a trained generator for other programs."""
+"""pgan-export: writes a trained generator in the formats of other programs."""
 
+import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
@@ -12,53 +13,49 @@ NAME = "pgan-export"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
-    return command.run(
-        NAME,
-        "writes a generator in another format, reads it back and compares it with Keras.",
-        argv,
-        _define_flags,
-        _export,
-    )
+    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    return command.run(COMMAND, argv)
 
 
 def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "network",
         None,
-        "A run directory, whose newest EMA generator is taken, or a .keras file. Required.",
+        "A run directory, whose newest EMA generator is exported, or a .keras file. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_string(
         "output",
         None,
-        "A directory for saved_model. For other formats a file, or a directory to put "
-        "generator.keras, generator.onnx or generator.tflite in. Required.",
+        "The export to write. For saved_model a directory; for other formats a file, or a "
+        "directory in which generator.keras, generator.onnx or generator.tflite is written. "
+        "Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_enum(
         "format",
         None,
         ["keras", "saved_model", "onnx", "tflite"],
-        "keras loads without pgan_tf installed; onnx needs the extra pgan_tf[onnx]. Required.",
+        "The format to write. keras: a .keras file that loads without pgan_tf; onnx: needs pip "
+        "install 'pgan_tf[onnx]'. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_enum(
         "output_type",
         "float32",
         ["float32", "uint8"],
-        "Of the images: floats in [-1, 1], or bytes in [0, 255].",
+        "The type of the images' values: float32 in [-1, 1], or uint8 in 0 to 255.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_enum(
         "tflite_precision",
         "float32",
         ["float32", "float16"],
-        "Of the weights in a tflite file.",
+        "The type of the weights in a tflite file.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_boolean(
-        "overwrite", False, "Replace an export that exists.", flag_values=flag_values
+        "overwrite", False, "Replace an export that exists already.", flag_values=flag_values
     )
 
 
@@ -77,7 +74,23 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
         overwrite=flags["overwrite"],
     )
     print(
-        f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images differ from Keras by "
-        f"{export.difference:.1g} at most, of [-1, 1]"
+        f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
+        f"Keras's by at most {export.difference:.1g}"
     )
     return command.EXIT_OK
+
+
+COMMAND = command.Command(
+    NAME,
+    command.Help(
+        description="writes a generator in another format, reads the export back and compares its "
+        "images with Keras's.",
+        example="pgan-export --network=runs/faces --format=saved_model --output=exported/",
+    ),
+    _define_flags,
+    _export,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
-"""pgan-generate: pictures and videos from a trained generator."""
+"""pgan-generate: makes images and videos with a trained generator."""
 
 import contextlib
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 NAME = "pgan-generate"
 
-# Flags that not everything that can be made has a use for, and what they are for.
-_ONLY_FOR = {
+# The products that a flag goes with; it is refused with the others.
+_PRODUCTS_OF_FLAG = {
     "grid": ("images",),
     "latents": ("images",),
     "seed": ("images", "table", "interpolation"),
@@ -35,14 +36,8 @@ _DEFAULT_IMAGES, _DEFAULT_COLUMNS, _DEFAULT_WALKS = 64, 8, 9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
-    return command.run(
-        NAME,
-        "draws images and videos from a run's newest EMA generator, or from a .keras file.",
-        argv,
-        _define_flags,
-        _generate,
-    )
+    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    return command.run(COMMAND, argv)
 
 
 def _define_flags(flag_values: absl_flags.FlagValues) -> None:
@@ -51,88 +46,98 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
     string, integer = absl_flags.DEFINE_string, absl_flags.DEFINE_integer
     boolean, number = absl_flags.DEFINE_boolean, absl_flags.DEFINE_float
-    define(string, "network", None, "A run directory or a .keras file. Required.")
+    define(
+        string,
+        "network",
+        None,
+        "A run directory, whose newest EMA generator is taken, or a .keras file. Required.",
+    )
     define(
         string,
         "output",
         None,
-        "Where pictures and videos go: a directory, made if it is new. Required.",
+        "The directory for images and videos, made if it is new. Required.",
     )
-    define(boolean, "overwrite", False, "Write into a directory that holds files.")
+    define(boolean, "overwrite", False, "Write into a directory that holds files already.")
     define(
         integer,
         "num_images",
         None,
-        "How many images; with --table how many columns; in --video=interpolation how many walks "
-        "side by side. Default: 64, 8, and 9 or two a class.",
+        "Number of images; with --table of columns; with --video=interpolation of walks side by "
+        "side. Default: 64 images, 8 columns, 9 walks (or two a class, if that is more).",
         lower_bound=1,
     )
     define(
         integer,
         "seed",
         0,
-        "Another seed, other images. The first N images of a seed are the same for every N.",
+        "Seed of the latents. The first N images of a seed are the same for every --num_images.",
         lower_bound=0,
     )
     define(
         string,
         "latents",
         None,
-        "Draw these latents, one image each: an .npy file of the shape [n latent_size].",
+        "Make one image of each of these latents: an .npy file of the shape [n latent_size].",
     )
     define(
         absl_flags.DEFINE_list,
         "classes",
         [],
-        "Only these classes of a labelled network, by name or number, comma-separated, in turn. "
+        "Classes of a conditional network to show in turn, by name or number, separated by commas. "
         "Default: all of them.",
     )
     define(
         number,
         "truncation",
         1.0,
-        "From 0 to 1. The lower, the nearer images are to the network's average.",
+        "Truncation of the latents, from 0 to 1: the lower, the more images resemble the network's "
+        "average.",
     )
-    define(boolean, "grid", True, "Also write grid.png.")
+    define(boolean, "grid", True, "Also write all images as grid.png.")
     define(
-        boolean, "table", False, "Instead, write table.png: one class a row, one latent a column."
+        boolean,
+        "table",
+        False,
+        "Write table.png instead: a row for each class, a column for each latent.",
     )
     define(
         absl_flags.DEFINE_list,
         "arithmetic",
         [],
-        "Instead, write arithmetic.png: a row for each sum of seeds, such as 1-2+3,4+5; first the "
-        "image of each seed, last that of the sum.",
+        "Write arithmetic.png instead: a row for each sum of seeds, such as 1-2+3,4+5, with the "
+        "image of each seed and then that of the sum.",
     )
     define(
         absl_flags.DEFINE_enum,
         "video",
         None,
-        "Instead, write a video: a smooth walk through latent space that loops, or the grids of a "
-        "run as it trained.",
+        "Write a video instead. interpolation: a smooth walk through latent space that loops; "
+        "training: the grids that a run has drawn.",
         enum_values=["interpolation", "training"],
     )
     define(
         absl_flags.DEFINE_enum,
         "format",
         "mp4",
-        "Of a video. mp4 needs the extra pgan_tf[video].",
+        "Format of the video. mp4 needs pip install 'pgan_tf[video]'.",
         enum_values=["mp4", "gif", "webp"],
     )
-    define(number, "seconds", 15.0, "How long a video is.", lower_bound=0.1)
-    define(number, "fps", 30.0, "Frames a second of a video.", lower_bound=0.1)
+    define(number, "seconds", 15.0, "Length of the video in seconds.", lower_bound=0.1)
+    define(number, "fps", 30.0, "Frames a second of the video.", lower_bound=0.1)
     define(
         number,
         "smoothing",
         None,
-        "How long a walk keeps its direction, in seconds. Default: 1, or less in short videos.",
+        "Seconds for which the walk of --video=interpolation keeps its direction. Default: 1, or a "
+        "tenth of a video that is shorter than 10 seconds.",
         lower_bound=0.0,
     )
     define(
         integer,
         "batch_size",
         None,
-        "Images at a time. Default: as many as fit into memory, up to 64.",
+        "Number of images to compute at a time. Default: as many as fit into memory, up to 64.",
         lower_bound=1,
     )
 
@@ -141,27 +146,33 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output"):
         required(flags[name], name, NAME)
-    wanted = _what(flags)
-    for name, uses in _ONLY_FOR.items():
-        if flag_values[name].present and wanted not in uses:
+    product = _product(flags)
+    for name, products in _PRODUCTS_OF_FLAG.items():
+        if flag_values[name].present and product not in products:
             raise UserError(
-                f"--{name} goes with {' or '.join(map(_as_flag, uses))}. "
-                f"Received: {_as_flag(wanted)}"
+                f"--{name} goes with {' or '.join(map(_as_flag, products))}. "
+                f"Received: {_as_flag(product)}"
             )
     if flags["latents"] and (flag_values["num_images"].present or flag_values["seed"].present):
-        raise UserError("--latents says which images: leave out --num_images and --seed")
+        raise UserError("--latents chooses the images: leave out --num_images and --seed")
     output = Path(flags["output"])
     if output.exists() and not output.is_dir():
         raise UserError(f"--output must be a directory. Received: {output}, a file")
     if output.is_dir() and any(output.iterdir()) and not flags["overwrite"]:
-        raise UserError(f"--output={output} holds files already; name another, or give --overwrite")
+        raise UserError(
+            f"--output={output} holds files already; name another directory, or give --overwrite"
+        )
     _check_can_be_written(output)
-    print(_MAKERS[wanted](flags, output))
+    print(_MAKERS[product](flags, output))
     return command.EXIT_OK
 
 
 def _check_can_be_written(output: Path) -> None:
-    """Makes a directory and a file in it for a moment, before a network is loaded."""
+    """Check, before a network is loaded, that the directory can be made and written to.
+
+    Raises:
+      UserError: it can't. Nothing is left behind in either case.
+    """
     new = [path for path in (output, *output.parents) if not path.exists()]
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -175,20 +186,25 @@ def _check_can_be_written(output: Path) -> None:
                 path.rmdir()
 
 
-def _what(flags: Mapping[str, Any]) -> str:
-    """What is to be made: a key of `_MAKERS`."""
+def _product(flags: Mapping[str, Any]) -> str:
+    """Return the product that the flags ask for, a key of `_MAKERS`.
+
+    Raises:
+      UserError: the flags ask for two products.
+    """
     asked = [name for name in ("table", "arithmetic", "video") if flags[name]]
     if len(asked) > 1:
-        raise UserError(f"--{asked[0]} and --{asked[1]} are made by one call each")
+        raise UserError(f"--{asked[0]} and --{asked[1]} need a call of {NAME} each")
     if not asked:
         return "images"
     return flags["video"] if asked == ["video"] else asked[0]
 
 
-def _as_flag(wanted: str) -> str:
-    if wanted == "images":
+def _as_flag(product: str) -> str:
+    """Return the flag that asks for a product, for messages."""
+    if product == "images":
         return "images"
-    return f"--{wanted}" if wanted in ("table", "arithmetic") else f"--video={wanted}"
+    return f"--{product}" if product in ("table", "arithmetic") else f"--video={product}"
 
 
 def _sampler(flags: Mapping[str, Any]) -> "Sampler":
@@ -225,7 +241,7 @@ def _table(flags: Mapping[str, Any], output: Path) -> str:
         seed=flags["seed"],
         classes=flags["classes"],
     )
-    return f"{output / 'table.png'}" + (f", its rows: {', '.join(rows)}" if rows else "")
+    return f"{output / 'table.png'}" + (f", rows: {', '.join(rows)}" if rows else "")
 
 
 def _arithmetic(flags: Mapping[str, Any], output: Path) -> str:
@@ -233,7 +249,7 @@ def _arithmetic(flags: Mapping[str, Any], output: Path) -> str:
     from pgan_tf.generating.pictures import generate_arithmetic
 
     generate_arithmetic(sampler, output, expressions=flags["arithmetic"], classes=flags["classes"])
-    return f"{output / 'arithmetic.png'}: the seeds, and last what they come to"
+    return f"{output / 'arithmetic.png'}: in each row the images of the seeds, then that of the sum"
 
 
 def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
@@ -264,7 +280,7 @@ def _training(flags: Mapping[str, Any], output: Path) -> str:
     return f"{path}, of {grids} grids"
 
 
-# Given the flags and the output directory, they make one thing and say what was made.
+# Each makes one product from the flags, in the output directory, and returns a line about it.
 _MAKERS: dict[str, Callable[[Mapping[str, Any], Path], str]] = {
     "images": _images,
     "table": _table,
@@ -272,3 +288,43 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any], Path], str]] = {
     "interpolation": _interpolation,
     "training": _training,
 }
+
+
+COMMAND = command.Command(
+    NAME,
+    command.Help(
+        description="makes images and videos with a run's newest EMA generator, or with a .keras "
+        "file.",
+        example="pgan-generate --network=runs/faces --output=out --num_images=100 --seed=1",
+        most_used=("network", "output", "num_images", "seed", "truncation", "classes", "video"),
+        sections=(
+            command.Section(
+                "images",
+                "single images and grids",
+                (
+                    *("network", "output", "overwrite", "num_images", "seed", "latents"),
+                    *("classes", "truncation", "grid", "batch_size"),
+                ),
+            ),
+            command.Section(
+                "tables",
+                "a table of classes, sums of latents",
+                ("table", "arithmetic", "num_images", "seed", "classes", "truncation"),
+            ),
+            command.Section(
+                "videos",
+                "walks through latent space, the progress of training",
+                (
+                    *("video", "format", "seconds", "fps", "smoothing"),
+                    *("num_images", "seed", "classes", "truncation"),
+                ),
+            ),
+        ),
+    ),
+    _define_flags,
+    _generate,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
-"""pgan-import: networks of the original implementation as ours."""
+"""pgan-import: converts network files of the original implementation."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,30 +14,29 @@ NAME = "pgan-import"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
-    return command.run(
-        NAME,
-        "reads network files of the original implementation, TensorFlow or Theano version, without "
-        "running anything in them.",
-        argv,
-        _define_flags,
-        _import,
-    )
+    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    return command.run(COMMAND, argv)
 
 
 def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
-        "input", None, "The original's network file (.pkl). Required.", flag_values=flag_values
+        "input",
+        None,
+        "The network file (.pkl) of the original implementation. Required.",
+        flag_values=flag_values,
     )
     absl_flags.DEFINE_string(
         "output",
         None,
-        "A new directory, for generator.keras, the raw networks, and what pgan-train --init_from "
-        "needs. Required.",
+        "The directory to make, for generator.keras (the EMA generator), the raw networks, and the "
+        "files that pgan-train --init_from needs. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_boolean(
-        "overwrite", False, "Replace what an import wrote there before.", flag_values=flag_values
+        "overwrite",
+        False,
+        "Replace the files of an earlier import in the output directory.",
+        flag_values=flag_values,
     )
 
 
@@ -58,11 +58,27 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
     )
     if side < final or imported.alpha is not None:
         fading = "" if imported.alpha is None else f", faded in to alpha {imported.alpha:.3f}"
-        print(f"saved while it was trained at {side}x{side}{fading}: written at that resolution")
+        print(f"saved while training at {side}x{side}{fading}: written at that resolution")
     for file, network in imported.files.items():
         print(f"{network} -> {output / file}")
     if imported.no_run:
-        print(f"no run can begin with them: {imported.no_run}")
+        print(f"no run can begin with these networks: {imported.no_run}")
     else:
-        print(f"to train on: pgan-train --init_from={output} --data_dir=... --run_dir=...")
+        print(f"to continue training: pgan-train --init_from={output} --data_dir=... --run_dir=...")
     return command.EXIT_OK
+
+
+COMMAND = command.Command(
+    NAME,
+    command.Help(
+        description="converts network files of the original implementation, of its TensorFlow or "
+        "Theano version, without running any code in them.",
+        example="pgan-import --input=karras2018iclr-celebahq-1024x1024.pkl --output=imported/",
+    ),
+    _define_flags,
+    _import,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,6 +1,7 @@
-"""pgan-train: trains, or continues a run, or tells beforehand what it will take."""
+"""pgan-train: trains, continues a run, or estimates its time and memory."""
 
 import math
+import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
@@ -20,14 +21,8 @@ NAME = "pgan-train"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; see `tfrecords_tools.command.run` for what it returns."""
-    return command.run(
-        NAME,
-        "trains a progressive GAN on a pyramid, or continues a run directory.",
-        argv,
-        _define_flags,
-        _train,
-    )
+    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    return command.run(COMMAND, argv)
 
 
 def _define_flags(flag_values: absl_flags.FlagValues) -> None:
@@ -35,29 +30,31 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_boolean(
         "plan",
         False,
-        "Print a table of what the run will take, estimated from formulas, and exit. Needs no "
-        "data if --resolution is given.",
+        "Print a table of the time and memory that the run will take, estimated by formulas, and "
+        "exit. Needs no data if --resolution is given.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_boolean(
         "dry_run",
         False,
-        "Run some steps of every phase on the real data and devices, print a table of what the run "
-        "will take, and exit. Writes nothing; tells which batches fit where memory runs out.",
+        "Run some steps of every phase on the real data and devices, print a table of the time and "
+        "memory that the run will take, and exit. Writes nothing. If memory runs out, it finds the "
+        "batch sizes that fit.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_integer(
         "plan_replicas",
         None,
-        "For --plan: replicas, such as GPUs. Default: --logical_cpus, or TF_CONFIG's workers, else "
-        "1.",
+        "Number of replicas, such as GPUs, that --plan assumes. Default: that of --logical_cpus, "
+        "or of the workers in TF_CONFIG, or else 1.",
         lower_bound=1,
         flag_values=flag_values,
     )
     absl_flags.DEFINE_float(
         "plan_tflops",
         V100_TFLOPS,
-        "For --plan: floating-point operations a replica really does, in 10^12 a second.",
+        "Speed of a replica that --plan assumes: 10^12 floating-point operations a second that are "
+        "reached in practice.",
         flag_values=flag_values,
     )
 
@@ -69,7 +66,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         base = config_to_begin_with(flag_values["init_from"].value, flag_values["resolution"].value)
     config = flags.config_from_flags(flag_values, base)
     if flag_values["plan"].value and flag_values["dry_run"].value:
-        raise UserError("--plan and --dry_run are two things; give one of them")
+        raise UserError("--plan and --dry_run exclude each other; give one of them")
     if flag_values["dry_run"].value:
         dry_run(config, _try_phases)
         return command.EXIT_OK
@@ -77,13 +74,13 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         print(_plan(flag_values, config))
         return command.EXIT_OK
 
-    # TensorFlow takes seconds to import: only once the flags are known to be right.
+    # TensorFlow takes seconds to import: first the flags must be right.
     with quiet_tensorflow():
         from pgan_tf.training.loop import train
 
     result = train(config)
     if result.interrupted_by is None:
-        print(f"done. Pictures and networks are in {run_dir}")
+        print(f"done. Images and networks are in {run_dir}")
         return command.EXIT_OK
     print(
         f"stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg, "
@@ -104,3 +101,32 @@ def _plan(flag_values: absl_flags.FlagValues, config: TrainConfig) -> str:
     if not 0 < given["plan_tflops"] < math.inf:
         raise UserError(f"--plan_tflops must be above 0. Received: {given['plan_tflops']}")
     return plan(config, replicas=given["plan_replicas"], tflops=given["plan_tflops"])
+
+
+COMMAND = command.Command(
+    NAME,
+    command.Help(
+        description="trains a progressive GAN on a pyramid, or continues a run.",
+        example="pgan-train --flagfile=configs/demo.flags --data_dir=data/shapes "
+        "--run_dir=runs/shapes",
+        most_used=(
+            *("data_dir", "run_dir", "resolution", "mirror_augment"),
+            *("batch_size", "stabilize_kimg", "fade_kimg", "total_kimg"),
+            *("precision", "eval_metrics", "plan", "dry_run"),
+        ),
+        sections=(
+            *flags.train_sections(),
+            command.Section(
+                "planning",
+                "time and memory of a run before it starts",
+                ("plan", "dry_run", "plan_replicas", "plan_tflops"),
+            ),
+        ),
+    ),
+    _define_flags,
+    _train,
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

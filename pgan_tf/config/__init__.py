@@ -1,8 +1,13 @@
-"""What a training run is told: frozen dataclasses, validated on construction.
+"""The configuration of a training run: frozen dataclasses, validated on construction.
 
-Standard library only, so that a configuration can be read, printed and refused before TensorFlow is
-imported. Every field made by `option` is also a command-line flag of `pgan-train` (see `flags.py`).
-Anything counted in kimg (thousands of real images shown to the discriminator) is a float.
+One file a section (`data.py`, `network.py`, `schedule.py`, ...); `train.py` puts them together in
+`TrainConfig`, where reading begins. `options.py` makes fields into options, and `flags.py` makes
+each option a flag of `pgan-train`. `phases.py` and `intervals.py` turn the schedule into steps.
+
+Apart from `flags.py` the room needs the standard library alone, so that a configuration can be
+read, printed and refused before TensorFlow is imported. Of the project it imports nothing but the
+common ground of `tfrecords_tools`. Anything counted in kimg (thousands of real images shown to the
+discriminator) is a float.
 """
 
 from pgan_tf.config.data import DataConfig

@@ -1,4 +1,4 @@
-"""Which images are trained on."""
+"""The section about images."""
 
 import dataclasses
 
@@ -7,13 +7,23 @@ from pgan_tf.config.options import option
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which images are trained on, and how they are shown."""
+    """The images that are trained on, and how they are shown."""
 
-    data_dir: str = option("", "The pyramid: a directory made by pgan-prepare-tfrecords or the "
-                           "original tool, or its URL (gs://bucket/name), from which it is "
-                           "streamed. Required.", adjustable=True)  # fmt: skip
-    use_labels: bool = option(True, "Condition on the pyramid's labels (AC-GAN) where it has them.")
-    mirror_augment: bool = option(False, "Mirror each real image left-right with probability 1/2.")
+    data_dir: str = option(
+        "",
+        "The pyramid: a directory made by pgan-prepare-tfrecords or by the original "
+        "implementation, or the URL of one (gs://bucket/name), from which images are streamed. "
+        "Required.",
+        adjustable=True,
+    )
+    use_labels: bool = option(
+        True, "Condition both networks on the pyramid's labels (AC-GAN), if it has labels."
+    )
+    mirror_augment: bool = option(
+        False, "Mirror each real image left to right with probability 1/2."
+    )
     dequantize: bool = option(
-        False, "Add uniform noise to reals, one level of their 256 wide, so that none are alike."
+        False,
+        "Add noise to real images, uniform and as wide as one of the 256 levels of a color, so "
+        "that values between levels do not give fakes away.",
     )

@@ -1,4 +1,4 @@
-"""Which metrics are computed while training: a part of `config.TrainConfig`."""
+"""The section about metrics while training."""
 
 import dataclasses
 
@@ -9,41 +9,51 @@ METRICS = ("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "modes")
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """Metrics computed while training (docs/reference/metrics.md), and which network is the best.
+    """Metrics computed while training, which also choose the best network.
+
+    docs/reference/metrics.md describes them.
 
     Raises:
-      ValueError: a value is out of its range, or no metric.
+      ValueError: a value is out of range, or names no metric.
     """
 
     eval_metrics: str = option(
         "",
-        f"Metrics to compute while training, comma-separated, of {', '.join(METRICS)}. "
-        "Default: none.",
+        "Metrics to compute while training, separated by commas: any of "
+        f"{', '.join(METRICS)}. Default: none.",
         adjustable=True,
     )
     eval_kimg: float = option(
-        200.0, "Compute them this often; also at each stage's end.", adjustable=True
+        200.0,
+        "Thousands of images between two computations of --eval_metrics, which also happen at the "
+        "end of each stage.",
+        adjustable=True,
     )
     eval_num_images: int | None = option(
         None,
-        "How many images they compare. Default: 4096, or all of the data where it has fewer.",
+        "Number of images that each of --eval_metrics compares. Default: 4096, or all of the data "
+        "if it has fewer.",
         adjustable=True,
     )
     best_metric: str = option(
         "",
-        "Keep the network that is best by this one of them as networks/best.keras. "
-        "Default: the first.",
+        "The one of --eval_metrics that chooses the best network, which is kept as "
+        "networks/best.keras. Default: the first of them.",
         adjustable=True,
     )
     eval_inception: str = option(
-        "", "The Inception graph for fid, is, kid and precision_recall. Default: downloaded once.",
+        "",
+        "The file with the Inception graph for fid, is, kid and precision_recall. "
+        "Default: downloaded once.",
         adjustable=True,
-    )  # fmt: skip
+    )
     eval_features: str = option(
-        "", "Features of one's own instead, as module:function.", adjustable=True
+        "",
+        "Your own function that computes features in place of Inception's, as module:function.",
+        adjustable=True,
     )
     eval_digit_classifier: str = option(
-        "", "A .keras file that reads digits, for modes.", adjustable=True
+        "", "A .keras file that classifies digits, for the metric modes.", adjustable=True
     )
 
     def __post_init__(self) -> None:
@@ -62,7 +72,7 @@ class EvalConfig:
 
     @property
     def runs_other_networks(self) -> bool:
-        """Whether a metric looks at images through a network, such as Inception."""
+        """True if a metric computes features of images by a network, such as Inception."""
         return not {"swd", "ms_ssim"}.issuperset(self.metric_names)
 
     @property
@@ -72,5 +82,5 @@ class EvalConfig:
 
     @property
     def resolved_best_metric(self) -> str:
-        """The metric by which the best network is kept; empty without metrics."""
+        """The metric that chooses the best network; empty without metrics."""
         return self.best_metric or (self.metric_names[0] if self.metric_names else "")

@@ -1,4 +1,4 @@
-"""Command-line flags made from the configuration's fields, and back to a flagfile."""
+"""Command-line flags made from the configuration's fields, and flagfiles made from their values."""
 
 import dataclasses
 import typing
@@ -8,27 +8,40 @@ from typing import Any
 from absl import flags
 
 from pgan_tf.config import TrainConfig
+from tfrecords_tools.command import Section
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import flag_lines, is_flagfile
 
 
 def define_train_flags(flag_values: flags.FlagValues) -> None:
-    """Defines one flag for every option of `TrainConfig`, with its default and help."""
+    """Define one flag for every option of `TrainConfig`, with its default and help."""
     for _, field in _options():
         _define(field, flag_values)
+
+
+def train_sections() -> tuple[Section, ...]:
+    """Return the flags of `define_train_flags` by section, for `--help`."""
+    return tuple(
+        Section(
+            section.name,
+            section.metadata["title"],
+            tuple(field.name for owner, field in _options() if owner == section.name),
+        )
+        for section in dataclasses.fields(TrainConfig)
+    )
 
 
 def config_from_flags(
     flag_values: flags.FlagValues, base: TrainConfig | None = None
 ) -> TrainConfig:
-    """The configuration a command line asks for.
+    """Return the configuration of a command line.
 
     Args:
       flag_values: parsed flags of `define_train_flags`.
-      base: where flags that were not given take their values; None for the defaults.
+      base: the values of flags that were not given; None for the defaults.
 
     Raises:
-      UserError: a value is out of its range, or values contradict each other.
+      UserError: a value is out of range, or values contradict each other.
     """
     base = base or TrainConfig()
     try:
@@ -46,14 +59,14 @@ def config_from_flags(
 
 
 def parse_flagfile(text: str, source: str) -> TrainConfig:
-    """The configuration that a flagfile's text stands for.
+    """Return the configuration in a run's `config.flags`, which includes no other flagfile.
 
     Args:
       text: the file's content.
-      source: its path, for errors.
+      source: the file's path, for errors.
 
     Raises:
-      UserError: a line that is no flag of `pgan-train`.
+      UserError: a line is not a flag of `pgan-train`, or names another flagfile.
     """
     flag_values = flags.FlagValues()
     define_train_flags(flag_values)
@@ -66,12 +79,12 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
     except flags.Error as error:
         raise UserError(f"{source}: {error}") from error
     if rest[1:]:
-        raise UserError(f"{source}: each line is a flag, --name=value. Received: {rest[1]}")
+        raise UserError(f"{source}: each line must be a flag, --name=value. Received: {rest[1]}")
     return config_from_flags(flag_values)
 
 
 def to_flagfile(config: TrainConfig) -> str:
-    """The text of a flagfile that stands for `config`: every flag with a value to be remembered."""
+    """Return the text of a flagfile with the value of every flag that a run remembers."""
     lines = ["# Repeats this run: pgan-train --flagfile=THIS_FILE --run_dir=ANOTHER"]
     for section, field in _options():
         value = getattr(getattr(config, section), field.name)
@@ -82,7 +95,7 @@ def to_flagfile(config: TrainConfig) -> str:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """The flags that a run can't be continued with, as `--name=new (was old)`."""
+    """Return the changes that a run can't be continued with, as `--name=new (was old)`."""
     found = []
     for section, field in _options():
         was, now = (getattr(getattr(c, section), field.name) for c in (old, new))
@@ -92,7 +105,7 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
 
 
 def _options() -> Iterator[tuple[str, dataclasses.Field]]:
-    """Every option, with the name of the section it is in."""
+    """Yield every option with the name of its section."""
     for section in dataclasses.fields(TrainConfig):
         for field in dataclasses.fields(section.type):  # type: ignore[arg-type]
             if "help" in field.metadata:
@@ -139,13 +152,15 @@ def _to_text(value: Any) -> str:
 
 
 class _TableParser(flags.ArgumentParser):
-    """Reads a table by resolution: `4:128,8:64` is {4: 128, 8: 64}."""
+    """Parser of a table by resolution: `4:128,8:64` is {4: 128, 8: 64}."""
 
     def __init__(self, entry_type: type):
+        """Parse entries, the values of the table, as `entry_type`: int or float."""
         self.entry_type = entry_type
         self.syntactic_help = "resolution:value pairs, separated by commas"
 
     def parse(self, argument: Any) -> dict[int, Any]:
+        """Return the table that a text stands for, or a copy of a table."""
         if isinstance(argument, Mapping):
             return dict(argument)
         table: dict[int, Any] = {}
@@ -163,9 +178,13 @@ class _TableParser(flags.ArgumentParser):
         return table
 
     def flag_type(self) -> str:
+        """Return absl's name for the type of the flag."""
         return "resolution table"
 
 
 class _TableSerializer(flags.ArgumentSerializer):
+    """Writer of the texts that `_TableParser` reads."""
+
     def serialize(self, value: Mapping[int, Any]) -> str:
+        """Return the text of a table."""
         return _to_text(value)

@@ -1,4 +1,4 @@
-"""What the networks minimise."""
+"""The section about losses."""
 
 import dataclasses
 
@@ -16,35 +16,45 @@ PENALTY_RESOLUTIONS = ("final", "stage")
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """What the networks minimise: an adversarial loss, and AC-GAN's where there are labels.
+    """The losses: an adversarial one, and AC-GAN's if there are labels.
 
     Raises:
-      ValueError: a value is out of its range, or has no effect with this loss.
+      ValueError: a value is out of range, or has no effect with this loss.
     """
 
     loss: str = option(
         "wgan_gp",
-        "The adversarial loss: WGAN-GP with drift (appendix A.1), least squares (appendix B), or "
-        "non-saturating logistic with R1.",
+        "The adversarial loss: wgan_gp, with drift (appendix A.1 of the paper); lsgan, least "
+        "squares (appendix B); or logistic, non-saturating with an R1 penalty.",
         choices=LOSSES,
     )
-    gradient_penalty_weight: float = option(10.0, "Lambda of WGAN-GP's gradient penalty.")
-    gradient_penalty_target: float = option(1.0, "Gamma: the gradient norm aimed at.")
+    gradient_penalty_weight: float = option(
+        10.0, "Weight (lambda) of the gradient penalty of wgan_gp; 0: no penalty."
+    )
+    gradient_penalty_target: float = option(
+        1.0, "The gradient norm (gamma) that the penalty of wgan_gp aims at."
+    )
     gradient_penalty_resolution: str = option(
         "final",
-        "Where gradient norms are taken: at the final resolution, as the original does, or at the "
-        "stage's own.",
+        "The resolution at which the norms of gradient penalties are taken: the final one, as the "
+        "original does, or the stage's own.",
         choices=PENALTY_RESOLUTIONS,
     )
-    drift_weight: float = option(0.001, "Weight of the squared scores of reals in WGAN-GP.")
+    drift_weight: float = option(
+        0.001, "Weight of the squared scores of real images (drift) in wgan_gp."
+    )
     r1_gamma: float = option(
-        10.0, "Weight of half the squared gradient norm of reals, with logistic; 0: no penalty."
+        10.0,
+        "Weight of R1, half the squared gradient norm at real images, with --loss=logistic; 0: no "
+        "penalty.",
     )
     label_weight: float = option(
-        1.0, "Weight of the AC-GAN label loss in the discriminator, and in the generator too."
+        1.0,
+        "Weight of the label loss (AC-GAN) in the discriminator's loss, and in the generator's "
+        "unless --generator_label_weight is given.",
     )
     generator_label_weight: float | None = option(
-        None, "Its weight in the generator, where that is another. Default: label_weight."
+        None, "Weight of the label loss in the generator's loss. Default: that of --label_weight."
     )
 
     def __post_init__(self) -> None:
@@ -69,7 +79,7 @@ class LossConfig:
 
     @property
     def has_gradient_penalty(self) -> bool:
-        """Whether the discriminator's gradient by the image is part of its loss."""
+        """True if the discriminator's gradient by the image is part of its loss."""
         weights = {"wgan_gp": self.gradient_penalty_weight, "logistic": self.r1_gamma}
         return weights.get(self.loss, 0.0) > 0
 

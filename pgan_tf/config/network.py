@@ -1,4 +1,4 @@
-"""The shape of both networks."""
+"""The section about networks."""
 
 import dataclasses
 
@@ -36,89 +36,106 @@ def full_stddev_group(group_size: int, samples: int) -> int:
 class NetworkConfig:
     """The shape of both networks (appendix A of the paper).
 
-    `channels` and `label_size` come from the data, never from a flag; `resolution` is the data's
-    where the flag is not given.
+    `channels` and `label_size` come from the data, never from a flag; so does `resolution` if its
+    flag is not given.
 
     Raises:
-      ValueError: a value is out of its range, or values contradict each other.
+      ValueError: a value is out of range, or values contradict each other.
     """
 
     resolution: int | None = option(
-        None, "Final resolution, a power of two from 4. Default: the data's."
+        None,
+        "Final resolution: the side of the images in pixels, a power of two from 4. Default: the "
+        "data's.",
     )
-    fmap_base: int = option(8192, "Feature maps at stage s: min(fmap_base / 2^(s * fmap_decay), "
-                            "fmap_max).")  # fmt: skip
+    fmap_base: int = option(
+        8192,
+        "A layer of stage s has min(fmap_base / 2^(s * fmap_decay), fmap_max) feature maps, where "
+        "s is 1 at 4x4, 2 at 8x8, and so on.",
+    )
     fmap_max: int = option(512, "Most feature maps of any layer.")
-    fmap_decay: float = option(1.0, "How fast feature maps fall with resolution.")
+    fmap_decay: float = option(
+        1.0, "Decay of the number of feature maps with resolution; see --fmap_base."
+    )
     discriminator_fmap_divisor: int = option(
-        1, "The discriminator has this many times fewer feature maps (K in appendix E)."
+        1,
+        "Divide the discriminator's numbers of feature maps by this (K in appendix E of the "
+        "paper).",
     )
     convs_per_resolution: int = option(
         2,
-        "3x3 convolutions of a network at each resolution: 2, or 1 from 8x8 on and none at 4x4 "
-        "(appendix E).",
+        "Number of 3x3 convolutions that each network has at a resolution: 2, or 1 from 8x8 on and "
+        "none at 4x4 (appendix E).",
     )
     to_rgb_kernel_size: int = option(
-        1, "Side of the generator's kernels from features to colours: 1, or 3 (appendix E)."
+        1, "Side of the generator's kernels from features to colors: 1, or 3 (appendix E)."
     )
     latent_size: int | None = option(
-        None, "Components of a latent vector. Default: the feature maps of stage 0."
+        None, "Number of components of a latent vector. Default: the feature maps of stage 0."
     )
     normalize_latents: bool = option(True, "Scale each latent vector to unit mean square.")
     equalized_learning_rate: bool = option(
         True,
-        "Store weights as N(0, 1) and scale them when used (section 4.1); off: scale them once, at "
-        "the start.",
+        "Store weights as N(0, 1) and scale them in each use (section 4.1); off: scale them once, "
+        "at the start.",
     )
     generator_activation: str = option(
-        "leaky_relu", "The generator's activation.", choices=ACTIVATIONS
+        "leaky_relu", "Activation in the generator.", choices=ACTIVATIONS
     )
     generator_leak: float = option(0.2, "Slope of the generator's leaky ReLU below 0.")
     generator_norm: str = option(
         "pixel",
-        "Normalisation in the generator: of each pixel's features after activations (section "
-        "4.2), of each feature over the batch before them, or none.",
+        "Normalization in the generator: pixel, of each pixel's features after activations "
+        "(section 4.2); batch, of each feature over the batch before activations; or none.",
         choices=GENERATOR_NORMS,
     )
     pixel_norm_epsilon: float = option(
-        1e-8, "Added to mean squares in pixel norm. 1e-4 where half precision is float16."
+        1e-8,
+        "Number added to mean squares in pixel norm and in the normalization of latents. "
+        "--precision=mixed_float16 needs 1e-4.",
     )
     output_activation: str = option(
-        "linear", "What the generator's images go through last.", choices=OUTPUT_ACTIVATIONS
+        "linear", "Activation of the generator's images.", choices=OUTPUT_ACTIVATIONS
     )
     discriminator_norm: str = option(
         "none",
-        "Normalisation in the discriminator, before activations: none, of each sample (layer), or "
-        "of each feature over the batch.",
+        "Normalization in the discriminator, before activations: none; layer, of each sample; or "
+        "batch, of each feature over the batch.",
         choices=DISCRIMINATOR_NORMS,
     )
     minibatch_features: str = option(
         "stddev",
-        "What tells the discriminator how much a minibatch varies: its standard deviation (section "
-        "3), minibatch discrimination (Salimans et al. 2016), or none.",
+        "Features that show the discriminator how much a minibatch varies: its standard deviation "
+        "(section 3), minibatch discrimination (Salimans et al. 2016), or none.",
         choices=MINIBATCH_FEATURES,
     )
     stddev_group_size: int = option(
-        4, "Samples in a group of the minibatch standard deviation; 0: all of a replica's."
+        4,
+        "Number of samples in a group of the minibatch standard deviation; 0: all samples of a "
+        "replica.",
     )
     discrimination_kernels: int = option(
-        100, "Kernels of minibatch discrimination, fitted to 500 reals first."
+        100,
+        "Number of kernels of minibatch discrimination, which are fitted to 500 real images "
+        "before the first step.",
     )
-    discrimination_dims: int = option(5, "Dimensions of each of its kernels.")
+    discrimination_dims: int = option(
+        5, "Number of dimensions of each kernel of minibatch discrimination."
+    )
     discriminator_noise: float = option(
         0.0,
-        "Multiplicative noise in the discriminator of strength this * max(0, d - 0.5)^2, where d "
-        "follows the scores of reals (appendix B takes 0.2, with lsgan); 0: none.",
+        "Strength of multiplicative noise in the discriminator, times max(0, d - 0.5)^2, where d "
+        "follows the scores of real images; 0: no noise. Needs --loss=lsgan; appendix B has 0.2.",
     )
     fused_scale: bool = option(
         True,
-        "Order in the discriminator: convolve, downscale, activate (the TensorFlow version); "
-        "off: convolve, activate, downscale (the Theano version).",
+        "Order in the discriminator: convolve, downscale, activate (the original's TensorFlow "
+        "version); off: convolve, activate, downscale (its Theano version).",
     )
     fuse_resampling: bool = option(
         True,
-        "Compute a convolution and its resampling as one strided convolution. The same numbers up "
-        "to rounding; which is faster depends on the device.",
+        "Compute a convolution and its resampling as one strided convolution. The results are the "
+        "same up to rounding; which way is faster depends on the device.",
         adjustable=True,
     )
     channels: int = 3
@@ -176,7 +193,7 @@ class NetworkConfig:
         if self.minibatch_features == "discrimination" and self.discriminator_norm == "batch":
             raise ValueError(
                 "discriminator_norm must be none or layer with --minibatch_features=discrimination"
-                ", which is initialised on features that do not depend on their batch. Received: "
+                ", which is initialized on features that do not depend on their batch. Received: "
                 "batch"
             )
         if self.minibatch_features != "discrimination":
@@ -184,34 +201,34 @@ class NetworkConfig:
                 require_default(self, name, "without --minibatch_features=discrimination")
 
     def features(self, stage: int) -> int:
-        """Feature maps at `stage`: nf(s) = min(floor(fmap_base / 2^(s * fmap_decay)), fmap_max)."""
+        """Return nf(stage) = min(floor(fmap_base / 2^(stage * fmap_decay)), fmap_max)."""
         return min(int(self.fmap_base / 2.0 ** (stage * self.fmap_decay)), self.fmap_max)
 
     def generator_features(self, resolution: int) -> int:
-        """Feature maps of the generator at a side of 2^r pixels: nf(r-1).
+        """Return the generator's number of feature maps at a resolution of 2^r: nf(r-1).
 
-        With one convolution a resolution they are nf(r-2), so that 4x4 has nf(0).
+        With one convolution a resolution it is nf(r-2), so that 4x4 has nf(0).
         """
         return self.features(log2(resolution) - (2 if self.convs_per_resolution == 1 else 1))
 
     def discriminator_features(self, resolution: int) -> int:
-        """Feature maps that the discriminator's layers at a side of 2^r are given: nf(r-1) / K."""
+        """Return the discriminator's number of feature maps at a resolution of 2^r: nf(r-1) / K."""
         return self.features(log2(resolution) - 1) // self.discriminator_fmap_divisor
 
     @property
     def from_rgb_resolutions(self) -> tuple[int, ...]:
-        """Where the discriminator has a layer that turns colours into features.
+        """The resolutions at which the discriminator has a fromRGB layer.
 
-        With one convolution a resolution, that of the final one reads the colours itself.
+        With one convolution a resolution, that of the final one reads colors itself.
         """
         one = self.convs_per_resolution == 1
         return self.resolutions[: -1 if one and len(self.resolutions) > 1 else None]
 
     @property
     def judged_features(self) -> int:
-        """Features that the discriminator's last layers judge by: nf(0) / K.
+        """Number of features before the discriminator's last dense layer: nf(0) / K.
 
-        With one convolution a resolution, all there are at 4x4.
+        With one convolution a resolution, all features at 4x4.
         """
         if self.convs_per_resolution == 1:
             return 16 * (self.discriminator_features(MIN_RESOLUTION) + self.stddev_features)
@@ -219,26 +236,27 @@ class NetworkConfig:
 
     @property
     def stddev_features(self) -> int:
-        """Channels that minibatch stddev appends: 1, or 0 where there is none."""
+        """Number of channels that minibatch stddev appends: 1, or 0 without it."""
         return int(self.minibatch_features == "stddev")
 
     @property
     def discrimination_features(self) -> int:
-        """Features that minibatch discrimination appends; 0 where there is none."""
+        """Number of features that minibatch discrimination appends; 0 without it."""
         return self.discrimination_kernels if self.minibatch_features == "discrimination" else 0
 
     @property
     def normalizes_batches(self) -> bool:
-        """Whether a network has batch norm."""
+        """True if a network has batch norm."""
         return "batch" in (self.generator_norm, self.discriminator_norm)
 
     @property
     def resolution_log2(self) -> int:
+        """Base-2 logarithm of the final resolution."""
         return log2(self.final_resolution)
 
     @property
     def resolved_latent_size(self) -> int:
-        """Components of a latent vector: `latent_size`, or nf(0) where it is not set."""
+        """Number of components of a latent vector: `latent_size`, or nf(0) if that is None."""
         return self.features(0) if self.latent_size is None else self.latent_size
 
     @property
@@ -248,5 +266,5 @@ class NetworkConfig:
 
     @property
     def resolutions(self) -> tuple[int, ...]:
-        """Every resolution the networks have layers for: 4, 8, ... up to the final one."""
+        """Every resolution for which the networks have layers: 4, 8, ... up to the final one."""
         return tuple(2**r for r in range(log2(MIN_RESOLUTION), self.resolution_log2 + 1))

@@ -1,4 +1,4 @@
-"""How both networks learn."""
+"""The section about updates of both networks."""
 
 import dataclasses
 
@@ -18,29 +18,34 @@ class OptimizerConfig:
     """Adam for both networks, and the moving average of the generator (appendix A.1).
 
     Raises:
-      ValueError: a value is out of its range, or values contradict each other.
+      ValueError: a value is out of range, or values contradict each other.
     """
 
-    adam_beta1: float = option(0.0, "Adam's decay of the first moment.")
-    adam_beta2: float = option(0.99, "Adam's decay of the second moment.")
-    adam_epsilon: float = option(1e-8, "Adam's epsilon.")
+    adam_beta1: float = option(0.0, "Decay of Adam's first moment per update.")
+    adam_beta2: float = option(0.99, "Decay of Adam's second moment per update.")
+    adam_epsilon: float = option(
+        1e-8, "Adam's epsilon, which is added to the root of the second moment."
+    )
     reset_optimizer: bool = option(
         True, "Clear Adam's moments and step count when a fade begins and when it ends."
     )
-    discriminator_steps: int = option(1, "Discriminator steps to each generator step.")
+    discriminator_steps: int = option(1, "Number of discriminator steps to each generator step.")
     simultaneous_updates: bool = option(
         False,
-        "Take both networks' gradients from one and the same pass, before either is updated; off: "
-        "first the discriminator's, then the generator's with other latents.",
+        "Take both networks' gradients from one pass, before either network is updated; off: update "
+        "the discriminator first, then the generator with other latents.",
     )
-    ema_decay: float = option(0.999, "Decay per update of the generator's moving average.")
+    ema_decay: float = option(0.999, "Decay of the generator's moving average (EMA) per update.")
     ema_half_life_kimg: float | None = option(
-        None, "Its half-life in thousands of images instead, whatever the batch."
+        None,
+        "Half-life of the generator's moving average in thousands of images, whatever the batch "
+        "size. Replaces --ema_decay.",
     )
     ema_update: str = option(
         "discriminator_step",
-        "When it is updated: after each discriminator step (the TensorFlow version), after each "
-        "generator step (the Theano version), or off: the generator itself is sampled.",
+        "The step after which the generator's moving average is updated: discriminator_step (the "
+        "original's TensorFlow version) or generator_step (its Theano version); off: there is no "
+        "average, and the generator itself is sampled and saved.",
         choices=EMA_UPDATES,
     )
 
@@ -67,17 +72,20 @@ class OptimizerConfig:
                 require_default(self, name, "with --ema_update=off")
 
     def trains_generator(self, number: int) -> bool:
-        """Whether the `number`-th step of a phase, counted from 0, trains the generator too.
+        """Return True if a step also trains the generator.
 
-        It is the last of each `discriminator_steps`; those that a phase leaves over train none.
+        The last of each `discriminator_steps` steps of a phase does.
+
+        Args:
+          number: of the step in its phase, counted from 0.
         """
         return (number + 1) % self.discriminator_steps == 0
 
     def ema_decay_at(self, batch_size: int) -> float:
-        """Decay of one update of the moving average; 0 where it is the generator itself.
+        """Return the decay of one update of the moving average; 0 if there is no average.
 
         Args:
-          batch_size: of a discriminator step, in images over all devices.
+          batch_size: global batch of a discriminator step, in images.
         """
         if self.ema_update == "off":
             return 0.0

@@ -1,4 +1,4 @@
-"""Where a run writes, how often, on which devices."""
+"""The section about the run: directory, intervals, devices."""
 
 import dataclasses
 
@@ -18,67 +18,89 @@ MICROBATCHES = ("auto", "off")
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Where a run writes, how often, on which devices.
+    """The run: its directory, the intervals of what it writes, the devices.
 
     Raises:
-      ValueError: a value is out of its range.
+      ValueError: a value is out of range.
     """
 
-    run_dir: str = option("", "The run directory: made if new, continued if it exists. Required.",
-                          adjustable=True, remembered=False)  # fmt: skip
+    run_dir: str = option(
+        "",
+        "The run directory: made if it is new, continued if it holds a run. Required.",
+        adjustable=True,
+        remembered=False,
+    )
     init_from: str = option(
         "",
-        "A run directory, or one of pgan-import, whose networks a new run begins with, at their "
-        "resolution unless another is given.",
+        "Begin a new run with the networks of another: its run directory, or a directory of "
+        "pgan-import. Training goes on at the resolution that they had reached, unless "
+        "--start_resolution is given.",
     )
     seed: int = option(1, "Seed of the weights, the noise and the order of images.")
     deterministic: bool = option(
-        False, "Bit-identical runs: deterministic kernels, at some cost in speed."
+        False, "Make runs repeatable to the bit by deterministic kernels, which are slower."
     )
-    precision: str = option("float32", "Keras dtype policy of the networks.", choices=PRECISIONS)
+    precision: str = option(
+        "float32",
+        "Numbers that the networks compute with (Keras's dtype policy). mixed_float16 needs "
+        "--pixel_norm_epsilon=0.0001.",
+        choices=PRECISIONS,
+    )
     jit_compile: str = option(
         "auto",
-        "Compile both networks' gradients with XLA: auto does on GPUs, not on CPUs.",
+        "Compile both networks' gradients with XLA. auto: on GPUs, not on CPUs.",
         choices=JIT_COMPILE,
         adjustable=True,
     )
     distribution: str = option(
         "auto",
-        "Devices: auto takes every visible GPU or logical CPU, else the CPU; multi_worker those of "
-        "every process that TF_CONFIG names.",
+        "Devices to train on. auto: every visible GPU or logical CPU, or else the CPU; one_device: "
+        "the first GPU or the CPU; mirrored: a replica on every GPU or logical CPU; multi_worker: "
+        "the devices of every process that TF_CONFIG names.",
         choices=DISTRIBUTIONS,
         adjustable=True,
     )
     logical_cpus: int = option(
-        0, "Split the CPU into this many logical devices, to try mirrored out.", adjustable=True
+        0,
+        "Split the CPU into this many logical devices, to try --distribution=mirrored without "
+        "GPUs; 0: do not split it.",
+        adjustable=True,
     )
     microbatches: str = option(
         "auto",
-        "On CPUs of up to four cores, auto computes a part of each batch on every core, each "
-        "operation in one thread, where batches can be split so. What is learned stays the same, "
-        "up to rounding.",
+        "auto: on CPUs of two to four cores, split each batch into one microbatch for each core if "
+        "its size allows. The results are the same up to rounding.",
         choices=MICROBATCHES,
         adjustable=True,
     )
     steps_per_call: int = option(
         1,
-        "Train up to this many steps in one call of a graph, which saves the host work between "
-        "small steps. What is learned and reported stays the same.",
+        "Most steps in one call of the training graph. More steps a call save time between small "
+        "steps; the results stay the same.",
         adjustable=True,
     )
-    tick_kimg: float = option(1.0, "Report progress this often.", adjustable=True)
-    sample_kimg: float = option(20.0, "Draw a grid of fakes this often.", adjustable=True)
-    checkpoint_kimg: float = option(20.0, "Save the training state this often.", adjustable=True)
+    tick_kimg: float = option(
+        1.0, "Thousands of images between two reports of progress.", adjustable=True
+    )
+    sample_kimg: float = option(
+        20.0, "Thousands of images between two grids of fakes.", adjustable=True
+    )
+    checkpoint_kimg: float = option(
+        20.0, "Thousands of images between two checkpoints of the training state.", adjustable=True
+    )
     network_kimg: float = option(
         200.0,
-        "Save the EMA generator this often; it is also saved at each stage's end.",
+        "Thousands of images between two saved EMA generators, which are also saved at the end of "
+        "each stage.",
         adjustable=True,
     )
-    keep_checkpoints: int = option(3, "Checkpoints kept; older ones go.", adjustable=True)
+    keep_checkpoints: int = option(
+        3, "Number of checkpoints to keep; older ones are deleted.", adjustable=True
+    )
     max_skipped_updates: int = option(
         50,
-        "After this many updates in a row that are not finite, go back to the last checkpoint and "
-        "on with other noise, once. 0 never does.",
+        "After this many updates in a row with gradients that are not finite, return to the last "
+        "checkpoint and continue with other noise, once; 0: never.",
         adjustable=True,
     )
     histograms: bool = option(
@@ -88,8 +110,8 @@ class RunConfig:
     )
     profile: str = option(
         "",
-        "START:END: trace these steps of this process with TensorFlow's profiler, counted from 1, "
-        "END included. A stage's first step is slow.",
+        "Trace steps START:END of this process with TensorFlow's profiler. Steps are counted from 1 "
+        "and END is included; the first step of a stage is slow.",
         adjustable=True,
         remembered=False,
     )
@@ -116,5 +138,5 @@ class RunConfig:
 
     @property
     def profile_steps(self) -> tuple[int, int] | None:
-        """The first and the last step of each process to trace; None to trace none."""
+        """The first and the last step that each process traces; None to trace none."""
         return step_range("profile", self.profile)

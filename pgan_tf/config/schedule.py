@@ -20,24 +20,44 @@ class ScheduleConfig:
       ValueError: a value is out of its range, or values contradict each other.
     """
 
-    start_resolution: int = option(4, "Resolution of the first stage, which has no fade.")
-    stabilize_kimg: float = option(600.0, "Thousands of images each stage trains at alpha 1.")
-    fade_kimg: float = option(600.0, "Thousands of images over which a new stage fades in.")
-    total_kimg: float = option(
-        15000.0, "Thousands of images in all; the last stage lasts until then.", adjustable=True
+    start_resolution: int = option(
+        4, "Resolution of the first stage, which has no fade: a power of two from 4."
     )
-    batch_size: int = option(16, "Global batch size where the table below says nothing.")
-    batch_size_by_resolution: Mapping[int, int] = option({}, "Global batch sizes, as 4:128,8:128.")
-    learning_rate: float = option(0.001, "Adam's learning rate where the table says nothing.")
+    stabilize_kimg: float = option(
+        600.0, "Thousands of images that each stage trains for after its fade."
+    )
+    fade_kimg: float = option(600.0, "Thousands of images over which each new stage fades in.")
+    total_kimg: float = option(
+        15000.0,
+        "Thousands of images in the whole run; the last stage trains until then.",
+        adjustable=True,
+    )
+    batch_size: int = option(
+        16,
+        "Global batch size, in images over all replicas, at the resolutions that "
+        "--batch_size_by_resolution leaves out.",
+    )
+    batch_size_by_resolution: Mapping[int, int] = option(
+        {}, "Global batch sizes by resolution, such as 4:128,8:128. Default: --batch_size for all."
+    )
+    learning_rate: float = option(
+        0.001,
+        "Adam's learning rate at the resolutions that --learning_rate_by_resolution leaves out.",
+    )
     learning_rate_by_resolution: Mapping[int, float] = option(
-        {}, "Learning rates, as 512:0.0015,1024:0.002."
+        {},
+        "Learning rates by resolution, such as 512:0.0015,1024:0.002. Default: --learning_rate for "
+        "all.",
     )
     rampup_kimg: float = option(
         0.0,
-        "Multiply the learning rate by exp(-5 (1 - t)^2) over the first kimg, t from 0 to 1.",
+        "Thousands of images at the start of the run over which the learning rate rises, by the "
+        "factor exp(-5 (1 - t)^2) with t from 0 to 1; 0: no ramp.",
     )
     rampdown_kimg: float = option(
-        0.0, "Lower the learning rate to 0, linearly, over the last kimg of the run."
+        0.0,
+        "Thousands of images at the end of the run over which the learning rate falls linearly to "
+        "0; 0: no ramp.",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Everything a training run is told, in one object."""
+"""The whole configuration of a training run: all sections in one object."""
 
 import dataclasses
 
@@ -12,21 +12,43 @@ from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
 
 
+def _title(title: str) -> dict[str, str]:
+    """Return the metadata of a section: its title in `--help`."""
+    return {"title": title}
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """Everything `train` needs to know, in sections. Two equal configurations train alike.
+    """The configuration of a training run. Runs of equal configurations train alike.
 
     Raises:
       ValueError: sections contradict each other.
     """
 
-    data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
-    schedule: ScheduleConfig = dataclasses.field(default_factory=ScheduleConfig)
-    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
-    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
-    run: RunConfig = dataclasses.field(default_factory=RunConfig)
-    evaluation: EvalConfig = dataclasses.field(default_factory=EvalConfig)
+    data: DataConfig = dataclasses.field(
+        default_factory=DataConfig, metadata=_title("images: where they are, how they are shown")
+    )
+    network: NetworkConfig = dataclasses.field(
+        default_factory=NetworkConfig, metadata=_title("shape of both networks")
+    )
+    schedule: ScheduleConfig = dataclasses.field(
+        default_factory=ScheduleConfig,
+        metadata=_title("resolutions, durations, batch sizes and learning rates"),
+    )
+    loss: LossConfig = dataclasses.field(
+        default_factory=LossConfig, metadata=_title("losses, gradient penalties, labels")
+    )
+    optimizer: OptimizerConfig = dataclasses.field(
+        default_factory=OptimizerConfig,
+        metadata=_title("Adam, updates, the generator's moving average"),
+    )
+    run: RunConfig = dataclasses.field(
+        default_factory=RunConfig,
+        metadata=_title("run directory, devices and precision, how often something is written"),
+    )
+    evaluation: EvalConfig = dataclasses.field(
+        default_factory=EvalConfig, metadata=_title("metrics while training, the best network")
+    )
 
     def __post_init__(self) -> None:
         start, final = self.schedule.start_resolution, self.network.resolution
@@ -36,8 +58,8 @@ class TrainConfig:
             )
         if self.network.discriminator_noise and self.loss.loss != "lsgan":
             raise ValueError(
-                "discriminator_noise must be 0 without --loss=lsgan: its strength follows scores "
-                "that the loss draws to 0 and 1. Received: "
+                "discriminator_noise must be 0 without --loss=lsgan, because its strength depends "
+                "on scores between 0 and 1. Received: "
                 f"{self.network.discriminator_noise}"
             )
         if not self.data.use_labels:
@@ -45,18 +67,18 @@ class TrainConfig:
                 require_default(self.loss, name, "with --nouse_labels")
         if self.data.dequantize and self.network.output_activation == "tanh":
             raise ValueError(
-                "dequantize must be off with --output_activation=tanh, whose images can't reach "
-                "as far as reals with noise do. Received: true"
+                "dequantize must be off with --output_activation=tanh, whose values stay below "
+                "those of reals with noise. Received: true"
             )
         if self.run.jit_compile == "on" and self.network.normalizes_batches:
             raise ValueError(
-                "jit_compile must be auto or off with batch norm, whose statistics are exchanged "
-                "between replicas, which XLA can't. Received: on"
+                "jit_compile must be auto or off with batch norm, because XLA can't exchange "
+                "statistics between replicas. Received: on"
             )
 
     @property
     def writes_within_a_kimg(self) -> bool:
-        """Whether grids or generators are due at fractions of a kimg."""
+        """True if grids or generators are due at fractions of a kimg."""
         lengths = (
             self.run.sample_kimg,
             self.run.network_kimg,
@@ -68,13 +90,13 @@ class TrainConfig:
 
     @property
     def reports_within_a_kimg(self) -> bool:
-        """Whether anything is due at fractions of a kimg, ticks and metrics included."""
+        """True if anything is due at fractions of a kimg, ticks and metrics included."""
         evaluates = self.evaluation.metric_names and self.evaluation.eval_kimg % 1
         return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1 or evaluates)
 
     @property
     def intervals_kimg(self) -> dict[str, float]:
-        """How often each thing is due that happens between steps, in thousands of images."""
+        """The interval of each thing that happens between steps, in thousands of images."""
         return {
             "tick": self.run.tick_kimg,
             "sample": self.run.sample_kimg,
@@ -84,15 +106,15 @@ class TrainConfig:
         }
 
     def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
-        """The same configuration with what only the data can tell filled in.
+        """Return the configuration completed with facts about the data.
 
         Args:
-          resolution: the pyramid's full resolution, used where no resolution was asked for.
+          resolution: the pyramid's full resolution, used if no resolution is configured.
           channels: 1 or 3.
-          label_size: components of a label, 0 where there are none.
+          label_size: components of a label; 0 without labels.
 
         Raises:
-          ValueError: a resolution above the data's was asked for.
+          ValueError: the configured resolution is above the data's.
         """
         wanted = self.network.resolution or resolution
         if wanted > resolution:

@@ -47,7 +47,7 @@ def test_an_imported_network_draws_pictures(capsys, tmp_path, network_file):
         "Gs -> imported/generator.keras",
         "G -> imported/generator-raw.keras",
         "D -> imported/discriminator.keras",
-        "to train on: pgan-train --init_from=imported --data_dir=... --run_dir=...",
+        "to continue training: pgan-train --init_from=imported --data_dir=... --run_dir=...",
     ]
     assert generate.main(["--network=imported", "--output=out", "--num_images=2"]) == 0
     with Image.open("out/000001.png") as image:
@@ -63,10 +63,10 @@ def test_a_network_with_labels_saved_while_it_grew(capsys, tmp_path):
     assert import_legacy.main(["--input=n.pkl", "--output=imported"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "n.pkl: TensorFlow version, 8x8, 1 channel(s), latents of 8, 3 labels",
-        "saved while it was trained at 8x8, faded in to alpha 0.250: written at that resolution",
+        "saved while training at 8x8, faded in to alpha 0.250: written at that resolution",
         "Gs -> imported/generator.keras",
         "Gs -> imported/generator-raw.keras",
-        "no run can begin with them: the file has no discriminator",
+        "no run can begin with these networks: the file has no discriminator",
     ]
 
 

@@ -133,7 +133,7 @@ def test_a_damaged_record_is_found(capfd, data):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--plan", "--dry_run"], "--plan and --dry_run are two things; give one of them"),
+        (["--plan", "--dry_run"], "--plan and --dry_run exclude each other; give one of them"),
         (["--plan"], "--plan needs --resolution or --data_dir, to know where the run ends"),
         (["--plan", "--data_dir=/nothing/here"], "/nothing/here: no such directory"),
         (["--plan", "--resolution=8", "--plan_tflops=0"], "--plan_tflops must be above 0"),

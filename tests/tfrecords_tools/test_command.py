@@ -1,16 +1,23 @@
-"""What every command has in common."""
+"""The ground of every command: arguments, errors, exit codes, help."""
 
 import errno
 
 import pytest
 from absl import flags
 
-from tfrecords_tools.command import SubCommand, run, run_one_of
+from tfrecords_tools.command import Command, CommandGroup, Help, Section, run, run_one_of
 from tfrecords_tools.errors import UserError
 
 
 def define(values):
     flags.DEFINE_integer("size", 3, "How large.", flag_values=values)
+
+
+HELP = Help("does things.", "name --size=4")
+
+
+def call(argv, body, arguments=()):
+    return run(Command("name", HELP, define, body, arguments), argv)
 
 
 def raising(error):
@@ -36,7 +43,7 @@ def test_arguments_and_flags_come_in_any_order(argv, expected):
     def body(values, *rest):
         got.append((values["size"].value, *rest))
 
-    assert run("name", "does things.", argv, define, body, ("FIRST", "SECOND")) == 0
+    assert call(argv, body, ("FIRST", "SECOND")) == 0
     assert got == [expected]
 
 
@@ -55,65 +62,224 @@ def test_arguments_and_flags_come_in_any_order(argv, expected):
     ],
 )
 def test_what_cannot_be_understood_is_one_line(capsys, arguments, argv, expected):
-    assert run("name", "does things.", argv, define, raising(AssertionError), arguments) == 2
+    assert call(argv, raising(AssertionError), arguments) == 2
     err = capsys.readouterr().err
     assert expected in err and err.count("\n") == 1 and "See name --help" in err
 
 
 def test_a_users_mistake_is_one_line_even_if_its_message_is_not(capsys):
-    assert run("name", "does things.", [], define, raising(UserError("bad\n  thing"))) == 2
+    assert call([], raising(UserError("bad\n  thing"))) == 2
     assert capsys.readouterr().err == "name: error: bad thing\n"
 
 
 def test_a_full_disk_is_a_mistake_to_mend_and_names_the_file(capsys):
     full = OSError(errno.ENOSPC, "No space left on device", "out/file")
-    assert run("name", "does things.", [], define, raising(full)) == 2
+    assert call([], raising(full)) == 2
     assert capsys.readouterr().err == "name: error: out/file: No space left on device\n"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), AssertionError("bug")])
 def test_a_fault_keeps_its_traceback(error):
     with pytest.raises(type(error)):
-        run("name", "does things.", [], define, raising(error))
+        call([], raising(error))
 
 
 def test_ctrl_c_has_its_own_exit_code(capsys):
-    assert run("name", "does things.", [], define, raising(KeyboardInterrupt)) == 130
+    assert call([], raising(KeyboardInterrupt)) == 130
     assert capsys.readouterr().err == "name: interrupted\n"
 
 
 def test_what_the_body_returns_is_the_exit_code():
-    assert run("name", "does things.", [], define, lambda values: 1) == 1
+    assert call([], lambda values: 1) == 1
 
 
-def test_help_lists_flags_and_needs_no_arguments(capsys):
-    assert run("name", "does things.", ["--help"], define, raising(AssertionError), ("IN",)) == 0
-    out = capsys.readouterr().out
-    assert out.startswith("name IN: does things.") and "--size\n      How large. (default:" in out
+SECTIONS = (
+    Section("sizes", "how large", ("size", "depth")),
+    Section("kinds", "of what", ("kind",)),
+)
 
 
-SUB_COMMANDS = {
-    "look": SubCommand("looks.", ("WHERE",), define, lambda values, where: int(where == "here")),
-    "leave": SubCommand("leaves.", (), define, lambda values: None),
-}
+def define_many(values):
+    define(values)
+    flags.DEFINE_integer("depth", None, "How deep. Default: as size.", flag_values=values)
+    flags.DEFINE_enum("kind", "a", ["a", "b"], "Of what kind.", flag_values=values)
+    flags.DEFINE_boolean("loud", True, "Tell all.", flag_values=values)
+    flags.DEFINE_list("names", ["x", "y"], "What to call it.", flag_values=values)
+    flags.DEFINE_float("weight", 600.0, "How heavy.", flag_values=values)
 
 
-def test_the_first_argument_chooses_the_sub_command(capsys):
-    assert run_one_of("name", "does things.", ["look", "here"], SUB_COMMANDS) == 1
-    assert run_one_of("name", "does things.", ["look", "there", "--size=1"], SUB_COMMANDS) == 0
-    assert run_one_of("name", "does things.", ["leave"], SUB_COMMANDS) == 0
-    assert run_one_of("name", "does things.", ["look"], SUB_COMMANDS) == 2
+def help_of(argv, capsys, **options):
+    """Returns the exit code and what is printed."""
+    command = Command(
+        "name",
+        Help("does things.", "name --size=4", **options),
+        define_many,
+        raising(AssertionError),
+        ("IN",),
+    )
+    return run(command, argv), capsys.readouterr()
+
+
+@pytest.mark.parametrize("argument", ["--help", "-help", "--help=all"])
+def test_help_of_a_command_without_sections_describes_all_flags(capsys, argument):
+    code, printed = help_of([argument], capsys)
+    assert code == 0 and printed.err == ""
+    assert (
+        printed.out
+        == """\
+name IN: does things.
+
+Example:
+  name --size=4
+
+Flags:
+  --size
+      How large. (default: 3)
+  --depth
+      How deep. Default: as size.
+  --kind=a|b
+      Of what kind. (default: a)
+  --[no]loud
+      Tell all. (default: true)
+  --names
+      What to call it. (default: x,y)
+  --weight
+      How heavy. (default: 600)
+
+--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the file's.
+"""
+    )
+
+
+def test_help_of_a_command_with_sections_is_what_people_use_first_and_the_sections(capsys):
+    code, printed = help_of(["--help"], capsys, most_used=("kind",), sections=SECTIONS)
+    assert code == 0
+    assert (
+        printed.out
+        == """\
+name IN: does things.
+
+Example:
+  name --size=4
+
+Most used flags:
+  --kind=a|b
+      Of what kind. (default: a)
+
+All flags, by section: --help=SECTION shows one section, --help=all every flag.
+  sizes  how large
+  kinds  of what
+
+--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the file's.
+"""
+    )
+
+
+def test_help_shows_one_section_or_all(capsys):
+    code, printed = help_of(["--help=sizes"], capsys, most_used=("kind",), sections=SECTIONS)
+    assert (
+        code == 0
+        and printed.out
+        == """\
+name IN: how large
+
+  --size
+      How large. (default: 3)
+  --depth
+      How deep. Default: as size.
+"""
+    )
+    code, printed = help_of(["--help=all"], capsys, most_used=("kind",), sections=SECTIONS)
+    assert code == 0
+    assert (
+        "sizes: how large\n  --size\n" in printed.out
+        and "kinds: of what\n  --kind=a|b\n" in printed.out
+    )
+
+
+@pytest.mark.parametrize(("sections", "known"), [(SECTIONS, "sizes, kinds, all"), ((), "all")])
+def test_help_on_an_unknown_section_is_a_mistake_that_names_the_known_ones(capsys, sections, known):
+    code, printed = help_of(["--help=shapes"], capsys, sections=sections)
+    assert code == 2 and printed.out == ""
+    assert printed.err == f"name: error: --help must be one of {known}. Received: shapes\n"
+
+
+def test_a_default_stays_on_one_line(capsys):
+    def define_long(values):
+        flags.DEFINE_integer("size", 3, "word " * 16 + "ends.", flag_values=values)
+
+    assert run(Command("name", HELP, define_long, raising(AssertionError)), ["--help"]) == 0
+    assert "ends.\n      (default: 3)\n" in capsys.readouterr().out
+
+
+def test_a_value_for_a_negated_flag_is_a_mistake(capsys):
+    code, printed = help_of(["--noloud=true"], capsys)
+    assert code == 2
+    assert "--noloud=true does not take an argument" in printed.err
+    assert printed.err.count("\n") == 1
+
+
+COMMANDS = CommandGroup(
+    "name",
+    "does things.",
+    "name look here",
+    {
+        "look": Command(
+            "name look",
+            Help("looks.", "name look here"),
+            define,
+            lambda values, where: int(where == "here"),
+            ("WHERE",),
+        ),
+        "leave": Command("name leave", Help("leaves.", "name leave"), define, lambda values: None),
+    },
+)
+
+
+def test_the_first_argument_chooses_the_command(capsys):
+    assert run_one_of(COMMANDS, ["look", "here"]) == 1
+    assert run_one_of(COMMANDS, ["look", "there", "--size=1"]) == 0
+    assert run_one_of(COMMANDS, ["leave"]) == 0
+    assert run_one_of(COMMANDS, ["look"]) == 2
     assert "name look: error: must be given WHERE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["jump"], ["--size=1", "look", "here"]])
-def test_without_a_sub_command_they_are_listed(capsys, argv):
-    assert run_one_of("name", "does things.", argv, SUB_COMMANDS) == 2
+def test_without_a_command_they_are_listed(capsys, argv):
+    assert run_one_of(COMMANDS, argv) == 2
     err = capsys.readouterr().err
     assert "the first argument must be look or leave. Received: " in err and err.count("\n") == 1
 
 
-def test_help_lists_the_sub_commands(capsys):
-    assert run_one_of("name", "does things.", ["--help"], SUB_COMMANDS) == 0
-    out = capsys.readouterr().out
-    assert "  look WHERE\n      looks." in out and "  leave\n" in out
+@pytest.mark.parametrize("argument", ["--help", "-help"])
+def test_help_lists_the_commands(capsys, argument):
+    assert run_one_of(COMMANDS, [argument]) == 0
+    assert (
+        capsys.readouterr().out
+        == """\
+name: does things.
+
+Example:
+  name look here
+
+Commands:
+  look WHERE  looks.
+  leave       leaves.
+
+--help=COMMAND shows the flags of one, --help=all the flags of all.
+"""
+    )
+
+
+def test_help_describes_one_command_or_all(capsys):
+    assert run_one_of(COMMANDS, ["leave", "--help"]) == 0
+    leave = capsys.readouterr().out
+    assert leave.startswith("name leave: leaves.\n") and "--size\n      How large." in leave
+    assert run_one_of(COMMANDS, ["--help=leave"]) == 0
+    assert capsys.readouterr().out == leave
+    assert run_one_of(COMMANDS, ["--help=all"]) == 0
+    everything = capsys.readouterr().out
+    assert leave in everything and "name look WHERE: looks.\n" in everything
+    assert run_one_of(COMMANDS, ["--help=jump"]) == 2
+    expected = "name: error: --help must be one of look, leave, all. Received: jump\n"
+    assert capsys.readouterr().err == expected

@@ -1,6 +1,6 @@
 import pytest
 
-from tfrecords_tools.command import run
+from tfrecords_tools.command import Command, Help, run
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
 
@@ -72,7 +72,8 @@ def test_a_file_that_cannot_be_used_is_one_line_and_code_2(write, tmp_path, caps
     (tmp_path / "bytes.flags").write_bytes(b"\xff\xfe--size")
     with pytest.raises(UserError, match=message):
         expand_flagfiles([f"--flagfile={tmp_path / top}"])
-    assert run("name", "does.", [f"--flagfile={tmp_path / top}"], lambda _: None, lambda _: 0) == 2
+    command = Command("name", Help("does.", "name"), lambda _: None, lambda _: 0)
+    assert run(command, [f"--flagfile={tmp_path / top}"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("name: error: ") and error.count("\n") == 1
 

@@ -1,12 +1,12 @@
-"""pgan-inspect-tfrecords: what is in a pyramid, whether it is whole, and how two differ."""
+"""pgan-inspect-tfrecords: describes, verifies, shows, extracts and compares pyramids."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
 
-from tfrecords_tools.command import EXIT_OK, SubCommand, run_one_of
+from tfrecords_tools.command import EXIT_OK, Command, CommandGroup, Help, run_one_of
 from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.files import whole_output_file
 from tfrecords_tools.format import Pyramid, open_pyramid
@@ -28,19 +28,19 @@ from tfrecords_tools.inspection.sheet import draw_sheet
 from tfrecords_tools.inspection.verification import verify
 
 NAME = "pgan-inspect-tfrecords"
-DESCRIPTION = "looks at pyramids written by pgan-prepare-tfrecords or the original implementation."
+DESCRIPTION = "inspects pyramids written by pgan-prepare-tfrecords or the original implementation."
 # A pyramid is damaged, or two differ: neither a success nor a mistake by the user.
 EXIT_FOUND = 1
 _DRAWN_DIFFERENCES = 16
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return run_one_of(NAME, DESCRIPTION, argv, _SUB_COMMANDS)
+    """Run the command and return its exit code."""
+    return run_one_of(COMMANDS, argv)
 
 
 def info(values: flags.FlagValues, directory: str) -> None:
-    """Prints what a pyramid is, and draws a preview."""
+    """Describe a pyramid and draw a preview of it."""
     pyramid = open_pyramid(directory)
     for line in describe(pyramid):
         _say(line)
@@ -54,7 +54,7 @@ def info(values: flags.FlagValues, directory: str) -> None:
 
 
 def check(values: flags.FlagValues, directory: str) -> int:
-    """Verifies a pyramid."""
+    """Verify a pyramid; return 1 if it is damaged."""
     problems = verify(Path(directory), _workers(values))
     limit = values.flag_values_dict()["max_listed"]
     for problem in problems[:limit]:
@@ -74,7 +74,7 @@ def check(values: flags.FlagValues, directory: str) -> int:
 
 
 def show(values: flags.FlagValues, directory: str) -> None:
-    """Draws a contact sheet."""
+    """Draw a contact sheet."""
     pyramid = open_pyramid(directory)
     output = values["output"].value or f"{pyramid.name}-sheet.png"
     path = _png_path(output)
@@ -92,7 +92,7 @@ def show(values: flags.FlagValues, directory: str) -> None:
 
 
 def extract_images(values: flags.FlagValues, directory: str) -> None:
-    """Writes PNG files."""
+    """Write images as PNG files."""
     given = values.flag_values_dict()
     required(given["output"], "output", f"{NAME} extract")
     pyramid = open_pyramid(directory)
@@ -109,7 +109,7 @@ def extract_images(values: flags.FlagValues, directory: str) -> None:
 
 
 def compare(values: flags.FlagValues, first: str, second: str) -> int:
-    """Compares two pyramids."""
+    """Compare two pyramids; return 1 if they differ."""
     given = values.flag_values_dict()
     pyramids = open_pyramid(first), open_pyramid(second)
     found = list(describe_kinds(*pyramids))
@@ -156,62 +156,74 @@ def _define_info(values: flags.FlagValues) -> None:
     _string(
         values,
         "output",
-        "The preview to write, a PNG. Default: NAME-preview.png here; --output= writes none.",
+        "The preview to write, a PNG file. Default: NAME-preview.png in the current directory;"
+        " --output= writes none.",
     )
 
 
 def _define_check(values: flags.FlagValues) -> None:
-    _integer(values, "max_listed", 20, "How many problems to list.")
+    _integer(values, "max_listed", 20, "Most problems to list.")
     _define_workers(values)
 
 
 def _define_show(values: flags.FlagValues) -> None:
-    _string(values, "output", "The sheet to write, a PNG. Default: NAME-sheet.png here.")
+    _string(
+        values,
+        "output",
+        "The sheet to write, a PNG file. Default: NAME-sheet.png in the current directory.",
+    )
     _define_choice(values, "Default: 64.")
-    _integer(values, "columns", None, "Images in a row. Default: so that the sheet is square.")
+    _integer(values, "columns", None, "Images in a row. Default: as many as make the sheet square.")
     flags.DEFINE_boolean(
         "captions", True, "Write numbers and classes under the images.", flag_values=values
     )
 
 
 def _define_extract(values: flags.FlagValues) -> None:
-    _string(values, "output", "The folder to make. It appears when all is done.")
+    _string(values, "output", "The folder to make. It appears when the command is done. Required.")
     _define_choice(values, "Default: all.")
     flags.DEFINE_enum(
         "labels",
         "auto",
         ("auto", "none", "folders", "csv"),
-        f"folders: a folder for each class. csv: a table, {LABELS_NAME}. auto: csv if there are"
-        " labels.",
+        f"Labels to write. folders: a folder for each class; csv: a table, {LABELS_NAME}; auto: csv"
+        " if there are labels, else none.",
         flag_values=values,
     )
     _define_workers(values)
 
 
 def _define_compare(values: flags.FlagValues) -> None:
-    _integer(values, "resolution", None, "Compare this level only. Default: all that both have.")
-    _integer(values, "max_listed", 10, "How many differing images to list of each level.")
+    _integer(
+        values,
+        "resolution",
+        None,
+        "Resolution of the one level to compare. Default: all that both have.",
+    )
+    _integer(values, "max_listed", 10, "Most differing images to list of each level.")
     _string(
-        values, "output", "A PNG to write of the first images that differ, side by side."
-    )  # fmt: skip
+        values,
+        "output",
+        "A PNG file to write: the first images that differ, side by side. Default: none.",
+    )
     _define_workers(values)
 
 
-def _define_choice(values: flags.FlagValues, all_or_some: str) -> None:
-    _string(values, "images", "Numbers of the images, such as 0-9,17. Default: all.")
+def _define_choice(values: flags.FlagValues, default: str) -> None:
+    _string(values, "images", "Numbers of the images to choose from, such as 0-9,17. Default: all.")
     _string(values, "label", "Only images of this class, by its name or number.")
-    _integer(values, "num_images", None, f"How many images at most. {all_or_some}")
+    _integer(values, "num_images", None, f"Most images to take. {default}")
     _integer(
         values,
         "seed",
         None,
-        "Choose them at random, by this seed. Default: the first.",
+        "Seed by which images are chosen at random. Default: the first images are taken.",
     )
-    _integer(values, "resolution", None, "The level. Default: the full resolution.")
+    _integer(values, "resolution", None, "Resolution of the level. Default: the full resolution.")
 
 
 def _define_workers(values: flags.FlagValues) -> None:
-    _integer(values, "num_workers", None, "Processes to use. Default: one a core.")
+    _integer(values, "num_workers", None, "Processes to use. Default: one for each core.")
 
 
 def _string(values: flags.FlagValues, name: str, text: str) -> None:
@@ -239,39 +251,63 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-_SUB_COMMANDS = {
-    "info": SubCommand(
-        "what is in a pyramid: images, levels, sizes, labels; and a preview of it.",
-        ("DIRECTORY",),
-        _define_info,
-        info,
-    ),
-    "verify": SubCommand(
-        "checks every record's checksum, shape and pixels, that each level is the 2x2 mean of the"
-        " one above, and the sums in the manifest. Exit code 1 if the pyramid is damaged.",
-        ("DIRECTORY",),
-        _define_check,
-        check,
-    ),
-    "show": SubCommand(
-        "draws a contact sheet: images beside each other, with their numbers and classes.",
-        ("DIRECTORY",),
-        _define_show,
-        show,
-    ),
-    "extract": SubCommand(
-        "writes images as PNG files, named by their numbers.",
-        ("DIRECTORY",),
-        _define_extract,
-        extract_images,
-    ),
-    "compare": SubCommand(
-        "compares two pyramids, image by image at every level. Exit code 1 if they differ.",
-        ("DIRECTORY", "OTHER_DIRECTORY"),
-        _define_compare,
-        compare,
-    ),
-}
+def _command(
+    name: str,
+    description: str,
+    example: str,
+    define: Callable[[flags.FlagValues], None],
+    body: Callable[..., int | None],
+    arguments: tuple[str, ...] = ("DIRECTORY",),
+) -> Command:
+    return Command(
+        f"{NAME} {name}", Help(description, f"{NAME} {example}"), define, body, arguments
+    )
+
+
+COMMANDS = CommandGroup(
+    NAME,
+    DESCRIPTION,
+    f"{NAME} verify data/photos",
+    {
+        "info": _command(
+            "info",
+            "describes a pyramid (images, levels, sizes, labels) and draws a preview of it.",
+            "info data/photos --output=preview.png",
+            _define_info,
+            info,
+        ),
+        "verify": _command(
+            "verify",
+            "checks every record's checksum, shape and pixels, that each level is the 2x2 mean of"
+            " the one above, and the sums in the manifest. Exit code 1 if the pyramid is damaged.",
+            "verify data/photos",
+            _define_check,
+            check,
+        ),
+        "show": _command(
+            "show",
+            "draws a contact sheet: images side by side, with their numbers and classes.",
+            "show data/photos --num_images=100 --output=sheet.png",
+            _define_show,
+            show,
+        ),
+        "extract": _command(
+            "extract",
+            "writes images as PNG files, named by their numbers.",
+            "extract data/photos --output=images --images=0-99",
+            _define_extract,
+            extract_images,
+        ),
+        "compare": _command(
+            "compare",
+            "compares two pyramids, image by image at every level. Exit code 1 if they differ.",
+            "compare data/photos data/photos-again",
+            _define_compare,
+            compare,
+            ("DIRECTORY", "OTHER_DIRECTORY"),
+        ),
+    },
+)
 
 
 if __name__ == "__main__":

@@ -188,7 +188,10 @@ def test_a_file_of_latents_is_drawn(network, tmp_path):
         (["--latents=TMP/none.npy"], "none.npy: No such file"),
         (["--latents=TMP/z.npy", "--seed=1"], "leave out --num_images and --seed"),
         (["--table"], "--table needs a conditional network"),
-        (["--table", "--arithmetic=1-2"], "--table and --arithmetic are made by one call each"),
+        (
+            ["--table", "--arithmetic=1-2"],
+            "--table and --arithmetic need a call of pgan-generate each",
+        ),
         (["--arithmetic=cat"], "--arithmetic must be seeds"),
         (["--seconds=3"], "--seconds goes with --video=interpolation or --video=training"),
         (["--video=training"], "g.keras: --video=training needs a run directory"),
@@ -197,7 +200,7 @@ def test_a_file_of_latents_is_drawn(network, tmp_path):
         (["--video=cats"], "interpolation|training"),
         (["--seconds=0", "--video=interpolation"], "seconds"),
         (["--classes=dog"], "is not conditional"),
-        (["--output=TMP"], "holds files already; name another, or give --overwrite"),
+        (["--output=TMP"], "holds files already; name another directory, or give --overwrite"),
         (["--output=TMP/g.keras"], "must be a directory"),
     ],
 )
@@ -215,7 +218,7 @@ def test_the_command_makes_each_kind_of_picture(network, tmp_path, capsys):
     save_tiny_generator(network, label_size=2, description={"label_names": ["cat", "dog"]})
     output = tmp_path / "out"
     assert call(network, output, "--table", "--num_images=3") == 0
-    assert "its rows: cat, dog" in capsys.readouterr().out
+    assert "rows: cat, dog" in capsys.readouterr().out
     assert Image.open(output / "table.png").size == (24, 16)
     assert call(network, output, "--arithmetic=1-2", "--classes=dog", "--overwrite") == 0
     assert Image.open(output / "arithmetic.png").size == (24, 8)
