@@ -59,7 +59,8 @@ class Help:
         sections = {section.name: section for section in self.sections}
         if wanted in sections:
             section = sections[wanted]
-            lines = [f"{name}: {section.title}", "", *_flag_lines(flag_values, section.flags)]
+            lines = [*_filled(f"{name}: {section.title}"), ""]
+            lines += _flag_lines(flag_values, section.flags)
         elif wanted == ALL:
             lines = [*self._head(name), *self._all_flags(flag_values)]
         elif wanted:
@@ -84,10 +85,15 @@ class Help:
         yield from _FLAGFILES
 
     def _all_flags(self, flag_values: flags.FlagValues) -> Iterator[str]:
+        described: set[str] = set()
         for section in self.sections:
-            yield f"{section.name}: {section.title}"
-            yield from _flag_lines(flag_values, section.flags)
+            yield from _filled(f"{section.name}: {section.title}")
+            yield from _flag_lines(flag_values, [n for n in section.flags if n not in described])
+            repeated = ", ".join(f"--{n}" for n in section.flags if n in described)
+            if repeated:
+                yield from _filled(f"Described above: {repeated}", "  ")
             yield ""
+            described.update(section.flags)
         if not self.sections:
             yield "Flags:"
             yield from _flag_lines(flag_values, [name for name in flag_values if name != "help"])
@@ -165,7 +171,7 @@ def _default(flag: flags.Flag) -> str:
     """Return a note on a flag's default, as a user would type it; empty if there is none."""
     if flag.default is None:
         return ""
-    if flag.boolean:
+    if flag.serializer is None:  # of a boolean
         default = "true" if flag.default else "false"
     else:
         default = str(flag.serializer.serialize(flag.default)).removesuffix(".0")

@@ -32,8 +32,8 @@ class OptimizerConfig:
     discriminator_steps: int = option(1, "Number of discriminator steps to each generator step.")
     simultaneous_updates: bool = option(
         False,
-        "Take both networks' gradients from one pass, before either network is updated; off: update "
-        "the discriminator first, then the generator with other latents.",
+        "Take both networks' gradients from one pass, before either network is updated; off: "
+        "update the discriminator first, then the generator with other latents.",
     )
     ema_decay: float = option(0.999, "Decay of the generator's moving average (EMA) per update.")
     ema_half_life_kimg: float | None = option(

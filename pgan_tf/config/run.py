@@ -110,8 +110,8 @@ class RunConfig:
     )
     profile: str = option(
         "",
-        "Trace steps START:END of this process with TensorFlow's profiler. Steps are counted from 1 "
-        "and END is included; the first step of a stage is slow.",
+        "Trace steps START:END of this process with TensorFlow's profiler. Steps are counted from "
+        "1 and END is included; the first step of a stage is slow. Default: none.",
         adjustable=True,
         remembered=False,
     )

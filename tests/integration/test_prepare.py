@@ -185,7 +185,7 @@ def test_an_existing_output_is_kept_unless_overwrite_is_given(prepare, capsys):
 
 
 def test_help_lists_the_flags(capsys):
-    assert main(["--help"]) == 0
+    assert main(["--help=all"]) == 0
     out = capsys.readouterr().out
     for flag in ("--source=images|idx|mnist_rgb|", "--crop=center|pad|none", "--max_pixels"):
         assert flag in out

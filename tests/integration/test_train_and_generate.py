@@ -258,7 +258,7 @@ def test_mistakes_end_with_one_line_and_code_2(finished, tmp_path, capsys, argum
 
 
 def test_help_names_every_flag(capsys):
-    assert train.main(["--help"]) == 0
+    assert train.main(["--help=all"]) == 0
     text = capsys.readouterr().out
     for flag in ("--data_dir", "--batch_size_by_resolution", "--precision=float32|mixed_bfloat16"):
         assert flag in text

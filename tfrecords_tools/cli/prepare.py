@@ -22,7 +22,7 @@ from tfrecords_tools.cli.source_flags import (
     define_source_flags,
     open_source,
 )
-from tfrecords_tools.command import run
+from tfrecords_tools.command import Command, Help, Section, run
 from tfrecords_tools.errors import required
 from tfrecords_tools.host import core_count
 from tfrecords_tools.sources.base import Source
@@ -37,10 +37,6 @@ from tfrecords_tools.writing.writer import (
 )
 
 NAME = "pgan-prepare-tfrecords"
-DESCRIPTION = (
-    "writes a data set of images as a pyramid: TFRecords of every resolution from full down to 4x4,"
-    " which pgan-train and the original implementation read. See docs/guide/data.md."
-)
 
 # The manifest records flags that shape the pyramid's bytes.
 _RECORDED = (OUTPUT_FLAGS - WORK_FLAGS) | {"source", "num_images"}
@@ -48,7 +44,7 @@ _RECORDED = (OUTPUT_FLAGS - WORK_FLAGS) | {"source", "num_images"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return run(NAME, DESCRIPTION, argv, define_flags, prepare)
+    return run(COMMAND, argv)
 
 
 def define_flags(values: flags.FlagValues) -> None:
@@ -151,6 +147,40 @@ def _say(line: str) -> None:
     # A file name may hold bytes that are no text, which must not stop the run.
     sys.stdout.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
     sys.stdout.flush()
+
+
+def _source_section(spec: SourceSpec) -> Section:
+    """Return the section of `--help` about one source."""
+    extra = f"; needs pip install 'pgan_tf[{spec.extra}]'" if spec.extra else ""
+    title = f"--source={spec.shown}: {spec.description}{extra}"
+    return Section(spec.name, title, tuple(flag.name for flag in spec.flags))
+
+
+COMMAND = Command(
+    NAME,
+    Help(
+        description="writes a data set of images as a pyramid: TFRecords of every resolution from"
+        " full down to 4x4, which pgan-train and the original implementation read. See"
+        " docs/guide/data.md.",
+        example=f"{NAME} --source=images --input=photos/ --output=data/photos --resolution=128",
+        most_used=("source", "input", "output", "resolution", "labels", "num_images", "overwrite"),
+        sections=(
+            Section(
+                "common",
+                "flags of every source",
+                ("source", "output", "num_images", "overwrite", "encoding", "shards"),
+            ),
+            Section(
+                "work",
+                "processes and machines that do the work",
+                ("num_workers", "resume", "runner", "beam_options"),
+            ),
+            *(_source_section(spec) for spec in SOURCES.values()),
+        ),
+    ),
+    define_flags,
+    prepare,
+)
 
 
 if __name__ == "__main__":
