@@ -46,8 +46,9 @@ import numpy as np
 
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule, Step
-from pgan_tf.data.batches import READ_AHEAD_BYTES, READ_AHEAD_STEPS, Batch, read_batches
-from pgan_tf.data.remote_pyramid import open_remote_pyramid
+from pgan_tf.data.batches import Batch, read_batches
+from pgan_tf.data.memory.read_ahead import READ_AHEAD_BYTES, READ_AHEAD_STEPS
+from pgan_tf.data.remote import open_remote_pyramid
 from pgan_tf.data.streaming import shuffle_size, stream_batches
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.training.feeding import to_replicas

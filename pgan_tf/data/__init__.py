@@ -1,5 +1,6 @@
 """A pyramid, local or remote, as batches.
 
-Imports distribution, config and the pyramid format. Begin with `dataset.py`; `memory/` holds
-buffers.
+Imports distribution, config and the pyramid format (`tfrecords_tools.format`). Begin with
+`dataset.py`, which training uses. `order.py` says which image is shown when; `batches.py` reads
+from a disk; `remote.py` and `streaming.py` read from a URL. `memory/` holds buffers and read-ahead.
 """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.data.batches import records_at
+from pgan_tf.data.order import records_at
 from pgan_tf.distribution.strategy import local_replicas
 from pgan_tf.runs.grids import Generate, draw_latents, enlarge, to_uint8
 from pgan_tf.step.microbatches import side_by_side

@@ -9,7 +9,6 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.data.training_data import TrainingData
 from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
 from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
@@ -25,7 +24,7 @@ USUAL_NUM_IMAGES = 4096
 
 
 def make_evaluation(
-    config: TrainConfig, pyramid: TrainingData, run: RunDirectory, strategy: tf.distribute.Strategy
+    config: TrainConfig, pyramid: Pyramid, run: RunDirectory, strategy: tf.distribute.Strategy
 ) -> "TrainingEvaluation | None":
     """What a configuration wants to be evaluated while training; None if nothing.
 
@@ -45,7 +44,7 @@ class TrainingEvaluation:
     def __init__(
         self,
         config: TrainConfig,
-        pyramid: TrainingData,
+        pyramid: Pyramid,
         run: RunDirectory,
         strategy: tf.distribute.Strategy,
     ):
@@ -59,10 +58,10 @@ class TrainingEvaluation:
         Raises:
           UserError: a metric can't be computed of these data.
         """
-        if not isinstance(pyramid, Pyramid):
+        if pyramid.is_remote:
             raise UserError(
                 "--eval_metrics needs a pyramid on a local disk. "
-                f"Received: --data_dir={pyramid.directory}"
+                f"Received: --data_dir={pyramid.location}"
             )
         wanted = config.evaluation
         metrics = find_metrics(wanted.metric_names, "eval_metrics")

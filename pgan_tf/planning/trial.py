@@ -10,9 +10,8 @@ import tensorflow as tf
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import max_call_length
 from pgan_tf.config.phases import Phase, Schedule, Step
-from pgan_tf.data.batches import Part
 from pgan_tf.data.dataset import open_data, read_batches
-from pgan_tf.data.training_data import TrainingData
+from pgan_tf.data.order import Shard
 from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.planning.step_memory import peak_bytes
@@ -26,6 +25,7 @@ from pgan_tf.training.feeding import to_replicas
 from pgan_tf.training.loop import set_up_tensorflow
 from pgan_tf.training.preflight import check_batches
 from pgan_tf.training.supervision import explain_lost_workers
+from tfrecords_tools.format import Pyramid
 
 # Steps are timed until they took this long together, or are this many.
 _LEAST_SECONDS = 1.0
@@ -78,7 +78,7 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
 
 def _measure(
     config: TrainConfig,
-    pyramid: TrainingData,
+    pyramid: Pyramid,
     strategy: tf.distribute.Strategy,
     cluster: Cluster,
     state: TrainState,
@@ -95,7 +95,7 @@ def _measure(
             [step],
             seed=config.run.seed,
             label_size=config.network.label_size,
-            part=Part(cluster.index, cluster.count),
+            shard=Shard(cluster.index, cluster.count),
         )
     )
 

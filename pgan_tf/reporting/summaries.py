@@ -14,8 +14,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.config.phases import Phase
-from pgan_tf.data.batches import records_at
-from pgan_tf.data.training_data import TrainingData
+from pgan_tf.data.order import records_at
 from pgan_tf.reporting.descriptions import describe
 from pgan_tf.reporting.hyperparameters import hyperparameters
 from pgan_tf.runs.grids import (
@@ -30,6 +29,7 @@ from pgan_tf.runs.grids import (
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.step import StepResult
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
 
 # Seeds that keep the grids' latents and labels apart from what networks are trained with.
 _LATENTS_SEED = 1000
@@ -113,7 +113,7 @@ class Summaries:
     run keeps the unit that it began with, which each line of metrics.jsonl shows as its `step`.
     """
 
-    def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: TrainingData):
+    def __init__(self, run: RunDirectory, config: TrainConfig, pyramid: Pyramid):
         """
         Args:
           run: where to write.

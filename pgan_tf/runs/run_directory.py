@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 from pgan_tf.config import TrainConfig, flags
-from pgan_tf.data.training_data import TrainingData
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_file
+from tfrecords_tools.format import Pyramid
 
 CONFIG_NAME = "config.flags"
 _DATA_PREFIX = "# Trained on: "
@@ -55,7 +55,7 @@ class RunDirectory:
         """The EMA generator that `--best_metric` found the best so far."""
         return self.networks / "best.keras"
 
-    def open(self, config: TrainConfig, pyramid: TrainingData) -> None:
+    def open(self, config: TrainConfig, pyramid: Pyramid) -> None:
         """Makes the directory, or makes sure that it holds a run of the same flags and data.
 
         It is locked until `close`, and cleared of what a killed process left behind.
@@ -131,7 +131,7 @@ class RunDirectory:
                 path.unlink()
 
 
-def _describe(pyramid: TrainingData) -> str:
+def _describe(pyramid: Pyramid) -> str:
     """What must stay as it is for a run to continue, as a comment in its flagfile."""
     return (
         f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "

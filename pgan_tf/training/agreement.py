@@ -6,15 +6,15 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig, flags
-from pgan_tf.data.training_data import TrainingData
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.distribution.strategy import all_reduce_sum, broadcast
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
 
 
 def check_same_run(
-    strategy: tf.distribute.Strategy, cluster: Cluster, config: TrainConfig, pyramid: TrainingData
+    strategy: tf.distribute.Strategy, cluster: Cluster, config: TrainConfig, pyramid: Pyramid
 ) -> None:
     """Makes sure that all workers were started with the chief's flags and data.
 

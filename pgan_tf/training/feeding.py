@@ -51,7 +51,7 @@ def to_replicas(
       strategy: where the replicas run.
       state: for the seed of the noise.
       call: the iterations to be run in one call, with what this worker has read for each
-        (`data.Part`).
+        (`data.order.Shard`).
       steps_per_call: how many steps inputs are made for; the last is repeated to fill them.
       stop_flags: one for each signal, 1.0 if this worker has received it.
     """

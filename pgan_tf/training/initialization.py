@@ -5,17 +5,17 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
-from pgan_tf.data.batches import records_at
-from pgan_tf.data.training_data import TrainingData
+from pgan_tf.data.order import records_at
 from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
+from tfrecords_tools.format import Pyramid
 
 # Reals that minibatch discrimination is fitted to.
 REALS = 500
 
 
 def fit_to_first_reals(
-    config: TrainConfig, schedule: Schedule, pyramid: TrainingData, state: TrainState
+    config: TrainConfig, schedule: Schedule, pyramid: Pyramid, state: TrainState
 ) -> None:
     """Fits minibatch discrimination to the first reals of a new run; else does nothing.
 

@@ -22,9 +22,8 @@ from absl import logging
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import group_into_calls, max_call_length
 from pgan_tf.config.phases import Phase, Schedule
-from pgan_tf.data.batches import Part
-from pgan_tf.data.dataset import how_it_is_read, open_data, read_batches
-from pgan_tf.data.training_data import TrainingData
+from pgan_tf.data.dataset import describe_stream, open_data, read_batches
+from pgan_tf.data.order import Shard
 from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
@@ -49,6 +48,7 @@ from pgan_tf.training.supervision import (
     explain_lost_workers,
 )
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.format import Pyramid
 
 Given = TypeVar("Given")
 
@@ -117,7 +117,7 @@ class _Training:
     def __init__(
         self,
         config: TrainConfig,
-        pyramid: TrainingData,
+        pyramid: Pyramid,
         run: RunDirectory,
         schedule: Schedule,
         strategy: tf.distribute.Strategy,
@@ -196,7 +196,7 @@ class _Training:
             schedule.steps(state.images_seen),
             seed=self.config.run.seed,
             label_size=self.config.network.label_size,
-            part=Part(self.cluster.index, self.cluster.count),
+            shard=Shard(self.cluster.index, self.cluster.count),
         )
         train_steps: dict[bool, TrainStep] = {}
         try:
@@ -325,7 +325,7 @@ def _timed(calls: Iterator[Given]) -> Iterator[tuple[Given, float]]:
 def _announce(
     config: TrainConfig,
     schedule: Schedule,
-    pyramid: TrainingData,
+    pyramid: Pyramid,
     strategy: tf.distribute.Strategy,
     images_seen: int,
 ) -> None:
@@ -334,8 +334,8 @@ def _announce(
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"
     print(
-        f"{pyramid.directory}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
-        f"{how_it_is_read(pyramid, final)}"
+        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
+        f"{describe_stream(pyramid, final)}"
         f"to {final}x{final} on {_devices(strategy)}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
         flush=True,

@@ -10,18 +10,18 @@ from absl import logging
 from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.config.network import full_stddev_group
 from pgan_tf.config.phases import Schedule
-from pgan_tf.data.training_data import TrainingData
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
 
 
-def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
+def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
     """The configuration with what only the data can tell filled in, and paths from the root.
 
     Raises:
       UserError: they do not fit.
     """
     # So that the run can be continued from any directory. A URL is the same from everywhere.
-    directory = pyramid.directory
+    directory = pyramid.location
     if isinstance(directory, Path):
         directory = directory.absolute()
     data = dataclasses.replace(config.data, data_dir=str(directory))
@@ -38,7 +38,7 @@ def fit_to_data(config: TrainConfig, pyramid: TrainingData) -> TrainConfig:
             label_size=pyramid.label_size,
         )
     except ValueError as error:
-        raise UserError(f"{pyramid.directory}: --{error}") from error
+        raise UserError(f"{pyramid.location}: --{error}") from error
 
 
 def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> None:

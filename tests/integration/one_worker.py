@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from pgan_tf.config.intervals import group_into_calls
 from pgan_tf.config.phases import Schedule
-from pgan_tf.data.batches import Part, read_batches
+from pgan_tf.data.batches import read_batches
+from pgan_tf.data.order import Shard
 from pgan_tf.distribution.cluster import ALONE, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.step.step import make_train_step
@@ -49,7 +50,7 @@ def main() -> None:
         Schedule(schedule, 8).steps(),
         seed=1,
         label_size=3,
-        part=Part(cluster.index, cluster.count),
+        shard=Shard(cluster.index, cluster.count),
     )
     skipped: list[float] = []
     train_step, phase = None, None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.cli import train
-from pgan_tf.data.batches import records_at
+from pgan_tf.data.order import records_at
 from tests.helpers.tiny import write_pyramid
 
 SMALL = ["--fmap_base=32", "--fmap_max=8", "--total_kimg=0.008", "--batch_size=8"]

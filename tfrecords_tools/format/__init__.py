@@ -1,5 +1,9 @@
-"""The pyramid on disk: reading it, and what a writer has to know. See
-docs/reference/pyramid-format.md.
+"""The pyramid format: one reader, and what a writer needs; see docs/reference/pyramid-format.md.
+
+Imports the common ground alone, and no TensorFlow. Begin with `pyramid.py`, whose `open_pyramid`
+reads a directory: the names of its files (`names.py`), its manifest, its labels, and its levels
+(`level.py`), whose files are raw (`raw_file.py`) or PNG (`png_file.py`). Their bytes come from a
+local disk or from elsewhere (`byte_source.py`); `record.py` and `example.py` describe them.
 """
 
 from tfrecords_tools.format.level import Level

@@ -1,31 +1,99 @@
-"""Reading a serialised tf.train.Example of any writer, without TensorFlow.
+"""An image's tf.train.Example, written and read without TensorFlow.
 
-Only what a pyramid's records hold: int64_list and bytes_list, other fields skipped.
+An example holds the features `shape` (int64[3]: C, H, W) and `data` (one bytes value). The order of
+a protocol buffer's map is the writer's choice: this project writes `shape` first, and reads both.
 """
+
+import numpy as np
+
+# The shape of images and the type of their values, for all of the format.
+CHANNELS = (1, 3)
+PIXEL = np.uint8
+Shape = tuple[int, int, int]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
+def image_shape(channels: int, resolution: int) -> Shape:
+    """Return the shape (C, H, W) of a level's images."""
+    return channels, resolution, resolution
+
+
+def example_ends(shape: Shape, data_bytes: int, data_first: bool = False) -> tuple[bytes, bytes]:
+    """Return an example's bytes before and after the value of `data`.
+
+    Args:
+      shape: C, H, W, all at least 1.
+      data_bytes: size of the value.
+      data_first: put the feature `data` before `shape`.
+    """
+    shape_entry = _map_entry(b"shape", 0x1A, b"".join(_encode_varint(side) for side in shape))
+    data_head = _map_entry_head(b"data", 0x0A, data_bytes)
+    before, after = (b"", shape_entry) if data_first else (shape_entry, b"")
+    features_bytes = len(shape_entry) + len(data_head) + data_bytes
+    return b"\x0a" + _encode_varint(features_bytes) + before + data_head, after
+
+
 def parse_example(example: bytes) -> tuple[tuple[int, ...], bytes]:
-    """The features `shape` and `data` of an example.
+    """Read the features `shape` and `data` of an example by any writer.
+
+    Fields of no interest are skipped.
 
     Returns:
       The numbers of `shape`, and the first value of `data`.
 
     Raises:
-      ValueError: it is no such example.
+      ValueError: the bytes are no such example.
     """
     features: dict[bytes, bytes] = {}
     for entry in _fields(_only(example, 1), 1):
         features[_only(entry, 1)] = _only(entry, 2)
     if b"shape" not in features or b"data" not in features:
         raise ValueError("it needs the features 'shape' and 'data'")
-    numbers = _varints(b"".join(_fields(_only(features[b"shape"], 3), 1)))
+    numbers = _decode_varints(b"".join(_fields(_only(features[b"shape"], 3), 1)))
     return numbers, _only(_only(features[b"data"], 1), 1)
 
 
+def find_shape(beginning: bytes) -> tuple[int, ...] | None:
+    """Find the feature `shape` in the beginning of a file, for error messages.
+
+    Returns:
+      The numbers, or None where there is no such feature.
+    """
+    marker = b"\x0a\x05shape\x12"
+    at = beginning.find(marker)
+    entry = beginning[at + len(marker) :]
+    # Feature length, field 3 (int64_list), its length, field 1 (packed values), their length.
+    if at < 0 or len(entry) < 5 or entry[1] != 0x1A or entry[3] != 0x0A or entry[4] > 0x7F:
+        return None
+    numbers = entry[5 : 5 + entry[4]]
+    try:
+        return _decode_varints(numbers) if len(numbers) == entry[4] else None
+    except ValueError:
+        return None
+
+
+def _map_entry(key: bytes, kind: int, packed: bytes) -> bytes:
+    return _map_entry_head(key, kind, len(packed)) + packed
+
+
+def _map_entry_head(key: bytes, kind: int, value_bytes: int) -> bytes:
+    """Return a map<string, Feature> entry up to its value.
+
+    Args:
+      key: the feature's name.
+      kind: tag of the list in the Feature: 0x0A bytes_list, 0x1A int64_list.
+      value_bytes: size of the list's only field: the bytes value, or the packed numbers.
+    """
+    inner = b"\x0a" + _encode_varint(value_bytes)
+    feature = bytes([kind]) + _encode_varint(len(inner) + value_bytes) + inner
+    entry = b"\x0a" + _encode_varint(len(key)) + key + b"\x12"
+    entry += _encode_varint(len(feature) + value_bytes) + feature
+    return b"\x0a" + _encode_varint(len(entry) + value_bytes) + entry
+
+
 def _only(message: bytes, number: int) -> bytes:
-    """The value of a field, as protocol buffers take it: the last one."""
+    """Return the value of a field: the last one, as in every protocol buffer."""
     values = _fields(message, number)
     if not values:
         raise ValueError(f"field {number} is missing")
@@ -33,18 +101,18 @@ def _only(message: bytes, number: int) -> bytes:
 
 
 def _fields(message: bytes, number: int) -> list[bytes]:
-    """The values of all length-delimited fields of this number."""
+    """Return the values of all length-delimited fields of this number."""
     values, at = [], 0
     while at < len(message):
-        tag, at = _varint(message, at)
+        tag, at = _decode_varint(message, at)
         kind = tag & 7
         if kind == _BYTES:
-            size, at = _varint(message, at)
+            size, at = _decode_varint(message, at)
             end = at + size
             if tag >> 3 == number:
                 values.append(message[at:end])
         elif kind == _VARINT:
-            _, end = _varint(message, at)
+            _, end = _decode_varint(message, at)
         elif kind in (_FIXED64, _FIXED32):
             end = at + (8 if kind == _FIXED64 else 4)
         else:
@@ -55,16 +123,25 @@ def _fields(message: bytes, number: int) -> list[bytes]:
     return values
 
 
-def _varints(packed: bytes) -> tuple[int, ...]:
+def _encode_varint(value: int) -> bytes:
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def _decode_varints(packed: bytes) -> tuple[int, ...]:
     values, at = [], 0
     while at < len(packed):
-        value, at = _varint(packed, at)
+        value, at = _decode_varint(packed, at)
         values.append(value)
     return tuple(values)
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A varint at `at`, and where it ends."""
+def _decode_varint(message: bytes, at: int) -> tuple[int, int]:
+    """Read a varint at `at`; return it and the position after it."""
     value = shift = 0
     while at < len(message) and shift < 64:
         byte = message[at]

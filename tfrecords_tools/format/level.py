@@ -2,24 +2,111 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.byte_source import ByteSource, joined
+from tfrecords_tools.format.example import PIXEL, Shape, image_shape
 
-class RecordFile(Protocol):
-    """A file of a level: `count` images that can be read in any order, by several threads."""
 
-    path: Path
-    count: int
+class RecordDecoder(Protocol):
+    """From records to images, in one encoding."""
 
-    def read(self, indices: np.ndarray, check: bool, out: np.ndarray | None = None) -> np.ndarray:
-        """Images [k C H W] uint8 of the records `indices` [k] int64, all in 0..count-1.
+    def decode(
+        self, data: np.ndarray, spans: np.ndarray, check: bool, out: np.ndarray | None
+    ) -> np.ndarray:
+        """Decode records.
 
-        They are put into `out` of that shape, where it is given.
+        Args:
+          data: [n] uint8, bytes that hold the records.
+          spans: [k 2] int64, the begin and the end of each record in `data`.
+          check: compare the records' checksums.
+          out: [k C H W] uint8, memory for the images; None takes new memory.
+
+        Returns:
+          Images [k C H W] uint8: `out` where it is given.
+
+        Raises:
+          DamagedRecordError: for the first record found to be damaged.
         """
         ...
+
+
+class DamagedRecordError(ValueError):
+    """One of the records handed to a decoder is damaged.
+
+    Attributes:
+      position: of the record among those handed over, 0..k-1.
+    """
+
+    def __init__(self, position: int, reason: str):
+        super().__init__(reason)
+        self.position = position
+
+
+class Offsets(Protocol):
+    """The positions of the records in a file."""
+
+    @property
+    def record_bytes(self) -> int | None:
+        """The size of every record, or None where sizes differ."""
+        ...
+
+    def spans(self, indices: np.ndarray) -> np.ndarray:
+        """Return where records begin and end in the file.
+
+        Args:
+          indices: [k] int64, the records' numbers.
+
+        Returns:
+          [k 2] int64, in bytes.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class RecordFile:
+    """A level's file: images that can be read in any order, by several threads.
+
+    Attributes:
+      source: its bytes.
+      count: number of images.
+      offsets: positions of the records.
+      decoder: decodes them.
+    """
+
+    source: ByteSource
+    count: int
+    offsets: Offsets
+    decoder: RecordDecoder
+
+    @property
+    def path(self) -> Path:
+        """Path of a file on disk."""
+        return Path(self.source.location)
+
+    def read(
+        self, indices: np.ndarray, check: bool = True, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Read the images of the records `indices` [k] int64, all in 0..count-1.
+
+        Args, result and errors are those of `Level.read`.
+        """
+        data, spans = self.source.read_spans(self.offsets.spans(indices))
+        try:
+            return self.decoder.decode(data, spans, check, out)
+        except DamagedRecordError as error:
+            raise self.damage(int(indices[error.position]), error) from error
+
+    def damage(self, record: int, reason: object) -> UserError:
+        """Return the error that reports a damaged record."""
+        return UserError(
+            f"{self.source.location}: record {record} (of 0..{self.count - 1}) is damaged: {reason}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +124,24 @@ class Level:
     files: tuple[RecordFile, ...]
 
     @property
+    def shape(self) -> Shape:
+        """The shape (C, H, W) of an image."""
+        return image_shape(self.channels, self.resolution)
+
+    @property
     def count(self) -> int:
         """Number of images."""
         return int(self._ends[-1])
+
+    @property
+    def size(self) -> int:
+        """Size of all files in bytes, without their indexes."""
+        return sum(file.source.size for file in self.files)
+
+    @functools.cached_property
+    def firsts(self) -> np.ndarray:
+        """[files] int64, the number of each file's first image."""
+        return self._ends - [file.count for file in self.files]
 
     @functools.cached_property
     def _ends(self) -> np.ndarray:
@@ -47,23 +149,24 @@ class Level:
         return np.cumsum([file.count for file in self.files])
 
     def locate(self, index: int) -> tuple[RecordFile, int]:
-        """The file that holds image `index`, and the record's number in it."""
+        """Return the file that holds image `index`, and the record's number in it."""
         number = int(np.searchsorted(self._ends, index, side="right"))
-        file = self.files[number]
-        return file, index - int(self._ends[number]) + file.count
+        return self.files[number], index - int(self.firsts[number])
 
     def read(
         self, indices: np.ndarray, check: bool = True, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Reads images by number, in the order asked for.
+        """Read images by number, in the order of `indices`.
+
+        From a remote level each image is a request of its own: for a few images.
 
         Args:
           indices: [k] integers in 0..count-1.
-          check: whether to compare every record's checksum.
-          out: [k C H W] uint8, where to put them; None: into new memory.
+          check: compare every record's checksum.
+          out: [k C H W] uint8, memory for the images; None takes new memory.
 
         Returns:
-          [k C H W] uint8.
+          [k C H W] uint8: `out` where it is given.
 
         Raises:
           UserError: a record is damaged; names the file and the record.
@@ -77,11 +180,29 @@ class Level:
             )
         if len(self.files) == 1:
             return self.files[0].read(indices, check, out)
-        shape = (len(indices), self.channels, self.resolution, self.resolution)
-        images = np.empty(shape, np.uint8) if out is None else out
+        images = np.empty((len(indices), *self.shape), PIXEL) if out is None else out
         numbers = np.searchsorted(self._ends, indices, side="right")
         for number in np.unique(numbers):
-            file, here = self.files[number], np.flatnonzero(numbers == number)
-            first = self._ends[number] - file.count
-            images[here] = file.read(indices[here] - first, check)
+            here = np.flatnonzero(numbers == number)
+            images[here] = self.files[number].read(indices[here] - self.firsts[number], check)
         return images
+
+    def decode(self, indices: np.ndarray, records: Sequence[bytes]) -> np.ndarray:
+        """Decode whole records that were read elsewhere, and compare their checksums.
+
+        Args:
+          indices: [k] numbers of the images, for errors.
+          records: the bytes of each.
+
+        Returns:
+          [k C H W] uint8.
+
+        Raises:
+          UserError: a record is damaged; names the file and the record.
+        """
+        data, spans = joined(records)
+        try:
+            return self.files[0].decoder.decode(data, spans, check=True, out=None)
+        except DamagedRecordError as error:
+            file, record = self.locate(int(indices[error.position]))
+            raise file.damage(record, error) from error

@@ -1,4 +1,4 @@
-"""`manifest.json`: what a pyramid is and where it came from. Optional: the original writes none."""
+"""`manifest.json`: a pyramid's contents and origin. Optional: the original writes none."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
-    """Writes a pyramid's manifest, with the format's version first and its own checksum last."""
+    """Write a pyramid's manifest, with the format's version first and its own checksum last."""
     text = json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=2, ensure_ascii=False)
     body = text.removesuffix("\n}").encode()
     checksum = hashlib.sha256(body).hexdigest()
@@ -28,27 +28,27 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:
-    """Reads a pyramid's manifest.
+    """Read a pyramid's manifest.
 
     Returns:
       The manifest, with defaults for `encoding`, `shards` and `files`; or None where there is none.
 
     Raises:
-      UserError: it is not such a JSON object, damaged, or of another version of the format.
+      UserError: the file is no manifest, or damaged, or of another version of the format.
     """
     path = directory / MANIFEST_NAME
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    return parse_manifest(path, data)
+    return parse_manifest(str(path), data)
 
 
-def parse_manifest(path: Path | str, data: bytes) -> dict[str, Any]:
-    """A manifest from its file's bytes, wherever that is.
+def parse_manifest(location: str, data: bytes) -> dict[str, Any]:
+    """Parse a manifest.
 
     Args:
-      path: for messages.
+      location: path or URL of the manifest, for errors.
       data: the file's contents.
 
     Returns:
@@ -60,31 +60,35 @@ def parse_manifest(path: Path | str, data: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(data.decode("utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: not valid JSON ({error}); delete or replace it") from error
+        raise UserError(f"{location}: not valid JSON ({error}); delete or replace it") from error
     if not isinstance(manifest, dict) or type(manifest.get("format_version")) is not int:
-        raise UserError(f"{path}: not a pyramid's manifest: 'format_version' is missing")
+        raise UserError(f"{location}: not a pyramid's manifest: 'format_version' is missing")
     if manifest["format_version"] != FORMAT_VERSION:
         raise UserError(
-            f"{path}: written by a later version of this program; format_version must be"
+            f"{location}: written by a later version of this program; format_version must be"
             f" {FORMAT_VERSION}. Received: {manifest['format_version']}"
         )
-    if checksum_holds(data) is False:
+    if is_intact(data) is False:
         raise UserError(
-            f"{path}: damaged, or edited: its checksum is wrong. If it was edited on purpose,"
+            f"{location}: damaged, or edited: its checksum is wrong. If it was edited on purpose,"
             " remove its key 'checksum'"
         )
     manifest = {**_OPTIONAL, **manifest}
-    _check_types(path, manifest)
+    _check_types(location, manifest)
     if manifest["encoding"] not in ENCODINGS:
         raise UserError(
-            f"{path}: images are stored in a way that this version cannot read; 'encoding' must be"
-            f" {' or '.join(ENCODINGS)}. Received: {manifest['encoding']!r}"
+            f"{location}: images are stored in a way that this version cannot read; 'encoding' must"
+            f" be {' or '.join(ENCODINGS)}. Received: {manifest['encoding']!r}"
         )
     return manifest
 
 
-def checksum_holds(data: bytes) -> bool | None:
-    """Whether a manifest's bytes are those that were written; None if it has no checksum."""
+def is_intact(data: bytes) -> bool | None:
+    """Compare a manifest's bytes with their own checksum.
+
+    Returns:
+      True if they agree, None where there is no checksum.
+    """
     end = _CHECKSUM.search(data)
     if end is None:
         return None
@@ -92,11 +96,11 @@ def checksum_holds(data: bytes) -> bool | None:
 
 
 def sha256_of(path: Path, report: Callable[[int], object] = lambda size: None) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Compute the SHA-256 of a file, in hexadecimal.
 
     Args:
       path: the file.
-      report: called with the number of bytes of each part that has been read.
+      report: called with the number of bytes of each block that was read.
     """
     digest, block = hashlib.sha256(), bytearray(_BLOCK_BYTES)
     with path.open("rb", buffering=0) as file:
@@ -106,19 +110,20 @@ def sha256_of(path: Path, report: Callable[[int], object] = lambda size: None) -
     return digest.hexdigest()
 
 
-def _check_types(path: Path | str, manifest: dict[str, Any]) -> None:
+def _check_types(location: str, manifest: dict[str, Any]) -> None:
     for key, kind in (*_REQUIRED.items(), ("shards", int), ("files", dict)):
         if not isinstance(manifest.get(key), kind):
             raise UserError(
-                f"{path}: '{key}' must be of type {kind.__name__}. Received: {manifest.get(key)!r}"
+                f"{location}: '{key}' must be of type {kind.__name__}."
+                f" Received: {manifest.get(key)!r}"
             )
     for name, stated in manifest["files"].items():
         if not isinstance(stated, dict):
             raise UserError(
-                f"{path}: 'files' must describe {name} by an object. Received: {stated!r}"
+                f"{location}: 'files' must describe {name} by an object. Received: {stated!r}"
             )
     names = manifest.get("label_names")
     if names is not None and not (
         isinstance(names, list) and all(isinstance(name, str) for name in names)
     ):
-        raise UserError(f"{path}: 'label_names' must be a list of strings. Received: {names!r}")
+        raise UserError(f"{location}: 'label_names' must be a list of strings. Received: {names!r}")

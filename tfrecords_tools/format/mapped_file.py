@@ -1,4 +1,8 @@
-"""A file's bytes, mapped into memory: read where they are looked at, and kept by nobody."""
+"""A file on disk, mapped into memory.
+
+Reading copies nothing: the operating system loads the pages that are looked at, and drops them
+when it needs the memory. It is told in advance what will be read.
+"""
 
 import ctypes
 import mmap
@@ -9,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-# One call asks for no more than a disk's largest request, whatever the length it is given; this is
-# below the usual limits.
+# One call reads no more than a disk's largest request, whatever length it is given. This is below
+# the usual limits.
 _REQUEST_BYTES = 1 << 19
 
-# Files up to this size are asked for as a whole: their records are so small that asking for each
+# Files up to this size are requested as a whole: their records are so small that a request for each
 # would take longer than reading it.
 _SMALL_FILE_BYTES = 64 << 20
 
 
 def _mincore() -> Callable[[int, int, ctypes.Array], int] | None:
-    """Linux's call that tells which pages are in memory."""
+    """Return Linux's call that finds out which pages are in memory."""
     if sys.platform != "linux":
         return None
-    # Without letting other threads have the interpreter meanwhile: it is done before they would.
+    # PyDLL keeps the interpreter's lock: the call ends before another thread could use the lock.
     function = ctypes.PyDLL(None).mincore
     function.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     return function
@@ -32,49 +36,65 @@ _MINCORE = _mincore()
 
 
 class MappedFile:
-    """A file's bytes, for reading. Threads may share it.
+    """The bytes of a file on disk; a `ByteSource`. Threads may share it.
 
     Attributes:
-      data: [size] uint8.
+      location: the file's path.
+      size: in bytes.
+      is_remote: False.
+      data: [size] uint8, read-only.
     """
 
+    is_remote = False
+
     def __init__(self, path: Path):
+        self.location = str(path)
         self._mapping: mmap.mmap | None = None
-        self._asked_for_all = False
-        # Of a file that one may not write to, Linux says that all of it is in memory.
+        self._requested_all = False
+        # Linux claims that every page is in memory of a file that one may not write to.
         self._mincore = _MINCORE if os.access(path, os.W_OK) else None
         self.data = np.empty(0, np.uint8)
         with path.open("rb") as file:
             if path.stat().st_size:  # an empty file cannot be mapped
                 self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self.data = np.frombuffer(self._mapping, np.uint8)
+        self.size = len(self.data)
+
+    def read(self, start: int, end: int) -> np.ndarray:
+        """Return a view of the bytes from `start` up to `end`, or up to the file's end."""
+        return self.data[start:end]
+
+    def read_spans(self, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the whole file and the spans as they are, after requesting these bytes."""
+        self.will_read(spans)
+        return self.data, spans
 
     def will_read(self, spans: np.ndarray) -> None:
-        """Asks the operating system for parts of the file, all at once, without waiting for them.
+        """Request parts of the file from the operating system, without waiting for them.
 
-        Otherwise it would read them one after the other, each in several pieces as they are looked
-        at, and much around them that nobody needs. Large parts that are in memory are not asked
-        for: finding that out takes a tenth of the time.
+        Without that it would read them one after the other, each in several pieces as they are
+        looked at, with many pages around them that are of no use. Large parts that are in memory
+        are not requested: finding that out takes a tenth of the time.
 
         Args:
-          spans: [k 2] integers, where each part begins and ends, in bytes. What lies past the
-            file's end is left out.
+          spans: [k 2] integers, the begin and the end of each part, in bytes. Bytes past the file's
+            end are left out.
         """
-        if self._mapping is None or self._asked_for_all:
+        if self._mapping is None or self._requested_all:
             return
-        if len(self.data) <= _SMALL_FILE_BYTES:
-            self._asked_for_all = True
-            spans = np.array([[0, len(self.data)]])
+        if self.size <= _SMALL_FILE_BYTES:
+            self._requested_all = True
+            spans = np.array([[0, self.size]])
         for start, stop in spans.tolist():
-            begin, end = start - start % mmap.PAGESIZE, min(stop, len(self.data))
-            # Worth a look where it saves several requests: it takes as long as a small one.
+            begin, end = start - start % mmap.PAGESIZE, min(stop, self.size)
+            # Looking takes as long as a small request, and pays where it saves several.
             if end - begin > _REQUEST_BYTES and self._in_memory(begin, end):
                 continue
             for at in range(begin, end, _REQUEST_BYTES):
                 self._mapping.madvise(mmap.MADV_WILLNEED, at, min(_REQUEST_BYTES, end - at))
 
     def _in_memory(self, begin: int, end: int) -> bool:
-        """Whether a part is known to be in memory."""
+        """Return True if a part is known to be in memory."""
         if self._mincore is None:
             return False
         pages = (ctypes.c_ubyte * -(-(end - begin) // mmap.PAGESIZE))()

@@ -1,25 +1,27 @@
-"""A file of PNG images: records of many lengths, found by an index of their offsets."""
+"""A file of PNG images: records of many sizes, found by an index of their offsets."""
 
 import concurrent.futures
 import functools
 import io
-import struct
 from pathlib import Path
 
-import crc32c
 import numpy as np
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format.example import parse_example
+from tfrecords_tools.format.byte_source import ByteSource, Directory, name_of
+from tfrecords_tools.format.example import PIXEL, Shape, example_ends, image_shape, parse_example
 from tfrecords_tools.format.first_record import check_shape
+from tfrecords_tools.format.level import DamagedRecordError, RecordFile
 from tfrecords_tools.format.mapped_file import MappedFile
-from tfrecords_tools.format.names import index_path
-from tfrecords_tools.format.record import FRAME_BYTES, FRAME_HEAD_BYTES, example_ends, masked
+from tfrecords_tools.format.names import INDEX_SUFFIX, index_path
+from tfrecords_tools.format.record import FRAME_BYTES, framed, unframed
 from tfrecords_tools.host import core_count
 
+# An index is an array of the records' offsets and the file's end.
 INDEX_DTYPE = "<u8"
-# Of 0..9, what halves the time that Pillow's default takes and costs 1 % of the size.
+_INDEX_ENTRY_BYTES = np.dtype(INDEX_DTYPE).itemsize
+# Of 0..9, the level that halves the time of Pillow's default and costs 1 % of the size.
 _COMPRESS_LEVEL = 4
 # Images of at least as many pixels are decoded by several threads. Smaller ones are decoded sooner
 # than another thread is woken.
@@ -27,102 +29,171 @@ _THREADED_PIXELS = 128 * 128
 _MODES = {1: "L", 3: "RGB"}
 
 
-class PngFile:
-    """A level's file of PNG images with its index, or a part of it. Threads may share it."""
+def open_png_file(
+    source: ByteSource, index: ByteSource, channels: int, resolution: int
+) -> RecordFile:
+    """Open a file of PNG images with its index, and check that they fit together.
 
-    def __init__(self, path: Path, channels: int, resolution: int, unfinished: bool = False):
-        """Maps the file and its index, and checks that they fit together.
+    Args:
+      source: the file.
+      index: its index. A remote index is read, and checked whole, when records are first read.
+      channels: C of the images.
+      resolution: H and W of the images.
 
-        Args:
-          path: the file.
-          channels: C of its images.
-          resolution: H and W of its images.
-          unfinished: whether the file may hold more, or less, than its index says.
+    Raises:
+      UserError: the file or its index is cut short, damaged, or anything else.
+    """
+    offsets = OffsetIndex(index)
+    if index.size % _INDEX_ENTRY_BYTES or not index.size:
+        raise UserError(
+            f"{index.location}: truncated or damaged: its size must be a multiple of"
+            f" {_INDEX_ENTRY_BYTES} bytes. Received: {index.size} bytes"
+        )
+    end = int(index.read(index.size - _INDEX_ENTRY_BYTES, index.size).view(INDEX_DTYPE)[0])
+    if end != source.size:
+        raise UserError(
+            f"{source.location}: truncated or damaged, or its index {name_of(index)} is: its size"
+            f" must be {end} bytes. Received: {source.size} bytes"
+        )
+    if not index.is_remote:
+        offsets.load()
+    if offsets.count:
+        check_shape(source, channels, resolution)
+    decoder = PngDecoder(image_shape(channels, resolution))
+    return RecordFile(source, offsets.count, offsets, decoder)
+
+
+def open_index(directory: Directory, name: str) -> ByteSource:
+    """Open the index of a file of encoded images.
+
+    Raises:
+      UserError: it is missing.
+    """
+    try:
+        return directory.open(name + INDEX_SUFFIX)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{directory.location}/{name}{INDEX_SUFFIX}: missing; {name} holds encoded images,"
+            " which can't be found without it"
+        ) from error
+
+
+class OffsetIndex:
+    """The positions of records of many sizes.
+
+    Attributes:
+      count: number of records.
+      record_bytes: None; see `Offsets`.
+    """
+
+    record_bytes = None
+
+    def __init__(self, index: ByteSource):
+        self._index = index
+        self.count = index.size // _INDEX_ENTRY_BYTES - 1
+
+    def spans(self, indices: np.ndarray) -> np.ndarray:
+        """Return where records begin and end; see `Offsets`."""
+        offsets = self.load()
+        return np.stack([offsets[indices], offsets[indices + 1]], axis=1)
+
+    def load(self) -> np.ndarray:
+        """Read the index once, and check it.
+
+        Returns:
+          [count + 1] int64.
 
         Raises:
-          UserError: the file or its index is missing, cut short, or something else.
+          UserError: the index is damaged.
         """
-        self.path = path
-        self._shape = (channels, resolution, resolution)
-        self._offsets = _open_index(path, unfinished)
-        self.count = len(self._offsets) - 1
-        if self.count and not unfinished:
-            check_shape(path, channels, resolution)
-        self._file = MappedFile(path)
+        return self._offsets
 
-    def read(self, indices: np.ndarray, check: bool, out: np.ndarray | None = None) -> np.ndarray:
-        """Images [k C H W] uint8 of the records `indices` [k] int64; see `RecordFile`."""
-        images = np.empty((len(indices), *self._shape), np.uint8) if out is None else out
-        spans = np.stack([self._offsets[indices], self._offsets[indices + 1]], axis=1)
-        self._file.will_read(spans)
+    @functools.cached_property
+    def _offsets(self) -> np.ndarray:
+        # As signed numbers, so that differences can be negative.
+        offsets = self._index.read(0, self._index.size).view("<i8")
+        within = offsets.min() == offsets[0] == 0 and offsets.max() == offsets[-1]
+        if not within or (np.diff(offsets) < FRAME_BYTES).any():
+            raise UserError(
+                f"{self._index.location}: damaged: its offsets must begin with 0 and increase"
+            )
+        return offsets
+
+
+class PartialPngFile:
+    """A file of PNG images as an interrupted writer left it.
+
+    The file may hold more, or less, than its index says.
+    """
+
+    def __init__(self, path: Path):
+        self._source = MappedFile(path)
+        index = MappedFile(index_path(path))
+        entries = index.size // _INDEX_ENTRY_BYTES
+        self._offsets = index.read(0, entries * _INDEX_ENTRY_BYTES).view("<i8")
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Return True if the records `start`..`stop` - 1 are all there, with intact frames."""
+        if len(self._offsets) <= stop:
+            return False
+        try:
+            for record in range(start, stop):
+                begin, end = self._offsets[record : record + 2]
+                unframed(self._source.read(begin, end).tobytes())
+        except ValueError:
+            return False
+        return True
+
+
+class PngDecoder:
+    """Decodes records of PNG images of one shape. Threads may share it."""
+
+    def __init__(self, shape: Shape):
+        self._shape = shape
+
+    def decode(
+        self, data: np.ndarray, spans: np.ndarray, check: bool, out: np.ndarray | None
+    ) -> np.ndarray:
+        """Decode records; see `RecordDecoder`."""
+        images = np.empty((len(spans), *self._shape), PIXEL) if out is None else out
 
         def decode(position: int) -> None:
-            images[position] = self._decode(int(indices[position]), check)
+            start, end = spans[position]
+            try:
+                images[position] = self._decode_record(data[start:end].tobytes(), check)
+            except Exception as error:  # Pillow raises many kinds of errors on damaged data
+                reason = str(error) or type(error).__name__
+                raise DamagedRecordError(position, reason) from error
 
-        threaded = len(indices) > 1 and self._shape[1] * self._shape[2] >= _THREADED_PIXELS
-        positions = range(len(indices))
-        for _ in (_decoders().map if threaded else map)(decode, positions):
+        _, height, width = self._shape
+        threaded = len(spans) > 1 and height * width >= _THREADED_PIXELS
+        for _ in (_threads().map if threaded else map)(decode, range(len(spans))):
             pass
         return images
 
-    def example(self, index: int, check: bool = True) -> bytes:
-        """The serialised example of a record.
-
-        Raises:
-          UserError: the record's frame is damaged.
-        """
-        start, end = (int(offset) for offset in self._offsets[index : index + 2])
-        record = self._file.data[start:end].tobytes()
-        length = int.from_bytes(record[:8], "little")
-        if len(record) < FRAME_BYTES or length != len(record) - FRAME_BYTES:
-            self._refuse(index, f"its length is wrong, or {index_path(self.path).name} is")
-        example = record[FRAME_HEAD_BYTES:-4]
-        if check and frame(example) != (record[:FRAME_HEAD_BYTES], record[-4:]):
-            self._refuse(index, "its checksum (CRC-32C) is wrong")
-        return example
-
-    def _decode(self, index: int, check: bool) -> np.ndarray:
-        example = self.example(index, check)
-        try:
-            shape, png = parse_example(example)
-            if shape != self._shape:
-                raise ValueError(f"its shape is {list(shape)}")
-            return decode_png(png, self._shape)
-        except Exception as error:  # whatever the decoder says about damaged data
-            self._refuse(index, str(error) or type(error).__name__)
-            raise
-
-    def _refuse(self, index: int, why: str) -> None:
-        raise UserError(f"{self.path}: record {index} (of 0..{self.count - 1}) is damaged: {why}")
+    def _decode_record(self, record: bytes, check: bool) -> np.ndarray:
+        shape, png = parse_example(unframed(record, check))
+        if shape != self._shape:
+            raise ValueError(f"its shape is {list(shape)}")
+        return decode_png(png, self._shape)
 
 
 def encode_png_records(images: np.ndarray) -> list[bytes]:
-    """Whole records, ready to be written one after the other.
+    """Encode images as records, ready to be written one after the other.
 
     Args:
       images: [k C H W] uint8 with H = W.
     """
-    _, channels, resolution, _ = images.shape
     records = []
     for image in images:
         png = encode_png(image)
-        before, after = example_ends(channels, resolution, len(png))
-        example = b"".join((before, png, after))
-        head, tail = frame(example)
-        records.append(b"".join((head, example, tail)))
+        before, after = example_ends(image.shape, len(png))
+        records.append(framed(b"".join((before, png, after))))
     return records
 
 
-def frame(example: bytes) -> tuple[bytes, bytes]:
-    """What stands before and after an example in a TFRecord file."""
-    length = struct.pack("<Q", len(example))
-    sums = [crc32c.crc32c(length), crc32c.crc32c(example)]
-    before, after = masked(np.array(sums, np.uint32)).astype("<u4")
-    return length + before.tobytes(), after.tobytes()
-
-
 def encode_png(image: np.ndarray) -> bytes:
-    """An image [C H W] uint8 as a PNG file of at most `png_bound` bytes."""
+    """Encode an image [C H W] uint8 as a PNG file of at most `png_bound` bytes."""
     channels, resolution, _ = image.shape
     pixels = image[0] if channels == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
     picture = Image.fromarray(pixels)
@@ -130,20 +201,20 @@ def encode_png(image: np.ndarray) -> bytes:
         file = io.BytesIO()
         picture.save(file, "PNG", compress_level=level)
         if file.tell() <= png_bound(channels, resolution):
-            break  # true at once for every zlib known; stored uncompressed it holds for all
+            break  # at once with every known zlib; an uncompressed file is within the bound
     return file.getvalue()
 
 
-def decode_png(png: bytes, shape: tuple[int, int, int]) -> np.ndarray:
-    """The pixels of a PNG file, [C H W] uint8.
+def decode_png(png: bytes, shape: Shape) -> np.ndarray:
+    """Decode a PNG file into pixels [C H W] uint8.
 
     Raises:
-      ValueError: it holds another size or kind of image.
-      Exception: whatever Pillow says about a damaged file.
+      ValueError: the file holds another size or kind of image.
+      Exception: Pillow's, of several kinds, for a damaged file.
     """
     channels, height, width = shape
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
-        # Before it is decoded: a damaged size must not ask for a huge picture.
+        # Before it is decoded: a damaged size must not allocate a huge picture.
         if (image.width, image.height, image.mode) != (width, height, _MODES[channels]):
             raise ValueError(f"its image is {image.width}x{image.height}, mode {image.mode}")
         pixels = np.asarray(image)
@@ -151,47 +222,19 @@ def decode_png(png: bytes, shape: tuple[int, int, int]) -> np.ndarray:
 
 
 def png_bound(channels: int, resolution: int) -> int:
-    """The most bytes that a PNG file of ours takes: a little more than its pixels."""
+    """Return the largest size of our PNG files in bytes, a little more than that of the pixels."""
     stream = resolution * (1 + resolution * channels)
     return stream + stream // 256 + 200
 
 
 def png_record_bound(channels: int, resolution: int) -> int:
-    """The most bytes that a record takes, with its entry in the index."""
+    """Return the largest size of a record in bytes, together with its entry in the index."""
     png = png_bound(channels, resolution)
-    before, after = example_ends(channels, resolution, png)
-    return FRAME_BYTES + len(before) + png + len(after) + np.dtype(INDEX_DTYPE).itemsize
-
-
-def _open_index(path: Path, unfinished: bool) -> np.ndarray:
-    """The offsets [n + 1] of a file's records and of its end."""
-    where = index_path(path)
-    if not where.exists():
-        raise UserError(f"{where}: missing; {path.name} holds encoded images and cannot do without")
-    size = where.stat().st_size
-    offsets = MappedFile(where).data
-    if unfinished:
-        offsets = offsets[: size // 8 * 8]
-    elif size % 8 or not size:
-        raise UserError(
-            f"{where}: truncated or damaged: its size must be a multiple of 8 bytes."
-            f" Received: {size} bytes"
-        )
-    offsets = offsets.view(INDEX_DTYPE)
-    end = path.stat().st_size
-    if unfinished:
-        return offsets
-    if offsets[-1] != end:
-        raise UserError(
-            f"{path}: truncated or damaged, or its index {where.name} is: its size must be"
-            f" {offsets[-1]} bytes. Received: {end} bytes"
-        )
-    if offsets[0] != 0 or (offsets[1:] < offsets[:-1] + np.uint64(FRAME_BYTES)).any():
-        raise UserError(f"{where}: damaged: its offsets must begin with 0 and increase")
-    return offsets
+    before, after = example_ends(image_shape(channels, resolution), png)
+    return FRAME_BYTES + len(before) + png + len(after) + _INDEX_ENTRY_BYTES
 
 
 @functools.cache
-def _decoders() -> concurrent.futures.ThreadPoolExecutor:
-    """Threads that decode: zlib and Pillow compute without holding the interpreter."""
+def _threads() -> concurrent.futures.ThreadPoolExecutor:
+    """Return the threads that decode: zlib and Pillow compute without the interpreter's lock."""
     return concurrent.futures.ThreadPoolExecutor(min(16, core_count()), thread_name_prefix="png")

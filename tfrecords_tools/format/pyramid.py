@@ -2,39 +2,41 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.byte_source import ByteSource, Directory, LocalDirectory, name_of
 from tfrecords_tools.format.first_record import find_channels
+from tfrecords_tools.format.labels import read_labels
 from tfrecords_tools.format.level import Level, RecordFile
-from tfrecords_tools.format.manifest import MANIFEST_NAME, read_manifest, sha256_of
-from tfrecords_tools.format.names import find_levels, index_path, labels_name
-from tfrecords_tools.format.png_file import PngFile
-from tfrecords_tools.format.raw_file import RawFile
+from tfrecords_tools.format.manifest import MANIFEST_NAME, parse_manifest
+from tfrecords_tools.format.names import INDEX_SUFFIX, find_levels, labels_name
+from tfrecords_tools.format.png_file import open_index, open_png_file
+from tfrecords_tools.format.raw_file import open_raw_file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pyramid:
-    """A dataset on disk, opened by `open_pyramid`.
+    """A dataset, opened by `open_pyramid` on disk or by `open_pyramid_in` elsewhere.
 
     Attributes:
-      directory: where it is.
-      name: what its files' names begin with.
+      location: path or URL of its directory.
+      name: the beginning of its files' names.
       count: number of images.
       channels: 1 (grayscale) or 3 (RGB).
       resolution: side in pixels at the full resolution, a power of two from 4.
       levels: from 4x4 to the full resolution.
-      encoding: "raw" or "png", how the levels' files store images.
-      labels: [count label_size] float32, mapped from disk, or None.
+      encoding: "raw" or "png", the way images are stored.
+      labels: [count label_size] float32, mapped from a file on disk, or None.
       label_names: a name for each column of `labels`, where the manifest has them.
       manifest: the contents of `manifest.json`, or None where there is none.
     """
 
-    directory: Path
+    location: str
     name: str
     count: int
     channels: int
@@ -44,6 +46,18 @@ class Pyramid:
     labels: np.ndarray | None = dataclasses.field(default=None, repr=False)
     label_names: tuple[str, ...] | None = None
     manifest: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def is_remote(self) -> bool:
+        """True for a pyramid that is read over a network."""
+        return self.levels[-1].files[0].source.is_remote
+
+    @property
+    def directory(self) -> Path:
+        """The directory of a pyramid on disk."""
+        if self.is_remote:
+            raise ValueError(f"not a directory on disk: {self.location}")
+        return Path(self.location)
 
     @property
     def shards(self) -> int:
@@ -56,7 +70,7 @@ class Pyramid:
         return 0 if self.labels is None else self.labels.shape[1]
 
     def level(self, resolution: int) -> Level:
-        """The level of a resolution.
+        """Return the level of a resolution.
 
         Raises:
           UserError: there is no such level.
@@ -64,31 +78,41 @@ class Pyramid:
         for level in self.levels:
             if level.resolution == resolution:
                 return level
-        raise UserError(
-            f"{self.directory}: its levels are {_listed(self.levels)}. Received: {resolution}"
-        )
+        known = ", ".join(str(level.resolution) for level in self.levels)
+        raise UserError(f"{self.location}: its levels are {known}. Received: {resolution}")
 
 
 def open_pyramid(directory: str | os.PathLike) -> Pyramid:
-    """Opens a pyramid written by this project or by the original implementation.
+    """Open a pyramid on disk, written by this project or by the original implementation.
 
     Reads one record of each level and maps the files. Records are checked when they are read.
 
     Raises:
       UserError: in one line, what is missing, damaged or contradictory.
     """
-    directory = Path(directory)
-    name, paths = find_levels(directory)
-    manifest = read_manifest(directory)
-    encoding = find_encoding(manifest, paths[max(paths)])
-    levels = [open_level(paths[log2], 1 << log2, encoding) for log2 in sorted(paths)]
+    return open_pyramid_in(LocalDirectory(Path(directory)))
+
+
+def open_pyramid_in(directory: Directory) -> Pyramid:
+    """Open a pyramid wherever it is; see `open_pyramid`."""
+    names = directory.list()
+    name, level_files = find_levels(directory.location, names)
+    manifest = None
+    if MANIFEST_NAME in names:
+        source = directory.open(MANIFEST_NAME)
+        manifest = parse_manifest(source.location, source.read(0, source.size).tobytes())
+    encoding = find_encoding(manifest, names, level_files)
+    levels = [
+        _open_level(directory, level_files[log2], 1 << log2, encoding)
+        for log2 in sorted(level_files)
+    ]
     _check_counts(levels)
     full = levels[-1]
-    labels = _open_labels(directory, name, full.count)
-    if manifest is not None and labels is not None:
-        _check_labels_sum(directory / labels_name(name), manifest)
+    labels = None
+    if labels_name(name) in names:
+        labels = read_labels(directory.open(labels_name(name)), full.count, manifest)
     pyramid = Pyramid(
-        directory=directory,
+        location=directory.location,
         name=name,
         count=full.count,
         channels=full.channels,
@@ -103,130 +127,100 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
     return pyramid
 
 
-def open_level(paths: Sequence[Path], resolution: int, encoding: str) -> Level:
-    """Opens a level's files.
+def find_encoding(
+    manifest: dict[str, Any] | None, names: Collection[str], level_files: dict[int, list[str]]
+) -> str:
+    """Return the way images are stored.
 
-    Raises:
-      UserError: one is missing, damaged, or holds something else.
+    The manifest states it; without one, an index beside the full level's first file means PNG.
+
+    Args:
+      manifest: the pyramid's.
+      names: of all files in its directory.
+      level_files: by resolution_log2, the names of each level's files.
     """
-    # A shard may be empty if all its images were skipped, but not all of them.
-    filled = next((path for path in paths if path.stat().st_size), paths[0])
-    channels = find_channels(filled, resolution)
-    may_be_empty = len(paths) > 1
-    files = [open_file(path, channels, resolution, encoding, may_be_empty) for path in paths]
-    return Level(resolution, channels, tuple(files))
+    if manifest is not None:
+        return manifest["encoding"]
+    return "png" if level_files[max(level_files)][0] + INDEX_SUFFIX in names else "raw"
 
 
 def open_file(
-    path: Path, channels: int, resolution: int, encoding: str, may_be_empty: bool
+    directory: Directory,
+    source: ByteSource,
+    channels: int,
+    resolution: int,
+    encoding: str,
+    may_be_empty: bool,
 ) -> RecordFile:
-    """Opens one file of a level.
+    """Open one file of a level.
+
+    Args:
+      directory: where the file is.
+      source: the file.
+      channels: C of its images.
+      resolution: H and W of its images.
+      encoding: "raw" or "png".
+      may_be_empty: accept a file without records: a shard all of whose images were skipped.
 
     Raises:
-      UserError: it is missing, damaged, or holds something else.
+      UserError: the file is damaged, or holds anything else, or its index does.
     """
     if encoding == "png":
-        return PngFile(path, channels, resolution)
-    return RawFile(path, channels, resolution, may_be_empty)
+        index = open_index(directory, name_of(source))
+        return open_png_file(source, index, channels, resolution)
+    return open_raw_file(source, channels, resolution, may_be_empty)
 
 
-def find_encoding(manifest: dict[str, Any] | None, paths: Sequence[Path]) -> str:
-    """How images are stored: as the manifest says; without one, an index says that it is PNG."""
-    if manifest is not None:
-        return manifest["encoding"]
-    return "png" if index_path(paths[0]).exists() else "raw"
+def _open_level(
+    directory: Directory, names: Sequence[str], resolution: int, encoding: str
+) -> Level:
+    sources = [directory.open(name) for name in names]
+    # All images of a shard may have been skipped, but not of all shards.
+    filled = next((source for source in sources if source.size), sources[0])
+    channels = find_channels(filled, resolution, encoding)
+    may_be_empty = len(sources) > 1
+    files = [
+        open_file(directory, source, channels, resolution, encoding, may_be_empty)
+        for source in sources
+    ]
+    return Level(resolution, channels, tuple(files))
 
 
 def _check_counts(levels: Sequence[Level]) -> None:
-    """Refuses levels that do not hold the same images in the same shards."""
+    """Refuse levels that do not hold the same images in the same shards."""
     full = levels[-1]
     for level in levels:
         if (level.count, level.channels) != (full.count, full.channels):
             raise UserError(
-                f"{level.files[0].path}: every level must hold the same images:"
+                f"{level.files[0].source.location}: every level must hold the same images:"
                 f" {_contents(full)} at {full.resolution}x{full.resolution}."
                 f" Received: {_contents(level)} at {level.resolution}x{level.resolution}"
             )
         for file, full_file in zip(level.files, full.files, strict=True):
             if file.count != full_file.count:
                 raise UserError(
-                    f"{file.path}: must hold as many images as {full_file.path.name},"
-                    f" {full_file.count}. Received: {file.count}"
+                    f"{file.source.location}: must hold as many images as"
+                    f" {name_of(full_file.source)}, {full_file.count}. Received: {file.count}"
                 )
-
-
-def _open_labels(directory: Path, name: str, count: int) -> np.ndarray | None:
-    path = directory / labels_name(name)
-    if not path.exists():
-        return None
-    labels = load_labels(path)
-    if len(labels) != count:
-        raise UserError(f"{path}: must hold {count} labels, one an image. Received: {len(labels)}")
-    return labels
-
-
-def load_labels(path: Path) -> np.ndarray:
-    """A labels file, [images classes] float32, mapped from disk.
-
-    Raises:
-      UserError: it is damaged, or holds something else.
-    """
-    try:
-        labels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError:
-        raise
-    except Exception as error:  # whatever Python's parser says about a damaged header
-        raise UserError(f"{path}: not an array saved by numpy.save ({error})") from error
-    return check_labels(path, labels)
-
-
-def check_labels(path: Path | str, labels: Any) -> np.ndarray:
-    """What `numpy.load` made of the labels file at `path`, if it is labels.
-
-    Raises:
-      UserError: it is something else.
-    """
-    if not isinstance(labels, np.ndarray):
-        raise UserError(f"{path}: must be one array saved by numpy.save. Received: an archive")
-    if labels.dtype != np.float32 or labels.ndim != 2:
-        received = f"{labels.dtype} {list(labels.shape)}"
-        raise UserError(f"{path}: labels must be float32 [images classes]. Received: {received}")
-    if labels.shape[1] == 0:
-        raise UserError(f"{path}: must have at least one class. Received: none")
-    return labels.view(np.ndarray)
-
-
-def _check_labels_sum(path: Path, manifest: dict[str, Any]) -> None:
-    """Labels have no checksum of their own, so they are compared with the manifest's."""
-    stated = manifest["files"].get(path.name, {}).get("sha256")
-    if stated is not None and sha256_of(path) != stated:
-        raise UserError(
-            f"{path}: damaged, or not the labels that were written: its SHA-256 is not"
-            f" the one in {MANIFEST_NAME}"
-        )
 
 
 def _compare_with_manifest(pyramid: Pyramid) -> None:
     if pyramid.manifest is None:
         return
-    path = pyramid.directory / MANIFEST_NAME
+    location = f"{pyramid.location}/{MANIFEST_NAME}"
     for key in ("count", "resolution", "channels", "shards"):
         stated, found = pyramid.manifest[key], getattr(pyramid, key)
         if stated != found:
             raise UserError(
-                f"{path}: disagrees with the files beside it: '{key}' is {stated} in the manifest,"
-                f" {found} in the files"
+                f"{location}: disagrees with the files beside it: '{key}' is {stated} in the"
+                f" manifest, {found} in the files"
             )
     if pyramid.label_names and len(pyramid.label_names) != pyramid.label_size:
         raise UserError(
-            f"{path}: must name the {pyramid.label_size} classes of the labels file."
+            f"{location}: must name the {pyramid.label_size} classes of the labels file."
             f" Received: {len(pyramid.label_names)} names"
         )
 
 
 def _contents(level: Level) -> str:
     return f"{level.count} images of {level.channels} channels"
-
-
-def _listed(levels: tuple[Level, ...]) -> str:
-    return ", ".join(str(level.resolution) for level in levels)

@@ -1,113 +1,147 @@
-"""A file of uncompressed images: records of one length, found by multiplication."""
+"""A file of raw images: records of one size, found by multiplication."""
 
-from pathlib import Path
+import dataclasses
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format.first_record import check_first_record
-from tfrecords_tools.format.mapped_file import MappedFile
-from tfrecords_tools.format.record import masked, record_layout
+from tfrecords_tools.format.byte_source import ByteSource
+from tfrecords_tools.format.first_record import check_raw_head
+from tfrecords_tools.format.level import DamagedRecordError, RecordFile
+from tfrecords_tools.format.record import RecordLayout, masked, record_layout
 
 
-class RawFile:
-    """A level's file of raw images, or a part of it.
+def open_raw_file(
+    source: ByteSource, channels: int, resolution: int, may_be_empty: bool = False
+) -> RecordFile:
+    """Open a file of raw images; check its size and its first record.
 
-    The file is mapped, not read: memory does not grow with it, and threads may share an instance.
+    Args:
+      source: the file.
+      channels: C of its images.
+      resolution: H and W of its images.
+      may_be_empty: accept a file without records: a shard all of whose images were skipped.
+
+    Raises:
+      UserError: the file is empty, cut short, or holds anything other than such images.
+    """
+    decoder = RawDecoder(channels, resolution)
+    if source.size or not may_be_empty:
+        check_raw_head(source, channels, resolution)
+    if source.size % decoder.record_bytes:
+        raise UserError(
+            f"{source.location}: truncated or damaged: its size must be a multiple of its record"
+            f" length, {decoder.record_bytes} bytes. Received: {source.size} bytes"
+        )
+    count = source.size // decoder.record_bytes
+    return RecordFile(source, count, FixedOffsets(decoder.record_bytes), decoder)
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedOffsets:
+    """The positions of records of one size."""
+
+    record_bytes: int
+
+    def spans(self, indices: np.ndarray) -> np.ndarray:
+        """Return where records begin and end; see `Offsets`."""
+        return np.stack([indices, indices + 1], axis=1) * self.record_bytes
+
+
+class RawDecoder:
+    """Copies images out of raw records. Threads may share it.
+
+    Attributes:
+      record_bytes: size of a record.
     """
 
-    def __init__(self, path: Path, channels: int, resolution: int, may_be_empty: bool = False):
-        """Maps the file and checks its size and its first record.
+    def __init__(self, channels: int, resolution: int):
+        self._layouts = (
+            record_layout(channels, resolution),
+            record_layout(channels, resolution, data_first=True),
+        )
+        self.record_bytes = self._layouts[0].record_bytes
 
-        Args:
-          path: the file.
-          channels: C of its images.
-          resolution: H and W of its images.
-          may_be_empty: whether it may hold no record: a shard all of whose images were skipped.
+    def decode(
+        self, data: np.ndarray, spans: np.ndarray, check: bool, out: np.ndarray | None
+    ) -> np.ndarray:
+        """Decode records, each a whole number of records after the beginning of `data`.
 
-        Raises:
-          UserError: the file is empty, cut short, or holds something else than such images.
+        See `RecordDecoder`.
         """
-        self.path = path
-        self._layouts = tuple(record_layout(channels, resolution, order) for order in (False, True))
-        record_bytes = self._layouts[0].record_bytes
-        size = path.stat().st_size
-        if size or not may_be_empty:
-            heads = tuple(layout.head for layout in self._layouts)
-            check_first_record(path, channels, resolution, heads)
-        if size % record_bytes:
-            raise UserError(
-                f"{path}: truncated or damaged: its size must be a multiple of its record length,"
-                f" {record_bytes} bytes. Received: {size} bytes"
-            )
-        self.count = size // record_bytes
-        self._file = MappedFile(path)
-        self._records = tuple(self._file.data.view(layout.dtype) for layout in self._layouts)
-
-    def read(self, indices: np.ndarray, check: bool, out: np.ndarray | None = None) -> np.ndarray:
-        """Images [k C H W] uint8 of the records `indices` [k] int64; see `RecordFile`."""
-        spans = np.stack([indices, indices + 1], axis=1) * self._layouts[0].record_bytes
-        self._file.will_read(spans)
-        numbers = self._layout_numbers(indices)
-        sums = np.zeros(len(indices), np.uint32)
+        records = _Records(data, spans[:, 0] // self.record_bytes, self._layouts)
         if out is None:
-            out = self._gather(indices, numbers, sums, check)
+            images, crcs = records.gather(check)
         else:
-            self._copy(indices, numbers, sums, check, out)
+            images, crcs = out, records.copy(check, out)
         if check:
-            # It stands at the end of a record, whatever the layout.
-            wrong = masked(sums) != self._records[0]["crc"][indices]
-            if wrong.any():
-                self._refuse(indices[wrong][0], "its checksum (CRC-32C) is wrong")
-        return out
+            wrong = np.flatnonzero(masked(crcs) != records.stored_checksums())
+            if len(wrong):
+                raise DamagedRecordError(int(wrong[0]), "its checksum (CRC-32C) is wrong")
+        return images
 
-    def _layout_numbers(self, indices: np.ndarray) -> np.ndarray:
-        """Which of the layouts each record has, [k]."""
-        numbers = np.where(self._have_layout(0, indices), 0, 1)
-        others = indices[numbers == 1]
+
+class _Records:
+    """The records that one call decodes, in one or both layouts."""
+
+    def __init__(
+        self, data: np.ndarray, indices: np.ndarray, layouts: tuple[RecordLayout, RecordLayout]
+    ):
+        self._indices = indices
+        self._layouts = layouts
+        self._records = [data.view(layout.dtype) for layout in layouts]
+        self._numbers = self._layout_numbers()
+
+    def gather(self, check: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Copy all images at once into new memory, which is best where they are small.
+
+        Returns:
+          [k C H W] uint8, and their CRC-32Cs [k] uint32, zeros unless `check`.
+        """
+        images = self._records[0]["pixels"][self._indices]
+        crcs = np.zeros(len(images), np.uint32)
+        others = np.flatnonzero(self._numbers)
         if len(others):
-            known = self._have_layout(1, others)
-            if not known.all():
-                self._refuse(others[~known][0], "its header is damaged")
+            images[others] = self._records[1]["pixels"][self._indices[others]]
+        for number in (0, 1) if check else ():
+            here = np.flatnonzero(self._numbers == number)
+            all_of_them = len(here) == len(images)
+            crcs[here] = self._layouts[number].crcs(images if all_of_them else images[here])
+        return images, crcs
+
+    def copy(self, check: bool, out: np.ndarray) -> np.ndarray:
+        """Copy images one by one into `out`, which is best where they are large.
+
+        Returns:
+          As `gather`, the CRC-32Cs.
+        """
+        crcs = np.zeros(len(out), np.uint32)
+        places = zip(self._numbers.tolist(), self._indices.tolist(), strict=True)
+        for position, (number, index) in enumerate(places):
+            image = out[position]
+            image[...] = self._records[number]["pixels"][index]
+            if check:  # at once, while the image is in the processor's cache
+                crcs[position] = self._layouts[number].crcs(image[np.newaxis])[0]
+        return crcs
+
+    def stored_checksums(self) -> np.ndarray:
+        """Return the masked checksums at the ends of the records, [k] uint32."""
+        # They stand in the same place in both layouts.
+        return self._records[0]["crc"][self._indices]
+
+    def _layout_numbers(self) -> np.ndarray:
+        """Find out which layout each record has: [k], 0 or 1."""
+        numbers = np.where(self._have_layout(0, self._indices), 0, 1)
+        others = np.flatnonzero(numbers)
+        if len(others):
+            unknown = others[~self._have_layout(1, self._indices[others])]
+            if len(unknown):
+                raise DamagedRecordError(int(unknown[0]), "its header is damaged")
         return numbers
 
     def _have_layout(self, number: int, indices: np.ndarray) -> np.ndarray:
-        expected, records = self._layouts[number], self._records[number]
-        same = (records["head"][indices] == np.frombuffer(expected.head, np.uint8)).all(axis=1)
-        if expected.tail:
-            same &= (records["tail"][indices] == np.frombuffer(expected.tail, np.uint8)).all(axis=1)
+        layout, records = self._layouts[number], self._records[number]
+        same = (records["head"][indices] == np.frombuffer(layout.head, np.uint8)).all(axis=1)
+        if layout.tail:
+            same &= (records["tail"][indices] == np.frombuffer(layout.tail, np.uint8)).all(axis=1)
         return same
-
-    def _gather(
-        self, indices: np.ndarray, numbers: np.ndarray, sums: np.ndarray, check: bool
-    ) -> np.ndarray:
-        """Images in new memory, all at once: best where they are small. Fills `sums`."""
-        images = self._records[0]["pixels"][indices]
-        others = np.flatnonzero(numbers)
-        if len(others):
-            images[others] = self._records[1]["pixels"][indices[others]]
-        for number in (0, 1) if check else ():
-            here = np.flatnonzero(numbers == number)
-            whole = len(here) == len(indices)
-            sums[here] = self._layouts[number].crcs(images if whole else images[here])
-        return images
-
-    def _copy(
-        self,
-        indices: np.ndarray,
-        numbers: np.ndarray,
-        sums: np.ndarray,
-        check: bool,
-        out: np.ndarray,
-    ) -> None:
-        """Images into `out`, one by one: best where they are large. Fills `sums`."""
-        for position, (number, index) in enumerate(
-            zip(numbers.tolist(), indices.tolist(), strict=True)
-        ):
-            image = out[position]
-            image[...] = self._records[number]["pixels"][index]
-            if check:  # at once, while it is in the processor's cache
-                sums[position] = self._layouts[number].crcs(image[np.newaxis])[0]
-
-    def _refuse(self, index: int, why: str) -> None:
-        raise UserError(f"{self.path}: record {index} (of 0..{self.count - 1}) is damaged: {why}")

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,11 +14,14 @@ from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, Level, open_pyramid, read_manifest, sha256_of
+from tfrecords_tools.format.byte_source import ByteSource, LocalDirectory
 from tfrecords_tools.format.first_record import find_channels
+from tfrecords_tools.format.labels import parse_labels
 from tfrecords_tools.format.level import RecordFile
-from tfrecords_tools.format.manifest import checksum_holds
+from tfrecords_tools.format.manifest import is_intact
+from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
-from tfrecords_tools.format.pyramid import find_encoding, load_labels, open_file
+from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.parallel import run_unordered
 from tfrecords_tools.writing.levels import make_levels
 
@@ -44,8 +47,9 @@ def verify(directory: Path, num_workers: int) -> list[str]:
       UserError: there is no pyramid.
     """
     problems: list[str] = []
-    if not directory.is_dir() or not any("tfrecords" in name for name in os.listdir(directory)):
-        find_levels(directory)
+    names = LocalDirectory(directory).list()
+    if not any("tfrecords" in name for name in names):
+        find_levels(str(directory), names)  # refuses
     manifest = _check_manifest(directory, problems)
     opened = open_levels(directory)
     problems += opened.problems
@@ -78,25 +82,29 @@ class OpenedLevels:
 
 def open_levels(directory: Path) -> OpenedLevels:
     """Opens what can be opened of a pyramid."""
+    local = LocalDirectory(directory)
     try:
-        _, paths = find_levels(directory)
+        names = local.list()
+        _, level_files = find_levels(local.location, names)
     except UserError as error:
         return OpenedLevels([], 0, [str(error)])
     try:
         manifest = read_manifest(directory)
     except UserError:
-        manifest = None  # said elsewhere
-    opened = OpenedLevels([], 1 << max(paths), [])
-    encoding = find_encoding(manifest, paths[max(paths)])
-    for log2 in sorted(paths):
+        manifest = None  # reported by `_check_manifest`
+    opened = OpenedLevels([], 1 << max(level_files), [])
+    encoding = find_encoding(manifest, names, level_files)
+    for log2 in sorted(level_files):
         side, files = 1 << log2, list[RecordFile]()
-        channels = manifest["channels"] if manifest else _find_channels(paths[log2], side)
-        for path in paths[log2]:
+        sources = [local.open(name) for name in level_files[log2]]
+        channels = manifest["channels"] if manifest else _find_channels(sources, side, encoding)
+        for source in sources:
             try:
-                files.append(open_file(path, channels, side, encoding, len(paths[log2]) > 1))
+                may_be_empty = len(sources) > 1
+                files.append(open_file(local, source, channels, side, encoding, may_be_empty))
             except UserError as error:
                 opened.problems.append(str(error))
-        if len(files) == len(paths[log2]):
+        if len(files) == len(sources):
             opened.levels.append(Level(side, channels, tuple(files)))
     return opened
 
@@ -142,7 +150,7 @@ class RecordChecker:
             file, record = level.locate(index)
             difference = np.abs(found.astype(np.int64) - expected).max()
             yield (
-                f"{file.path}: record {record} is not the 2x2 mean of the same image in"
+                f"{file.source.location}: record {record} is not the 2x2 mean of the same image in"
                 f" {full.locate(index)[0].path.name}: differs by up to {difference}"
             )
 
@@ -187,7 +195,7 @@ def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | No
         problems.append(str(error))
         return None
     path = directory / MANIFEST_NAME
-    if manifest is not None and checksum_holds(path.read_bytes()) is None:
+    if manifest is not None and is_intact(path.read_bytes()) is None:
         problems.append(f"{path}: does not end with a checksum of itself: edited, or damaged")
     return manifest
 
@@ -195,7 +203,7 @@ def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | No
 def _check_labels(directory: Path) -> Iterator[str]:
     for path in sorted(directory.glob("*-rxx.labels")):
         try:
-            labels = load_labels(path)
+            labels = parse_labels(str(path), MappedFile(path).data)
         except UserError as error:
             yield str(error)
             continue
@@ -233,11 +241,11 @@ def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
                 yield f"{path}: damaged: its SHA-256 is not the one in {MANIFEST_NAME}"
 
 
-def _find_channels(paths: list[Path], side: int) -> int:
-    """The channels of a level, or 3 where its files cannot say; then opening them fails."""
-    for path in paths:
+def _find_channels(sources: Sequence[ByteSource], side: int, encoding: str) -> int:
+    """Return the channels of a level, or 3 if none of its files has them; then opening fails."""
+    for source in sources:
         try:
-            return find_channels(path, side)
+            return find_channels(source, side, encoding)
         except UserError:
             continue
     return 3

@@ -9,8 +9,7 @@ from collections.abc import Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tfrecords_tools.errors import UserError
-from tfrecords_tools.format.png_file import PngFile
+from tfrecords_tools.format.png_file import PartialPngFile
 from tfrecords_tools.parallel import run_ordered
 from tfrecords_tools.writing.conversion import Chunk, ChunkEncoder, Converter, WrittenChunk
 from tfrecords_tools.writing.layout import Layout
@@ -37,7 +36,7 @@ class PngOutput:
         """
         intact: list[WrittenChunk] = []
         num_kept = [0] * self.layout.shards
-        opened: tuple[int, list[PngFile]] = (-1, [])
+        opened: tuple[int, list[PartialPngFile]] = (-1, [])
         for chunk in done:
             if chunk.shard != opened[0]:
                 opened = chunk.shard, self._open_unfinished(chunk.shard)
@@ -82,26 +81,14 @@ class PngOutput:
     def _paths(self, shard: int) -> dict[int, Path]:
         return self.layout.shard_paths(self.directory, shard)
 
-    def _open_unfinished(self, shard: int) -> list[PngFile]:
+    def _open_unfinished(self, shard: int) -> list[PartialPngFile]:
         """Open a shard's files as an interruption left them; none if one of them is missing."""
-        channels = self.layout.channels
         try:
-            return [
-                PngFile(path, channels, side, unfinished=True)
-                for side, path in self._paths(shard).items()
-            ]
-        except (UserError, OSError):
+            return [PartialPngFile(path) for path in self._paths(shard).values()]
+        except OSError:
             return []
 
 
-def _hold(files: Sequence[PngFile], start: int, stop: int) -> bool:
+def _hold(files: Sequence[PartialPngFile], start: int, stop: int) -> bool:
     """Return True if there are files and all hold records `start`..`stop` - 1 intact."""
-    try:
-        for file in files:
-            if file.count < stop:
-                return False
-            for record in range(start, stop):
-                file.example(record)
-    except UserError:
-        return False
-    return bool(files)
+    return bool(files) and all(file.holds(start, stop) for file in files)

@@ -1,4 +1,4 @@
-"""Memory for images that is used again, since fresh memory takes longer to get than to fill."""
+"""Memory for images that is used again: fresh memory takes longer to allocate than to fill."""
 
 import math
 import weakref
@@ -6,22 +6,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Where TensorFlow takes memory over without copying it, and processors copy fastest.
+# In bytes. TensorFlow uses memory aligned so without copying it, and processors copy it fastest.
 ALIGNMENT = 64
 
 
 class Buffers:
-    """Hands out aligned arrays, and their memory once more when nothing refers to them any longer.
+    """Aligned arrays, whose memory is used again once nothing refers to them.
 
     Memory of one size is kept: that of the batches of one stage. Threads may share an instance.
     """
 
     def __init__(self) -> None:
-        # Replaced as one, so that threads that read different stages never mix their memory up.
+        # The size and its free memory. They are replaced together, so that threads that read
+        # different stages never mix them up.
         self._kept: tuple[int, list[np.ndarray]] = (0, [])
 
     def empty(self, shape: Sequence[int]) -> np.ndarray:
-        """An array of uint8 of any values."""
+        """Return an array of uint8 with arbitrary values."""
         size = math.prod(shape)
         kept, free = self._kept
         if size != kept:
@@ -31,10 +32,9 @@ class Buffers:
             memory = free.pop()
         except IndexError:
             memory = _aligned(size)
-        # From a memoryview, so that the memory belongs to no array that views would refer to in
-        # place of this one.
+        # From a memoryview, so that views refer to this array and not to the one that owns memory.
         array = np.frombuffer(memory.data, np.uint8)
-        # That of a stage that is past goes to a list that nobody looks at any longer.
+        # Memory of an earlier stage goes to a list that is no longer used, and is freed with it.
         weakref.finalize(array, free.append, memory).atexit = False
         return array.reshape(shape)
 

@@ -1,9 +1,9 @@
-"""Tensors of images in the memory that the images are in, where that can be.
+"""Tensors that share the memory of arrays of images, where possible.
 
-`tf.constant` copies an array, and then once more if it isn't aligned, each time into fresh memory.
-Of an object that only offers an array it takes the memory over. DLPack would do the same, but gives
-memory back from TensorFlow's own threads, which wait for the interpreter then; here the reference
-is dropped the next time that Python calls TensorFlow.
+`tf.constant` copies an array, and once more if it isn't aligned, each time into fresh memory. From
+an object with `__array__` that is no array it takes the memory without a copy. DLPack would share
+memory too, but releases it in TensorFlow's own threads, which wait for the interpreter's lock; here
+the reference is dropped the next time that Python calls TensorFlow.
 """
 
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ import tensorflow as tf
 
 from pgan_tf.data.memory.buffers import ALIGNMENT, Buffers
 
-# Fewer bytes are copied sooner than memory for them is found.
+# Fewer bytes are copied sooner than a buffer is found for them.
 _LARGE_BYTES = 1 << 16
 
 _buffers = Buffers()
 
 
 def stacked_images(batches: Sequence[np.ndarray]) -> tf.Tensor:
-    """A tensor of the images of several batches, on the device of the context.
+    """Stack the images of several batches into a tensor on the device of the context.
 
     Args:
-      batches: s of them, `[b c h w]` uint8. Nothing may write to them any longer: a tensor on the
-        CPU shares the memory of one that is alone, contiguous and aligned (`Buffers`).
+      batches: s arrays `[b c h w]` uint8. Nothing may write to them afterwards: a tensor on the CPU
+        shares the memory of a single array that is contiguous and aligned (see `Buffers`).
 
     Returns:
       `[s b c h w]` uint8.
@@ -40,7 +40,7 @@ def stacked_images(batches: Sequence[np.ndarray]) -> tf.Tensor:
 
 
 class _Offer:
-    """Something that has an array's values and gives the array itself."""
+    """An object whose `__array__` is the array itself, without a copy."""
 
     def __init__(self, array: np.ndarray):
         self._array = array

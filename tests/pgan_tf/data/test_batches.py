@@ -11,17 +11,10 @@ from hypothesis import strategies as st
 
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
-from pgan_tf.data.batches import (
-    READ_AHEAD_BYTES,
-    WHOLE,
-    Batch,
-    Part,
-    read_ahead,
-    read_batch,
-    read_batches,
-    records_at,
-)
+from pgan_tf.data.batches import Batch, read_batch, read_batches
 from pgan_tf.data.memory.buffers import Buffers
+from pgan_tf.data.memory.read_ahead import READ_AHEAD_BYTES, read_ahead
+from pgan_tf.data.order import Shard, records_at
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
@@ -81,22 +74,22 @@ def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_the_parts_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_dir, workers):
+def test_the_shards_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_dir, workers):
     pyramid = open_pyramid(labelled_dir)
     step = list(Schedule(CONFIG, 8).steps())[1]
     read = functools.partial(read_batch, pyramid, step, seed=3, label_size=3)
-    parts = [read(part=Part(index, workers)) for index in range(workers)]
-    for arrays, whole in zip(zip(*parts, strict=True), read(), strict=True):
+    shards = [read(shard=Shard(index, workers)) for index in range(workers)]
+    for arrays, whole in zip(zip(*shards, strict=True), read(), strict=True):
         assert [len(array) for array in arrays] == [8 // workers] * workers
         dealt = np.stack(arrays, axis=1)  # [b / n, n ...]: sample j went to worker j mod n
         np.testing.assert_array_equal(dealt.reshape(whole.shape), whole)
 
 
-@pytest.mark.parametrize("part", [Part(0, 3), Part(2, 2), Part(-1, 2)])
-def test_a_part_that_there_is_not_is_refused(pyramid_dir, part):
+@pytest.mark.parametrize("shard", [Shard(0, 3), Shard(2, 2), Shard(-1, 2)])
+def test_a_shard_that_does_not_exist_is_refused(pyramid_dir, shard):
     step = next(Schedule(CONFIG, 8).steps())
     with pytest.raises(ValueError, match="batch of 8 has no"):
-        read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0, part=part)
+        read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0, shard=shard)
 
 
 def test_labels_follow_their_images(labelled_dir):
@@ -248,9 +241,13 @@ def steps_of_ten(count):
     return Schedule(schedule, 4).steps()
 
 
+def size_of_ten(step):
+    return 10 * step.phase.resolution**2
+
+
 def test_batches_that_are_read_at_once_come_in_the_order_of_their_steps():
     read, started = slow_reader({0, 1, 2, 9, 13}), time.monotonic()
-    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=4)
+    batches = read_ahead(steps_of_ten(20), read, size=size_of_ten, threads=4)
     found = [(step.images_seen // 10, int(batch.images[0, 0, 0, 0])) for step, batch in batches]
     assert found == [(number, number) for number in range(20)]
     assert time.monotonic() - started < 0.9  # one after the other would take 1.0 s
@@ -259,7 +256,7 @@ def test_batches_that_are_read_at_once_come_in_the_order_of_their_steps():
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_damaged_record_is_told_at_its_own_step(threads):
     read = slow_reader({2, 3}, damaged=5)
-    batches = read_ahead(steps_of_ten(20), read, channels=1, part=WHOLE, threads=threads)
+    batches = read_ahead(steps_of_ten(20), read, size=size_of_ten, threads=threads)
     assert [next(batches)[0].images_seen for _ in range(5)] == [0, 10, 20, 30, 40]
     with pytest.raises(UserError, match="record 5 is damaged"):
         next(batches)
@@ -276,7 +273,7 @@ def test_images_of_two_levels_that_are_read_at_once_stay_apart():
         images[...] = number
         return Batch(images, np.zeros([10, 0]), np.zeros([10, 0]))
 
-    batches = read_ahead(steps_of_ten(200), read, channels=1, part=WHOLE, threads=4)
+    batches = read_ahead(steps_of_ten(200), read, size=size_of_ten, threads=4)
     for step, batch in batches:
         number = step.images_seen // 10
         assert batch.images.shape[-1] == sides[number % 2]

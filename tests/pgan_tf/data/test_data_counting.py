@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
-from pgan_tf.data.batches import Part, read_batch, read_batches, records_at
+from pgan_tf.data.batches import read_batch, read_batches
+from pgan_tf.data.order import Shard, records_at
 from tests.helpers.numbered import numbers_of, write_numbered
 
 SEED = 3
@@ -37,15 +38,15 @@ def read_by(workers, pyramid, schedule, images_seen, steps):
             schedule.steps(images_seen),
             seed=SEED,
             label_size=0,
-            part=Part(index, workers),
+            shard=Shard(index, workers),
         )
         for index in range(workers)
     ]
     read = []
-    for parts in itertools.islice(zip(*streams, strict=True), steps):
-        images_seen = parts[0][0].images_seen_after
+    for shards in itertools.islice(zip(*streams, strict=True), steps):
+        images_seen = shards[0][0].images_seen_after
         # Dealt to the workers in turn, and gathered so.
-        read.extend(np.stack([numbers_of(batch.images) for _, batch in parts], axis=1).ravel())
+        read.extend(np.stack([numbers_of(batch.images) for _, batch in shards], axis=1).ravel())
     for stream in streams:
         stream.close()
     return read, images_seen
@@ -98,16 +99,16 @@ def test_every_image_is_read_once_an_epoch_whatever_workers_batches_and_restarts
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
-def test_workers_read_parts_that_do_not_overlap(pyramids, workers):
+def test_workers_read_shards_that_do_not_overlap(pyramids, workers):
     pyramid = pyramids[61]
     config = ScheduleConfig(total_kimg=0.061, batch_size=12)
     step = next(Schedule(config, 4).steps())
-    parts = [
-        numbers_of(read_batch(pyramid, step, seed=SEED, label_size=0, part=part).images)
-        for part in (Part(index, workers) for index in range(workers))
+    shards = [
+        numbers_of(read_batch(pyramid, step, seed=SEED, label_size=0, shard=shard).images)
+        for shard in (Shard(index, workers) for index in range(workers))
     ]
-    assert [len(part) for part in parts] == [12 // workers] * workers
-    assert len(set(np.concatenate(parts))) == 12
+    assert [len(shard) for shard in shards] == [12 // workers] * workers
+    assert len(set(np.concatenate(shards))) == 12
 
 
 def test_an_epoch_over_more_than_a_million_images_shows_each_once(tmp_path):

@@ -9,8 +9,8 @@ import pytest
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data import streaming
-from pgan_tf.data.batches import WHOLE, Part
-from pgan_tf.data.remote_pyramid import open_remote_pyramid
+from pgan_tf.data.order import WHOLE, Shard
+from pgan_tf.data.remote import open_remote_pyramid
 from pgan_tf.data.streaming import stream_batches
 from tests.helpers.numbered import NumberedSource, numbers_of, upload, write_numbered
 from tfrecords_tools.errors import UserError
@@ -35,10 +35,10 @@ def remote(request, tmp_path):
     return open_remote_pyramid(upload(tmp_path / "numbered", f"ram://{tmp_path.name}/numbered"))
 
 
-def shown(pyramid, *, seed=3, part=WHOLE, images_seen=0, steps=None, config=CONFIG):
+def shown(pyramid, *, seed=3, shard=WHOLE, images_seen=0, steps=None, config=CONFIG):
     """The batches of a run, labels and all."""
     stream = stream_batches(
-        pyramid, Schedule(config, 8).steps(images_seen), seed=seed, label_size=3, part=part
+        pyramid, Schedule(config, 8).steps(images_seen), seed=seed, label_size=3, shard=shard
     )
     return list(itertools.islice(stream, steps))
 
@@ -80,23 +80,23 @@ def test_labels_follow_their_images(remote):
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
-def test_each_worker_streams_a_part_of_its_own(remote, workers):
+def test_each_worker_streams_a_shard_of_its_own(remote, workers):
     config = ScheduleConfig(start_resolution=8, total_kimg=0.24, batch_size=24)
-    parts = []
+    shards = []
     for index in range(workers):
-        batches = shown(remote, part=Part(index, workers), config=config)
+        batches = shown(remote, shard=Shard(index, workers), config=config)
         assert {len(batch.images) for _, batch in batches} == {24 // workers}
-        parts.append(set(numbers(batches).tolist()))
-    assert sum(map(len, parts)) == COUNT
-    assert set.union(*parts) == set(range(COUNT))
-    assert max(map(len, parts)) - min(map(len, parts)) <= 16
+        shards.append(set(numbers(batches).tolist()))
+    assert sum(map(len, shards)) == COUNT
+    assert set.union(*shards) == set(range(COUNT))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 16
 
 
 def test_labels_of_fakes_do_not_depend_on_the_number_of_workers(remote):
     whole = shown(remote, steps=3)
-    parts = [shown(remote, steps=3, part=Part(index, 2)) for index in range(2)]
-    for (_, batch), *of_workers in zip(whole, *parts, strict=True):
-        drawn = np.stack([part.fake_labels for _, part in of_workers], axis=1)
+    shards = [shown(remote, steps=3, shard=Shard(index, 2)) for index in range(2)]
+    for (_, batch), *of_workers in zip(whole, *shards, strict=True):
+        drawn = np.stack([shard.fake_labels for _, shard in of_workers], axis=1)
         np.testing.assert_array_equal(batch.fake_labels, drawn.reshape(batch.fake_labels.shape))
 
 
@@ -104,8 +104,8 @@ def test_the_shuffle_buffer_is_bounded_in_bytes(tmp_path, monkeypatch):
     write_numbered(tmp_path / "n", count=COUNT, resolution=16)
     pyramid = open_remote_pyramid(f"file://{tmp_path}/n")
     assert streaming.shuffle_size(pyramid.level(4)) == COUNT
-    assert streaming.shuffle_size(pyramid.level(4), Part(0, 2)) == 31
-    record_bytes = pyramid.level(16).files[0].record_bytes
+    assert streaming.shuffle_size(pyramid.level(4), Shard(0, 2)) == 31
+    record_bytes = pyramid.level(16).files[0].offsets.record_bytes
     monkeypatch.setattr(streaming, "SHUFFLE_BYTES", 7 * (record_bytes + 128))
     assert streaming.shuffle_size(pyramid.level(16)) == 7
     monkeypatch.setattr(streaming, "SHUFFLE_BYTES", 1)
@@ -181,4 +181,4 @@ def test_fewer_images_than_workers_are_refused(tmp_path):
     write_numbered(tmp_path / "n", count=2, resolution=8)
     pyramid = open_remote_pyramid(f"file://{tmp_path}/n")
     with pytest.raises(UserError, match="fewer images than workers: 2"):
-        shown(pyramid, part=Part(0, 4))
+        shown(pyramid, shard=Shard(0, 4))

@@ -186,7 +186,7 @@ def test_every_worker_holds_the_samples_of_its_replicas(workers, local):
     samples = np.arange(2 * replicas)
     offsets = []
     for worker in range(workers):
-        here = samples[worker::workers]  # what data.Part reads
+        here = samples[worker::workers]  # what a Shard reads
         for replica in range(local):
             offset = sample_offset(strategy, worker * local + replica)
             offsets.append(offset)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Level, encode_records, open_pyramid, record_layout
-from tfrecords_tools.format.raw_file import RawFile
+from tfrecords_tools.format.mapped_file import MappedFile
+from tfrecords_tools.format.raw_file import open_raw_file
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def level_path(images, tmp_path_factory):
 
 
 def level_of(*paths):
-    return Level(8, 3, tuple(RawFile(path, 3, 8) for path in paths))
+    return Level(8, 3, tuple(open_raw_file(MappedFile(path), 3, 8) for path in paths))
 
 
 def both_ways(level, indices):

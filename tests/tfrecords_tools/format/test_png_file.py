@@ -9,11 +9,13 @@ from hypothesis.extra import numpy as arrays
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import png_file
 from tfrecords_tools.format.example import parse_example
+from tfrecords_tools.format.mapped_file import MappedFile
+from tfrecords_tools.format.names import index_path
 from tfrecords_tools.format.png_file import (
-    PngFile,
     decode_png,
     encode_png,
     encode_png_records,
+    open_png_file,
     png_bound,
     png_record_bound,
 )
@@ -73,15 +75,19 @@ def level(tmp_path_factory):
     records = encode_png_records(IMAGES)
     path.write_bytes(b"".join(records))
     offsets = np.cumsum([0, *map(len, records)]).astype("<u8")
-    path.with_name(path.name + ".index").write_bytes(offsets.tobytes())
+    index_path(path).write_bytes(offsets.tobytes())
     return path
+
+
+def opened(path):
+    return open_png_file(MappedFile(path), MappedFile(index_path(path)), 3, 8)
 
 
 @settings(max_examples=200)
 @given(data=st.data())
 def test_any_flipped_bit_of_file_or_index_is_refused_by_name(level, data):
     """Every record that is returned is right, and the damaged one is not returned."""
-    index = level.with_name(level.name + ".index")
+    index = index_path(level)
     target = data.draw(st.sampled_from([level, index]))
     whole = target.read_bytes()
     damaged = bytearray(whole)
@@ -90,7 +96,7 @@ def test_any_flipped_bit_of_file_or_index_is_refused_by_name(level, data):
     target.write_bytes(damaged)
     try:
         with pytest.raises(UserError, match=r"x-r03\.tfrecords-00000-of-00001"):
-            PngFile(level, 3, 8).read(np.arange(9), check=True)
+            opened(level).read(np.arange(9), check=True)
     finally:
         target.write_bytes(whole)
 
@@ -98,13 +104,13 @@ def test_any_flipped_bit_of_file_or_index_is_refused_by_name(level, data):
 @settings(max_examples=100)
 @given(data=st.data())
 def test_a_file_or_index_truncated_anywhere_is_refused_when_opened(level, data):
-    index = level.with_name(level.name + ".index")
+    index = index_path(level)
     target = data.draw(st.sampled_from([level, index]))
     whole = target.read_bytes()
     target.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
     try:
         with pytest.raises(UserError, match=r"x-r03\.tfrecords-00000-of-00001"):
-            PngFile(level, 3, 8)
+            opened(level)
     finally:
         target.write_bytes(whole)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.format import encode_records, record_layout
-from tfrecords_tools.format.record import masked, stored_shape
+from tfrecords_tools.format.example import find_shape
+from tfrecords_tools.format.record import masked
 
 
 @pytest.mark.parametrize("resolution", [4, 8, 16, 32])
@@ -40,16 +41,16 @@ def test_a_layout_with_data_first_has_the_same_length_and_other_offsets():
     assert shape_first.tail == b"" and data_first.tail
 
 
-def test_the_stored_shape_of_a_record_is_found_wherever_it_is(random_images):
+def test_the_shape_of_a_record_is_found_wherever_it_is(random_images):
     record = encode_records(random_images(1, 3, 128)).tobytes()
-    assert stored_shape(record) == (3, 128, 128)
+    assert find_shape(record) == (3, 128, 128)
     layout = record_layout(1, 512, data_first=True)
-    assert stored_shape(layout.head + bytes(512 * 512) + layout.tail) == (1, 512, 512)
+    assert find_shape(layout.head + bytes(512 * 512) + layout.tail) == (1, 512, 512)
 
 
 @pytest.mark.parametrize("record", [b"", b"\x0a\x05shape\x12", b"no such thing", bytes(100)])
 def test_a_record_without_a_shape_has_none(record):
-    assert stored_shape(record) is None
+    assert find_shape(record) is None
 
 
 def test_masking_wraps_around_silently():

@@ -50,7 +50,7 @@ def test_a_level_of_fewer_shards_is_refused(write, array_source, random_images):
     for path in two.glob("x-r02*"):
         path.unlink()
     (two / "x-r02.tfrecords").write_bytes((one / "x-r02.tfrecords").read_bytes())
-    refused(two, "x-r02.tfrecords: every level must be cut into as many files, 2. Received: 1")
+    refused(two, "x-r02.tfrecords: every level must have the same number of files, 2. Received: 1")
 
 
 def rewrite_manifest(directory, **changes):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.data.remote_pyramid import is_remote, open_remote_pyramid
+from pgan_tf.data.remote import is_remote, open_remote_pyramid
 from tests.helpers.numbered import NumberedSource, upload
 from tests.helpers.tiny import write_pyramid as write_as_original
 from tfrecords_tools.errors import UserError

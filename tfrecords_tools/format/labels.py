@@ -1,0 +1,87 @@
+"""The labels of a pyramid: one array for all levels, as numpy.save writes it."""
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.byte_source import ByteSource, name_of
+from tfrecords_tools.format.manifest import MANIFEST_NAME
+
+# Enough for the header of any array of plain numbers.
+_HEADER_BYTES = 1 << 16
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def read_labels(source: ByteSource, count: int, manifest: dict[str, Any] | None) -> np.ndarray:
+    """Read a pyramid's labels.
+
+    They have no checksum of their own, so they are compared with the manifest's, if there is one.
+
+    Args:
+      source: the file.
+      count: number of images in the pyramid.
+      manifest: the pyramid's.
+
+    Returns:
+      [count classes] float32, read-only, mapped from a file on disk.
+
+    Raises:
+      UserError: the file is damaged, or holds anything else.
+    """
+    data = source.read(0, source.size)
+    labels = parse_labels(source.location, data)
+    if len(labels) != count:
+        raise UserError(
+            f"{source.location}: must hold {count} labels, one an image. Received: {len(labels)}"
+        )
+    stated = (manifest or {"files": {}})["files"].get(name_of(source), {}).get("sha256")
+    if stated is not None and hashlib.sha256(data.data).hexdigest() != stated:
+        raise UserError(
+            f"{source.location}: damaged, or not the labels that were written: its SHA-256 is not"
+            f" the one in {MANIFEST_NAME}"
+        )
+    return labels
+
+
+def parse_labels(location: str, data: np.ndarray) -> np.ndarray:
+    """Return the labels in a file's bytes.
+
+    Args:
+      location: path or URL of the file, for errors.
+      data: [n] uint8, its contents.
+
+    Returns:
+      [images classes] float32, a view of `data`.
+
+    Raises:
+      UserError: the file is damaged, or holds anything else.
+    """
+    try:
+        labels = _parse_array(data)
+    except Exception as error:  # NumPy raises many kinds of errors on a damaged header
+        raise UserError(f"{location}: not an array saved by numpy.save ({error})") from error
+    if labels.dtype != np.float32 or labels.ndim != 2:
+        received = f"{labels.dtype} {list(labels.shape)}"
+        raise UserError(
+            f"{location}: labels must be float32 [images classes]. Received: {received}"
+        )
+    if labels.shape[1] == 0:
+        raise UserError(f"{location}: must have at least one class. Received: none")
+    return labels
+
+
+def _parse_array(data: np.ndarray) -> np.ndarray:
+    header = io.BytesIO(data[:_HEADER_BYTES].tobytes())
+    version = np.lib.format.read_magic(header)
+    if version not in _HEADER_READERS:
+        raise ValueError(f"its format is of version {version}")
+    shape, fortran_order, dtype = _HEADER_READERS[version](header)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects")
+    return np.ndarray(shape, dtype, data, offset=header.tell(), order="F" if fortran_order else "C")
