@@ -108,10 +108,12 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
     ]
     _check_counts(levels)
     full = levels[-1]
+    if manifest is not None:
+        _check_manifest(f"{directory.location}/{MANIFEST_NAME}", manifest, full)
     labels = None
     if labels_name(name) in names:
         labels = read_labels(directory.open(labels_name(name)), full.count, manifest)
-    pyramid = Pyramid(
+    return Pyramid(
         location=directory.location,
         name=name,
         count=full.count,
@@ -120,11 +122,9 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
         levels=tuple(levels),
         encoding=encoding,
         labels=labels,
-        label_names=tuple((manifest or {}).get("label_names") or ()) or None,
+        label_names=_label_names(directory.location, manifest, labels),
         manifest=manifest,
     )
-    _compare_with_manifest(pyramid)
-    return pyramid
 
 
 def find_encoding(
@@ -204,22 +204,33 @@ def _check_counts(levels: Sequence[Level]) -> None:
                 )
 
 
-def _compare_with_manifest(pyramid: Pyramid) -> None:
-    if pyramid.manifest is None:
-        return
-    location = f"{pyramid.location}/{MANIFEST_NAME}"
-    for key in ("count", "resolution", "channels", "shards"):
-        stated, found = pyramid.manifest[key], getattr(pyramid, key)
-        if stated != found:
+def _check_manifest(location: str, manifest: dict[str, Any], full: Level) -> None:
+    """Refuse a manifest of other files than the full level's."""
+    for key, found in (
+        ("count", full.count),
+        ("resolution", full.resolution),
+        ("channels", full.channels),
+        ("shards", len(full.files)),
+    ):
+        if manifest[key] != found:
             raise UserError(
-                f"{location}: disagrees with the files beside it: '{key}' is {stated} in the"
+                f"{location}: disagrees with the files beside it: '{key}' is {manifest[key]} in the"
                 f" manifest, {found} in the files"
             )
-    if pyramid.label_names and len(pyramid.label_names) != pyramid.label_size:
+
+
+def _label_names(
+    location: str, manifest: dict[str, Any] | None, labels: np.ndarray | None
+) -> tuple[str, ...] | None:
+    """Return the manifest's names of classes, one for each column of the labels."""
+    names = tuple((manifest or {}).get("label_names") or ())
+    classes = 0 if labels is None else labels.shape[1]
+    if names and len(names) != classes:
         raise UserError(
-            f"{location}: must name the {pyramid.label_size} classes of the labels file."
-            f" Received: {len(pyramid.label_names)} names"
+            f"{location}/{MANIFEST_NAME}: must name the {classes} classes of the labels file."
+            f" Received: {len(names)} names"
         )
+    return names or None
 
 
 def _contents(level: Level) -> str:

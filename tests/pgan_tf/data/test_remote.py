@@ -34,7 +34,7 @@ def test_a_remote_pyramid_holds_what_the_local_one_does(directory, scheme, manif
     if scheme == "ram":
         url = upload(directory, f"ram:/{directory}-{manifest}")
     remote = open_remote_pyramid(f"{url}/")
-    assert remote.directory == url
+    assert remote.location == url and remote.is_remote
     for name in ("name", "count", "channels", "resolution", "label_size"):
         assert getattr(remote, name) == getattr(local, name)
     assert remote.label_names == (local.label_names if manifest else None)
@@ -85,7 +85,7 @@ def test_a_scheme_that_tensorflow_does_not_know_is_named(scheme):
     [
         (lambda d: cut(d / R03, 5), "r03.tfrecords: truncated or damaged"),
         (lambda d: (d / R02).write_bytes(b""), "r02.tfrecords: empty"),
-        (lambda d: (d / R02).write_bytes(b"x" * 99), "r02.tfrecords: does not begin with a record"),
+        (lambda d: (d / R02).write_bytes(b"x" * 99), "r02.tfrecords: its first record has no"),
         (lambda d: cut(d / R03, None), "every level must hold the same images"),
         (lambda d: (d / R02).unlink(), "r02.tfrecords: missing"),
         (lambda d: cut(d / LABELS, 12), "rxx.labels: not an array"),
@@ -94,6 +94,10 @@ def test_a_scheme_that_tensorflow_does_not_know_is_named(scheme):
             "rxx.labels: must hold 25 labels",
         ),
         (lambda d: save(d / LABELS, np.zeros(25)), "rxx.labels: labels must be float32"),
+        (
+            lambda d: save(d / LABELS, np.zeros((25, 3), np.float32)),
+            "rxx.labels: damaged, or not the labels that were written",
+        ),
         (lambda d: cut(d / MANIFEST_NAME, 40), "manifest.json: not valid JSON"),
         (lambda d: edit(d / MANIFEST_NAME, '"count": 25', '"count": 26'), "manifest.json: damaged"),
     ],
@@ -107,15 +111,40 @@ def test_damaged_pyramids_are_refused_by_the_files_name(tmp_path, spoil, message
 @pytest.mark.parametrize(
     ("suffix", "size", "message"),
     [
-        ("", 5, "00000-of-00002: truncated or damaged, or its index is"),
+        ("", 5, "00000-of-00002: truncated or damaged, or its index numbered-r03.tfrecords-00000"),
         (".index", 5, "index: truncated or damaged: its size must be a multiple of 8"),
-        (".index", 8, "truncated or damaged, or its index is"),
+        (".index", 8, "00000-of-00002: truncated or damaged, or its index numbered-r03"),
     ],
 )
 def test_truncated_files_of_encoded_images_are_refused(tmp_path, suffix, size, message):
     directory = write(tmp_path / "numbered", "png", 2)
     cut(directory / f"numbered-r03.tfrecords-00000-of-00002{suffix}", size)
     assert message in refusal(f"file://{directory}")
+
+
+def test_a_damaged_index_is_refused_when_its_level_is_read(tmp_path):
+    directory = write(tmp_path / "numbered", "png", 2)
+    path = directory / "numbered-r03.tfrecords-00000-of-00002.index"
+    index = np.fromfile(path, "<u8")
+    index[3:5] = index[3:5][::-1]
+    index.tofile(path)
+    pyramid = open_remote_pyramid(f"file://{directory}")
+    pyramid.level(4).read(np.arange(COUNT))
+    with pytest.raises(UserError, match="00000-of-00002.index: damaged: its offsets must"):
+        pyramid.level(8).read(np.array([0]))
+
+
+@pytest.mark.parametrize(("encoding", "requests"), [("raw", 1), ("png", 2)])
+def test_opening_reads_each_file_once(tmp_path, monkeypatch, encoding, requests):
+    """One request for the beginning of each level's file, one for its index, labels, manifest."""
+    directory = write(tmp_path / "numbered", encoding, 2)
+    opened = []
+    read = tf.io.gfile.GFile
+    monkeypatch.setattr(
+        tf.io.gfile, "GFile", lambda url, mode: opened.append(url) or read(url, mode)
+    )
+    open_remote_pyramid(f"file://{directory}")
+    assert len(opened) == len(set(opened)) == 2 * 2 * requests + 2
 
 
 def test_a_manifest_of_other_files_is_refused(tmp_path):

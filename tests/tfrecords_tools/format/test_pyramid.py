@@ -165,6 +165,15 @@ def test_unreadable_labels_are_refused(golden_copy, damage):
     refused(golden_copy, "rxx.labels: ")
 
 
+@pytest.mark.parametrize("version", [(1, 0), (2, 0)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_labels_are_read_however_numpy_writes_them(golden_copy, version, order):
+    labels = np.asarray(np.random.default_rng(0).random((12, 4)), np.float32, order)
+    with (golden_copy / f"{PREFIX}-rxx.labels").open("wb") as file:
+        np.lib.format.write_array(file, labels, version)
+    np.testing.assert_array_equal(open_pyramid(golden_copy).labels, labels)
+
+
 def manifest(**changes):
     return json.dumps({"format_version": 1, "count": 12, "resolution": 32, "channels": 3} | changes)
 
