@@ -43,7 +43,7 @@ class ImagesSource:
 
     Attributes:
       files: the files.
-      policy: how files become pixels.
+      policy: the conversion of files to pixels.
       classes: [n] int64, the class of each file; None without labels.
       label_names: a name for each class; None without labels.
       kind: the source's name.
@@ -101,7 +101,7 @@ def open_images(
 
     Args:
       root: a folder, or an archive: .zip, .tar, .tar.gz or .tgz.
-      policy: how files become pixels. `channels` 0 means 1 if every image is gray, else 3;
+      policy: the conversion of files to pixels. `channels` 0 means 1 if every image is gray, else 3;
         `resolution` 0 means the largest power of two to which no image has to be enlarged.
       use_folders: take the folders directly below `root` as classes; in an archive, those below
         the folder that holds all.

@@ -32,7 +32,7 @@ class LsunSource:
       path: the database.
       count: number of images.
       landmarks: every 256th key from the first, from which the keys between them are found.
-      policy: how values become pixels.
+      policy: the conversion of values to pixels.
     """
 
     path: Path

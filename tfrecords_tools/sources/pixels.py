@@ -54,7 +54,7 @@ _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
 @dataclasses.dataclass(frozen=True)
 class ImagePolicy:
-    """How files become images of one size and number of channels.
+    """The conversion of files to images of one size and number of channels.
 
     The manifest records these fields by their names.
 

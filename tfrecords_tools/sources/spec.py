@@ -69,12 +69,12 @@ class SourceSpec:
     """One source, declared.
 
     Attributes:
-      name: the value of `--source`, or what comes before the colon in it.
+      name: the value of `--source`, or the word before the colon in it.
       description: a few words for `--help`.
       flags: the flags it understands. All other flags of sources are refused, not ignored.
       open: opens it. Raises UserError if a flag or the input is wrong.
-      argument: what must follow the name and a colon in `--source`, for `--help`; empty if nothing
-        does.
+      argument: the words that follow the name and a colon in `--source`, as help shows them; empty
+        if `--source` is the name alone.
       extra: the project's extra that installs a library it needs; None if it needs none.
       default_num_images: number of images of a source that can make any number; None if the
         input decides it.

@@ -62,7 +62,7 @@ def open_tfds(
         such as `tfds:celeb_a:train[:10%]`.
       data_dir: the folder of prepared data sets; None for the library's own.
       manual_dir: the folder of files that were downloaded by hand.
-      policy: how images become pixels; 0 means automatic, as in `images.open_images`.
+      policy: the conversion of images to pixels; 0 means automatic, as in `images.open_images`.
       labels: True requires classes, False ignores them, None takes them if there are any.
       num_workers: processes that read headers.
       skip_bad_images: accept bad images among the others.
