@@ -16,7 +16,7 @@ from pgan_tf.evaluation.extractors import load_extractors
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
 from pgan_tf.networks import Generator
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.runs.saved_generator import describe_generator
+from pgan_tf.runs.saved_generator import read_description
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 
@@ -160,15 +160,15 @@ class TrainingEvaluation:
         if not path.exists():
             return None
         try:
-            best = describe_generator(path).get("best")
+            best = read_description(path).best
         except UserError as error:
             logging.warning("%s; the next generator evaluated replaces it", error)
             return None
-        if not isinstance(best, dict) or "value" not in best:
+        if best is None or "value" not in best:
             return None
-        value = best.pop("value")
+        value, before = best["value"], {k: v for k, v in best.items() if k != "value"}
         conditions = self._conditions()
-        if best != conditions:
+        if before != conditions:
             differing = [key for key, now in conditions.items() if best.get(key) != now]
             logging.warning(
                 "%s is the best by %s of %s images, and its figure can't be compared with new ones,"

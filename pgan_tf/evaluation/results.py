@@ -2,10 +2,8 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import math
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -246,8 +244,9 @@ def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
     TensorBoard follows the newest file of a directory alone. So while a training is adding to its
     own, these go to the directory `metrics` within the run.
     """
-    unit = RunDirectory(run).metrics_log.images_per_step() or 1
-    writer = tf.summary.create_file_writer(str(run / "metrics" if _is_training(run) else run))
+    directory = RunDirectory(run)
+    unit = directory.metrics_log.images_per_step() or 1
+    writer = tf.summary.create_file_writer(str(run / "metrics" if directory.is_locked() else run))
     with contextlib.closing(writer):
         for result in results:
             if result.images_seen is None:
@@ -257,15 +256,3 @@ def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
                     tf.summary.scalar(TAG_PREFIX + name, value)
                 for name, value in result.floor.items():
                     tf.summary.scalar(f"{TAG_PREFIX}{FLOOR}/{name}", value)
-
-
-def _is_training(run: Path) -> bool:
-    """Whether another process holds the run's lock (`RunDirectory.open`)."""
-    opened = os.open(run, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(opened)
-    return False

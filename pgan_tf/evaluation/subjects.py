@@ -14,11 +14,11 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
 from pgan_tf.runs.run_directory import read_config
 from pgan_tf.runs.saved_generator import (
-    describe_generator,
     find_generator,
     find_snapshots,
     images_seen_of,
     load_generator,
+    read_description,
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
@@ -112,8 +112,7 @@ def _run_of(file: Path) -> Path | None:
 
 
 def _describe(file: Path) -> Subject:
-    description = describe_generator(file)
-    return Subject(file, images_seen_of(file), description.get("final_resolution"))
+    return Subject(file, images_seen_of(file), read_description(file).final_resolution)
 
 
 def load_fakes(
@@ -180,11 +179,11 @@ def check_subject(subject: Subject, reals: Reals) -> None:
         raise UserError(f"{file}: not a .keras file: {error}") from error
     if damaged is not None:
         raise UserError(f"{file}: damaged: the checksum of {damaged} in it is wrong")
-    described = describe_generator(file)
-    said = [described.get(name) for name in ("resolution", "channels", "label_size")]
-    numbers = [value for value in said if isinstance(value, int)]
-    if len(numbers) == len(said):
-        _check_fit(*numbers, reals=reals, file=file)
+    described = read_description(file)
+    sizes = [described.resolution, described.channels, described.label_size]
+    known = [size for size in sizes if size is not None]
+    if len(known) == len(sizes):
+        _check_fit(*known, reals=reals, file=file)
 
 
 def _check_fit(

@@ -22,6 +22,7 @@ from pgan_tf.exporting.tflite_file import read_tflite, write_tflite
 from pgan_tf.generating.truncation import truncated_function
 from pgan_tf.runs.grids import Generate, draw_latents
 from pgan_tf.runs.saved_generator import (
+    GeneratorDescription,
     as_function,
     describe_generator,
     find_generator,
@@ -186,7 +187,7 @@ def _write(
     tflite_precision: str,
 ) -> None:
     if file_format == "keras":
-        save_generator(path, as_plain_keras(model), description)
+        save_generator(path, as_plain_keras(model), GeneratorDescription.from_json(description))
     elif file_format == "saved_model":
         write_saved_model(model, path, description, output_type)
     elif file_format == "onnx":

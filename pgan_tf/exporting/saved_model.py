@@ -12,7 +12,7 @@ import tensorflow as tf
 from pgan_tf.exporting.signature import image_function, input_specs
 from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import Generate
-from pgan_tf.runs.saved_generator import DESCRIPTION
+from pgan_tf.runs.saved_generator import DESCRIPTION_NAME
 
 MARK = "saved_model.pb"
 
@@ -48,7 +48,7 @@ def write_saved_model(
         "truncated": tf.function(serve_truncated, input_signature=[*specs, truncation]),
     }
     tf.saved_model.save(module, str(path), signatures=signatures)
-    (path / DESCRIPTION).write_text(json.dumps(dict(description), indent=2) + "\n")
+    (path / DESCRIPTION_NAME).write_text(json.dumps(dict(description), indent=2) + "\n")
 
 
 def read_saved_model(path: Path) -> Generate:

@@ -1,4 +1,4 @@
 """Pictures and videos of a saved generator, and of a run while it trains.
 
-Imports evaluation and all below it. Begin with `pictures.py`.
+Imports legacy and all below it. Begin with `pictures.py`.
 """

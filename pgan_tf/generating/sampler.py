@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from pgan_tf.generating.truncation import truncated_function
 from pgan_tf.runs.grids import generate_images
-from pgan_tf.runs.saved_generator import describe_generator, find_generator, load_generator
+from pgan_tf.runs.saved_generator import find_generator, load_generator, read_description
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.host import available_memory
 
 _MAX_BATCH = 64
 # What a batch may take: enough to keep any device busy, not more than small GPUs have.
@@ -49,9 +50,9 @@ class Sampler:
         self.file = find_generator(network)
         model = load_generator(self.file)
         self.latent_size, self.label_size = _input_sizes(model)
-        description = describe_generator(self.file)
-        self.class_names = _class_names(self.label_size, description)
-        self._label_rows = description.get("label_rows")
+        description = read_description(self.file)
+        self.class_names = _class_names(self.label_size, description.label_names or ())
+        self._label_rows = description.label_rows
         self.resolution = int(model.outputs[0].shape[1])
         self.batch_size = batch_size or fitting_batch_size(model)
         self._generate = truncated_function(model, truncation)
@@ -119,18 +120,11 @@ def fitting_batch_size(model: keras.Model) -> int:
     features = sum(
         int(np.prod(layer.output.shape[1:])) for layer in model.layers if hasattr(layer, "filters")
     )
-    budget = min(_MAX_BATCH_BYTES, _MEMORY_SHARE * _available_memory())
+    available = available_memory()
+    if available is None:  # not Linux
+        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    budget = min(_MAX_BATCH_BYTES, _MEMORY_SHARE * available)
     return int(np.clip(budget // (_BYTES_PER_FEATURE * features), 1, _MAX_BATCH))
-
-
-def _available_memory() -> int:
-    """Bytes that could be allocated without swapping."""
-    try:
-        with open("/proc/meminfo") as file:
-            entries = dict(line.split(":", 1) for line in file)
-        return int(entries["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _input_sizes(model: keras.Model) -> tuple[int, int]:
@@ -139,6 +133,5 @@ def _input_sizes(model: keras.Model) -> tuple[int, int]:
     return sizes[0], sizes[1] if len(sizes) > 1 else 0
 
 
-def _class_names(size: int, description: dict) -> tuple[str, ...]:
-    names = tuple(description.get("label_names") or ())
-    return names if len(names) == size else tuple(str(i) for i in range(size))
+def _class_names(size: int, names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(names) if len(names) == size else tuple(str(i) for i in range(size))

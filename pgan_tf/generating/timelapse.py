@@ -1,7 +1,6 @@
 """A video of a run's training, from the grids that it wrote."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from pgan_tf.generating.video import save_video
-from pgan_tf.reporting.summaries import format_duration
 from pgan_tf.runs.metrics_log import MetricsLog
-from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.runs.run_directory import FAKES_PATTERN, RunDirectory, format_duration
 from tfrecords_tools.errors import UserError
 
-_GRID = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
 # The caption's height is this share of the picture's, within bounds in pixels.
 _TEXT_SHARE, _TEXT_MIN, _TEXT_MAX = 1 / 30, 11, 40
 _BACKGROUND, _TEXT_COLOR = (0, 0, 0), (255, 255, 255)
@@ -61,7 +58,7 @@ def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
         raise UserError(f"{run_dir}: --video=training needs a run directory")
-    matches = [(_GRID.fullmatch(file.name), file) for file in run_dir.iterdir()]
+    matches = [(FAKES_PATTERN.fullmatch(file.name), file) for file in run_dir.iterdir()]
     found = sorted((float(match["kimg"]), file) for match, file in matches if match)
     if not found:
         raise UserError(f"{run_dir}: no grids in it; expected fakes-NNNNNN.png")

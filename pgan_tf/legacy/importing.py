@@ -14,7 +14,7 @@ from pgan_tf.legacy import OriginalNetwork, OriginalNetworks, read_networks
 from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory
-from pgan_tf.runs.saved_generator import as_keras_model, save_generator
+from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import check_output, staged_directory
@@ -201,17 +201,16 @@ def _assign(network: Generator | Discriminator, weights: Mapping[str, np.ndarray
         variable.assign(weights[path])
 
 
-def _description(source: Path, network: OriginalNetwork) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "resolution": network.resolution,
-        "alpha": 1.0 if network.alpha is None else network.alpha,
-        "final_resolution": network.config.final_resolution,
-        "channels": network.config.channels,
-        "latent_size": network.config.resolved_latent_size,
-        "label_size": network.config.label_size,
-        "label_names": [],
-        "imported_from": source.name,
-        "original_name": network.name,
-        "original_version": network.version,
-    }
+def _description(source: Path, network: OriginalNetwork) -> GeneratorDescription:
+    return GeneratorDescription(
+        resolution=network.resolution,
+        alpha=1.0 if network.alpha is None else network.alpha,
+        final_resolution=network.config.final_resolution,
+        channels=network.config.channels,
+        latent_size=network.config.resolved_latent_size,
+        label_size=network.config.label_size,
+        label_names=[],
+        imported_from=source.name,
+        original_name=network.name,
+        original_version=network.version,
+    )

@@ -1,4 +1,4 @@
 """What a run writes while it trains: TensorBoard, `metrics.jsonl`, grids, progress lines, profiles.
 
-Imports legacy and all below it. Begin with `reporter.py`.
+Imports exporting and all below it. Begin with `reporter.py`.
 """

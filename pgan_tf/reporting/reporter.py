@@ -21,7 +21,7 @@ from pgan_tf.reporting.memory import memory_figures
 from pgan_tf.reporting.summaries import Summaries, Ticker, progress_line
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.runs.saved_generator import as_keras_model, save_generator
+from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from pgan_tf.step.step import StepResult
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
@@ -237,20 +237,18 @@ class Reporter:
     ) -> None:
         seen, alpha = self._state.images_seen, self._alpha(phase)
         model = self._keras_model(resolution=phase.resolution, alpha=alpha)
-        description = {
-            "format": 1,
-            "images_seen": seen,
-            "kimg": seen / 1000,
-            "resolution": phase.resolution,
-            "alpha": phase.alpha(seen),
-            "final_resolution": self._schedule.phases[-1].resolution,
-            "channels": self._config.network.channels,
-            "latent_size": self._config.network.resolved_latent_size,
-            "label_size": self._config.network.label_size,
-            "label_names": list(self._summaries.label_names),
-            "label_rows": self._summaries.label_rows,
+        description = GeneratorDescription(
+            images_seen=seen,
+            resolution=phase.resolution,
+            alpha=phase.alpha(seen),
+            final_resolution=self._schedule.phases[-1].resolution,
+            channels=self._config.network.channels,
+            latent_size=self._config.network.resolved_latent_size,
+            label_size=self._config.network.label_size,
+            label_names=self._summaries.label_names,
+            label_rows=self._summaries.label_rows,
             **(more or {}),
-        }
+        )
         save_generator(path, model, description)
 
     def _alpha(self, phase: Phase) -> float | None:

@@ -26,7 +26,7 @@ from pgan_tf.runs.grids import (
     make_grid,
     save_png,
 )
-from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.runs.run_directory import RunDirectory, format_duration
 from pgan_tf.step.step import StepResult
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
@@ -295,17 +295,3 @@ def progress_line(
     if skipped:
         parts.append(f"{skipped:.0f} updates skipped")
     return "  ".join(parts)
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds for people: `2d 03h`, `3h 25m`, `12m 05s`, `40s`."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days}d {hour:02d}h"
-    if hours:
-        return f"{hours}h {minute:02d}m"
-    if minutes:
-        return f"{minute}m {second:02d}s"
-    return f"{second}s"

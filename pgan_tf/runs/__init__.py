@@ -1,4 +1,6 @@
-"""The run directory: its files, checkpoints, saved generators and grids.
+"""The run directory: its files, checkpoints, metrics log, saved generators and grids.
 
-Imports step and all below it. Begin with `run_directory.py`.
+Begin with `run_directory.py`, which names every file. Checkpoints are here rather than in training,
+because rooms below it save and read them too: reporting saves them as a run goes on, and legacy
+writes one from imported networks. Imports step and all below it.
 """

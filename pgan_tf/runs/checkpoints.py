@@ -1,49 +1,88 @@
-"""Saving and restoring the whole training state, newest readable checkpoint first."""
+"""Checkpoints: the whole training state, saved, listed and restored."""
 
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
-from pgan_tf.runs.checkpoint_files import Moment, newest_first
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 
-# What TensorFlow adds to its messages, which tells a user nothing.
+_SKIPPING = "-skipping"
+_INDEX = re.compile(
+    rf"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
+)
+
+# Names of graph nodes in TensorFlow's messages, which mean nothing to a user.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
 
-# What TensorFlow raises for files that are damaged, missing, or of another program.
+# TensorFlow's errors for files that are damaged, missing, or of another program.
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
+
+
+class CheckpointId(NamedTuple):
+    """The point of a run at which a checkpoint was saved; ids sort by age.
+
+    Everything saved after a rollback is newer than anything before it.
+
+    Attributes:
+      rollbacks: how often the run had gone back to an earlier checkpoint.
+      images_seen: real images shown until then.
+      healthy: whether the updates just before it were finite.
+    """
+
+    rollbacks: int
+    images_seen: int
+    healthy: bool
+
+    @property
+    def name(self) -> str:
+        """Name of its files without a suffix: `state-96`, `state-r1-96`, `state-96-skipping`."""
+        rollbacks = f"r{self.rollbacks}-" if self.rollbacks else ""
+        return f"state-{rollbacks}{self.images_seen}{'' if self.healthy else _SKIPPING}"
+
+
+def list_checkpoints(directory: Path) -> list[CheckpointId]:
+    """Return the complete checkpoints in a directory, newest first."""
+    # TensorFlow writes the index last.
+    matches = (_INDEX.fullmatch(path.name) for path in directory.glob("*.index"))
+    found = (
+        CheckpointId(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
+        for match in matches
+        if match
+    )
+    return sorted(found, reverse=True)
 
 
 class Checkpoints:
     """The checkpoints of one run directory: `state-<images_seen>.index` and `.data-*`.
 
-    Those written after the run has gone back once are named `state-r1-<images_seen>`; those written
-    while updates were being skipped end in `-skipping`: a run continues from them, but does not go
-    back to them.
+    After the first rollback they are named `state-r1-<images_seen>`. Those saved while updates were
+    being skipped end in `-skipping`: a run continues from them, but does not go back to them.
 
-    Variables are kept by name (`TrainState.variables`), so a checkpoint says what it holds and fits
-    any program that names its state alike. Which checkpoints there are is told by the files
-    themselves: TensorFlow writes the index last, so one with an index was written whole.
+    Variables are stored by name (`TrainState.variables`), so that a checkpoint documents itself and
+    any program that uses the same names can read it. There is no separate list of checkpoints:
+    TensorFlow writes the index last, so a checkpoint with an index is complete.
     """
 
     def __init__(self, directory: Path, state: TrainState, *, keep: int):
-        """
+        """Write nothing yet.
+
         Args:
-          directory: where they are; made with the first one.
-          state: what is saved and restored.
-          keep: how many stay; older ones are deleted.
+          directory: of the checkpoints; made with the first one.
+          state: the training state to save and restore.
+          keep: number of checkpoints to keep; older ones are deleted.
         """
         self._directory = directory
         self._state = state
         self._keep = keep
         self._checkpoint = tf.train.Checkpoint(variables=state.variables())
-        self._saved_at: Moment | None = None
+        self._last: CheckpointId | None = None
 
     def save(self, *, healthy: bool = True) -> None:
-        """Saves the state as of now, unless that is saved already, and deletes what is too old.
+        """Save the current state unless that is done already, and delete old checkpoints.
 
         The newest healthy checkpoint stays, however old it is.
 
@@ -51,10 +90,10 @@ class Checkpoints:
           healthy: whether the last updates were finite.
 
         Raises:
-          UserError: it can't be written; the checkpoints before it stay as they were.
+          UserError: the checkpoint can't be written; earlier ones stay as they were.
         """
-        now = Moment(self._state.rollbacks, self._state.images_seen, healthy)
-        if self._saved_at and now[:2] == self._saved_at[:2]:
+        now = CheckpointId(self._state.rollbacks, self._state.images_seen, healthy)
+        if self._last and now[:2] == self._last[:2]:
             return
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -64,34 +103,37 @@ class Checkpoints:
                 f"{self._directory}: the checkpoint at {now.images_seen} images can't be written, "
                 f"the ones before it stay: {_GRAPH_NOTES.sub('', str(error))}"
             ) from error
-        self._saved_at = now
-        moments = newest_first(self._directory)
-        to_go_back_to = next((moment for moment in moments if moment.healthy), None)
-        for old in moments[self._keep :]:
-            if old != to_go_back_to:
+        self._last = now
+        saved = list_checkpoints(self._directory)
+        newest_healthy = next((checkpoint for checkpoint in saved if checkpoint.healthy), None)
+        for old in saved[self._keep :]:
+            if old != newest_healthy:
                 self._delete(old)
 
     def restore(self, *, healthy: bool = False) -> bool:
-        """Restores the newest checkpoint that can be read; False where there is none at all.
+        """Restore the newest checkpoint that can be read.
 
-        Newer ones, which can't be read, are put aside under names that end in `.unreadable`.
+        Newer ones that can't be read are renamed to names that end in `.unreadable`.
 
         Args:
-          healthy: whether to take only one that was written while updates were finite.
+          healthy: restore only a checkpoint that was saved while updates were finite.
+
+        Returns:
+          False if there are no checkpoints at all.
 
         Raises:
           UserError: there are checkpoints, but none of them can be read.
         """
-        candidates = [m for m in newest_first(self._directory) if m.healthy or not healthy]
-        for number, moment in enumerate(candidates):
-            path = self._path(moment)
+        candidates = [c for c in list_checkpoints(self._directory) if c.healthy or not healthy]
+        for number, candidate in enumerate(candidates):
+            path = self._path(candidate)
             try:
                 self._checkpoint.read(path).assert_consumed()
             except _UNREADABLE as error:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
-                self._saved_at = moment
+                self._last = candidate
                 for unreadable in candidates[:number]:
                     self._put_aside(unreadable)
                 return True
@@ -101,18 +143,18 @@ class Checkpoints:
             )
         return False
 
-    def _path(self, moment: Moment) -> str:
-        return str(self._directory / moment.name)
+    def _path(self, checkpoint: CheckpointId) -> str:
+        return str(self._directory / checkpoint.name)
 
-    def _put_aside(self, moment: Moment) -> None:
-        # Not deleted, in case somebody can still make something of it; but neither counted among
-        # those that are kept.
-        for path in self._directory.glob(f"{moment.name}.*"):
+    def _put_aside(self, checkpoint: CheckpointId) -> None:
+        # Not deleted, in case somebody can still recover it; but no longer counted among those
+        # to keep.
+        for path in self._directory.glob(f"{checkpoint.name}.*"):
             path.rename(path.with_name(f"{path.name}.unreadable"))
 
-    def _delete(self, moment: Moment) -> None:
-        path = Path(self._path(moment))
-        # The index first: what is left without one is no checkpoint.
+    def _delete(self, checkpoint: CheckpointId) -> None:
+        path = Path(self._path(checkpoint))
+        # The index first: data without an index is no checkpoint.
         path.with_name(f"{path.name}.index").unlink(missing_ok=True)
         for data in self._directory.glob(f"{path.name}.data-*"):
             data.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""From a generator to pictures: latents, images, grids, PNG files."""
+"""Latents, images, grids of images and PNG files."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,28 +8,28 @@ from PIL import Image
 
 from tfrecords_tools.files import whole_file
 
-# [b latent_size], [b n] or None -> [b h w c] float32 in [-1, 1]
+# latents [b latent_size], labels [b n] or None -> images [b h w c] float32 in [-1, 1]
 Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
-# What a grid should fit: a screen, as the original's. It has 4 columns and 2 rows at least.
+# A grid fits a screen, as the original's does, but has at least 4 columns and 2 rows.
 _SCREEN_WIDTH, _SCREEN_HEIGHT = 1920, 1080
 
 
 def draw_latents(count: int, latent_size: int, *, seed: int) -> np.ndarray:
-    """`[count latent_size]` float32, standard normal; row i does not depend on `count`."""
+    """Draw `[count latent_size]` float32, standard normal; row i does not depend on `count`."""
     return np.random.default_rng(seed).standard_normal([count, latent_size]).astype(np.float32)
 
 
 def generate_images(
     generate: Generate, latents: np.ndarray, labels: np.ndarray | None, *, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """Generates batch by batch.
+    """Generate images batch by batch.
 
     Args:
-      generate: the network.
+      generate: the generator.
       latents: `[n latent_size]`.
       labels: `[n label_size]`, or None.
-      batch_size: most images at a time, which bounds the memory.
+      batch_size: the most images at a time, which bounds the memory.
 
     Yields:
       `[b h w c]` uint8, in order, n images in all.
@@ -40,16 +40,16 @@ def generate_images(
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] to uint8 in [0, 255], rounded; what lies outside is clipped."""
+    """Convert floats in [-1, 1] to uint8 in [0, 255], rounded; values outside are clipped."""
     return np.clip(np.rint((np.asarray(images, np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)
 
 
 def grid_size(resolution: int, label_size: int = 0) -> tuple[int, int]:
-    """Columns and rows of a training grid.
+    """Return the number of columns and of rows of a run's grids.
 
     Args:
       resolution: of the images, in pixels.
-      label_size: with up to 16 labels, each row shows one of them.
+      label_size: number of classes; with up to 16 of them, each row shows one class.
     """
     columns = int(np.clip(_SCREEN_WIDTH // resolution, 4, 16))
     rows = int(np.clip(_SCREEN_HEIGHT // resolution, 2, 10))
@@ -59,7 +59,7 @@ def grid_size(resolution: int, label_size: int = 0) -> tuple[int, int]:
 
 
 def make_grid(images: np.ndarray, columns: int) -> np.ndarray:
-    """Puts `[n h w c]` images side by side, row by row: `[rows*h columns*w c]`; gaps are black."""
+    """Arrange `[n h w c]` images row by row into `[rows*h columns*w c]`; empty cells are black."""
     count, height, width, channels = images.shape
     rows = -(-count // columns)
     padded = np.zeros([rows * columns, height, width, channels], images.dtype)
@@ -69,12 +69,12 @@ def make_grid(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def enlarge(images: np.ndarray, factor: int) -> np.ndarray:
-    """Repeats each pixel of `[n h w c]` factor x factor."""
+    """Repeat each pixel of `[n h w c]` images factor x factor."""
     return images.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
 def save_png(path: Path, image: np.ndarray) -> None:
-    """Writes a `[h w 1 or 3]` uint8 image whole or not at all."""
+    """Write a `[h w 1 or 3]` uint8 image, whole or not at all."""
     squeezed = image[:, :, 0] if image.shape[2] == 1 else image
     with whole_file(path) as temporary:
         Image.fromarray(squeezed).save(temporary, format="PNG")

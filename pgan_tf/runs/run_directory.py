@@ -1,8 +1,9 @@
-"""A run directory: where what one run writes is, and whether a run may continue in it."""
+"""The run directory: the names of its files, its lock, and the checks before a run continues."""
 
 import errno
 import fcntl
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,62 +14,69 @@ from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_f
 from tfrecords_tools.format import Pyramid
 
 CONFIG_NAME = "config.flags"
+NETWORKS_NAME = "networks"
+# File names of grids and of saved generators; see `RunDirectory.fakes` and `generator`.
+FAKES_PATTERN = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
+GENERATOR_PATTERN = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
+
 _DATA_PREFIX = "# Trained on: "
 
 
 class RunDirectory:
-    """Paths within a run directory.
+    """The paths in a run directory, and its lock.
 
     Attributes:
       path: the directory itself.
-      checkpoints, networks: sub-directories.
-      metrics_log: `metrics.jsonl`.
-      reals: `reals.png`.
+      checkpoints: subdirectory of the checkpoints.
+      networks: subdirectory of the saved generators.
+      metrics_log: the log `metrics.jsonl`.
+      reals: the grid `reals.png`.
     """
 
     def __init__(self, path: str | os.PathLike, *, fractions: bool = False):
-        """
+        """Touch nothing on the disk yet.
+
         Args:
-          path: of the directory, which need not exist.
-          fractions: whether files are written more than once a kimg, so that their names need
+          path: the directory, which need not exist.
+          fractions: whether files are written more than once per kimg, so that their names need
             decimals (`TrainConfig.writes_within_a_kimg`).
         """
         self._fractions = fractions
         self._opened: int | None = None
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
-        self.networks = self.path / "networks"
+        self.networks = self.path / NETWORKS_NAME
         self.metrics_log = MetricsLog(self.path / "metrics.jsonl")
         self.reals = self.path / "reals.png"
 
     def fakes(self, images_seen: int) -> Path:
-        """A grid of fakes, named by kimg."""
+        """Return the path of a grid of fakes, named by kimg."""
         return self.path / f"fakes-{kimg_name(images_seen, fractions=self._fractions)}.png"
 
     def generator(self, images_seen: int) -> Path:
-        """A saved EMA generator, named by kimg."""
+        """Return the path of a saved EMA generator, named by kimg."""
         name = kimg_name(images_seen, fractions=self._fractions)
         return self.networks / f"generator-{name}.keras"
 
     @property
     def best_generator(self) -> Path:
-        """The EMA generator that `--best_metric` found the best so far."""
+        """Path of the EMA generator that is the best so far by `--best_metric`."""
         return self.networks / "best.keras"
 
     def open(self, config: TrainConfig, pyramid: Pyramid) -> None:
-        """Makes the directory, or makes sure that it holds a run of the same flags and data.
+        """Make the directory, or check that the run in it has the same flags and data.
 
-        It is locked until `close`, and cleared of what a killed process left behind.
+        The directory is locked until `close`, and what a killed process left behind is removed.
 
         Args:
-          config: with what only the data can tell filled in.
+          config: with the values filled in that come from the data.
           pyramid: the data.
 
         Raises:
-          UserError: it holds a run with other flags or data, is being written to by another
-            process, holds something else, or can't be written.
+          UserError: the directory holds a run with other flags or data, is being written to by
+            another process, holds anything other than a run, or can't be written.
         """
-        data = _describe(pyramid)
+        data = _data_line(pyramid)
         saved = read_config(self.path)
         if saved is not None:
             self._refuse_changes(saved, config, data)
@@ -80,7 +88,8 @@ class RunDirectory:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock()
-            self._write_config(config, data)
+            with whole_file(self.path / CONFIG_NAME) as temporary:
+                temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
             self.networks.mkdir(exist_ok=True)
             self._remove_leftovers()
         except OSError as error:
@@ -102,7 +111,8 @@ class RunDirectory:
             )
 
     def _lock(self) -> None:
-        # Belongs to the open directory, so the operating system releases it however we end.
+        # The lock belongs to the open directory, so the operating system releases it however the
+        # process ends.
         self._opened = os.open(self.path, os.O_RDONLY)
         try:
             fcntl.flock(self._opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,14 +121,21 @@ class RunDirectory:
             raise UserError(f"{self.path}: another pgan-train is writing to it") from error
 
     def close(self) -> None:
-        """Lets other processes write to it again."""
+        """Unlock the directory, so that other processes may write to it."""
         if self._opened is not None:
             os.close(self._opened)
             self._opened = None
 
-    def _write_config(self, config: TrainConfig, data: str) -> None:
-        with whole_file(self.path / CONFIG_NAME) as temporary:
-            temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
+    def is_locked(self) -> bool:
+        """Return whether a process is training in the directory, which must exist."""
+        opened = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(opened)
+        return False
 
     def _remove_leftovers(self) -> None:
         remove_partial_files(self.path)
@@ -131,8 +148,8 @@ class RunDirectory:
                 path.unlink()
 
 
-def _describe(pyramid: Pyramid) -> str:
-    """What must stay as it is for a run to continue, as a comment in its flagfile."""
+def _data_line(pyramid: Pyramid) -> str:
+    """Return the comment in `config.flags` on the data, which a run can't be continued without."""
     return (
         f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "
         f"{pyramid.label_size} labels"
@@ -140,7 +157,7 @@ def _describe(pyramid: Pyramid) -> str:
 
 
 def read_config(path: str | os.PathLike) -> TrainConfig | None:
-    """The configuration of the run at `path`; None where there is no run.
+    """Read the configuration of the run at `path`; None if there is no run.
 
     Raises:
       UserError: its `config.flags` can't be read.
@@ -158,6 +175,20 @@ def read_config(path: str | os.PathLike) -> TrainConfig | None:
 
 
 def kimg_name(images_seen: int, *, fractions: bool) -> str:
-    """Thousands of images in six digits: `000123`; with `fractions`, also `000123.456`."""
+    """Return kimg as file names have it: `000123`; with `fractions`, also `000123.456`."""
     thousands, rest = divmod(images_seen, 1000)
     return f"{thousands:06d}.{rest:03d}" if rest and fractions else f"{thousands:06d}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in two units, as progress lines and captions show it: `3h 25m`, `40s`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days}d {hour:02d}h"
+    if hours:
+        return f"{hours}h {minute:02d}m"
+    if minutes:
+        return f"{minute}m {second:02d}s"
+    return f"{second}s"

@@ -1,10 +1,10 @@
-"""Generators on disk: a functional Keras model in one `.keras` file, with a description inside."""
+"""Saved generators: a functional Keras model in one `.keras` file, with a description inside."""
 
+import dataclasses
 import json
 import os
-import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,109 @@ import numpy as np
 
 from pgan_tf.networks import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
 
-# A member of the .keras archive, which Keras itself leaves alone.
-DESCRIPTION = "pgan_tf.json"
-_NAME = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
+# The description's member of the .keras archive, which Keras itself ignores.
+DESCRIPTION_NAME = "pgan_tf.json"
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorDescription:
+    """The description inside a saved generator, a JSON object; None where the file has no value.
+
+    Attributes:
+      format: version of the description, 1 so far.
+      images_seen: real images that it was trained on; the file has kimg beside it.
+      resolution: of its images, in pixels.
+      alpha: weight of its newest layers, from 0 to 1; below 1 if it was saved while fading.
+      final_resolution: the resolution that its run grows to.
+      channels: of its images.
+      latent_size: components of a latent vector.
+      label_size: components of a label, 0 without labels.
+      label_names: names of the classes; empty without names.
+      label_rows: labels of real images to generate with, if labels are not classes.
+      best: the value by which it was kept as the best of its run, and what that value depends on.
+      metrics: its metrics, if it was kept as the best of its run.
+      imported_from: name of the original's file that it was imported from.
+      original_name: its name in that file.
+      original_version: the original's version, "TensorFlow" or "Theano".
+      other: further values of a file, by key; kept as they are.
+    """
+
+    format: int | None = _FORMAT
+    images_seen: int | None = None
+    resolution: int | None = None
+    alpha: float | None = None
+    final_resolution: int | None = None
+    channels: int | None = None
+    latent_size: int | None = None
+    label_size: int | None = None
+    label_names: Sequence[str] | None = None
+    label_rows: Sequence[Sequence[float]] | None = None
+    best: Mapping[str, Any] | None = None
+    metrics: Mapping[str, float] | None = None
+    imported_from: str | None = None
+    original_name: str | None = None
+    original_version: str | None = None
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that a file holds: every value that is known."""
+        known = {name: getattr(self, name) for name in _TYPES}
+        values = {name: value for name, value in known.items() if value is not None}
+        kimg = {} if self.images_seen is None else {"kimg": self.images_seen / 1000}
+        return {**self.other, **values, **kimg}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "GeneratorDescription":
+        """Return the description of a JSON object.
+
+        Args:
+          values: of any version; keys that are missing are None, and keys that are not known, or
+            have a value of another type, go to `other`.
+        """
+        known = {
+            name: values.get(name) if isinstance(values.get(name), kind) else None
+            for name, kind in _TYPES.items()
+        }
+        other = {key: value for key, value in values.items() if known.get(key) is None}
+        return cls(**known, other=other)
+
+
+# The JSON type of each attribute but `other`.
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "format": int,
+    "images_seen": int,
+    "resolution": int,
+    "alpha": (int, float),
+    "final_resolution": int,
+    "channels": int,
+    "latent_size": int,
+    "label_size": int,
+    "label_names": (list, tuple),
+    "label_rows": (list, tuple),
+    "best": Mapping,
+    "metrics": Mapping,
+    "imported_from": str,
+    "original_name": str,
+    "original_version": str,
+}
 
 
 def as_keras_model(generator: Generator, *, resolution: int, alpha: float | None) -> keras.Model:
-    """A functional model of a generator at one stage, sharing its weights.
+    """Return a functional model of a generator at one stage, which shares its weights.
 
     Args:
       generator: usually the EMA generator.
       resolution: the stage's.
-      alpha: the fade it is fixed at, or None where the stage does not fade.
+      alpha: the weight of the newest layers, fixed in the model; None if the stage does not fade.
 
     Returns:
-      Inputs `latents [b latent_size]`, and `labels [b n]` where it is conditional; output
-      `[b resolution resolution channels]` float32 in [-1, 1].
+      A model of the inputs `latents [b latent_size]`, and `labels [b n]` if it is conditional; its
+      output is `[b resolution resolution channels]` float32 in [-1, 1].
     """
     config = generator.config
     latents = keras.Input([config.resolved_latent_size], name="latents", dtype="float32")
@@ -39,35 +123,35 @@ def as_keras_model(generator: Generator, *, resolution: int, alpha: float | None
     if config.label_size:
         labels = keras.Input([config.label_size], name="labels", dtype="float32")
     images = generator(latents, labels, resolution=resolution, alpha=alpha)
-    # A lone input is not put into a list, because Keras then warns when it is called without one.
+    # A single input is not put into a list, because Keras then warns when called without one.
     inputs = latents if labels is None else [latents, labels]
     return keras.Model(inputs, images, name="generator")
 
 
-def save_generator(path: Path, model: keras.Model, description: Mapping[str, Any]) -> None:
-    """Writes a model and what there is to say of it, whole or not at all.
+def save_generator(path: Path, model: keras.Model, description: GeneratorDescription) -> None:
+    """Write a generator and its description, whole or not at all.
 
     Args:
       path: ends in `.keras`.
-      model: of `as_keras_model`.
-      description: JSON values, such as `kimg`, `resolution`, `label_names`.
+      model: from `as_keras_model`.
+      description: of the generator.
     """
     with whole_file(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(DESCRIPTION, json.dumps(dict(description), indent=2))
+            archive.writestr(DESCRIPTION_NAME, json.dumps(description.to_json(), indent=2))
 
 
 def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> keras.Model:
-    """Loads a generator.
+    """Load a generator.
 
     Args:
-      path: a `.keras` file, or a run directory, whose newest EMA generator is taken.
+      path: a `.keras` file, or a run directory, whose newest EMA generator is loaded.
       dtype: Keras dtype policy to compute in, such as "float32" or "mixed_bfloat16"; None for the
         one it was trained in. Weights and images are float32 in any case.
 
     Returns:
-      A functional model: inputs `latents [b latent_size]`, and `labels [b n]` where it is
+      A functional model: inputs `latents [b latent_size]`, and `labels [b n]` if it is
       conditional; output `[b h w c]` float32 in [-1, 1].
 
     Raises:
@@ -83,7 +167,7 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
 
 
 def _check_generator(model: Any, file: Path) -> None:
-    """That a loaded Keras object is a generator of this project.
+    """Check that a loaded Keras object is a generator of this project.
 
     Raises:
       UserError: it is not.
@@ -111,11 +195,11 @@ def _check_generator(model: Any, file: Path) -> None:
 
 
 def _with_dtype(model: keras.Model, dtype: str) -> keras.Model:
-    """The same network, computed in another dtype policy."""
+    """Return a copy of a model that computes in another dtype policy."""
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        # What is no layer (a reshape, a cast) has no policy; inputs stay float32.
+        # Operations that are not layers (a reshape, a cast) have no policy; inputs stay float32.
         if isinstance(layer, keras.layers.Layer) and not isinstance(layer, keras.layers.InputLayer):
             config["dtype"] = dtype
         return type(layer).from_config(config)
@@ -126,7 +210,14 @@ def _with_dtype(model: keras.Model, dtype: str) -> keras.Model:
 
 
 def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
-    """What was said of a generator when it was saved; empty where nothing was.
+    """Return the description inside a saved generator, as JSON values.
+
+    Args:
+      path: a `.keras` file, or a run directory, whose newest EMA generator is described.
+
+    Returns:
+      Values such as `kimg`, `resolution` and `label_names`, by name (see `GeneratorDescription`);
+      empty for a file without a description.
 
     Raises:
       UserError: there is no `.keras` file at `path`, or its description is damaged.
@@ -134,21 +225,26 @@ def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
     file = find_generator(path)
     try:
         with zipfile.ZipFile(file) as archive:
-            if DESCRIPTION not in archive.namelist():
+            if DESCRIPTION_NAME not in archive.namelist():
                 return {}
-            description = json.loads(archive.read(DESCRIPTION))
+            description = json.loads(archive.read(DESCRIPTION_NAME))
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise UserError(f"{file}: not a .keras file: {error}") from error
     if not isinstance(description, dict):
         raise UserError(
-            f"{file}: {DESCRIPTION} in it must be a JSON object. "
+            f"{file}: {DESCRIPTION_NAME} in it must be a JSON object. "
             f"Received: {type(description).__name__}"
         )
     return description
 
 
+def read_description(path: str | os.PathLike) -> GeneratorDescription:
+    """Read the description inside a saved generator; see `describe_generator`."""
+    return GeneratorDescription.from_json(describe_generator(path))
+
+
 def find_generator(path: str | os.PathLike) -> Path:
-    """The `.keras` file that `path` means: itself, or the newest one of a run directory.
+    """Return the `.keras` file at `path`: that file, or the newest one of a run directory.
 
     Raises:
       UserError: there is none.
@@ -168,30 +264,30 @@ def find_generator(path: str | os.PathLike) -> Path:
 
 
 def find_snapshots(run: Path) -> list[Path]:
-    """Every generator that a run directory has saved as it went on, oldest first."""
-    files = (run / "networks").glob("*.keras")
+    """Return every generator that a run has saved while training, oldest first."""
+    files = (run / NETWORKS_NAME).glob("*.keras")
     return sorted(
-        (file for file in files if _NAME.fullmatch(file.name)),
+        (file for file in files if GENERATOR_PATTERN.fullmatch(file.name)),
         key=lambda file: images_seen_of(file) or 0,
     )
 
 
 def images_seen_of(file: Path) -> int | None:
-    """When a generator was saved: by its description, or else by its name, which may be rounded.
+    """Return the real images that a saved generator was trained on; None if unknown.
 
-    None where neither says so.
+    The number is taken from its description or else from its name, which may be rounded.
     """
-    match = _NAME.fullmatch(file.name)
+    match = GENERATOR_PATTERN.fullmatch(file.name)
     by_name = round(float(match["kimg"]) * 1000) if match else None
     try:
-        described = describe_generator(file).get("images_seen")
-        return by_name if described is None else int(described)
-    except (UserError, TypeError, ValueError):
+        described = read_description(file).images_seen
+    except UserError:
         return by_name
+    return by_name if described is None else described
 
 
 def as_function(model: keras.Model) -> Generate:
-    """A generator model as `sampling.Generate`: NumPy arrays in, NumPy array out."""
+    """Return a generator model as a function of NumPy arrays."""
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         inputs = latents if labels is None else [latents, labels]

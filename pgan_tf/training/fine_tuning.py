@@ -13,7 +13,7 @@ import numpy as np
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
-from pgan_tf.runs.checkpoint_files import newest_first
+from pgan_tf.runs.checkpoints import list_checkpoints
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, read_config
 from tfrecords_tools.errors import UserError
 
@@ -109,7 +109,7 @@ def _saved_config(init_from: str) -> TrainConfig:
 def _checkpoints(run_directory: str | Path) -> list[tuple[Path, int]]:
     """Each checkpoint of a run, without a suffix, and its images_seen; the newest first."""
     directory = RunDirectory(run_directory).checkpoints
-    return [(directory / m.name, m.images_seen) for m in newest_first(directory) if m.healthy]
+    return [(directory / c.name, c.images_seen) for c in list_checkpoints(directory) if c.healthy]
 
 
 def _newest_checkpoint(init_from: str) -> tuple[Path, int]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.networks import Generator
-from pgan_tf.runs.saved_generator import as_keras_model, save_generator
+from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 
 LATENT_SIZE = 8
 
@@ -35,5 +35,5 @@ def save_tiny_generator(path, *, description=None, **kwargs):
     """Saves one; returns the model."""
     path.parent.mkdir(parents=True, exist_ok=True)
     model = tiny_generator(**kwargs)
-    save_generator(path, model, description or {})
+    save_generator(path, model, GeneratorDescription.from_json(description or {}))
     return model

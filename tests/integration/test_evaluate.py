@@ -17,6 +17,7 @@ from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.metrics import train_digit_classifier
 from pgan_tf.networks import Generator
 from pgan_tf.runs.saved_generator import (
+    GeneratorDescription,
     as_keras_model,
     describe_generator,
     find_generator,
@@ -254,7 +255,7 @@ def test_a_function_of_ones_own_gives_features(run, tmp_path, monkeypatch):
 def test_an_inception_graph_and_a_classifier_of_digits_are_used(tmp_path, caplog):
     generator = Generator(NetworkConfig(resolution=16, fmap_base=64, fmap_max=8), seed=3)
     model = as_keras_model(generator, resolution=16, alpha=None)
-    save_generator(tmp_path / "lone.keras", model, {})
+    save_generator(tmp_path / "lone.keras", model, GeneratorDescription.from_json({}))
     data = write_pyramid(tmp_path / "data", resolution=16, channels=3)
     graph, digits = tmp_path / "small.tgz", tmp_path / "digits.keras"
     graph.write_bytes(archive(SmallInception().serialized()))

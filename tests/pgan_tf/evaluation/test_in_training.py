@@ -9,7 +9,7 @@ from pgan_tf.evaluation.cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks import Generator
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.runs.saved_generator import as_keras_model, save_generator
+from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -35,7 +35,9 @@ def evaluation(config, strategy, **changes):
 
 def saver(config, run):
     model = as_keras_model(Generator(config.network, seed=1), resolution=4, alpha=None)
-    return lambda description: save_generator(run.best_generator, model, description)
+    return lambda description: save_generator(
+        run.best_generator, model, GeneratorDescription(**description)
+    )
 
 
 def test_a_generator_is_measured_at_any_stage(config, one_device):

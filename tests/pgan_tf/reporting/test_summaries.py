@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 
 from pgan_tf.config import RunConfig, ScheduleConfig
 from pgan_tf.config.phases import Phase
-from pgan_tf.reporting.summaries import Summaries, Ticker, format_duration, progress_line
+from pgan_tf.reporting.summaries import Summaries, Ticker, progress_line
 from pgan_tf.runs.run_directory import RunDirectory
 from tests.helpers.tiny import step_result, tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
@@ -85,14 +85,6 @@ def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
     clock.now += 10
     ticker.exclude(10, 100)
     assert ticker.report(100)["speed/images_per_second"] == pytest.approx(10)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(39.6, "40s"), (125, "2m 05s"), (3 * 3600 + 25 * 60, "3h 25m"), (2.125 * 86400, "2d 03h")],
-)
-def test_durations_are_told_in_two_units(seconds, text):
-    assert format_duration(seconds) == text
 
 
 def test_the_progress_line_tells_where_training_is():

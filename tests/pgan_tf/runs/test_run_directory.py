@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from pgan_tf.runs.run_directory import RunDirectory, kimg_name, read_config
+from pgan_tf.runs.run_directory import RunDirectory, format_duration, kimg_name, read_config
 from tests.helpers.tiny import tiny_config
 from tfrecords_tools.errors import UserError
 
@@ -151,3 +151,11 @@ def test_there_is_no_configuration_where_there_is_no_run(tmp_path):
 )
 def test_files_are_named_by_kimg(images_seen, fractions, name):
     assert kimg_name(images_seen, fractions=fractions) == name
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(39.6, "40s"), (125, "2m 05s"), (3 * 3600 + 25 * 60, "3h 25m"), (2.125 * 86400, "2d 03h")],
+)
+def test_durations_are_given_in_two_units(seconds, text):
+    assert format_duration(seconds) == text

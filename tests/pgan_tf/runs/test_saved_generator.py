@@ -9,6 +9,7 @@ import pgan_tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.networks import Generator
 from pgan_tf.runs.saved_generator import (
+    GeneratorDescription,
     as_keras_model,
     describe_generator,
     find_generator,
@@ -28,7 +29,8 @@ def latents(rng):
 def save(path, config=CONFIG, *, resolution=16, alpha=None, dtype="float32", **description):
     generator = Generator(config, seed=3, dtype=dtype)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_generator(path, as_keras_model(generator, resolution=resolution, alpha=alpha), description)
+    model = as_keras_model(generator, resolution=resolution, alpha=alpha)
+    save_generator(path, model, GeneratorDescription.from_json(description))
     return generator
 
 
@@ -88,6 +90,32 @@ def test_a_saved_generator_is_an_ordinary_keras_model(tmp_path, latents):
 def test_what_was_said_of_a_generator_is_read_back(tmp_path):
     save(tmp_path / "g.keras", kimg=12.5, label_names=["cat", "dog"])
     assert describe_generator(tmp_path / "g.keras") == {"kimg": 12.5, "label_names": ["cat", "dog"]}
+
+
+def test_a_description_is_written_as_one_json_object_with_kimg_beside_images_seen():
+    description = GeneratorDescription(
+        images_seen=96, resolution=8, alpha=0.5, label_size=0, label_names=(), label_rows=[]
+    )
+    written = description.to_json()
+    assert written == {
+        "format": 1,
+        "images_seen": 96,
+        "kimg": 0.096,
+        "resolution": 8,
+        "alpha": 0.5,
+        "label_size": 0,
+        "label_names": (),
+        "label_rows": [],
+    }
+    assert GeneratorDescription.from_json(written).to_json() == written
+
+
+def test_a_description_of_another_version_is_read_and_keeps_what_is_not_known():
+    values = {"images_seen": "many", "resolution": 8, "best": [], "mood": "calm", "kimg": 7.5}
+    description = GeneratorDescription.from_json(values)
+    assert (description.images_seen, description.resolution, description.best) == (None, 8, None)
+    assert description.label_names is None
+    assert description.to_json() == values
 
 
 def test_a_run_directory_means_its_newest_generator(tmp_path):
