@@ -101,8 +101,8 @@ def open_images(
 
     Args:
       root: a folder, or an archive: .zip, .tar, .tar.gz or .tgz.
-      policy: the conversion of files to pixels. `channels` 0 means 1 if every image is gray, else 3;
-        `resolution` 0 means the largest power of two to which no image has to be enlarged.
+      policy: the conversion of files to pixels. `channels` 0 means 1 if every image is gray,
+        else 3; `resolution` 0 means the largest power of two to which no image has to be enlarged.
       use_folders: take the folders directly below `root` as classes; in an archive, those below
         the folder that holds all.
       num_workers: processes that read headers.
