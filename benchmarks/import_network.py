@@ -99,13 +99,13 @@ def random_variables(kind: Kind, resolution: int) -> dict[str, Any]:
     """Weights from N(0, 1) and biases of 0, under the original's names."""
     random = np.random.default_rng(0)
     variables: dict[str, Any] = {"lod": np.float32(0)}
-    for layer in layers(kind, NetworkConfig(resolution=resolution)):
-        shape = list(layer.shape)
+    for original, layer in layers(kind, NetworkConfig(resolution=resolution)).items():
+        shape = list(layer.kernel_shape)
         if layer.resample == "upscale":
             shape[2:] = reversed(shape[2:])
-        name = layer.original + _FUSED[layer.resample]
+        name = original + _FUSED[layer.resample]
         variables[f"{name}/weight"] = random.standard_normal(shape, np.float32)
-        variables[f"{name}/bias"] = np.zeros(layer.bias_size, np.float32)
+        variables[f"{name}/bias"] = np.zeros(layer.features, np.float32)
     return variables
 
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from pgan_tf.generating.sampler import Sampler
     from pgan_tf.generating.truncation import with_truncation
     from pgan_tf.generating.video import save_video
-    from pgan_tf.networks import Discriminator, Generator
+    from pgan_tf.networks.discriminator import Discriminator
+    from pgan_tf.networks.generator import Generator
     from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8
     from pgan_tf.runs.saved_generator import describe_generator, load_generator
     from pgan_tf.training.loop import TrainResult, train
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "DataConfig": "pgan_tf.config",
-    "Discriminator": "pgan_tf.networks",
+    "Discriminator": "pgan_tf.networks.discriminator",
     "EvalConfig": "pgan_tf.config",
     "Export": "pgan_tf.exporting",
-    "Generator": "pgan_tf.networks",
+    "Generator": "pgan_tf.networks.generator",
     "LossConfig": "pgan_tf.config",
     "NetworkConfig": "pgan_tf.config",
     "OptimizerConfig": "pgan_tf.config",

@@ -113,9 +113,10 @@ def test_metrics_import_no_other_room():
             assert imported == "metrics", f"{path} imports {module}"
 
 
-def test_configuration_schedule_and_cost_need_the_standard_library_alone():
+def test_configuration_schedule_layer_table_and_cost_need_the_standard_library_alone():
     config = (ROOT / "pgan_tf" / "config").rglob("*.py")
-    for path in [*config, ROOT / "pgan_tf" / "networks" / "cost.py"]:
+    networks = [ROOT / "pgan_tf" / "networks" / name for name in ("layer_table.py", "cost.py")]
+    for path in [*config, *networks, ROOT / "pgan_tf" / "planning" / "step_memory.py"]:
         if path.name == "flags.py":
             continue
         for module in imports(path):

@@ -1,6 +1,7 @@
 """The section about networks."""
 
 import dataclasses
+import math
 
 from pgan_tf.config.options import (
     MIN_RESOLUTION,
@@ -14,6 +15,9 @@ from pgan_tf.config.options import (
 )
 
 MAX_FMAP_DECAY = 8.0
+
+# He's constant for layers that a (leaky) ReLU follows; it is 1 for layers without an activation.
+RELU_GAIN = math.sqrt(2.0)
 
 GENERATOR_NORMS = ("pixel", "batch", "none")
 DISCRIMINATOR_NORMS = ("none", "layer", "batch")

@@ -14,7 +14,7 @@ from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extractors import load_extractors
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import read_description
 from tfrecords_tools.errors import UserError

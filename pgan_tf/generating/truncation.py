@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from pgan_tf.networks import LATENT_NORM
+from pgan_tf.networks.generator import LATENT_NORM
 from pgan_tf.runs.grids import Generate
 from pgan_tf.runs.saved_generator import as_function
 

@@ -6,9 +6,9 @@ Imports config alone. `kernels/` holds how convolutions are computed. Begin with
 
 import keras
 
+from pgan_tf.config.network import RELU_GAIN
 from pgan_tf.layers.batch_norm import BatchNorm
 from pgan_tf.layers.channel_bias import ChannelBias
-from pgan_tf.layers.equalized import RELU_GAIN
 from pgan_tf.layers.equalized_conv2d import EqualizedConv2D
 from pgan_tf.layers.equalized_dense import EqualizedDense
 from pgan_tf.layers.kernels.resampling_convolution import transposed_kernel

@@ -4,9 +4,6 @@ import math
 
 import keras
 
-# He's constant for layers followed by a (leaky) ReLU; 1 for those without an activation.
-RELU_GAIN = math.sqrt(2.0)
-
 
 def scales(gain: float, fan_in: int, *, equalized: bool) -> tuple[float, float]:
     """How gain / sqrt(fan_in) is shared between the initial weights and their use.

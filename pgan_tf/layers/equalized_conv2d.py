@@ -5,8 +5,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from pgan_tf.config.network import RELU_GAIN
 from pgan_tf.layers.bias import add_bias
-from pgan_tf.layers.equalized import RELU_GAIN, normal, scales
+from pgan_tf.layers.equalized import normal, scales
 from pgan_tf.layers.kernels import winograd
 from pgan_tf.layers.kernels.resampling_convolution import (
     convolve_downscale,

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.legacy import OriginalNetwork, OriginalNetworks, read_networks
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator

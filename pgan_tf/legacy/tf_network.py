@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from pgan_tf.legacy.layout import Kind, Layer, layers
+from pgan_tf.legacy.layout import Kind, layers
 from pgan_tf.legacy.options import CHOICES, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
+from pgan_tf.networks.layer_table import LayerSpec
 from tfrecords_tools.errors import UserError
 
 CLASS = "tfutil.Network"
@@ -31,8 +32,8 @@ _DIALECT = Dialect(
     # How it was computed, not what.
     ignored=frozenset({"dtype", "structure", "is_template_graph", "use_gdrop"}),
 )
-# What the names of layers end in that resample, where that is fused into them.
-_FUSED = {"upscale": "_up", "downscale": "_down"}
+# Endings of layer names, by the resampling that is fused into the layer.
+_FUSED_SUFFIXES = {"upscale": "_up", "downscale": "_down", None: ""}
 
 
 def read_tf_network(state: Any, where: str) -> OriginalNetwork:
@@ -66,11 +67,11 @@ def read_tf_network(state: Any, where: str) -> OriginalNetwork:
     variables = _variables(state["variables"], where)
     lod = checked_lod(variables.pop("lod", 0.0), config, f"{where}: its variable lod")
     weights = {}
-    for layer in layers(kind, config):
+    for original, layer in layers(kind, config).items():
         fused = layer.resample if config.fused_scale else None
-        original = layer.original + _FUSED.get(fused or "", "")
-        weights[layer.kernel] = _kernel(variables, original, layer, fused, where)
-        weights[layer.bias] = _take(variables, f"{original}/bias", (layer.bias_size,), where)
+        original += _FUSED_SUFFIXES[fused]
+        weights[layer.kernel_name] = _kernel(variables, original, layer, fused, where)
+        weights[layer.bias_name] = _take(variables, f"{original}/bias", (layer.features,), where)
     if variables:
         raise UserError(
             f"{where}: it has variables that a network of its options has not. "
@@ -100,16 +101,16 @@ def _variables(entries: Any, where: str) -> dict[str, Any]:
 
 
 def _kernel(
-    variables: dict[str, Any], original: str, layer: Layer, fused: str | None, where: str
+    variables: dict[str, Any], original: str, layer: LayerSpec, fused: str | None, where: str
 ) -> np.ndarray:
     name = f"{original}/weight"
     if fused == "upscale":
         # The filter of a transposed convolution: it spreads where ours gathers, so channels are
         # exchanged and it is flipped.
-        height, width, inputs, filters = layer.shape
+        height, width, inputs, filters = layer.kernel_shape
         spread = _take(variables, name, (height, width, filters, inputs), where)
         return spread[::-1, ::-1].transpose(0, 1, 3, 2)
-    return _take(variables, name, layer.shape, where)
+    return _take(variables, name, layer.kernel_shape, where)
 
 
 def _take(variables: dict[str, Any], name: str, shape: tuple[int, ...], where: str) -> np.ndarray:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.legacy.layout import Kind, Layer, layers
+from pgan_tf.legacy.layout import Kind, layers
 from pgan_tf.legacy.options import CHOICES, WITHOUT_STDDEV, Dialect, network_config
 from pgan_tf.legacy.original_network import OriginalNetwork, checked_lod, checked_weights
+from pgan_tf.networks.layer_table import LayerSpec
 from tfrecords_tools.errors import UserError
 
 CLASS = "network.Network"
@@ -80,8 +81,8 @@ def read_theano_network(state: Any, where: str) -> OriginalNetwork:
         )
     remaining = iter(values)
     weights: dict[str, np.ndarray] = {}
-    for layer in layers(kind, config):
-        weights.update(_weights(layer, remaining, scaled, where))
+    for name, layer in layers(kind, config).items():
+        weights.update(_weights(layer, remaining, scaled, f"{where}: of layer {name}, the"))
     lod = checked_lod(lod, config, f"{where}: its cur_lod")
     return OriginalNetwork(kind, builder, "Theano", config, lod, weights)
 
@@ -110,17 +111,16 @@ def _fitting_config(
         configs.append(network_config(options, dialect, where))
     kernels = values[:: 3 if scaled else 2]
     for config in configs:
-        shapes = [_theano_shape(layer) for layer in layers(kind, config)]
+        shapes = [_theano_shape(layer) for layer in layers(kind, config).values()]
         if shapes == [getattr(kernel, "shape", None) for kernel in kernels]:
             return config
     return configs[-1]  # what does not fit is said when it is read
 
 
 def _weights(
-    layer: Layer, values: Iterator[Any], scaled: bool, where: str
+    layer: LayerSpec, values: Iterator[Any], scaled: bool, where: str
 ) -> dict[str, np.ndarray]:
     """Takes one layer's arrays: its weights, their scale if they have one, and its bias."""
-    where = f"{where}: of layer {layer.original}, the"
     kernel = checked_weights(next(values), _theano_shape(layer), f"{where} weights")
     if scaled:
         scale = next(values)
@@ -130,31 +130,36 @@ def _weights(
     # Where it has none, ours takes its place: the weights in use are the same.
     with np.errstate(over="ignore"):
         stored = _in_our_layout(kernel, layer) / np.float32(layer.gain / layer.fan_in**0.5)
-    stored = checked_weights(stored, layer.shape, f"{where} scaled weights")
-    bias = checked_weights(next(values), (layer.bias_size,), f"{where} bias")
-    return {layer.kernel: stored, layer.bias: bias}
+    stored = checked_weights(stored, layer.kernel_shape, f"{where} scaled weights")
+    bias = checked_weights(next(values), (layer.features,), f"{where} bias")
+    return {layer.kernel_name: stored, layer.bias_name: bias}
 
 
-def _theano_shape(layer: Layer) -> tuple[int, ...]:
+def _theano_shape(layer: LayerSpec) -> tuple[int, ...]:
     """Of a layer's weights as they stand in the file."""
-    inputs, outputs = layer.shape[-2:]
+    inputs, outputs = layer.kernel_shape[-2:]
     if layer.makes_images:
         return (outputs // 16, inputs, 4, 4)
-    if layer.original == "4x4/Dense0":
+    if _reads_images(layer):
         return (outputs, inputs // 16, 4, 4)
-    if layer.shape[:-2] == (3, 3):
+    if layer.kernel_shape[:-2] == (3, 3):
         return (outputs, inputs, 3, 3)
     return (inputs, outputs)  # 1x1 convolutions and the last dense layer
 
 
-def _in_our_layout(kernel: np.ndarray, layer: Layer) -> np.ndarray:
+def _reads_images(layer: LayerSpec) -> bool:
+    """Return whether it is the dense layer whose inputs are the feature maps of 4x4 pixels."""
+    return layer.role == "hidden" and not (layer.is_convolution or layer.makes_images)
+
+
+def _in_our_layout(kernel: np.ndarray, layer: LayerSpec) -> np.ndarray:
     # Theano convolves in the mathematical sense, with flipped kernels, and puts outputs first.
     if layer.makes_images:
         # One pixel of latents spread by a 4x4 kernel: nothing to flip.
         kernel = kernel.transpose(1, 0, 2, 3)
-    elif layer.original == "4x4/Dense0":
+    elif _reads_images(layer):
         # A 4x4 image gathered into one pixel.
         kernel = kernel[:, :, ::-1, ::-1].reshape(kernel.shape[0], -1).transpose()
     elif kernel.ndim == 4:
         kernel = kernel.transpose(2, 3, 1, 0)[::-1, ::-1]
-    return kernel.reshape(layer.shape)
+    return kernel.reshape(layer.kernel_shape)

@@ -3,9 +3,16 @@
 Used to extrapolate the speed of one stage to the others. Plain Python.
 """
 
+import math
+
 from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
-from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.networks.layer_table import (
+    LayerSpec,
+    discriminator_layers,
+    generator_layers,
+    layers_at,
+)
 
 # Seconds that starting a step's two to three thousand operations takes, whatever their size.
 TYPICAL_OVERHEAD = 0.015
@@ -30,58 +37,31 @@ def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
     return (discriminator_step + 1 + 5 / optimizer.discriminator_steps) / 2
 
 
-def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> float:
-    """Multiply-adds of one forward pass of the generator and the discriminator for one image.
+def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> int:
+    """Return the multiply-adds of one forward pass of both networks for one image.
 
-    The convolutions are counted as sums over their kernels, however they are computed; those that
-    resample as they are fused: 4x4 kernels at the lower resolution.
+    Convolutions are counted as sums over their kernels, whatever computes them; those that resample
+    as if they were fused, with 4x4 kernels at the lower resolution.
 
     Args:
       config: the networks.
-      resolution: the stage's.
-      fading: whether the lower resolution's RGB layers take part.
+      resolution: of the stage.
+      fading: whether the stage fades in, so that the lower resolution's RGB layers take part.
     """
-    rgb = [resolution, resolution // 2] if fading else [resolution]
-    generator = _generator(config, resolution)
-    generator += sum(
-        r * r * config.to_rgb_kernel_size**2 * config.generator_features(r) * config.channels
-        for r in rgb
+    return sum(
+        _multiplications(layer)
+        for layers in (generator_layers(config), discriminator_layers(config))
+        for layer in layers_at(layers, resolution, fading=fading)
     )
-    discriminator = _discriminator(config, resolution)
-    discriminator += sum(
-        r * r * config.channels * config.discriminator_features(r)
-        for r in rgb
-        if r in config.from_rgb_resolutions
-    )
-    return generator + discriminator
 
 
-def _generator(config: NetworkConfig, resolution: int) -> float:
-    """All but the layers to RGB."""
-    second = config.convs_per_resolution == 2
-    features = config.generator_features(MIN_RESOLUTION)
-    total = float((config.resolved_latent_size + config.label_size) * features * 16)
-    total += second * 16 * 9 * features**2
-    for side in (s for s in config.resolutions[1:] if s <= resolution):
-        lower, upper = (config.generator_features(s) for s in (side // 2, side))
-        total += (side / 2) ** 2 * 16 * lower * upper  # the convolution that upscales
-        total += second * side**2 * 9 * upper**2
-    return total
-
-
-def _discriminator(config: NetworkConfig, resolution: int) -> float:
-    """All but the layers from RGB."""
-    second = config.convs_per_resolution == 2
-    features, total = config.discriminator_features(MIN_RESOLUTION), 0.0
-    for side in (s for s in config.resolutions[1:] if s <= resolution):
-        lower, upper = (config.discriminator_features(s) for s in (side // 2, side))
-        inputs = upper if side in config.from_rgb_resolutions else config.channels
-        total += (side / 2) ** 2 * 16 * inputs * lower  # the convolution that downscales
-        total += second * side**2 * 9 * upper**2
-    judged, appended = config.judged_features, config.discrimination_features
-    total += second * 16 * features * (9 * (features + config.stddev_features) + judged)
-    total += judged * appended * config.discrimination_dims
-    return total + (judged + appended) * (1 + config.label_size)
+def _multiplications(layer: LayerSpec) -> int:
+    if not layer.is_convolution:
+        return math.prod(layer.kernel_shape)
+    if layer.resample is not None:
+        inputs, filters = layer.kernel_shape[-2:]
+        return (layer.resolution // 2) ** 2 * 4**2 * inputs * filters
+    return layer.resolution**2 * math.prod(layer.kernel_shape)
 
 
 class StepTimes:

@@ -10,23 +10,24 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.layers import DownScale2D, LeakyReLU, MinibatchDiscrimination, MinibatchStdDev
-from pgan_tf.networks.hidden_layer import HiddenLayer, unchanged
+from pgan_tf.networks.hidden_layer import HiddenLayer, identity
+from pgan_tf.networks.layer_table import LayerSpec, discriminator_layers
 from pgan_tf.networks.network import Network
 
-LEAK = 0.2
+NEGATIVE_SLOPE = 0.2
 
 
 class Discriminator(Network):
     """Images to scores (and label logits).
 
     Args:
-      config: its shape; `resolution` must be known.
-      name: tells this discriminator apart in checkpoints; also seeds its weights.
+      config: the shape of both networks; `resolution` must be known.
+      name: of this discriminator in checkpoints; also seeds its weights.
       seed: of the initial weights.
       dtype: Keras dtype policy of every layer.
 
     Attributes:
-      discrimination: the layer of minibatch discrimination, where the network has one.
+      discrimination: the layer of minibatch discrimination; None in a network without it.
     """
 
     discrimination: MinibatchDiscrimination | None = None
@@ -39,64 +40,40 @@ class Discriminator(Network):
         seed: int = 0,
         dtype: Any = "float32",
     ):
-        super().__init__(config, norm=config.discriminator_norm, name=name, seed=seed, dtype=dtype)
-        self._leaky_relu = LeakyReLU(LEAK, dtype=dtype, name="leaky_relu")
+        super().__init__(config, discriminator_layers(config), name=name, seed=seed, dtype=dtype)
+        self._leaky_relu = LeakyReLU(NEGATIVE_SLOPE, dtype=dtype, name="leaky_relu")
         self._downscale = DownScale2D(dtype=dtype, name="downscale")
-        self._from_rgb = {r: self._make_from_rgb(r) for r in config.from_rgb_resolutions}
-        self._blocks = {r: self._make_block(r) for r in reversed(config.resolutions[1:])}
         # At most one of the two compares the images of a minibatch.
-        self._stddev = self._discriminate = unchanged
+        self._stddev = self._discriminate = identity
         if config.minibatch_features == "stddev":
             self._stddev = MinibatchStdDev(config.stddev_group_size, dtype=dtype, name="stddev")
-        self._base = self._make_base()
-        judged = config.judged_features
-        if config.minibatch_features == "discrimination":
-            self._discriminate = self.discrimination = self._make_discrimination(judged)
-        self._base_dense1 = self._dense(
-            "4x4_dense1", judged + config.discrimination_features, 1 + config.label_size, gain=1.0
-        )
+        self._from_rgb: dict[int, HiddenLayer] = {}
+        self._blocks: dict[int, list[HiddenLayer]] = {r: [] for r in config.resolutions}
+        for spec in self.layers:
+            if spec.role == "rgb":
+                self._from_rgb[spec.resolution] = self._hidden_layer(spec)
+            elif spec.role == "hidden":
+                self._blocks[spec.resolution].append(self._make_hidden(spec))
+            elif spec.role == "discrimination":
+                self._discriminate = self.discrimination = self._make_discrimination(spec)
+            else:
+                self._scores = self._weighted(spec)
+        if config.convs_per_resolution == 1:
+            flat = HiddenLayer("4x4_flat", _flat, identity, identity)
+            self._blocks[MIN_RESOLUTION].append(flat)
 
-    def _make_from_rgb(self, resolution: int) -> HiddenLayer:
-        name, features = self._rgb_name(resolution), self.config.discriminator_features(resolution)
-        conv = self._conv(name, self.config.channels, features, kernel_size=1)
-        return HiddenLayer(name, conv, unchanged, self._activate)
+    def _make_hidden(self, spec: LayerSpec) -> HiddenLayer:
+        if spec.is_convolution:
+            return self._hidden_layer(spec)
+        dense = self._weighted(spec)
+        return self._hidden_layer(spec, lambda x: dense(_flat(x)))
 
-    def _make_block(self, resolution: int) -> list[HiddenLayer]:
-        """The convolutions above 4x4; the last one halves the resolution."""
-        config, prefix = self.config, f"{resolution}x{resolution}"
-        features, filters = map(config.discriminator_features, (resolution, resolution // 2))
-        inputs = features if resolution in config.from_rgb_resolutions else config.channels
-        downscale = "downscale" if config.fused_scale else None
-        convs = []
-        if config.convs_per_resolution == 2:
-            convs.append(self._hidden_conv(f"{prefix}_conv0", features, features))
-        convs.append(self._hidden_conv(f"{prefix}_conv1", inputs, filters, resample=downscale))
-        return convs
-
-    def _make_base(self) -> list[HiddenLayer]:
-        """What leads from features at 4x4 to those that the last layers judge by."""
-        if self.config.convs_per_resolution == 1:
-            return [HiddenLayer("4x4_flat", _flat, unchanged, unchanged)]
-        features = self.config.discriminator_features(MIN_RESOLUTION)
-        conv = self._hidden_conv("4x4_conv", features + self.config.stddev_features, features)
-        name, units = "4x4_dense0", self.config.judged_features
-        dense = self._dense(name, features * 16, units, use_bias=self._norm == "none")
-        norm = self._normalization(f"{name}_norm", units)
-        return [conv, HiddenLayer(name, lambda x: dense(_flat(x)), norm, self._activate)]
-
-    def _make_discrimination(self, inputs: int) -> keras.layers.Layer:
-        name = "4x4_discrimination"
+    def _make_discrimination(self, spec: LayerSpec) -> keras.layers.Layer:
+        inputs, kernels, dims = spec.kernel_shape
         layer = MinibatchDiscrimination(
-            self.config.discrimination_kernels,
-            self.config.discrimination_dims,
-            seed=self._layer_seed(name),
-            dtype=self._dtype,
-            name=name,
+            kernels, dims, seed=self._layer_seed(spec.name), dtype=self._dtype, name=spec.name
         )
         return self._add(layer, None, inputs)
-
-    def _rgb_name(self, resolution: int) -> str:
-        return f"from_rgb_{resolution}x{resolution}"
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
         return self._leaky_relu(x)
@@ -109,21 +86,21 @@ class Discriminator(Network):
         alpha: tf.Tensor | float | None = None,
         parts: int = 1,
         training: bool = False,
-        noise: Callable[..., tf.Tensor] = unchanged,
+        noise: Callable[..., tf.Tensor] = identity,
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Judges images at one stage.
+        """Score images at one stage.
 
         Args:
           images: `[b resolution resolution channels]` float32 in [-1, 1].
-          resolution: the stage's.
-          alpha: a scalar tensor in [0, 1] while the stage fades in, or a float to be baked into a
-            model that is saved; None once it has.
-          parts: how many minibatches of one size the images are, one after the other; what is
-            taken over a minibatch is taken of each apart.
-          training: whether batch norm takes the statistics of each minibatch, and adds them to its
-            moving averages; off: it takes those.
-          noise: what the input of each hidden layer goes through in training with
-            `discriminator_noise`: `noise(x, layer=name, parts=parts)`.
+          resolution: of the stage.
+          alpha: while the stage fades in, a scalar tensor in [0, 1], or a float that becomes a
+            constant of a saved model; None afterwards.
+          parts: number of minibatches of equal size that `images` holds, one after the other.
+            Statistics of a minibatch are taken of each separately.
+          training: on: batch norm takes the statistics of each minibatch and adds them to its
+            moving averages; off: it takes the averages.
+          noise: applied to the input of each hidden layer in training with
+            `discriminator_noise`, as `noise(x, layer=name, parts=parts)`.
 
         Returns:
           Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
@@ -135,7 +112,7 @@ class Discriminator(Network):
         x = self.features(
             images, resolution=resolution, alpha=alpha, parts=parts, training=training, noise=noise
         )
-        x = self._base_dense1(self._discriminate(x, parts=parts))
+        x = self._scores(self._discriminate(x, parts=parts))
         x = keras.ops.cast(x, "float32")
         return x[:, 0], x[:, 1:] if self.config.label_size else None
 
@@ -147,34 +124,34 @@ class Discriminator(Network):
         alpha: tf.Tensor | float | None = None,
         parts: int = 1,
         training: bool = False,
-        noise: Callable[..., tf.Tensor] = unchanged,
+        noise: Callable[..., tf.Tensor] = identity,
     ) -> tf.Tensor:
-        """What the last layers judge by, `[b judged_features]`; arguments as of a call."""
+        """Return the input of the last layers, `[b judged_features]`; arguments as of a call."""
         self._check_stage(resolution, alpha)
         minibatch: dict[str, Any] = {
             "training": training,
             "parts": parts,
             "noise": functools.partial(noise, parts=parts),
         }
-        # Without a layer from RGB, the first convolution reads the colours.
-        x = self._from_rgb.get(resolution, unchanged)(images)
+        # Without a layer from RGB, the first convolution reads the colors.
+        x = self._from_rgb.get(resolution, identity)(images)
         for step in reversed(self.config.resolutions[1:]):
             if step > resolution:
                 continue
-            for conv in self._blocks[step]:
-                x = conv(x, **minibatch)
-            if not self.config.fused_scale:  # else the last of them has downscaled
+            for layer in self._blocks[step]:
+                x = layer(x, **minibatch)
+            if not self.config.fused_scale:  # else the last convolution has downscaled
                 x = self._downscale(x)
             if step == resolution and alpha is not None:
                 lower = self._from_rgb[step // 2](self._downscale(images))
                 x = self._faded(lower, x, alpha)
         x = self._stddev(x, parts=parts)
-        for layer in self._base:
+        for layer in self._blocks[MIN_RESOLUTION]:
             x = layer(x, **minibatch)
         return x
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:
-    """`[b 4 4 c]` to `[b c*16]`, in the order of stored weights."""
+    """Reshape `[b 4 4 c]` to `[b c*16]`; stored weights are in the order C, H, W."""
     x = keras.ops.transpose(x, [0, 3, 1, 2])
     return keras.ops.reshape(x, [-1, x.shape[1] * 16])

@@ -6,19 +6,19 @@ from typing import Any
 import tensorflow as tf
 
 
-def unchanged(x: tf.Tensor, **_: Any) -> tf.Tensor:
-    """What stands in the place of a step that a network leaves out."""
+def identity(x: tf.Tensor, **_: Any) -> tf.Tensor:
+    """Return `x`: the step that a network leaves out."""
     return x
 
 
 class HiddenLayer:
-    """Weights and their bias, then, where there is one, a normalisation, then an activation.
+    """A product with weights, then a normalization (or none), then an activation.
 
     Args:
-      name: of the layer that has the weights.
-      weighted: a product with weights; its bias is part of it, unless `normalize` adds one.
-      normalize: a function of its output and of what a call says of the minibatch.
-      activate: what comes last.
+      name: of the layer with the weights.
+      weighted: the product. It adds the bias, unless `normalize` does.
+      normalize: called with the product and the call's keyword arguments.
+      activate: the activation.
     """
 
     def __init__(
@@ -34,15 +34,14 @@ class HiddenLayer:
         self._activate = activate
 
     def __call__(
-        self, x: tf.Tensor, *, noise: Callable[..., tf.Tensor] = unchanged, **minibatch: Any
+        self, x: tf.Tensor, *, noise: Callable[..., tf.Tensor] = identity, **minibatch: Any
     ) -> tf.Tensor:
-        """Runs it.
+        """Run the layer.
 
         Args:
           x: its input.
-          noise: what its input goes through first, `noise(x, layer=name)`.
-          **minibatch: what the batch is, for normalisations that look at all of it:
-            `BatchNorm.call`'s `training` and `parts`.
+          noise: applied to the input first, as `noise(x, layer=name)`.
+          **minibatch: keyword arguments of `BatchNorm.call`: `training` and `parts`.
         """
         x = self._weighted(noise(x, layer=self._name))
         return self._activate(self._normalize(x, **minibatch))

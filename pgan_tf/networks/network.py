@@ -1,4 +1,4 @@
-"""What the generator and the discriminator share."""
+"""The base class of the generator and the discriminator."""
 
 import zlib
 from collections.abc import Callable
@@ -10,119 +10,124 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.layers import BatchNorm, EqualizedConv2D, EqualizedDense, LayerNorm, WeightedSum
-from pgan_tf.networks.hidden_layer import HiddenLayer, unchanged
+from pgan_tf.networks.hidden_layer import HiddenLayer, identity
+from pgan_tf.networks.layer_table import LayerSpec, layers_at
 
 
 class Network:
-    """What both networks share: how layers are made, named, seeded and listed.
+    """Makes, names, seeds and lists the layers of a network.
 
     Attributes:
-      config: its shape.
-      name: tells networks apart in checkpoints.
+      config: the shape of both networks.
+      layers: the network's rows of the layer table, in the order of their creation.
+      name: of this network in checkpoints.
     """
 
-    def __init__(self, config: NetworkConfig, *, norm: str, name: str, seed: int, dtype: Any):
-        """
+    def __init__(
+        self,
+        config: NetworkConfig,
+        layers: tuple[LayerSpec, ...],
+        *,
+        name: str,
+        seed: int,
+        dtype: Any,
+    ):
+        """Prepare a network without layers; subclasses add them.
+
         Args:
-          config: its shape.
-          norm: how hidden layers are normalised before activations: "none", "layer" or "batch".
-          name: see above; also seeds its weights.
+          config: the shape of both networks.
+          layers: the network's rows of the layer table.
+          name: see above; also seeds the weights.
           seed: of the initial weights.
           dtype: Keras dtype policy of every layer.
         """
         self.config = config
+        self.layers = layers
         self.name = name
-        self._norm = norm
         self._seed = seed
         self._dtype = dtype
-        self._parts: dict[str, keras.layers.Layer] = {}
+        self._keras_layers: list[keras.layers.Layer] = []
         self._fade = WeightedSum(dtype=dtype, name="fade")
 
     def _add(self, layer: keras.layers.Layer, *input_shape: int | None) -> keras.layers.Layer:
         layer.build(input_shape)
-        self._parts[layer.name] = layer
+        self._keras_layers.append(layer)
         return layer
 
-    def _conv(self, name: str, inputs: int, filters: int, **kwargs: Any) -> keras.layers.Layer:
-        layer = EqualizedConv2D(
-            filters,
+    def _weighted(self, spec: LayerSpec) -> keras.layers.Layer:
+        """Create the convolution or the dense layer of a row of the table."""
+        *_, inputs, outputs = spec.kernel_shape
+        options = {
+            "gain": spec.gain,
+            "use_bias": f"{spec.name}/bias" in spec.variables,
+            "equalized": self.config.equalized_learning_rate,
+            "seed": self._layer_seed(spec.name),
+            "dtype": self._dtype,
+            "name": spec.name,
+        }
+        if not spec.is_convolution:
+            return self._add(EqualizedDense(outputs, **options), None, inputs)
+        conv = EqualizedConv2D(
+            outputs,
+            kernel_size=spec.kernel_shape[0],
+            resample=None if spec.activates_first else spec.resample,
             fused=self.config.fuse_resampling,
-            equalized=self.config.equalized_learning_rate,
-            seed=self._layer_seed(name),
-            dtype=self._dtype,
-            name=name,
-            **kwargs,
+            **options,
         )
-        return self._add(layer, None, None, None, inputs)
+        return self._add(conv, None, None, None, inputs)
 
-    def _dense(self, name: str, inputs: int, units: int, **kwargs: Any) -> keras.layers.Layer:
-        layer = EqualizedDense(
-            units,
-            equalized=self.config.equalized_learning_rate,
-            seed=self._layer_seed(name),
-            dtype=self._dtype,
-            name=name,
-            **kwargs,
-        )
-        return self._add(layer, None, inputs)
+    def _hidden_layer(
+        self, spec: LayerSpec, weighted: Callable[[tf.Tensor], tf.Tensor] | None = None
+    ) -> HiddenLayer:
+        """Create a hidden layer, or complete the one that `weighted` begins."""
+        weighted = weighted or self._weighted(spec)
+        return HiddenLayer(spec.name, weighted, self._normalization(spec), self._activate)
 
-    def _hidden_conv(self, name: str, inputs: int, filters: int, **kwargs: Any) -> HiddenLayer:
-        conv = self._conv(name, inputs, filters, use_bias=self._norm == "none", **kwargs)
-        return HiddenLayer(name, conv, self._normalization(f"{name}_norm", filters), self._activate)
-
-    def _normalization(self, name: str, features: int) -> Callable[..., tf.Tensor]:
-        """What comes between weights and activation, and adds the bias; nothing for "none"."""
-        if self._norm == "batch":
-            return self._add(BatchNorm(dtype=self._dtype, name=name), None, features)
-        if self._norm == "layer":
-            layer = self._add(LayerNorm(dtype=self._dtype, name=name), None, features)
-            return lambda x, **_: layer(x)  # each sample apart, whatever the minibatch
-        return unchanged
+    def _normalization(self, spec: LayerSpec) -> Callable[..., tf.Tensor]:
+        """Create the normalization between weights and activation, which adds the bias."""
+        name = f"{spec.name}_norm"
+        if spec.norm == "batch":
+            return self._add(BatchNorm(dtype=self._dtype, name=name), None, spec.features)
+        if spec.norm == "layer":
+            layer = self._add(LayerNorm(dtype=self._dtype, name=name), None, spec.features)
+            return lambda x, **_: layer(x)  # of each sample by itself, whatever the minibatch
+        return identity
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
         raise NotImplementedError
 
     def _layer_seed(self, name: str) -> int:
-        # From the layer's name, so that adding a layer leaves the others' initial values as they
-        # were.
+        # From the layer's name, so that adding a layer leaves the initial values of the others.
         return (self._seed + zlib.crc32(f"{self.name}/{name}".encode())) % 2**31
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
         """Every variable of every resolution by name: `<layer>/kernel`, `<layer>/bias`, ..."""
-        return {v.path: v for layer in self._parts.values() for v in layer.variables}
+        return {v.path: v for layer in self._keras_layers for v in layer.variables}
 
     @property
     def trainable_variables(self) -> dict[str, keras.Variable]:
-        """Those that are trained by gradients: all but moving statistics."""
+        """The variables that gradients train: all but moving statistics."""
         return {path: v for path, v in self.variables.items() if v.trainable}
 
     def variables_at(self, resolution: int, *, fading: bool) -> list[keras.Variable]:
-        """The variables that a call at this stage runs through, in creation order.
+        """Return the variables that a call at a stage runs through, in creation order.
 
         Args:
-          resolution: the stage's.
+          resolution: of the stage.
           fading: whether the call has an alpha, so that the lower resolution's RGB layer takes
             part.
         """
-        blocks = tuple(f"{step}x{step}_" for step in self.config.resolutions if step <= resolution)
-        rgb = {self._rgb_name(step) for step in (resolution, resolution // (1 + fading))}
-        return [
-            v
-            for name, layer in self._parts.items()
-            if name.startswith(blocks) or name in rgb
-            for v in layer.variables
-        ]
+        variables = self.variables
+        stage = layers_at(self.layers, resolution, fading=fading)
+        return [variables[name] for spec in stage for name in spec.variables]
 
     def trainable_variables_at(self, resolution: int, *, fading: bool) -> list[keras.Variable]:
-        """Those of `variables_at` that are trained by gradients."""
+        """Return the variables of `variables_at` that gradients train."""
         return [v for v in self.variables_at(resolution, fading=fading) if v.trainable]
 
-    def _rgb_name(self, resolution: int) -> str:
-        raise NotImplementedError
-
     def _faded(self, old: tf.Tensor, new: tf.Tensor, alpha: tf.Tensor | float) -> tf.Tensor:
-        """What a stage that fades in gives: the old at alpha 0, the new at 1."""
+        """Return `old` at alpha 0, `new` at 1, and the weighted sum between."""
         if isinstance(alpha, float):
             return WeightedSum(alpha, dtype=self._dtype, name="fade")([old, new])
         return self._fade([old, new, alpha])

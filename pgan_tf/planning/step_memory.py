@@ -5,7 +5,12 @@ compares it with measurements. A dry run measures.
 """
 
 from pgan_tf.config import NetworkConfig, TrainConfig
-from pgan_tf.config.options import MIN_RESOLUTION
+from pgan_tf.networks.layer_table import (
+    LayerSpec,
+    discriminator_layers,
+    generator_layers,
+    layers_at,
+)
 
 _FLOAT32 = 4
 
@@ -44,72 +49,26 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
 
 
 def generator_weights(config: NetworkConfig, resolution: int) -> int:
-    """Weights, biases and statistics of a generator with every layer up to `resolution`."""
-    second, kernel = config.convs_per_resolution == 2, config.to_rgb_kernel_size
-    norm = config.generator_norm
-    base = config.generator_features(MIN_RESOLUTION)
-    count = (config.resolved_latent_size + config.label_size) * base * 16 + _shift(base, norm)
-    count += second * _hidden(base, base, norm) + _conv(base, config.channels, kernel)
-    for side in _sides(config, resolution):
-        lower, upper = (config.generator_features(s) for s in (side // 2, side))
-        count += _hidden(lower, upper, norm) + second * _hidden(upper, upper, norm)
-        count += _conv(upper, config.channels, kernel)
-    return count
+    """Return the size of all variables of a generator with every layer up to `resolution`."""
+    return _weights(generator_layers(config), resolution)
 
 
 def discriminator_weights(config: NetworkConfig, resolution: int) -> int:
-    """Weights, biases and statistics of a discriminator with every layer up to `resolution`."""
-    second = config.convs_per_resolution == 2
-    base, judged = config.discriminator_features(MIN_RESOLUTION), config.judged_features
-    kernels, dims = config.discrimination_features, config.discrimination_dims
-    norm = config.discriminator_norm
-    count = (judged + kernels + 1) * (1 + config.label_size)
-    count += judged * kernels * dims + kernels * dims + kernels  # minibatch discrimination's
-    if second:
-        count += _hidden(base + config.stddev_features, base, norm)
-        count += 16 * base * judged + _shift(judged, norm)
-    for side in _sides(config, resolution):
-        lower, upper = (config.discriminator_features(s) for s in (side // 2, side))
-        inputs = upper if side in config.from_rgb_resolutions else config.channels
-        count += second * _hidden(upper, upper, norm) + _hidden(inputs, lower, norm)
-    return count + sum(
-        _conv(config.channels, config.discriminator_features(side), 1)
-        for side in config.from_rgb_resolutions
-        if side <= resolution
-    )
+    """Return the size of all variables of a discriminator with every layer up to `resolution`."""
+    return _weights(discriminator_layers(config), resolution)
+
+
+def _weights(layers: tuple[LayerSpec, ...], resolution: int) -> int:
+    return sum(layer.num_weights for layer in layers if layer.resolution <= resolution)
 
 
 def discriminator_outputs(config: NetworkConfig, resolution: int, *, fading: bool) -> int:
-    """Numbers that the discriminator's layers put out for one image at a stage."""
-    second = config.convs_per_resolution == 2
-    count = sum(
-        side**2 * config.discriminator_features(side)
-        for side in ([resolution, resolution // 2] if fading else [resolution])
-        if side in config.from_rgb_resolutions
+    """Return the size of all outputs of the discriminator's layers for one image at a stage.
+
+    The outputs of minibatch discrimination and of the last layer are too small to count.
+    """
+    return sum(
+        layer.outputs
+        for layer in layers_at(discriminator_layers(config), resolution, fading=fading)
+        if layer.role in ("hidden", "rgb")
     )
-    for side in _sides(config, resolution):
-        # Without fused scale the layer before downscaling puts out as much as it is given.
-        pixels = (side // 2) ** 2 if config.fused_scale else side**2
-        count += second * side**2 * config.discriminator_features(side)
-        count += pixels * config.discriminator_features(side // 2)
-    at_4x4 = 16 * config.discriminator_features(MIN_RESOLUTION) + config.judged_features
-    return count + second * at_4x4
-
-
-def _sides(config: NetworkConfig, resolution: int) -> tuple[int, ...]:
-    """Every resolution above 4x4 up to `resolution`."""
-    return tuple(side for side in config.resolutions[1:] if side <= resolution)
-
-
-def _conv(inputs: int, filters: int, kernel_size: int) -> int:
-    return kernel_size**2 * inputs * filters + filters
-
-
-def _hidden(inputs: int, filters: int, norm: str) -> int:
-    return 9 * inputs * filters + _shift(filters, norm)
-
-
-def _shift(features: int, norm: str) -> int:
-    """Biases of a layer, and what normalising it adds."""
-    # A gain for all of it; or a scale and two moving averages for each feature.
-    return features + {"layer": 1, "batch": 3 * features}.get(norm, 0)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from pgan_tf.networks import LATENT_NORM, Generator
+from pgan_tf.networks.generator import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
 from tfrecords_tools.errors import UserError

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.step import losses
 from pgan_tf.step.adversarial import adversarial_loss
 from pgan_tf.step.loss_scale import UNSCALED, Unscaled

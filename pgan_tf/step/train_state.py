@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.step.adam import Adam
 from pgan_tf.step.loss_scale import LossScale, Unscaled
 

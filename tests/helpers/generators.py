@@ -3,7 +3,7 @@
 import numpy as np
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 
 LATENT_SIZE = 8

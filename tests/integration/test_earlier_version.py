@@ -80,6 +80,16 @@ def test_an_exported_file_gives_the_same_images(expected):
     np.testing.assert_allclose(images, expected["images_192"], atol=1e-5)
 
 
+def test_an_imported_discriminator_gives_the_same_scores():
+    path = EARLIER / "imported" / "discriminator.keras"
+    discriminator = keras.saving.load_model(path, compile=False)
+    images = np.linspace(-1, 1, 2 * 8 * 8 * 3, dtype=np.float32).reshape(2, 8, 8, 3)
+    images[1] = np.flip(images[0], axis=1) ** 2
+    scores, logits = discriminator(images)
+    np.testing.assert_allclose(scores, [1.545532, 1.595621], rtol=1e-4)
+    np.testing.assert_allclose(logits, [[0.524272, 2.149130], [0.060068, 1.924893]], rtol=1e-4)
+
+
 def test_pyramids_of_both_encodings_hold_the_same_images():
     raw, png = (open_pyramid(EARLIER / name) for name in ("pyramid", "pyramid_png"))
     assert (raw.count, raw.channels, raw.resolution, raw.label_size) == (48, 3, 8, 5)

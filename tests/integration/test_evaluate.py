@@ -15,7 +15,7 @@ from pgan_tf.cli import evaluate, train
 from pgan_tf.config import NetworkConfig
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.metrics import train_digit_classifier
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.saved_generator import (
     GeneratorDescription,
     as_keras_model,

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid

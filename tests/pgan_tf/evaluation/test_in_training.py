@@ -7,7 +7,7 @@ import pytest
 from pgan_tf.config import EvalConfig
 from pgan_tf.evaluation.cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from tests.helpers.tiny import tiny_config, write_pyramid

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.legacy import read_networks
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from tests.helpers import theano_reference as reference
 from tests.helpers.network_files import PYTHON_2, write_network_file
 from tfrecords_tools.errors import UserError

@@ -13,8 +13,9 @@ from pgan_tf.config import (
 )
 from pgan_tf.config.phases import Schedule
 from pgan_tf.layers.kernels import winograd
-from pgan_tf.networks import Discriminator, Generator
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.step.step import StepInputs, make_train_step
 from pgan_tf.step.train_state import TrainState
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig, NetworkConfig
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.step.gradients import discriminator_gradients, generator_gradients
 from tests.helpers.golden import GOLDEN
 from tests.helpers.original_networks import from_original, original_name

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.networks import Discriminator
+from pgan_tf.networks.discriminator import Discriminator
 from tests.helpers import layer_reference as reference
 from tests.pgan_tf.layers.test_minibatch_discrimination import closeness
 from tests.pgan_tf.networks.test_options import randomised, weighted

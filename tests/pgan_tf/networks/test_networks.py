@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
 from pgan_tf.layers import equalized_conv2d
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from tests.helpers import layer_reference as reference
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from tests.helpers import layer_reference as reference
 
 EPSILON = 1e-4

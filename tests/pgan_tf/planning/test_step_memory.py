@@ -5,7 +5,8 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
 from pgan_tf.layers import EqualizedConv2D, EqualizedDense
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.planning.step_memory import (
     discriminator_outputs,
     discriminator_weights,

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import pgan_tf
 from pgan_tf.config import NetworkConfig
-from pgan_tf.networks import Generator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.saved_generator import (
     GeneratorDescription,
     as_keras_model,

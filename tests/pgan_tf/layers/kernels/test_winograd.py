@@ -9,7 +9,8 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.layers import EqualizedConv2D
 from pgan_tf.layers.kernels import winograd
-from pgan_tf.networks import Discriminator, Generator
+from pgan_tf.networks.discriminator import Discriminator
+from pgan_tf.networks.generator import Generator
 from pgan_tf.step.losses import squared_gradient_norms
 from tests.helpers import layer_reference as reference
 
