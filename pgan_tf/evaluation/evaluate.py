@@ -17,7 +17,7 @@ from pgan_tf.evaluation.results import (
     Found,
     Result,
     figures_of,
-    format_figure,
+    format_value,
     read_figures,
     require_writable,
     result_path,
@@ -205,7 +205,7 @@ def _in_order(metrics: Sequence[Metric], figures: Mapping[str, float]) -> dict[s
 
 def _headlines(result: Result, evaluator: Evaluator, *, known: bool) -> str:
     figures = "  ".join(
-        f"{metric.headline} {format_figure(result.figures[metric.headline])}"
+        f"{metric.headline} {format_value(result.figures[metric.headline])}"
         for metric in evaluator.metrics
     )
     return f"{result.label}  {figures}{'  (as found before)' if known else ''}"

@@ -212,14 +212,14 @@ def table(results: Sequence[Result]) -> str:
     if len(results) == 1:
         rows = [["", results[0].label, *([FLOOR] if floor else [])]]
         for name in names:
-            cells = [format_figure(results[0].figures[name])]
-            cells += [format_figure(floor.get(name))] if floor else []
+            cells = [format_value(results[0].figures[name])]
+            cells += [format_value(floor.get(name))] if floor else []
             rows.append([name, *cells])
     else:
         rows = [["", *names]]
-        rows += [[r.label, *(format_figure(r.figures[n]) for n in names)] for r in results]
+        rows += [[r.label, *(format_value(r.figures[n]) for n in names)] for r in results]
         if floor:
-            rows.append([FLOOR, *(format_figure(floor.get(name)) for name in names)])
+            rows.append([FLOOR, *(format_value(floor.get(name)) for name in names)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -231,7 +231,7 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def format_figure(value: float | None) -> str:
+def format_value(value: float | None) -> str:
     """A figure for people: four significant digits, fewer for large ones."""
     if value is None:
         return "-"

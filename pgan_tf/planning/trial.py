@@ -16,7 +16,7 @@ from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
-from pgan_tf.reporting.memory import memory_figures
+from pgan_tf.reporting.scalars import memory_scalars
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.step.step import make_train_step
 from pgan_tf.step.train_state import TrainState
@@ -167,7 +167,7 @@ def _peak(devices: list[str]) -> int:
 
 def _resident() -> int:
     """Most bytes of the host's memory that this process has had."""
-    return round(memory_figures()["memory/host_peak_gib"] * 2**30)
+    return round(memory_scalars()["memory/host_peak_gib"] * 2**30)
 
 
 def _is_too_large(config: TrainConfig, phase: Phase, devices: list[str]) -> bool:

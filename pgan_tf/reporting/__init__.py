@@ -1,4 +1,6 @@
-"""What a run writes while it trains: TensorBoard, `metrics.jsonl`, grids, progress lines, profiles.
+"""Output of a run while it trains: TensorBoard, `metrics.jsonl`, grids, progress lines, profiles.
 
-Imports exporting and all below it. Begin with `reporter.py`.
+Begin with `reporter.py`, which decides when something is due. `summaries.py` writes it,
+`scalars.py` averages the scalars of a tick, and `grid_samples.py` chooses the samples of the grids.
+Imports exporting and all below it.
 """

@@ -10,16 +10,17 @@ from pgan_tf.step.step import StepResult
 
 
 class Profiler:
-    """Counts a process's steps and traces those asked for, into `plugins/profile/`.
+    """Counts the steps of a process and traces the requested ones, into `plugins/profile/`.
 
-    A context manager: a trace is ended and written however its steps end.
+    A context manager: a trace that has begun is written even after an exception.
     """
 
     def __init__(self, steps: tuple[int, int] | None, directory: str | os.PathLike):
-        """
+        """Trace nothing yet.
+
         Args:
-          steps: the first and the last to trace; 1 is this process's first. None: none.
-          directory: the run's; traces go below it, where TensorBoard looks for them.
+          steps: the first and the last step to trace; 1 is this process's first. None for none.
+          directory: the run directory; traces go below it, where TensorBoard looks for them.
         """
         self._first, self._last = steps or (0, -1)
         self._directory = str(directory)
@@ -28,7 +29,7 @@ class Profiler:
         self._tracing = False
 
     def run(self, call: Callable[[], StepResult], steps: int) -> StepResult:
-        """Runs a call of so many steps, traced if one of them is asked for."""
+        """Run a call of `steps` steps, traced if it holds a requested step."""
         first = self._step + 1
         self._step += steps
         if self._step < self._first or first > self._last:
@@ -39,7 +40,7 @@ class Profiler:
             self._tracing = True
         with tf.profiler.experimental.Trace("train", step_num=first, _r=1):
             result = call()
-            # Waits for the device, so that the call's trace holds the call's work.
+            # Wait for the device, so that the call's trace holds all of the call's work.
             result.tensor.numpy()
         if self._step >= self._last:
             self._stop()

@@ -1,4 +1,4 @@
-"""What happens between calls of steps, and when: ticks, grids, saved generators, checkpoints."""
+"""The work between calls of steps, when it is due: ticks, grids, generators, checkpoints."""
 
 import functools
 import time
@@ -14,11 +14,11 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import due_events, is_crossed
 from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.evaluation.in_training import TrainingEvaluation
-from pgan_tf.evaluation.results import TAG_PREFIX, format_figure
+from pgan_tf.evaluation.results import TAG_PREFIX, format_value
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
-from pgan_tf.reporting.memory import memory_figures
-from pgan_tf.reporting.summaries import Summaries, Ticker, progress_line
+from pgan_tf.reporting.scalars import Ticker, memory_scalars, progress_line
+from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
@@ -28,15 +28,15 @@ from tfrecords_tools.errors import UserError
 
 
 def is_evaluated(run: RunDirectory, images_seen: int) -> bool:
-    """Whether a run's figures hold an evaluation of that moment."""
+    """Return whether a run's metrics log has an evaluation at `images_seen`."""
     return run.metrics_log.has_values(TAG_PREFIX, images_seen)
 
 
 class Reporter:
-    """Watches the steps go by and writes what is due.
+    """Counts the steps of a run and writes everything that comes due.
 
-    Grids, generators and checkpoints are written at ticks, and cause one, so that the speed a tick
-    reports is training's alone.
+    Grids, generators and checkpoints are written at ticks, and cause a tick, so that the speed at a
+    tick is that of training alone.
     """
 
     def __init__(
@@ -49,6 +49,17 @@ class Reporter:
         summaries: Summaries,
         evaluation: TrainingEvaluation | None = None,
     ):
+        """Write nothing yet.
+
+        Args:
+          config: with the values filled in that come from the data.
+          run: the directory to write to.
+          schedule: the run's.
+          state: the training state, which is reported and saved.
+          checkpoints: of the run.
+          summaries: writes scalars and grids.
+          evaluation: computes metrics while training; None for none.
+        """
         self._config = config
         self._run = run
         self._schedule = schedule
@@ -58,26 +69,26 @@ class Reporter:
         self._evaluation = evaluation
         self._begin_counting()
         self._step_times = StepTimes(config.network)
-        # The last model is kept, because layers remember every model that they are part of.
+        # Keep the last model, because layers remember every model that they are part of.
         self._keras_model = functools.lru_cache(maxsize=1)(
             functools.partial(as_keras_model, state.ema_generator)
         )
 
     def _begin_counting(self) -> None:
-        self._checked_at = self._state.images_seen  # where due events were last looked at
+        self._checked_at = self._state.images_seen  # images_seen at the last look for due events
         self._checkpoint_is_due = False
         self._ticker = Ticker(self._state.images_seen)
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
-        """Writes the configuration, and takes back what a run that continues will repeat.
+        """Write the configuration, and drop reports past the checkpoint of a continued run.
 
-        A new run begins with reals, fakes of no training, and the state, so that there is a
-        checkpoint to go back to from the first step on. One that continues makes up for the
+        A new run begins with reals, fakes of the untrained generator, and a checkpoint, so that
+        there is one to go back to from the first step on. A continued run makes up for the
         evaluation that was due when it ended.
 
         Args:
           phase: the first of the schedule.
-          continued: whether the run goes on from a checkpoint.
+          continued: whether the run continues from a checkpoint.
         """
         seen = self._state.images_seen
         self._summaries.forget_after(seen)
@@ -90,7 +101,7 @@ class Reporter:
             self._make_up_evaluation()
 
     def _make_up_evaluation(self) -> None:
-        """Evaluates where the process ended between a checkpoint and the evaluation due with it."""
+        """Evaluate if the process ended between a checkpoint and the evaluation due with it."""
         seen = self._state.images_seen
         if self._evaluation is None or not seen or is_evaluated(self._run, seen):
             return
@@ -102,19 +113,20 @@ class Reporter:
             self._evaluate(self._evaluation, phase)
 
     def go_back(self) -> None:
-        """Takes back what was reported after the checkpoint that has just been restored."""
+        """Drop the reports past the checkpoint that has just been restored."""
         self._summaries.forget_after(self._state.images_seen)
         self._begin_counting()
 
     def save(self, *, healthy: bool) -> None:
-        """Saves the state as of now."""
+        """Save the current state."""
         self._checkpoints.save(healthy=healthy)
 
     def close(self) -> None:
+        """Close the files."""
         self._summaries.close()
 
     def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
-        """Leaves a call in which a graph was made, such as a phase's first, out of the speed.
+        """Leave a call that built a graph, such as the first of a phase, out of the speed.
 
         Args:
           phase: being trained.
@@ -135,15 +147,15 @@ class Reporter:
         stopping: bool,
         healthy: Callable[[], bool],
     ) -> None:
-        """Counts the steps of a call and writes what has come due.
+        """Count the steps of a call and write everything that has come due.
 
         Args:
-          step: the last of those just done; `state.images_seen` is past it.
-          result: what they tell.
-          data_wait: seconds they waited for their batches.
+          step: the last step of the call; `state.images_seen` is past it.
+          result: of the call.
+          data_wait: seconds that the call waited for its batches.
           stopping: whether it is the last step of this process, so that everything is due.
-          healthy: tells whether updates are finite. While they are not, checkpoints wait, but for
-            the last, so that the newest one is worth going back to.
+          healthy: returns whether updates are finite. While they are not, all checkpoints but the
+            last are postponed, so that the newest one is worth going back to.
         """
         seen = self._state.images_seen
         ends_phase = seen >= step.phase.end
@@ -157,7 +169,7 @@ class Reporter:
         checkpoint = (self._checkpoint_is_due and healthy()) or last
         network = "network" in due or (ends_phase and not step.phase.fading) or last
         evaluate = "evaluation" in due or (ends_phase and not step.phase.fading)
-        # Not when asked to stop: it may take longer than whoever asked wants to wait.
+        # Not when asked to stop: an evaluation may take longer than the user wants to wait.
         wanted = (evaluate or ends_run) and not stopping and healthy()
         evaluation = self._evaluation if wanted else None
         if not ("tick" in due or sample or checkpoint or network or evaluation):
@@ -167,7 +179,7 @@ class Reporter:
             self._write_samples(step.phase)
         if network:
             self._save_generator(self._run.generator(seen), step.phase)
-        # Before an evaluation, which may take long: nothing is lost if the process is killed in it.
+        # Before an evaluation, which may take long: if the process is killed, nothing is lost.
         if checkpoint or evaluation:
             self._checkpoints.save(healthy=healthy())
             self._checkpoint_is_due = False
@@ -176,17 +188,17 @@ class Reporter:
         self.start_clock()
 
     def start_clock(self) -> None:
-        """Measures the speed from now on."""
+        """Measure the speed from now on."""
         self._ticker.restart(self._state.images_seen)
 
     def _write_tick(self, step: Step) -> None:
         phase, seen = step.phase, self._state.images_seen
-        figures = self._ticker.report(seen)
+        scalars = self._ticker.report(seen)
         alpha = phase.alpha(seen)
-        self._step_times.add(phase, figures["speed/seconds_per_kimg"] / 1000)
+        self._step_times.add(phase, scalars["speed/seconds_per_kimg"] / 1000)
         eta = self._step_times.remaining(self._schedule, seen)
-        print(progress_line(phase, alpha, seen, figures, eta), flush=True)
-        figures.update(
+        print(progress_line(phase, alpha, seen, scalars, eta), flush=True)
+        scalars.update(
             {
                 "progress/kimg": seen / 1000,
                 "progress/resolution": phase.resolution,
@@ -194,10 +206,10 @@ class Reporter:
                 "progress/batch_size": phase.batch_size,
                 "progress/learning_rate": step.learning_rate,
                 "progress/eta_hours": eta / 3600,
-                **memory_figures(),
+                **memory_scalars(),
             }
         )
-        self._summaries.write_figures(figures, seen)
+        self._summaries.write_scalars(scalars, seen)
 
     def _write_samples(self, phase: Phase) -> None:
         self._write_fakes(phase)
@@ -218,19 +230,19 @@ class Reporter:
     def _evaluate(self, evaluation: TrainingEvaluation, phase: Phase) -> None:
         started = time.monotonic()
         try:
-            figures = evaluation.evaluate(
+            values = evaluation.evaluate(
                 self._state.ema_generator, resolution=phase.resolution, alpha=self._alpha(phase)
             )
         except UserError as error:
             logging.warning("not evaluated: %s", error)
             return
         save = functools.partial(self._save_generator, self._run.best_generator, phase)
-        best = evaluation.offer(figures, save)
-        shown = "  ".join(f"{name} {format_figure(value)}" for name, value in figures.items())
+        best = evaluation.offer(values, save)
+        shown = "  ".join(f"{name} {format_value(value)}" for name, value in values.items())
         seconds = time.monotonic() - started
         print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)
-        tagged = {f"{TAG_PREFIX}{name}": value for name, value in figures.items()}
-        self._summaries.write_figures(tagged, self._state.images_seen)
+        tagged = {f"{TAG_PREFIX}{name}": value for name, value in values.items()}
+        self._summaries.write_scalars(tagged, self._state.images_seen)
 
     def _save_generator(
         self, path: Path, phase: Phase, more: Mapping[str, Any] | None = None
@@ -245,31 +257,31 @@ class Reporter:
             channels=self._config.network.channels,
             latent_size=self._config.network.resolved_latent_size,
             label_size=self._config.network.label_size,
-            label_names=self._summaries.label_names,
-            label_rows=self._summaries.label_rows,
+            label_names=self._summaries.samples.label_names,
+            label_rows=self._summaries.samples.label_rows,
             **(more or {}),
         )
         save_generator(path, model, description)
 
     def _alpha(self, phase: Phase) -> float | None:
-        """The fade of a generator that is shown or saved now."""
+        """Return the alpha of a generator that is drawn or saved now; None outside a fade."""
         return phase.alpha(self._state.images_seen) if phase.fading else None
 
 
-class Bystander:
-    """Stands in for the `Reporter` on all workers but the chief: reports and saves nothing."""
+class NullReporter:
+    """Takes the place of the `Reporter` on all workers but the chief, and does nothing."""
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
-        """The chief writes it."""
+        """Do nothing."""
 
     def go_back(self) -> None:
-        """Nothing was reported."""
+        """Do nothing."""
 
     def start_clock(self) -> None:
-        """The chief measures."""
+        """Do nothing."""
 
     def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
-        """The chief says it."""
+        """Do nothing."""
 
     def after_call(
         self,
@@ -280,10 +292,10 @@ class Bystander:
         stopping: bool,
         healthy: Callable[[], bool],
     ) -> None:
-        """The chief reports it."""
+        """Do nothing."""
 
     def save(self, *, healthy: bool) -> None:
-        """The chief has the same state."""
+        """Do nothing: the chief saves the same state."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing."""

@@ -28,7 +28,7 @@ from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.reporting.profiler import Profiler
-from pgan_tf.reporting.reporter import Bystander, Reporter, is_evaluated
+from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
@@ -171,9 +171,9 @@ class _Training:
         """Whether the process before was ended in the evaluation at the end of the run."""
         return self.evaluation is not None and not is_evaluated(self.run, images_seen)
 
-    def _reporter(self) -> Reporter | Bystander:
+    def _reporter(self) -> Reporter | NullReporter:
         if not self.cluster.is_chief:
-            return Bystander()
+            return NullReporter()
         return Reporter(
             self.config,
             self.run,
@@ -184,7 +184,7 @@ class _Training:
             self.evaluation,
         )
 
-    def _walk(self, reporter: Reporter | Bystander) -> TrainResult:
+    def _walk(self, reporter: Reporter | NullReporter) -> TrainResult:
         """Takes every step from where the state is, until the end or until it is told to stop.
 
         Raises:

@@ -128,12 +128,12 @@ def saved_states(run_dir):
 def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, data, monkeypatch):
     ticks = []
 
-    def interrupt_once(self, figures, images_seen):
+    def interrupt_once(self, scalars, images_seen):
         ticks.append(images_seen)
         if len(ticks) == 1:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("pgan_tf.reporting.summaries.Summaries.write_figures", interrupt_once)
+    monkeypatch.setattr("pgan_tf.reporting.summaries.Summaries.write_scalars", interrupt_once)
     run_dir = tmp_path / "run"
     arguments = [f"--data_dir={data}", f"--run_dir={run_dir}", *SMALL[:2], "--batch_size=8"]
     assert train.main([*arguments, "--total_kimg=1", "--tick_kimg=0.016"]) == 130

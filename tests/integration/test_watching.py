@@ -1,4 +1,4 @@
-"""What a whole run tells TensorBoard."""
+"""A whole run in TensorBoard."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from pgan_tf.cli import train
-from pgan_tf.reporting.descriptions import describe
+from pgan_tf.reporting.tag_descriptions import describe_tag
 from tests.helpers.tiny import write_pyramid
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """Of a run with labels, histograms and a trace, from its start to its end."""
+    """A complete run with labels, histograms and a trace."""
     root = tmp_path_factory.mktemp("watching")
     labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
     data = write_pyramid(root / "tiny", resolution=8, channels=3, labels=labels)
@@ -44,7 +44,7 @@ def tags_of(events, plugin):
     return events.PluginTagToContent(plugin).keys()
 
 
-def test_scalars_are_the_figures_of_metrics_jsonl(run_dir, events):
+def test_scalars_are_the_values_of_metrics_jsonl(run_dir, events):
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in lines] == [16, 32, 48]
     tags = tags_of(events, "scalars")
@@ -56,7 +56,7 @@ def test_scalars_are_the_figures_of_metrics_jsonl(run_dir, events):
             assert value == pytest.approx(line[tag], rel=1e-6), tag
 
 
-def test_everything_asked_for_is_told(events):
+def test_every_scalar_is_reported(events):
     expected = {
         "loss": {"discriminator", "generator", "gradient_penalty", "gradient_norm", "drift",
                  "label_real", "label_fake", "label_generator"},
@@ -76,7 +76,7 @@ def test_every_tag_is_described_here_and_in_the_documentation(events):
     shown = [*tags_of(events, "scalars"), *tags_of(events, "images")]
     assert len(shown) > 25
     for tag in shown:
-        assert describe(tag), tag
+        assert describe_tag(tag), tag
         assert tag in documented
 
 

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pgan_tf.evaluation.results import (
     Result,
     figures_of,
-    format_figure,
+    format_value,
     read_figures,
     require_writable,
     result_path,
@@ -173,7 +173,7 @@ def test_several_generators_have_a_row_each_and_the_floor_below():
     ("value", "text"), [(123.456, "123.46"), (1.23456, "1.235"), (0.000123456, "0.0001235")]
 )
 def test_figures_are_rounded_for_people(value, text):
-    assert format_figure(value) == text
+    assert format_value(value) == text
 
 
 def scalars(directory):

@@ -9,99 +9,12 @@ from PIL import Image
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
-from pgan_tf.config import RunConfig, ScheduleConfig
-from pgan_tf.config.phases import Phase
-from pgan_tf.reporting.summaries import Summaries, Ticker, progress_line
+from pgan_tf.config import RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.reporting.summaries import Summaries, hyperparameters
 from pgan_tf.runs.run_directory import RunDirectory
-from tests.helpers.tiny import step_result, tiny_config, write_pyramid
+from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-def test_a_tick_reports_means_sums_and_speed():
-    clock = Clock()
-    ticker = Ticker(1000, clock)
-    for loss, skipped in ((1.0, 0.0), (3.0, 1.0)):
-        ticker.add(step_result({"loss": loss, "updates/d_skipped": skipped}), data_wait=0.5)
-    clock.now += 10
-    figures = ticker.report(1200)
-    assert figures == pytest.approx(
-        {
-            "loss": 2.0,
-            "updates/d_skipped": 1.0,
-            "speed/images_per_second": 20.0,
-            "speed/seconds_per_kimg": 50.0,
-            "speed/data_wait_fraction": 0.1,
-        }
-    )
-    clock.now += 5
-    assert ticker.report(1300) == pytest.approx(
-        {
-            "speed/images_per_second": 20.0,
-            "speed/seconds_per_kimg": 50.0,
-            "speed/data_wait_fraction": 0.0,
-        }
-    )
-
-
-def test_a_figure_that_only_some_steps_have_is_their_mean():
-    ticker = Ticker(0, Clock())
-    for metrics in ({"d": 1.0}, {"d": 2.0, "g": 5.0}, {"d": 3.0}, {"d": 4.0, "g": 7.0}):
-        ticker.add(step_result(metrics), data_wait=0.0)
-    figures = ticker.report(100)
-    assert (figures["d"], figures["g"]) == (2.5, 6.0)
-
-
-def test_figures_are_the_same_to_the_last_bit_however_steps_are_called(rng):
-    values = rng.normal(size=60).astype(np.float32)
-    found = []
-    for steps_per_call in (1, 7, 60):
-        ticker = Ticker(0, Clock())
-        for i in range(0, 60, steps_per_call):
-            ticker.add(step_result({"d": values[i : i + steps_per_call]}), data_wait=0.0)
-        found.append(ticker.report(100)["d"])
-    assert found[0] == found[1] == found[2] == pytest.approx(values.mean(), rel=1e-5)
-
-
-def test_what_is_not_training_does_not_count_as_speed():
-    clock = Clock()
-    ticker = Ticker(0, clock)
-    clock.now += 7
-    ticker.exclude(7, 100)
-    clock.now += 2
-    assert ticker.report(300)["speed/images_per_second"] == pytest.approx(100)
-
-
-def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
-    clock = Clock()
-    ticker = Ticker(0, clock)
-    clock.now += 10
-    ticker.exclude(10, 100)
-    assert ticker.report(100)["speed/images_per_second"] == pytest.approx(10)
-
-
-def test_the_progress_line_tells_where_training_is():
-    phase = Phase(3, 16, True, 2000, 4000, 2000, 16, 0.001)
-    figures = {
-        "speed/images_per_second": 12.34,
-        "speed/seconds_per_kimg": 81.0,
-        "loss/discriminator": -1.5,
-        "loss/generator": 2.25,
-        "updates/generator_skipped": 0.0,
-        "updates/discriminator_skipped": 2.0,
-    }
-    line = progress_line(phase, 0.25, 2500, figures, 100.0)
-    assert " ".join(line.split()) == (
-        "16x16 fade alpha 0.250 kimg 2.5 12.3 img/s 81.0 s/kimg ETA 1m 40s D -1.500 G 2.250 "
-        "2 updates skipped"
-    )
 
 
 @pytest.fixture
@@ -141,7 +54,7 @@ def test_fakes_are_drawn_at_the_final_resolution_with_the_same_latents_each_time
 
 
 def read_events(directory):
-    """What TensorBoard makes of a directory's event files."""
+    """The events of a directory, as TensorBoard reads them."""
     read = EventAccumulator(str(directory), size_guidance={"tensors": 0})
     read.Reload()
     return read
@@ -151,11 +64,11 @@ def scalars(read, tag):
     return [(e.step, float(tf.make_ndarray(e.tensor_proto))) for e in read.Tensors(tag)]
 
 
-def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
+def test_scalars_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
     summaries.write_config(0)
     summaries.write_reals()
-    summaries.write_figures({"loss/generator": 1.5}, 16)
-    summaries.write_figures({"loss/generator": 2.5}, 32)
+    summaries.write_scalars({"loss/generator": 1.5}, 16)
+    summaries.write_scalars({"loss/generator": 2.5}, 32)
     summaries.close()
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [
@@ -171,7 +84,7 @@ def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
     }
     assert scalars(read, "loss/generator") == [(16, 1.5), (32, 2.5)]
     metadata = read.SummaryMetadata("loss/generator")
-    assert "What the generator minimises" in metadata.summary_description
+    assert "Loss of the generator" in metadata.summary_description
     assert metadata.summary_description.endswith("Steps: images.")
     config = tf.make_ndarray(read.Tensors("config")[0].tensor_proto).item()
     assert b"--fade_kimg=0.032" in config
@@ -182,8 +95,8 @@ def test_figures_reach_tensorboard_and_metrics_jsonl(summaries, tmp_path):
     assert start.hparams["data"].string_value == "labelled"
 
 
-def test_figures_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_path):
-    summaries.write_figures({"loss/generator": float("nan"), "speed": 1.0}, 16)
+def test_scalars_that_are_not_finite_are_null_in_metrics_jsonl(summaries, tmp_path):
+    summaries.write_scalars({"loss/generator": float("nan"), "speed": 1.0}, 16)
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(line, parse_constant=pytest.fail) == {
         "images_seen": 16,
@@ -199,11 +112,11 @@ def test_events_that_can_not_be_written_are_a_users_error(summaries, tmp_path, m
 
     monkeypatch.setattr(tf.summary, "scalar", fail)
     with pytest.raises(UserError, match="TensorBoard's events can't be written: No space left"):
-        summaries.write_figures({"loss/generator": 1.0}, 100)
+        summaries.write_scalars({"loss/generator": 1.0}, 100)
 
 
 def summaries_of_whole_kimg(labelled_dir, run_dir, **options):
-    """Of a run that reports every kimg, unless told otherwise."""
+    """Summaries of a run that reports every kimg unless `options` say otherwise."""
     config = tiny_config(labelled_dir, run_dir, label_size=3, channels=1)
     config = dataclasses.replace(
         config,
@@ -218,8 +131,8 @@ def summaries_of_whole_kimg(labelled_dir, run_dir, **options):
 
 def test_steps_are_kimg_where_nothing_happens_within_one(labelled_dir, tmp_path):
     run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
-    summaries.write_figures({"loss/generator": 1.5}, 1008)
-    summaries.write_figures({"loss/generator": 2.5}, 2000)
+    summaries.write_scalars({"loss/generator": 1.5}, 1008)
+    summaries.write_scalars({"loss/generator": 2.5}, 2000)
     summaries.write_fakes(lambda z, _: np.zeros([len(z), 8, 8, 1], "f4"), 2000, batch_size=48)
     summaries.close()
     read = read_events(run.path)
@@ -231,12 +144,12 @@ def test_steps_are_kimg_where_nothing_happens_within_one(labelled_dir, tmp_path)
 @pytest.mark.parametrize("first", [1.0, 0.5])
 def test_a_continued_run_keeps_counting_as_it_began(labelled_dir, tmp_path, first):
     run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run", tick_kimg=first)
-    summaries.write_figures({"loss/generator": 1.0}, 1008)
+    summaries.write_scalars({"loss/generator": 1.0}, 1008)
     summaries.close()
     run.close()
     run, summaries = summaries_of_whole_kimg(labelled_dir, run.path, tick_kimg=1.5 - first)
     summaries.forget_after(1008)
-    summaries.write_figures({"loss/generator": 2.0}, 2000)
+    summaries.write_scalars({"loss/generator": 2.0}, 2000)
     summaries.close()
     lines = [json.loads(line) for line in run.metrics_log.path.read_text().splitlines()]
     assert [line["step"] for line in lines] == ([1, 2] if first == 1.0 else [1008, 2000])
@@ -249,7 +162,7 @@ def test_tensorboard_forgets_what_lies_past_the_checkpoint_continued_from(labell
         run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
         summaries.forget_after(1000 * continued_from)
         for kimg, loss in ticks:
-            summaries.write_figures({"loss/generator": loss}, 1000 * kimg)
+            summaries.write_scalars({"loss/generator": loss}, 1000 * kimg)
         # Not closed, as by a SIGKILL.
         run.close()
         return scalars(read_events(run.path), "loss/generator")
@@ -280,13 +193,31 @@ def test_labels_of_which_several_may_hold_are_no_rows_of_the_grid(tmp_path):
     summaries = Summaries(run, config, open_pyramid(data))
     summaries.write_reals()
     assert Image.open(run.reals).size == (16 * 8, 10 * 8)
-    rows = np.array(summaries.label_rows)
+    rows = np.array(summaries.samples.label_rows)
     assert rows.shape == (160, 3)
     assert {tuple(row) for row in rows} == {tuple(row) for row in labels}
 
 
-def test_figures_past_a_checkpoint_and_broken_lines_are_dropped(summaries, tmp_path):
+def test_scalars_past_a_checkpoint_and_broken_lines_are_dropped(summaries, tmp_path):
     metrics = tmp_path / "run" / "metrics.jsonl"
     metrics.write_text('{"images_seen": 8}\n{"images_seen": 16}\n{"images_seen": 24}\n{"images_s')
     summaries.forget_after(16)
     assert metrics.read_text() == '{"images_seen": 8}\n{"images_seen": 16}\n'
+
+
+def test_hyperparameters_are_the_settings_that_change_the_training():
+    values = hyperparameters(tiny_config("data/shapes", "runs/shapes", seed=3))
+    assert values["data"] == "shapes"
+    assert values["seed"] == 3
+    assert values["total_kimg"] == 0.096
+    assert values["latent_size"] == 8
+    assert values["mirror_augment"] is False
+    for name in ("run_dir", "data_dir", "tick_kimg", "profile", "channels"):
+        assert name not in values
+    assert all(isinstance(value, bool | int | float | str) for value in values.values())
+
+
+def test_tables_by_resolution_are_text():
+    schedule = ScheduleConfig(batch_size_by_resolution={8: 32, 4: 64})
+    config = dataclasses.replace(TrainConfig(), schedule=schedule)
+    assert hyperparameters(config)["batch_size_by_resolution"] == "4:64,8:32"

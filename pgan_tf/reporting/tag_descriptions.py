@@ -1,0 +1,100 @@
+"""A description of each TensorBoard tag of a run, as TensorBoard shows it."""
+
+from fnmatch import fnmatchcase
+
+# By tag; a star stands for any text.
+_DESCRIPTIONS = {
+    "loss/discriminator": "Loss of the discriminator: the sum of all its terms.",
+    "loss/generator": (
+        "Loss of the generator: minus the score of fakes (WGAN-GP), plus its label term. The mean "
+        "over the steps that train it."
+    ),
+    "loss/gradient_penalty": "The gradient penalty in the discriminator's loss.",
+    "loss/gradient_norm": (
+        "Norm of the gradient of the score with respect to the image: between reals and fakes for "
+        "WGAN-GP, whose penalty pulls it to its target, 1 by default; at reals for R1, which "
+        "lowers it."
+    ),
+    "loss/drift": "The term of the discriminator's loss that keeps the scores of reals near 0.",
+    "loss/label_real": (
+        "Cross-entropy of the labels that the discriminator predicts for reals, in nats."
+    ),
+    "loss/label_fake": (
+        "Cross-entropy of the labels that the discriminator predicts for fakes in its own step, "
+        "in nats."
+    ),
+    "loss/label_generator": (
+        "Cross-entropy of the labels that the discriminator predicts for fakes in the generator's "
+        "step, in nats."
+    ),
+    "scores/real": "The discriminator's mean score of reals.",
+    "scores/fake": "The discriminator's mean score of fakes.",
+    "updates/discriminator_gradient_norm": (
+        "Norm of the gradient of all of the discriminator's weights, the mean over devices."
+    ),
+    "updates/generator_gradient_norm": (
+        "Norm of the gradient of all of the generator's weights, the mean over devices."
+    ),
+    "updates/discriminator_skipped": (
+        "Updates of the discriminator skipped since the last tick, because a gradient was not "
+        "finite."
+    ),
+    "updates/generator_skipped": (
+        "Updates of the generator skipped since the last tick, because a gradient was not finite."
+    ),
+    "progress/kimg": "Thousands of real images shown.",
+    "progress/resolution": "Side of the images at the stage being trained, in pixels.",
+    "progress/alpha": "Weight of the stage's new layers: rises from 0 to 1 while they fade in.",
+    "progress/batch_size": "Images per step, over all devices.",
+    "progress/learning_rate": "Adam's learning rate for both networks, in the tick's last step.",
+    "progress/eta_hours": "Predicted hours of training left.",
+    "speed/images_per_second": (
+        "Real images per second, not counting time spent on grids, checkpoints and preparing a "
+        "stage."
+    ),
+    "speed/seconds_per_kimg": "Seconds per thousand real images.",
+    "speed/data_wait_fraction": "Fraction of the time spent waiting for data: 0 is best.",
+    "memory/host_gib": "Memory that this process uses, in GiB.",
+    "memory/host_peak_gib": "The most memory that this process has used, in GiB.",
+    "memory/gpu*_peak_gib": "The most memory that TensorFlow has used on this GPU, in GiB.",
+    "memory/gpu*_gib": "Memory that TensorFlow uses on this GPU, in GiB.",
+    "metrics/swd/average": (
+        "Sliced Wasserstein distance of the EMA generator's images to reals, times 1000, the mean "
+        "over levels. Falls toward the distance of reals to other reals."
+    ),
+    "metrics/swd/*": (
+        "Sliced Wasserstein distance at one level of the Laplacian pyramid, times 1000."
+    ),
+    "metrics/ms_ssim": "Similarity of pairs of fakes, from 0 to 1; 1 if all are the same.",
+    "metrics/ms_ssim/gap": "Difference from the MS-SSIM of pairs of reals: 0 is best.",
+    "metrics/fid": "Fréchet distance between features of fakes and reals. Lower is better.",
+    "metrics/is": "Inception score of fakes. Higher is better.",
+    "metrics/kid": "Kernel distance between features of fakes and reals. Lower is better.",
+    "metrics/is/std": "Standard deviation of the Inception score over its splits.",
+    "metrics/kid/std": "Standard deviation of the kernel distance over its subsets.",
+    "metrics/precision_recall/precision": (
+        "Fraction of fakes within the manifold of reals. Higher is better."
+    ),
+    "metrics/precision_recall/recall": (
+        "Fraction of reals within the manifold of fakes. Higher is better."
+    ),
+    "metrics/precision_recall/f1": "Harmonic mean of precision and recall. Higher is better.",
+    "metrics/modes/hit": "Numbers of MNIST-RGB that occur among fakes, of 1000.",
+    "metrics/modes/kl": (
+        "KL divergence of the numbers among fakes from a uniform distribution, in nats: 0 is best."
+    ),
+    "metrics/floor/*": (
+        "The same metric of reals against other reals: the best that can be reached."
+    ),
+    "images/reals": "Images of the data, at the final resolution.",
+    "images/fakes": "Images of the EMA generator, of the same latents every time.",
+    "weights_*_gradient": (
+        "Adam's mean of gradients; with `--adam_beta1=0`, the default, the last gradient itself."
+    ),
+    "weights_*": "Weights as they are stored, before the scale of equalized learning rates.",
+}
+
+
+def describe_tag(tag: str) -> str:
+    """Return one or two sentences on a tag, with its unit; empty for an unknown tag."""
+    return next((text for name, text in _DESCRIPTIONS.items() if fnmatchcase(tag, name)), "")

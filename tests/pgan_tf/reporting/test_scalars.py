@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config.phases import Phase
+from pgan_tf.reporting.scalars import Ticker, memory_scalars, progress_line
+from tests.helpers.tiny import step_result
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_tick_reports_means_sums_and_speed():
+    clock = Clock()
+    ticker = Ticker(1000, clock)
+    for loss, skipped in ((1.0, 0.0), (3.0, 1.0)):
+        ticker.add(step_result({"loss": loss, "updates/d_skipped": skipped}), data_wait=0.5)
+    clock.now += 10
+    scalars = ticker.report(1200)
+    assert scalars == pytest.approx(
+        {
+            "loss": 2.0,
+            "updates/d_skipped": 1.0,
+            "speed/images_per_second": 20.0,
+            "speed/seconds_per_kimg": 50.0,
+            "speed/data_wait_fraction": 0.1,
+        }
+    )
+    clock.now += 5
+    assert ticker.report(1300) == pytest.approx(
+        {
+            "speed/images_per_second": 20.0,
+            "speed/seconds_per_kimg": 50.0,
+            "speed/data_wait_fraction": 0.0,
+        }
+    )
+
+
+def test_a_scalar_that_only_some_steps_have_is_their_mean():
+    ticker = Ticker(0, Clock())
+    for metrics in ({"d": 1.0}, {"d": 2.0, "g": 5.0}, {"d": 3.0}, {"d": 4.0, "g": 7.0}):
+        ticker.add(step_result(metrics), data_wait=0.0)
+    scalars = ticker.report(100)
+    assert (scalars["d"], scalars["g"]) == (2.5, 6.0)
+
+
+def test_scalars_are_the_same_to_the_last_bit_however_steps_are_called(rng):
+    values = rng.normal(size=60).astype(np.float32)
+    found = []
+    for steps_per_call in (1, 7, 60):
+        ticker = Ticker(0, Clock())
+        for i in range(0, 60, steps_per_call):
+            ticker.add(step_result({"d": values[i : i + steps_per_call]}), data_wait=0.0)
+        found.append(ticker.report(100)["d"])
+    assert found[0] == found[1] == found[2] == pytest.approx(values.mean(), rel=1e-5)
+
+
+def test_time_spent_on_other_work_does_not_count_as_speed():
+    clock = Clock()
+    ticker = Ticker(0, clock)
+    clock.now += 7
+    ticker.exclude(7, 100)
+    clock.now += 2
+    assert ticker.report(300)["speed/images_per_second"] == pytest.approx(100)
+
+
+def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
+    clock = Clock()
+    ticker = Ticker(0, clock)
+    clock.now += 10
+    ticker.exclude(10, 100)
+    assert ticker.report(100)["speed/images_per_second"] == pytest.approx(10)
+
+
+def test_the_progress_line_shows_how_far_training_is():
+    phase = Phase(3, 16, True, 2000, 4000, 2000, 16, 0.001)
+    scalars = {
+        "speed/images_per_second": 12.34,
+        "speed/seconds_per_kimg": 81.0,
+        "loss/discriminator": -1.5,
+        "loss/generator": 2.25,
+        "updates/generator_skipped": 0.0,
+        "updates/discriminator_skipped": 2.0,
+    }
+    line = progress_line(phase, 0.25, 2500, scalars, 100.0)
+    assert " ".join(line.split()) == (
+        "16x16 fade alpha 0.250 kimg 2.5 12.3 img/s 81.0 s/kimg ETA 1m 40s D -1.500 G 2.250 "
+        "2 updates skipped"
+    )
+
+
+def test_memory_of_the_host_grows_with_what_is_held():
+    before = memory_scalars()
+    held = np.ones(2**28, np.uint8)
+    after = memory_scalars()
+    grown = after["memory/host_gib"] - before["memory/host_gib"]
+    assert grown == pytest.approx(held.nbytes / 2**30, abs=0.05)
+    assert after["memory/host_peak_gib"] >= after["memory/host_gib"] - 0.01
+    del held
+    assert memory_scalars()["memory/host_gib"] < after["memory/host_gib"] - 0.2
+    assert memory_scalars()["memory/host_peak_gib"] >= after["memory/host_gib"] - 0.01
+
+
+def test_each_gpu_has_its_own_scalars(monkeypatch):
+    # There is no GPU here: TensorFlow's two functions are stood in for.
+    info = {"GPU:0": {"current": 2**30, "peak": 2**31}, "GPU:1": {"current": 0, "peak": 2**29}}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: list(info))
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", info.__getitem__)
+    scalars = memory_scalars()
+    assert {tag: scalars[tag] for tag in scalars if "gpu" in tag} == {
+        "memory/gpu0_gib": 1.0,
+        "memory/gpu0_peak_gib": 2.0,
+        "memory/gpu1_gib": 0.0,
+        "memory/gpu1_peak_gib": 0.5,
+    }
