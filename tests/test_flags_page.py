@@ -26,7 +26,7 @@ OPTIONS = {
     for section in dataclasses.fields(TrainConfig)
 }
 PLANNING = {"plan", "dry_run", "plan_replicas", "plan_tflops"}
-ROW = re.compile(r"^\| `--(\w+)`( †)? \| (.*?) ?\| (.+) \|$", re.M)
+ROW = re.compile(r"^- `--(\w+)`( †)?(?: \((.+?)\))?: (.+)$", re.M)
 
 
 def part(text, heading):
