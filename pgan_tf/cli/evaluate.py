@@ -109,7 +109,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     string(
         "features",
         "Your own function that computes features in place of Inception's, as module:function; see "
-        "docs/reference/metrics-features.md.",
+        "docs/reference/metrics.md.",
     )
 
 
