@@ -1,59 +1,20 @@
-"""Checkpoints: the whole training state, saved, listed and restored."""
+"""Checkpoints: the whole training state, saved and restored."""
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.runs.run_directory import CheckpointId, list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
-
-_SKIPPING = "-skipping"
-_INDEX = re.compile(
-    rf"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
-)
 
 # Names of graph nodes in TensorFlow's messages, which mean nothing to a user.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
 
 # TensorFlow's errors for files that are damaged, missing, or of another program.
 _UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
-
-
-class CheckpointId(NamedTuple):
-    """The point of a run at which a checkpoint was saved; ids sort by age.
-
-    Everything saved after a rollback is newer than anything before it.
-
-    Attributes:
-      rollbacks: how often the run had gone back to an earlier checkpoint.
-      images_seen: real images shown until then.
-      healthy: whether the updates just before it were finite.
-    """
-
-    rollbacks: int
-    images_seen: int
-    healthy: bool
-
-    @property
-    def name(self) -> str:
-        """Name of its files without a suffix: `state-96`, `state-r1-96`, `state-96-skipping`."""
-        rollbacks = f"r{self.rollbacks}-" if self.rollbacks else ""
-        return f"state-{rollbacks}{self.images_seen}{'' if self.healthy else _SKIPPING}"
-
-
-def list_checkpoints(directory: Path) -> list[CheckpointId]:
-    """Return the complete checkpoints in a directory, newest first."""
-    # TensorFlow writes the index last.
-    matches = (_INDEX.fullmatch(path.name) for path in directory.glob("*.index"))
-    found = (
-        CheckpointId(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
-        for match in matches
-        if match
-    )
-    return sorted(found, reverse=True)
 
 
 class Checkpoints:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs.metrics_log import MetricsLog
@@ -18,6 +19,11 @@ NETWORKS_NAME = "networks"
 # File names of grids and of saved generators; see `RunDirectory.fakes` and `generator`.
 FAKES_PATTERN = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
 GENERATOR_PATTERN = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
+
+_SKIPPING = "-skipping"
+_INDEX = re.compile(
+    rf"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
+)
 
 _DATA_PREFIX = "# Trained on: "
 
@@ -154,6 +160,40 @@ def _data_line(pyramid: Pyramid) -> str:
         f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "
         f"{pyramid.label_size} labels"
     )
+
+
+class CheckpointId(NamedTuple):
+    """The point of a run at which a checkpoint was saved; ids sort by age.
+
+    Everything saved after a rollback is newer than anything before it.
+
+    Attributes:
+      rollbacks: how often the run had gone back to an earlier checkpoint.
+      images_seen: real images shown until then.
+      healthy: whether the updates just before it were finite.
+    """
+
+    rollbacks: int
+    images_seen: int
+    healthy: bool
+
+    @property
+    def name(self) -> str:
+        """Name of its files without a suffix: `state-96`, `state-r1-96`, `state-96-skipping`."""
+        rollbacks = f"r{self.rollbacks}-" if self.rollbacks else ""
+        return f"state-{rollbacks}{self.images_seen}{'' if self.healthy else _SKIPPING}"
+
+
+def list_checkpoints(directory: Path) -> list[CheckpointId]:
+    """Return the complete checkpoints in a directory, newest first."""
+    # TensorFlow writes the index last.
+    matches = (_INDEX.fullmatch(path.name) for path in directory.glob("*.index"))
+    found = (
+        CheckpointId(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
+        for match in matches
+        if match
+    )
+    return sorted(found, reverse=True)
 
 
 def read_config(path: str | os.PathLike) -> TrainConfig | None:

@@ -13,8 +13,7 @@ import numpy as np
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
-from pgan_tf.runs.checkpoints import list_checkpoints
-from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, read_config
+from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, list_checkpoints, read_config
 from tfrecords_tools.errors import UserError
 
 if TYPE_CHECKING:
