@@ -102,7 +102,7 @@ def serve(connection: Connection, given: dict, logical_cpus: int) -> None:
     from pgan_tf.data.batches import Batch
     from pgan_tf.distribution.strategy import make_strategy
     from pgan_tf.step.microbatches import set_up_threads
-    from pgan_tf.step.step import make_train_step
+    from pgan_tf.step.step import TrainStep
     from pgan_tf.step.train_state import TrainState
     from pgan_tf.training.feeding import to_replicas
     from pgan_tf.training.loop import set_up_tensorflow
@@ -125,7 +125,7 @@ def serve(connection: Connection, given: dict, logical_cpus: int) -> None:
     strategy = make_strategy("auto", logical_cpus=logical_cpus)
     set_up_tensorflow(config)
     state = TrainState(config, strategy)
-    train_step = make_train_step(state, config, strategy, resolution=resolution, fading=fading)
+    train_step = TrainStep(state, config, strategy, resolution=resolution, fading=fading)
     images = np.random.default_rng(0).integers(0, 256, (size, 3, resolution, resolution), np.uint8)
     nothing = np.zeros([size, 0], np.float32)
 

@@ -44,8 +44,8 @@ from pgan_tf.config.run import MICROBATCHES
 from pgan_tf.data.batches import Batch
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.networks.cost import multiplications, training_passes
-from pgan_tf.step.microbatches import one_thread_an_operation, set_up_threads
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.microbatches import one_thread_per_operation, set_up_threads
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.feeding import to_replicas
 from pgan_tf.training.loop import set_up_tensorflow
@@ -134,7 +134,7 @@ def training_step(
     """A function that trains batches of noise, one for each step of a call, and waits for them."""
     strategy = make_strategy("one_device")
     state = TrainState(config, strategy)
-    train_step = make_train_step(state, config, strategy, resolution=resolution, fading=fading)
+    train_step = TrainStep(state, config, strategy, resolution=resolution, fading=fading)
     random = np.random.default_rng(0)
     shape = (batch_size, config.network.channels, resolution, resolution)
     images = random.integers(0, 256, shape, np.uint8)
@@ -164,7 +164,7 @@ def large_products(precision: str) -> list[Product]:
     Where operations have one thread each, as many of one kind at a time as there are cores.
     """
     dtype = tf.as_dtype(precision.removeprefix("mixed_"))
-    at_a_time = core_count() if one_thread_an_operation() else 1
+    at_a_time = core_count() if one_thread_per_operation() else 1
 
     def product(operations: int, compute: Callable, *shapes: tuple[int, ...]) -> Product:
         args = [

@@ -10,7 +10,7 @@ import tensorflow as tf
 from pgan_tf.data.order import records_at
 from pgan_tf.distribution.strategy import local_replicas
 from pgan_tf.runs.grids import Generate, draw_latents, enlarge, to_uint8
-from pgan_tf.step.microbatches import side_by_side
+from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 
@@ -151,7 +151,7 @@ class OnReplicas:
         def on_replica(latents: tf.Tensor, labels: tf.Tensor) -> Any:
             return call(latents, labels if label_size else None)
 
-        on_cores = side_by_side(on_replica, batch_size, replicas=self._replicas)
+        on_cores = split_over_cores(on_replica, batch_size, replicas=self._replicas)
 
         @tf.function
         def run(latents: Any, labels: Any) -> Any:

@@ -18,7 +18,7 @@ from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
 from pgan_tf.reporting.scalars import memory_scalars
 from pgan_tf.step.microbatches import set_up_threads
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, wait_for_all
 from pgan_tf.training.feeding import to_replicas
@@ -103,7 +103,7 @@ def _measure(
         """Seconds of a call with its graph's making, and of a step without, on average."""
         length = max_call_length(config, phase.batch_size, trains_generator=trains_generator)
         call = [(step, batch)] * length
-        train_step = make_train_step(
+        train_step = TrainStep(
             state,
             config,
             strategy,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import logging
 
-from pgan_tf.step.step import StepResult
+from pgan_tf.step.outputs import StepResult
 
 
 class Profiler:

@@ -22,7 +22,7 @@ from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
-from pgan_tf.step.step import StepResult
+from pgan_tf.step.outputs import StepResult
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 

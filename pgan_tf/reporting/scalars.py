@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pgan_tf.config.phases import Phase
 from pgan_tf.runs.run_directory import format_duration
-from pgan_tf.step.step import StepResult
+from pgan_tf.step.outputs import StepResult
 
 _GIB = 2.0**30
 _STATUS = Path("/proc/self/status")

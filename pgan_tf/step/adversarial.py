@@ -1,4 +1,4 @@
-"""The adversarial losses to choose from: their terms, and where they take gradient norms."""
+"""The adversarial losses to choose from, assembled from the formulas in `losses.py`."""
 
 import dataclasses
 import functools
@@ -12,27 +12,27 @@ from pgan_tf.step import losses
 
 @dataclasses.dataclass(frozen=True)
 class GradientPenalty:
-    """What the discriminator's gradient by the image costs.
+    """A term of the discriminator's loss: a cost of its gradient with respect to the image.
 
     Attributes:
-      at: where the gradient is taken: from reals and fakes `[b h w c]` and mixing factors
-        `[b 1 1 1]` to images `[b h w c]`.
-      cost: from squared norms to terms of the loss, both `[b]`.
+      points: images `[b h w c]` to take the gradient at, from reals and fakes `[b h w c]` and
+        mixing factors `[b 1 1 1]`.
+      cost: terms of the loss `[b]`, from squared gradient norms `[b]`.
     """
 
-    at: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+    points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
     cost: Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class AdversarialLoss:
-    """What the discriminator and the generator play for. Scores and losses are `[b]`.
+    """The losses that discriminator and generator play for. Scores and losses are `[b]`.
 
     Attributes:
-      discriminator: from scores of reals and of fakes to its loss.
-      generator: from scores of fakes to its loss.
-      drift: from scores of reals to one more term of the discriminator's; None: it has none.
-      penalty: of the discriminator's gradient; None: it has none.
+      discriminator: its loss, from scores of reals and scores of fakes.
+      generator: its loss, from scores of fakes.
+      drift: one more term of the discriminator's loss, from scores of reals; None: no such term.
+      penalty: of the discriminator's gradient; None: no such term.
     """
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -42,7 +42,7 @@ class AdversarialLoss:
 
 
 def adversarial_loss(config: LossConfig) -> AdversarialLoss:
-    """The one that is asked for. Terms of weight 0 are left out, and not computed."""
+    """Return the configured loss. Terms of weight 0 are left out, and not computed."""
     return _LOSSES[config.loss](config)
 
 

@@ -1,227 +1,238 @@
-"""What each network learns from one batch: the gradients of its loss."""
+"""Losses of one batch, and their gradients by the variables of each network."""
 
-import functools
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
-from pgan_tf.networks.generator import Generator
 from pgan_tf.step import losses
 from pgan_tf.step.adversarial import adversarial_loss
-from pgan_tf.step.loss_scale import UNSCALED, Unscaled
+from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
+from pgan_tf.step.outputs import Scalars
 
-Metrics = dict[str, tf.Tensor]
+# Scores `[b]` of images, and label logits `[b n]`, or None without labels.
+DiscriminatorOutput = tuple[tf.Tensor, tf.Tensor | None]
 
-# What the discriminator makes of images: scores `[b]`, and logits of labels `[b n]` or None.
-Judgement = tuple[tf.Tensor, tf.Tensor | None]
+# Both networks as a step runs them: at the stage's resolution and alpha, and in training.
+# From latents `[b latent_size]` and labels `[b n]`, or None, to images `[b h w c]`.
+BoundGenerator = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
+# From images `[b h w c]`, of `parts` minibatches one after the other, to `DiscriminatorOutput`.
+BoundDiscriminator = Callable[..., DiscriminatorOutput]
 
 
 def discriminator_gradients(
-    generator: Generator,
-    discriminator: Callable[..., Judgement],
+    generator: BoundGenerator,
+    discriminator: BoundDiscriminator,
     variables: Sequence[keras.Variable],
     config: LossConfig,
     *,
-    resolution: int,
-    alpha: tf.Tensor | None,
+    norm_scale: float,
     reals: tf.Tensor,
     labels: tf.Tensor | None,
     latents: tf.Tensor,
     mixing: tf.Tensor,
-    loss_scale: Unscaled = UNSCALED,
-) -> tuple[list[tf.Tensor], Metrics]:
-    """Gradients of the discriminator's loss, the mean over this replica's batch.
+    loss_scale: LossScale = NO_LOSS_SCALE,
+) -> tuple[list[tf.Tensor], Scalars]:
+    """Compute the gradients of the discriminator's loss, a mean over this replica's batch.
 
     Args:
-      generator, discriminator: at the stage's `resolution` and `alpha` (None where it does not
-        fade).
+      generator: at the stage.
+      discriminator: at the stage.
       variables: the discriminator's, to take gradients of.
-      config: which loss, its weights and targets.
+      config: the loss, its weights and targets.
+      norm_scale: see `gradient_norm_scale`.
       reals: `[b h w c]` float32 in [-1, 1].
       labels: `[b n]` of the reals; the fakes carry them too. None without labels.
       latents: `[b latent_size]` standard normal.
-      mixing: `[b 1 1 1]` in [0, 1]: where between reals and fakes WGAN-GP's penalty is taken.
+      mixing: `[b 1 1 1]` in [0, 1], positions between reals and fakes for WGAN-GP's penalty.
       loss_scale: for networks that compute in float16.
 
     Returns:
-      One gradient for each of `variables`, of the scaled loss; and the loss's terms as scalars.
+      One gradient of the scaled loss for each of `variables`; the loss and its terms.
     """
-    fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
-    judge = functools.partial(discriminator, resolution=resolution, alpha=alpha, training=True)
-    scale = _norm_scale(config, generator, resolution)
+    fakes = generator(latents, labels)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(_values(variables))
-        loss, metrics, _ = _discriminator_loss(
-            config,
-            judge,
-            scale,
-            reals=reals,
-            fakes=fakes,
-            labels=labels,
-            mixing=mixing,
-            loss_scale=loss_scale,
+        tape.watch(_tensorflow_variables(variables))
+        loss, scalars, _ = _discriminator_loss(
+            discriminator, config, norm_scale, reals, fakes, labels, mixing, loss_scale
         )
         loss = loss_scale.scale(loss)
-    return tape.gradient(loss, _values(variables)), metrics
+    return tape.gradient(loss, _tensorflow_variables(variables)), scalars
 
 
 def generator_gradients(
-    generator: Generator,
-    discriminator: Callable[..., Judgement],
+    generator: BoundGenerator,
+    discriminator: BoundDiscriminator,
     variables: Sequence[keras.Variable],
     config: LossConfig,
     *,
-    resolution: int,
-    alpha: tf.Tensor | None,
     labels: tf.Tensor | None,
     latents: tf.Tensor,
-    loss_scale: Unscaled = UNSCALED,
-) -> tuple[list[tf.Tensor], Metrics]:
-    """Gradients of the generator's loss, the mean over this replica's batch.
+    loss_scale: LossScale = NO_LOSS_SCALE,
+) -> tuple[list[tf.Tensor], Scalars]:
+    """Compute the gradients of the generator's loss, a mean over this replica's batch.
 
     Args:
+      generator: at the stage.
+      discriminator: at the stage.
       variables: the generator's, to take gradients of.
-      labels: `[b n]`, what to generate. None without labels.
-      Otherwise as in `discriminator_gradients`.
+      config: the loss and its weights.
+      labels: `[b n]`, labels of the images to generate. None without labels.
+      latents: `[b latent_size]` standard normal.
+      loss_scale: for networks that compute in float16.
 
     Returns:
-      One gradient for each of `variables`, of the scaled loss; and the loss's terms as scalars.
+      One gradient of the scaled loss for each of `variables`; the loss and its terms.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(_values(variables))
-        fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
-        scores, logits = discriminator(fakes, resolution=resolution, alpha=alpha, training=True)
-        loss, metrics = _generator_loss(config, scores, logits, labels)
+        tape.watch(_tensorflow_variables(variables))
+        fakes = generator(latents, labels)
+        loss, scalars = _generator_loss(config, discriminator(fakes), labels)
         loss = loss_scale.scale(loss)
-    return tape.gradient(loss, _values(variables)), metrics
+    return tape.gradient(loss, _tensorflow_variables(variables)), scalars
 
 
 def simultaneous_gradients(
-    generator: Generator,
-    discriminator: Callable[..., Judgement],
+    generator: BoundGenerator,
+    discriminator: BoundDiscriminator,
     generator_variables: Sequence[keras.Variable],
     discriminator_variables: Sequence[keras.Variable],
     config: LossConfig,
     *,
-    resolution: int,
-    alpha: tf.Tensor | None,
+    norm_scale: float,
     reals: tf.Tensor,
     labels: tf.Tensor | None,
     latents: tf.Tensor,
     mixing: tf.Tensor,
-    loss_scale: Unscaled = UNSCALED,
-    generator_loss_scale: Unscaled = UNSCALED,
-) -> tuple[list[tf.Tensor], list[tf.Tensor], Metrics]:
-    """Gradients of both losses from one pass: the same fakes, and the same scores of them.
+    generator_loss_scale: LossScale = NO_LOSS_SCALE,
+    discriminator_loss_scale: LossScale = NO_LOSS_SCALE,
+) -> tuple[list[tf.Tensor], list[tf.Tensor], Scalars]:
+    """Compute the gradients of both losses from one pass, with the same fakes and scores.
 
-    The discriminator's are those of `discriminator_gradients`, and the generator's those of
-    `generator_gradients` with the same latents and the reals' labels.
+    They are those of `discriminator_gradients`, and those of `generator_gradients` for the same
+    latents and the reals' labels.
 
     Args:
-      generator_variables, discriminator_variables: to take gradients of.
-      loss_scale, generator_loss_scale: of the discriminator's loss, and of the generator's.
-      Otherwise as in `discriminator_gradients`.
+      generator: at the stage.
+      discriminator: at the stage.
+      generator_variables: to take gradients of the generator's loss.
+      discriminator_variables: to take gradients of the discriminator's loss.
+      config: the losses, their weights and targets.
+      norm_scale: see `gradient_norm_scale`.
+      reals: `[b h w c]` float32 in [-1, 1].
+      labels: `[b n]` of the reals; the fakes carry them too. None without labels.
+      latents: `[b latent_size]` standard normal.
+      mixing: `[b 1 1 1]` in [0, 1], positions between reals and fakes for WGAN-GP's penalty.
+      generator_loss_scale: for networks that compute in float16.
+      discriminator_loss_scale: for networks that compute in float16.
 
     Returns:
-      One gradient for each of `generator_variables`, one for each of `discriminator_variables`,
-      and the terms of both losses as scalars.
+      One gradient for each of `generator_variables`; one for each of `discriminator_variables`;
+      both losses and their terms.
     """
-    judge = functools.partial(discriminator, resolution=resolution, alpha=alpha, training=True)
-    scale = _norm_scale(config, generator, resolution)
     with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
-        generator_tape.watch(_values(generator_variables))
-        fakes = generator(latents, labels, resolution=resolution, alpha=alpha, training=True)
-    # The generator's gradient goes through the fakes, so that the discriminator's leaves it alone.
+        generator_tape.watch(_tensorflow_variables(generator_variables))
+        fakes = generator(latents, labels)
+    # The generator's gradient is taken by way of the fakes, so that the discriminator's loss, which
+    # depends on them too, is differentiated by the discriminator's variables alone.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-        tape.watch([fakes, *_values(discriminator_variables)])
-        loss, metrics, (scores, logits) = _discriminator_loss(
+        tape.watch([fakes, *_tensorflow_variables(discriminator_variables)])
+        discriminator_loss, scalars, fake_output = _discriminator_loss(
+            discriminator,
             config,
-            judge,
-            scale,
-            reals=reals,
-            fakes=fakes,
-            labels=labels,
-            mixing=mixing,
-            loss_scale=loss_scale,
+            norm_scale,
+            reals,
+            fakes,
+            labels,
+            mixing,
+            discriminator_loss_scale,
         )
-        loss = loss_scale.scale(loss)
-        generator_loss, generator_metrics = _generator_loss(config, scores, logits, labels)
+        discriminator_loss = discriminator_loss_scale.scale(discriminator_loss)
+        generator_loss, generator_scalars = _generator_loss(config, fake_output, labels)
         generator_loss = generator_loss_scale.scale(generator_loss)
-    of_fakes = tape.gradient(generator_loss, fakes)
     generator_gradients = generator_tape.gradient(
-        fakes, _values(generator_variables), output_gradients=of_fakes
+        fakes,
+        _tensorflow_variables(generator_variables),
+        output_gradients=tape.gradient(generator_loss, fakes),
     )
-    gradients = tape.gradient(loss, _values(discriminator_variables))
-    return generator_gradients, gradients, {**metrics, **generator_metrics}
+    discriminator_gradients = tape.gradient(
+        discriminator_loss, _tensorflow_variables(discriminator_variables)
+    )
+    return generator_gradients, discriminator_gradients, {**scalars, **generator_scalars}
+
+
+def gradient_norm_scale(config: LossConfig, resolution: int, final_resolution: int) -> float:
+    """Return the factor on gradient norms at a stage: 1, or stage / final resolution.
+
+    The original upscales the stage's images, by repetition, to the final resolution before its
+    discriminator sees them, and takes the norm there. Each of the (final / stage)^2 copies of a
+    pixel gets (stage / final)^2 of the pixel's gradient, so the norm there is stage / final times
+    the norm at the stage.
+    """
+    if config.gradient_penalty_resolution == "stage":
+        return 1.0
+    return resolution / final_resolution
 
 
 def _discriminator_loss(
+    discriminator: BoundDiscriminator,
     config: LossConfig,
-    judge: Callable[..., Judgement],
-    scale: float,
-    *,
+    norm_scale: float,
     reals: tf.Tensor,
     fakes: tf.Tensor,
     labels: tf.Tensor | None,
     mixing: tf.Tensor,
-    loss_scale: Unscaled,
-) -> tuple[tf.Tensor, Metrics, Judgement]:
-    """The mean of the discriminator's loss, its terms, and what was made of the fakes."""
+    loss_scale: LossScale,
+) -> tuple[tf.Tensor, Scalars, DiscriminatorOutput]:
+    """Return the mean of the discriminator's loss, its scalars, and the output for the fakes."""
     adversarial = adversarial_loss(config)
-    # In one pass, which is faster than two; their minibatches stay apart.
-    scores, logits = judge(tf.concat([reals, fakes], axis=0), parts=2)
+    # In one pass, which is faster than two; each half is a minibatch of its own.
+    scores, logits = discriminator(tf.concat([reals, fakes], axis=0), parts=2)
     real_scores, fake_scores = tf.split(scores, 2)
     real_logits, fake_logits = (None, None) if logits is None else tf.split(logits, 2)
-    metrics = {"scores/real": real_scores, "scores/fake": fake_scores}
     loss = adversarial.discriminator(real_scores, fake_scores)
+    terms = {"scores/real": real_scores, "scores/fake": fake_scores}  # `[b]` each
     if adversarial.penalty is not None:
         squared_norms = losses.squared_gradient_norms(
-            lambda images: judge(images)[0],
-            adversarial.penalty.at(reals, fakes, mixing),
-            scale=scale,
+            lambda images: discriminator(images)[0],
+            adversarial.penalty.points(reals, fakes, mixing),
+            scale=norm_scale,
             loss_scale=loss_scale,
         )
-        metrics["loss/gradient_norm"] = tf.sqrt(squared_norms)
-        metrics["loss/gradient_penalty"] = adversarial.penalty.cost(squared_norms)
-        loss += metrics["loss/gradient_penalty"]
+        terms["loss/gradient_norm"] = tf.sqrt(squared_norms)
+        terms["loss/gradient_penalty"] = adversarial.penalty.cost(squared_norms)
+        loss += terms["loss/gradient_penalty"]
     if adversarial.drift is not None:
-        metrics["loss/drift"] = adversarial.drift(real_scores)
-        loss += metrics["loss/drift"]
+        terms["loss/drift"] = adversarial.drift(real_scores)
+        loss += terms["loss/drift"]
     if labels is not None:
-        metrics["loss/label_real"] = losses.label_cross_entropy(real_logits, labels)
-        metrics["loss/label_fake"] = losses.label_cross_entropy(fake_logits, labels)
-        label_loss = metrics["loss/label_real"] + metrics["loss/label_fake"]
-        loss += config.label_weight * label_loss
-    mean, metrics = _means(loss, "loss/discriminator", metrics)
-    return mean, metrics, (fake_scores, fake_logits)
+        terms["loss/label_real"] = losses.label_cross_entropy(real_logits, labels)
+        terms["loss/label_fake"] = losses.label_cross_entropy(fake_logits, labels)
+        loss += config.label_weight * (terms["loss/label_real"] + terms["loss/label_fake"])
+    scalars = _means({**terms, "loss/discriminator": loss})
+    return scalars["loss/discriminator"], scalars, (fake_scores, fake_logits)
 
 
 def _generator_loss(
-    config: LossConfig, scores: tf.Tensor, logits: tf.Tensor | None, labels: tf.Tensor | None
-) -> tuple[tf.Tensor, Metrics]:
-    """The mean of the generator's loss, from what the discriminator made of fakes; its terms."""
-    metrics = {}
+    config: LossConfig, fake_output: DiscriminatorOutput, labels: tf.Tensor | None
+) -> tuple[tf.Tensor, Scalars]:
+    """Return the mean of the generator's loss, and its scalars."""
+    scores, logits = fake_output
     loss = adversarial_loss(config).generator(scores)
+    terms = {}
     if labels is not None:
-        metrics["loss/label_generator"] = losses.label_cross_entropy(logits, labels)
-        loss += config.resolved_generator_label_weight * metrics["loss/label_generator"]
-    return _means(loss, "loss/generator", metrics)
+        terms["loss/label_generator"] = losses.label_cross_entropy(logits, labels)
+        loss += config.resolved_generator_label_weight * terms["loss/label_generator"]
+    scalars = _means({**terms, "loss/generator": loss})
+    return scalars["loss/generator"], scalars
 
 
-def _means(loss: tf.Tensor, name: str, metrics: Metrics) -> tuple[tf.Tensor, Metrics]:
-    """Means over samples of a loss, and of its terms with itself among them."""
-    means = {term: tf.reduce_mean(value) for term, value in {**metrics, name: loss}.items()}
-    return means[name], means
+def _means(terms: dict[str, tf.Tensor]) -> Scalars:
+    """Return the mean over samples of each term `[b]`."""
+    return {name: tf.reduce_mean(term) for name, term in terms.items()}
 
 
-def _norm_scale(config: LossConfig, generator: Generator, resolution: int) -> float:
-    """What gradient norms at a stage are multiplied by."""
-    final = config.gradient_penalty_resolution == "final"
-    return resolution / generator.config.final_resolution if final else 1.0
-
-
-def _values(variables: Sequence[keras.Variable]) -> list[tf.Variable]:
-    """TensorFlow's own, because tapes do not take all of Keras's."""
+def _tensorflow_variables(variables: Sequence[keras.Variable]) -> list[tf.Variable]:
+    """Return the variables that tapes accept: they fail on some of Keras's own."""
     return [variable.value for variable in variables]

@@ -1,16 +1,15 @@
-"""What the networks minimise: pure functions, tensors in, tensors out, one value a sample.
+"""Formulas of the losses: pure functions of float32 tensors, with one value `[b]` a sample.
 
-The terms of WGAN-GP (Gulrajani et al. 2017) with the drift of appendix A.1, LSGAN (Mao et al. 2017)
-and the logistic loss with R1 (Mescheder et al. 2018), and AC-GAN's label loss (Odena et al. 2017).
-Which of them make a loss, `adversarial.py` says. All tensors are float32; `[b]` is one value a
-sample.
+They are the terms of WGAN-GP (Gulrajani et al. 2017) with the drift of appendix A.1, of LSGAN (Mao
+et al. 2017), of the logistic loss with R1 (Mescheder et al. 2018), and AC-GAN's label loss (Odena
+et al. 2017). `adversarial.py` assembles losses from them.
 """
 
 from collections.abc import Callable
 
 import tensorflow as tf
 
-from pgan_tf.step.loss_scale import UNSCALED, Unscaled
+from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
 
 
 def wasserstein_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
@@ -38,9 +37,8 @@ def gradient_penalty(
 def least_squares_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
     """`[b]`: (D(real) - 1)^2 + D(fake)^2.
 
-    Twice what Mao et al. write, here and in `least_squares_generator`, so that a label loss of
-    weight 1 counts as much against it as there against theirs of weight 1/2. Adam itself does not
-    notice a loss's scale.
+    This and `least_squares_generator` are twice the losses of Mao et al. The scale of a loss makes
+    no difference to Adam, but sets how much a label loss of weight 1 counts beside it.
     """
     return tf.square(real_scores - 1) + tf.square(fake_scores)
 
@@ -71,10 +69,11 @@ def label_cross_entropy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def mix(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
-    """Points between reals and fakes: reals + (fakes - reals) * mixing.
+    """`[b h w c]`: reals + (fakes - reals) * mixing, points between reals and fakes.
 
     Args:
-      reals, fakes: `[b h w c]`.
+      reals: `[b h w c]`.
+      fakes: `[b h w c]`.
       mixing: `[b 1 1 1]` in [0, 1], one factor a sample.
     """
     return reals + (fakes - reals) * mixing
@@ -85,19 +84,16 @@ def squared_gradient_norms(
     images: tf.Tensor,
     *,
     scale: float,
-    loss_scale: Unscaled = UNSCALED,
+    loss_scale: LossScale = NO_LOSS_SCALE,
 ) -> tf.Tensor:
-    """`[b]`: the squared norm of each image's gradient of its score, differentiable once more.
+    """`[b]`: the squared norm of the gradient of each score by its image, differentiable once more.
 
-    Squared, because a root has no derivative where a gradient is 0, which is where R1 leads.
+    Squared, because a root has no derivative at 0, where R1 drives the gradients to.
 
     Args:
       score: maps `[b h w c]` images to `[b]` scores.
-      images: where to take the gradient.
-      scale: stage resolution / final resolution, to take the norm at the final resolution. The
-        original shows the discriminator images that are upscaled, by repetition, to the final
-        resolution: each of the (1/scale)^2 copies of a pixel gets scale^2 of its gradient, so the
-        norm there is scale times the norm here. 1 takes it at the stage's own resolution.
+      images: `[b h w c]`, points to take the gradient at.
+      scale: factor on the norm (`gradients.gradient_norm_scale`).
       loss_scale: for scores computed in float16.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -1,4 +1,4 @@
-"""Reals as the discriminator is shown them."""
+"""Reals as the discriminator sees them."""
 
 import tensorflow as tf
 
@@ -13,26 +13,26 @@ def prepare_reals(
     mirror_seed: tf.Tensor | None = None,
     dequantize_seed: tf.Tensor | None = None,
 ) -> tf.Tensor:
-    """Reals as the discriminator is shown them.
+    """Convert images as stored in the pyramid to reals as the discriminator sees them.
 
     Args:
       images: `[b c h w]` uint8.
-      alpha: scalar in [0, 1] while a stage fades in: reals fade too, from what the resolution below
-        holds of them (2x2 means, repeated) to themselves. None: they stay as they are.
+      alpha: while a stage fades in, a scalar in [0, 1]: reals fade from their 2x2 means, repeated
+        (the resolution below), to themselves. None afterwards.
       mirror_seed: `[2]`; each image is mirrored left-right with probability 1/2. None: none is.
-      dequantize_seed: `[2]`; each number, of 256 levels, is spread evenly over its level's width.
-        None: it stays in the middle.
+      dequantize_seed: `[2]`; each of the 256 levels is spread evenly over its width by noise in
+        [-0.5, 0.5) levels. None: no noise.
 
     Returns:
-      `[b h w c]` float32 in [-1, 1]; half a level beyond where dequantized.
+      `[b h w c]` float32 in [-1, 1]; up to half a level beyond where dequantized.
     """
     levels = tf.cast(tf.transpose(images, [0, 2, 3, 1]), tf.float32)
     if dequantize_seed is not None:
         levels += uniform(levels.shape, dequantize_seed) - 0.5
     reals = levels / 127.5 - 1.0
     if mirror_seed is not None:
-        coins = uniform([images.shape[0], 1, 1, 1], mirror_seed)
-        reals = tf.where(coins < 0.5, tf.reverse(reals, axis=[2]), reals)
+        mirrored = uniform([images.shape[0], 1, 1, 1], mirror_seed) < 0.5
+        reals = tf.where(mirrored, tf.reverse(reals, axis=[2]), reals)
     if alpha is not None:
         lower = upscale2d(downscale2d(reals))
         reals = lower + (reals - lower) * alpha

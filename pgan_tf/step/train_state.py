@@ -1,4 +1,4 @@
-"""Everything that training changes, in one place."""
+"""The training state: everything that training changes."""
 
 import keras
 import numpy as np
@@ -7,36 +7,32 @@ import tensorflow as tf
 from pgan_tf.config import TrainConfig
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
-from pgan_tf.step.adam import Adam
-from pgan_tf.step.loss_scale import LossScale, Unscaled
+from pgan_tf.step.loss_scale import NO_LOSS_SCALE, DynamicLossScale, LossScale
+from pgan_tf.step.optimizer import Adam
 
 
 class TrainState:
     """The networks, the EMA generator, both optimizers and the counters.
 
-    Its variables have the same names and shapes from the first step to the last, whatever the
-    stage.
+    The names and shapes of its variables are the same at all stages.
+
+    Args:
+      config: with channels, labels and resolution filled in (`TrainConfig.for_data`).
+      strategy: of the replicas, each of which holds a copy of the networks' variables.
 
     Attributes:
-      generator, discriminator: being trained.
-      ema_generator: the moving average of the generator's weights; what is sampled, saved and
-        measured.
-      generator_optimizer, discriminator_optimizer: Adam.
-      real_score: the moving average of the scores of reals; None without `discriminator_noise`,
-        whose strength follows it.
-      generator_loss_scale, discriminator_loss_scale: what losses are scaled by in float16.
-      images_seen: real images shown to the discriminator; an int.
-      phase_index: the phase whose gradients the optimizers' moments hold; an int.
-      rollbacks: how often training went back to a checkpoint because updates were not finite; an
-        int. Each time it goes on with other noise.
+      generator: the generator in training.
+      discriminator: the discriminator in training.
+      ema_generator: generator whose weights are moving averages; it is sampled, saved and measured.
+      generator_optimizer: Adam, built for all variables of the generator.
+      discriminator_optimizer: Adam, built for all variables of the discriminator.
+      real_score: moving average of the scores of reals, which the strength of
+        `discriminator_noise` follows; None without that noise.
+      generator_loss_scale: dynamic with float16.
+      discriminator_loss_scale: dynamic with float16.
     """
 
     def __init__(self, config: TrainConfig, strategy: tf.distribute.Strategy):
-        """
-        Args:
-          config: with what only the data can tell filled in (`TrainConfig.for_data`).
-          strategy: where the variables live.
-        """
         self._seed, dtype = config.run.seed, config.run.precision
         seed = self._seed
         with strategy.scope():
@@ -64,19 +60,22 @@ class TrainState:
 
     @property
     def images_seen(self) -> int:
+        """Real images shown to the discriminator."""
         return int(self._images_seen.numpy())
 
     @images_seen.setter
     def images_seen(self, value: int) -> None:
-        # From an array: TensorFlow keeps every Python number that it makes a tensor of, for good.
+        # From an array: TensorFlow caches a tensor for every Python number, and never frees it.
         self._images_seen.assign(np.array(value, np.int64))
 
     @property
     def phase_index(self) -> int:
+        """Index of the phase that the optimizers' moments belong to."""
         return int(self._phase_index.numpy())
 
     @property
     def rollbacks(self) -> int:
+        """Times that training has gone back to a checkpoint because updates were not finite."""
         return int(self._rollbacks.numpy())
 
     @rollbacks.setter
@@ -85,28 +84,28 @@ class TrainState:
 
     @property
     def noise_seed(self) -> int:
-        """Seed of everything that steps draw: the run's own until it has been rolled back."""
+        """Seed of all random numbers of a step: the run's seed, changed by each rollback."""
         return self._seed + (self.rollbacks << 31)  # seeds are below 2^31
 
     def enter_phase(self, index: int, *, reset_optimizers: bool) -> None:
-        """Notes which phase trains from here on, and clears Adam's moments and step counts.
+        """Set the phase, and reset both optimizers.
 
         Args:
-          index: of the phase (`schedule.Phase.index`).
-          reset_optimizers: whether to clear them, as the original does at every change of phase.
+          index: of the phase (`Phase.index`).
+          reset_optimizers: whether to clear Adam's moments and step counts, as the original does
+            when a fade begins and when it ends.
         """
         self._phase_index.assign(index)
         if reset_optimizers:
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-                # Its learning rate among them, which is not used: the schedule's is given each
-                # step.
+                # The learning rate is among them. It is not used: each step is given its own.
                 for variable in optimizer.variables:
                     variable.assign(tf.zeros_like(variable.value))
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Every variable of the state by a name that says what it is, for checkpoints."""
-        # Not the objects themselves: Keras layers held in lists or dicts vanish from
-        # tf.train.Checkpoint without a word, and optimizers are restored by position.
+        """Return every variable by its name in checkpoints."""
+        # Checkpoints of the objects themselves would silently lack Keras layers in lists or dicts,
+        # and would restore optimizers by position.
         named = {
             f"{network.name}/{path}": variable.value
             for network in (self.generator, self.discriminator, self.ema_generator)
@@ -137,5 +136,5 @@ def _adam(config: TrainConfig, name: str, variables: dict[str, keras.Variable]) 
     return optimizer
 
 
-def _loss_scale(config: TrainConfig, name: str) -> Unscaled:
-    return LossScale(name) if config.run.precision == "mixed_float16" else Unscaled()
+def _loss_scale(config: TrainConfig, name: str) -> LossScale:
+    return DynamicLossScale(name) if config.run.precision == "mixed_float16" else NO_LOSS_SCALE

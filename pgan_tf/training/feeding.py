@@ -12,7 +12,7 @@ from pgan_tf.config.phases import Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.memory.host_images import stacked_images
 from pgan_tf.distribution.strategy import local_replicas
-from pgan_tf.step.step import StepInputs
+from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.train_state import TrainState
 
 # Most of what a call is told is what the call before it was told.

@@ -33,7 +33,7 @@ from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.microbatches import set_up_threads
-from pgan_tf.step.step import TrainStep, make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
 from pgan_tf.training.feeding import quick_thread_switches, to_replicas
@@ -249,7 +249,7 @@ class _Training:
         return TrainResult(state.images_seen, None)
 
     def _make_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
-        return make_train_step(
+        return TrainStep(
             self.state,
             self.config,
             self.strategy,

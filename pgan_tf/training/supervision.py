@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from pgan_tf.distribution.cluster import Cluster
-from pgan_tf.step.step import StepResult
+from pgan_tf.step.outputs import StepResult
 from pgan_tf.training.interrupts import Interrupts
 from tfrecords_tools.errors import UserError
 

@@ -13,7 +13,8 @@ from pgan_tf.config import (
     ScheduleConfig,
     TrainConfig,
 )
-from pgan_tf.step.step import StepInputs, StepResult
+from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.outputs import StepResult
 
 
 def write_pyramid(directory: Path, *, resolution, channels, count=24, labels=None, seed=0) -> Path:

@@ -19,7 +19,7 @@ from pgan_tf.data.batches import read_batches
 from pgan_tf.data.order import Shard
 from pgan_tf.distribution.cluster import ALONE, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import share_state, wait_for_all
 from pgan_tf.training.feeding import to_replicas
@@ -59,7 +59,7 @@ def main() -> None:
         if step.phase != phase:
             phase = step.phase
             state.enter_phase(phase.index, reset_optimizers=True)
-            train_step = make_train_step(
+            train_step = TrainStep(
                 state, config, strategy, resolution=phase.resolution, fading=phase.fading
             )
         inputs = to_replicas(strategy, state, call, steps_per_call=steps_per_call)

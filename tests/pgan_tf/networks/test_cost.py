@@ -16,7 +16,8 @@ from pgan_tf.layers.kernels import winograd
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
-from pgan_tf.step.step import StepInputs, make_train_step
+from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
@@ -145,7 +146,7 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
     forward = batch_size * multiplications(config.network, resolution, fading=False)
 
     def counted(trains_generator):
-        train_step = make_train_step(
+        train_step = TrainStep(
             state,
             config,
             one_device,

@@ -1,5 +1,7 @@
 """The networks, losses and gradients against numbers measured from the original implementation."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +9,11 @@ import tensorflow as tf
 from pgan_tf.config import LossConfig, NetworkConfig
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
-from pgan_tf.step.gradients import discriminator_gradients, generator_gradients
+from pgan_tf.step.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+    gradient_norm_scale,
+)
 from tests.helpers.golden import GOLDEN
 from tests.helpers.original_networks import from_original, original_name
 
@@ -92,15 +98,19 @@ def check_images_and_scores(golden):
 
 
 def check_losses_and_gradients(golden):
-    stage = {"resolution": golden.resolution, "alpha": golden.alpha}
+    stage = {"resolution": golden.resolution, "alpha": golden.alpha, "training": True}
+    generator = functools.partial(golden.generator, **stage)
+    discriminator = functools.partial(golden.discriminator, **stage)
     fading = golden.alpha is not None
     variables = golden.discriminator.variables_at(golden.resolution, fading=fading)
     gradients, terms = discriminator_gradients(
-        golden.generator,
-        golden.discriminator,
+        generator,
+        discriminator,
         variables,
         LossConfig(),
-        **stage,
+        norm_scale=gradient_norm_scale(
+            LossConfig(), golden.resolution, golden.config.final_resolution
+        ),
         reals=golden.reals,
         labels=golden.labels,
         latents=golden.latents,
@@ -113,11 +123,10 @@ def check_losses_and_gradients(golden):
 
     variables = golden.generator.variables_at(golden.resolution, fading=fading)
     gradients, terms = generator_gradients(
-        golden.generator,
-        golden.discriminator,
+        generator,
+        discriminator,
         variables,
         LossConfig(),
-        **stage,
         labels=golden.labels,
         latents=golden.latents,
     )

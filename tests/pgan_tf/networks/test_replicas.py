@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.tiny import tiny_config
 from tests.pgan_tf.step.test_step import inputs
@@ -13,7 +13,7 @@ from tests.pgan_tf.step.test_step import inputs
 def step(strategy, config):
     """Everything that changed in one step, by name, on each replica; and what the step told."""
     state = TrainState(config, strategy)
-    train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+    train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
     many = strategy.num_replicas_in_sync > 1
     result = train_step(inputs(16, strategy=strategy if many else None))
     copies = {

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.reporting.profiler import Profiler
-from pgan_tf.step.step import StepResult
+from pgan_tf.step.outputs import StepResult
 
 
 def traces(directory):

@@ -1,5 +1,6 @@
 """Losses of toy networks, against NumPy: their gradients by finite differences in float64."""
 
+import functools
 import types
 
 import numpy as np
@@ -10,6 +11,7 @@ from pgan_tf.config import LossConfig
 from pgan_tf.step.gradients import (
     discriminator_gradients,
     generator_gradients,
+    gradient_norm_scale,
     simultaneous_gradients,
 )
 from pgan_tf.step.train_state import TrainState
@@ -43,22 +45,19 @@ class Toy:
         gain, shift = (variable.value for variable in g)
         w, c, v = (variable.value for variable in d)
 
-        def generator(latents, labels, *, resolution, alpha, training):
+        def generator(latents, labels):
             images = latents * gain + (0.0 if labels is None else labels @ shift)
             return tf.reshape(images, [-1, 2, 2, 1])
 
-        def discriminator(images, *, resolution, alpha, training, parts=1):
+        def discriminator(images, *, parts=1):
             x = tf.reshape(images, [-1, 4])
             score = tf.reduce_sum(x * w, axis=1) + c[0] * tf.reduce_sum(x * x, axis=1) / 2
             return score, x @ v
 
-        generator.config = types.SimpleNamespace(resolutions=(4, 8, 16))
         return generator, discriminator
 
     def tensors(self, labels):
         return {
-            "resolution": 8,
-            "alpha": None,
             "reals": tf.constant(self.reals.reshape(-1, 2, 2, 1)),
             "labels": None if labels is None else tf.constant(labels),
             "latents": tf.constant(self.latents),
@@ -159,11 +158,13 @@ def check(actual, expected):
 def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
     toy, config = Toy(), LossConfig(**options)
     g, d = toy.variables(toy.generator), toy.variables(toy.discriminator)
-    given = toy.tensors(labels)
+    given, norm_scale = toy.tensors(labels), gradient_norm_scale(config, 8, 16)
     expected = differences(
         lambda d: discriminator_loss(toy, config, toy.generator, d, labels), toy.discriminator
     )
-    gradients, terms = discriminator_gradients(*toy.networks(g, d), d, config, **given)
+    gradients, terms = discriminator_gradients(
+        *toy.networks(g, d), d, config, norm_scale=norm_scale, **given
+    )
     check(gradients, expected)
     loss = discriminator_loss(toy, config, toy.generator, toy.discriminator, labels)
     assert float(terms["loss/discriminator"]) == pytest.approx(loss)
@@ -172,13 +173,15 @@ def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
     of_generator = differences(
         lambda g: generator_loss(toy, config, g, toy.discriminator, labels, weight), toy.generator
     )
-    shown = {name: given[name] for name in ("resolution", "alpha", "labels", "latents")}
+    shown = {name: given[name] for name in ("labels", "latents")}
     gradients, terms = generator_gradients(*toy.networks(g, d), g, config, **shown)
     check(gradients, of_generator)
     loss = generator_loss(toy, config, toy.generator, toy.discriminator, labels, weight)
     assert float(terms["loss/generator"]) == pytest.approx(loss)
 
-    first, second, terms = simultaneous_gradients(*toy.networks(g, d), g, d, config, **given)
+    first, second, terms = simultaneous_gradients(
+        *toy.networks(g, d), g, d, config, norm_scale=norm_scale, **given
+    )
     check(first, of_generator)
     check(second, expected)
     assert float(terms["loss/generator"]) == pytest.approx(loss)
@@ -207,7 +210,7 @@ def test_a_term_of_no_weight_is_neither_computed_nor_reported(options, penalty, 
         return discriminator(*args, **kwargs)
 
     _, terms = discriminator_gradients(
-        generator, counted, d, LossConfig(**options), **toy.tensors(None)
+        generator, counted, d, LossConfig(**options), norm_scale=1.0, **toy.tensors(None)
     )
     assert len(calls) == passes
     assert ("loss/gradient_penalty" in terms) == ("loss/gradient_norm" in terms) == penalty
@@ -222,16 +225,18 @@ def test_gradients_of_one_pass_are_those_of_both_steps_with_its_latents(one_devi
     d = state.discriminator.variables_at(8, fading=True)
     labels = tf.constant(np.eye(3)[np.arange(8) % 3], tf.float32)
     shown = {
-        "resolution": 8,
-        "alpha": tf.constant(0.3),
         "labels": labels,
         "latents": tf.constant(rng.normal(size=[8, 8]), tf.float32),
     }
     more = {
         "reals": tf.constant(rng.normal(size=[8, 8, 8, 3]), tf.float32),
         "mixing": tf.constant(rng.uniform(size=[8, 1, 1, 1]), tf.float32),
+        "norm_scale": 1.0,
     }
-    networks = state.generator, state.discriminator
+    networks = [
+        functools.partial(network, resolution=8, alpha=tf.constant(0.3), training=True)
+        for network in (state.generator, state.discriminator)
+    ]
     of_d, d_terms = discriminator_gradients(*networks, d, config.loss, **shown, **more)
     of_g, g_terms = generator_gradients(*networks, g, config.loss, **shown)
     both_g, both_d, terms = simultaneous_gradients(*networks, g, d, config.loss, **shown, **more)

@@ -2,15 +2,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.step.loss_scale import GROWTH_INTERVAL, INITIAL_SCALE, LEAST_SCALE, LossScale, Unscaled
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.loss_scale import (
+    GROWTH_INTERVAL,
+    INITIAL_SCALE,
+    MIN_SCALE,
+    DynamicLossScale,
+    NoLossScale,
+)
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.tiny import tiny_config
 from tests.pgan_tf.step.test_step import arrays, inputs
 
 
 def test_gradients_are_those_of_the_loss_itself():
-    for scale in (LossScale("test"), Unscaled()):
+    for scale in (DynamicLossScale("test"), NoLossScale()):
         x = tf.constant(3.0)
         with tf.GradientTape() as tape:
             tape.watch(x)
@@ -19,7 +25,7 @@ def test_gradients_are_those_of_the_loss_itself():
 
 
 def test_overflow_halves_the_scale_and_a_long_time_without_doubles_it():
-    scale = LossScale("test")
+    scale = DynamicLossScale("test")
     scale.update(tf.constant(False))
     assert scale.value.numpy() == INITIAL_SCALE / 2
     for _ in range(GROWTH_INTERVAL - 1):
@@ -32,10 +38,10 @@ def test_overflow_halves_the_scale_and_a_long_time_without_doubles_it():
 
 
 def test_the_scale_stays_in_its_range():
-    scale = LossScale("test")
+    scale = DynamicLossScale("test")
     for _ in range(40):
         scale.update(tf.constant(False))
-    assert scale.value.numpy() == LEAST_SCALE
+    assert scale.value.numpy() == MIN_SCALE
 
 
 def test_only_float16_has_a_scale_and_checkpoints_hold_it(one_device):
@@ -60,7 +66,7 @@ def test_float16_learns_what_float32_learns(one_device):
             for variable in loss_scale.variables[:1]:
                 variable.assign(256.0)  # where it would have fallen to
         before = arrays(state.generator)
-        train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+        train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
         metrics = train_step(inputs(label_size=2)).last_scalars
         assert float(metrics["updates/generator_skipped"]) == 0.0
         figures[precision] = {name: float(value) for name, value in metrics.items()}
@@ -86,7 +92,7 @@ def test_overflow_on_one_replica_lowers_the_scale_of_both(two_replicas):
     # One replica's scale is beyond float16, so that its gradients alone are not finite.
     scale, _ = state.discriminator_loss_scale.variables
     two_replicas.experimental_local_results(scale)[1].assign(2.0**60)
-    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
     metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 0.0

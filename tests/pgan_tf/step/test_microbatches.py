@@ -14,7 +14,7 @@ from pgan_tf.config.run import RunConfig
 from pgan_tf.evaluation.images import OnReplicas
 from pgan_tf.layers import MinibatchStdDev
 from pgan_tf.step import microbatches
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.tiny import tiny_config
 from tests.pgan_tf.step.test_step import arrays, inputs
@@ -24,7 +24,7 @@ from tests.pgan_tf.step.test_step import arrays, inputs
 def two_cores(monkeypatch):
     """As on two cores, once `set_up_threads` has given each operation one thread."""
     monkeypatch.setattr(microbatches, "core_count", lambda: 2)
-    monkeypatch.setattr(microbatches, "one_thread_an_operation", lambda: True)
+    monkeypatch.setattr(microbatches, "one_thread_per_operation", lambda: True)
 
 
 def config_of(*, batch_size=16, batch_sizes=None, run=None, evaluation=None, loss=None, **network):
@@ -44,12 +44,12 @@ def test_a_step_in_two_parts_learns_what_a_whole_one_does(
 ):
     def learned(cores):
         monkeypatch.setattr(microbatches, "core_count", lambda: cores)
-        monkeypatch.setattr(microbatches, "one_thread_an_operation", lambda: True)
+        monkeypatch.setattr(microbatches, "one_thread_per_operation", lambda: True)
         config = tiny_config(label_size=label_size)
         optimizer = dataclasses.replace(config.optimizer, simultaneous_updates=simultaneous)
         config = dataclasses.replace(config, optimizer=optimizer)
         state = TrainState(config, one_device)
-        step = make_train_step(state, config, one_device, resolution=8, fading=True)
+        step = TrainStep(state, config, one_device, resolution=8, fading=True)
         for seen in (0, 16):
             result = step(inputs(16, images_seen=seen, label_size=label_size))
         networks = state.generator, state.discriminator, state.ema_generator
@@ -120,7 +120,7 @@ def test_only_batches_whose_parts_are_independent_are_split(two_cores, options, 
 
 def test_nothing_is_split_where_operations_share_threads(monkeypatch):
     monkeypatch.setattr(microbatches, "core_count", lambda: 2)
-    assert not microbatches.one_thread_an_operation()  # TensorFlow's default, as in other tests
+    assert not microbatches.one_thread_per_operation()  # TensorFlow's default, as in other tests
     assert microbatches.count_microbatches(config_of(), 16, replicas=1) == 1
 
 
@@ -176,7 +176,7 @@ def test_a_tensorflow_that_runs_already_keeps_its_threads(monkeypatch):
     monkeypatch.setattr(microbatches, "core_count", lambda: 2)
     tf.config.list_logical_devices()  # so that it does
     microbatches.set_up_threads(config_of())
-    assert not microbatches.one_thread_an_operation()
+    assert not microbatches.one_thread_per_operation()
 
 
 @pytest.mark.parametrize("batch_size", [3, 4])
@@ -201,7 +201,7 @@ from pgan_tf.training.loop import train
 from tests.helpers.tiny import tiny_config
 microbatches.core_count = lambda: int(sys.argv[3])
 train(tiny_config(sys.argv[1], sys.argv[2]))
-print(microbatches.one_thread_an_operation())
+print(microbatches.one_thread_per_operation())
 """
 
 

@@ -7,10 +7,9 @@ import tensorflow as tf
 
 from pgan_tf.config import LossConfig
 from pgan_tf.runs.checkpoints import Checkpoints
-from pgan_tf.step.noise import FeatureNoise, noise_strength
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
-from pgan_tf.step.updates import update_real_score
 from tests.helpers.tiny import tiny_config
 from tests.pgan_tf.step.test_step import arrays, inputs
 
@@ -100,7 +99,7 @@ def test_a_step_has_noise_once_scores_of_reals_are_high(one_device):
     config = lsgan_config(discriminator_noise=0.2)
     state = TrainState(config, one_device)
     begin = {name: variable.numpy() for name, variable in state.variables().items()}
-    train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+    train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
 
     def step(real_score):
         for name, variable in state.variables().items():

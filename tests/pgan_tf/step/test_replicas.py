@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from pgan_tf.config import DataConfig, LossConfig, OptimizerConfig
 from pgan_tf.distribution.strategy import sample_offset
-from pgan_tf.step import step as step_module
+from pgan_tf.step import iteration
 from pgan_tf.step.noise import normal
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.tiny import tiny_config
 from tests.pgan_tf.step.test_step import arrays, inputs
@@ -22,7 +22,7 @@ TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
 def train(strategy, config, *, steps, monkeypatch, label_size=0):
     """Weights and moments after some steps, and the gradients that the updates were made of."""
     recorded = {}
-    original = step_module.apply_gradients
+    original = iteration.apply_gradients
 
     def record(optimizer, gradients, variables, *rest):
         context = tf.distribute.get_replica_context()
@@ -33,9 +33,9 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
         )
         return original(optimizer, gradients, variables, *rest)
 
-    monkeypatch.setattr(step_module, "apply_gradients", record)
+    monkeypatch.setattr(iteration, "apply_gradients", record)
     state = TrainState(config, strategy)
-    train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+    train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
     chosen = strategy if strategy.num_replicas_in_sync > 1 else None
     for i in range(steps):
         given = inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
@@ -99,7 +99,7 @@ def test_two_replicas_make_the_step_of_one(
 def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
     config = tiny_config()
     state = TrainState(config, two_replicas)
-    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=True)
+    train_step = TrainStep(state, config, two_replicas, resolution=8, fading=True)
     for i in range(50):
         metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas)).last_scalars
     assert np.isfinite(float(metrics["loss/discriminator"]))
@@ -118,7 +118,7 @@ def test_replicas_stay_bit_equal_with_several_discriminator_steps(two_replicas):
     state = TrainState(config, two_replicas)
     images = np.random.default_rng(0).integers(0, 256, [16, 3, 4, 4]).astype(np.uint8)
     steps = {
-        kind: make_train_step(
+        kind: TrainStep(
             state, config, two_replicas, resolution=4, fading=False, trains_generator=kind
         )
         for kind in (True, False)
@@ -155,7 +155,7 @@ def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
     # One replica's copy of a bias is damaged, as a hardware fault would.
     bias = state.discriminator.variables["4x4_dense1/bias"].value
     two_replicas.experimental_local_results(bias)[1].assign([np.nan])
-    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
     metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     for name, value in arrays(state.discriminator).items():
@@ -165,7 +165,7 @@ def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
 def test_votes_are_summed_over_replicas(two_replicas):
     config = tiny_config()
     state = TrainState(config, two_replicas)
-    train_step = make_train_step(state, config, two_replicas, resolution=8, fading=False)
+    train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
     result = train_step(inputs(16, strategy=two_replicas, stop_flags=(0.0, 1.0)))
     np.testing.assert_array_equal(result.stop_flags, [0.0, 2.0])
 

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from pgan_tf.step.gradients import (
     generator_gradients,
     simultaneous_gradients,
 )
+from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.optimizer import apply_gradients
 from pgan_tf.step.reals import prepare_reals
-from pgan_tf.step.step import StepInputs, make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
-from pgan_tf.step.updates import apply_gradients
 from tests.helpers import layer_reference as reference
 from tests.helpers.tiny import tiny_config
 
@@ -127,7 +129,7 @@ def test_a_step_updates_discriminator_then_average_then_generator(one_device, mo
     config = tiny_config(label_size=2)
     state = TrainState(config, one_device)
     recorded = record_gradients(monkeypatch)
-    train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+    train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
     adam, generator_adam = NumpyAdam(), NumpyAdam()
     tf.config.run_functions_eagerly(True)
     try:
@@ -173,7 +175,7 @@ def stepped(strategy, config, *, trains_generator=True):
     networks = {"d": state.discriminator, "g": state.generator, "ema": state.ema_generator}
     before = {name: arrays(network) for name, network in networks.items()}
     images = np.zeros([8, 3, 4, 4], np.uint8)
-    train_step = make_train_step(
+    train_step = TrainStep(
         state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
     )
     metrics = train_step(inputs(images=images)).last_scalars
@@ -226,7 +228,7 @@ def test_simultaneous_updates_take_both_gradients_before_either(
             recorded[name] = {v.path: gradient.numpy() for v, gradient in pairs}
         return g, d, metrics
 
-    monkeypatch.setattr("pgan_tf.step.step.simultaneous_gradients", spy)
+    monkeypatch.setattr("pgan_tf.step.iteration.simultaneous_gradients", spy)
     options = {} if update == "off" else {"ema_decay": 0.5}
     config = with_optimizer(tiny_config(), simultaneous_updates=True, ema_update=update, **options)
     before, after, metrics = stepped(one_device, config)
@@ -260,7 +262,7 @@ def record_gradients(monkeypatch):
         ("discriminator", discriminator_gradients),
         ("generator", generator_gradients),
     ):
-        monkeypatch.setattr(f"pgan_tf.step.step.{name}_gradients", spy(name, function))
+        monkeypatch.setattr(f"pgan_tf.step.iteration.{name}_gradients", spy(name, function))
     return recorded
 
 
@@ -269,7 +271,7 @@ def test_a_step_leaves_other_stages_alone(one_device):
     state = TrainState(config, one_device)
     before = arrays(state.generator)
     images = np.zeros([8, 3, 4, 4], np.uint8)
-    train_step = make_train_step(state, config, one_device, resolution=4, fading=False)
+    train_step = TrainStep(state, config, one_device, resolution=4, fading=False)
     train_step(inputs(images=images))
     changed = {name for name, value in arrays(state.generator).items()
                if (value != before[name]).any()}  # fmt: skip
@@ -281,7 +283,7 @@ def test_noise_is_a_function_of_seed_and_images_seen(one_device):
     for seen in (0, 0, 8):
         config = tiny_config()
         state = TrainState(config, one_device)
-        train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
+        train_step = TrainStep(state, config, one_device, resolution=8, fading=False)
         images = np.full([8, 3, 8, 8], 7, np.uint8)
         figures.append(
             float(train_step(inputs(images_seen=seen, images=images)).last_scalars["scores/fake"])
@@ -298,7 +300,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(one_device, network
     variable = damaged.variables["4x4_conv/kernel"]
     variable.assign(np.full(variable.shape, np.nan))
     before_g, before_d = arrays(state.generator), arrays(state.discriminator)
-    train_step = make_train_step(state, config, one_device, resolution=8, fading=False)
+    train_step = TrainStep(state, config, one_device, resolution=8, fading=False)
     metrics = train_step(inputs()).last_scalars
     assert float(metrics["updates/discriminator_skipped"]) == 1.0
     assert float(metrics["updates/generator_skipped"]) == 1.0
@@ -330,7 +332,7 @@ def test_mixed_bfloat16_takes_finite_steps_close_to_float32(one_device):
     for precision in ("float32", "mixed_bfloat16"):
         config = tiny_config(precision=precision)
         state = TrainState(config, one_device)
-        train_step = make_train_step(state, config, one_device, resolution=8, fading=True)
+        train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
         metrics = train_step(inputs()).last_scalars
         assert float(metrics["updates/discriminator_skipped"]) == 0.0
         figures[precision] = float(metrics["loss/discriminator"])
@@ -342,12 +344,10 @@ def test_generator_gradients_do_not_touch_the_discriminator(one_device):
     state = TrainState(config, one_device)
     variables = state.generator.variables_at(8, fading=False)
     gradients, metrics = generator_gradients(
-        state.generator,
-        state.discriminator,
+        functools.partial(state.generator, resolution=8, training=True),
+        functools.partial(state.discriminator, resolution=8, training=True),
         variables,
         LossConfig(),
-        resolution=8,
-        alpha=None,
         labels=None,
         latents=tf.ones([8, 8]),
     )

@@ -30,7 +30,7 @@ def given(monkeypatch):
 
         return note
 
-    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    monkeypatch.setattr(loop, "TrainStep", make_train_step)
     return steps
 
 
@@ -125,7 +125,7 @@ def out_of_memory(monkeypatch):
 
         return fail
 
-    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    monkeypatch.setattr(loop, "TrainStep", make_train_step)
 
 
 def test_pythons_switch_interval_is_shorter_only_while_training(

@@ -22,7 +22,7 @@ def poison(monkeypatch, *, when):
     Returns:
       (images_seen, noise_seed) of every step, as they come.
     """
-    make, steps = loop.make_train_step, []
+    make, steps = loop.TrainStep, []
 
     def make_poisoned(*args, **kwargs):
         train_step = make(*args, **kwargs)
@@ -44,7 +44,7 @@ def poison(monkeypatch, *, when):
 
         return poisoned
 
-    monkeypatch.setattr(loop, "make_train_step", make_poisoned)
+    monkeypatch.setattr(loop, "TrainStep", make_poisoned)
     return steps
 
 

@@ -107,7 +107,7 @@ def test_a_run_is_fitted_once_and_continued_as_it_was(pyramid, tmp_path, monkeyp
 
         return step
 
-    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    monkeypatch.setattr(loop, "TrainStep", make_train_step)
     for total_kimg in (0.016, 0.032):  # two steps, and two more
         loop.train(configured(pyramid, tmp_path, total_kimg=total_kimg))
     state = TrainState(configured(pyramid), tf.distribute.OneDeviceStrategy("/CPU:0"))

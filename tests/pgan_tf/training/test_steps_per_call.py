@@ -10,7 +10,7 @@ from tensorflow.python.framework.config import disable_op_determinism
 
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
-from pgan_tf.step.step import make_train_step
+from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training import loop
 from pgan_tf.training.feeding import to_replicas
@@ -89,7 +89,7 @@ def test_replicas_and_xla_take_the_same_steps(request, devices, jit_compile, det
     for lengths in ([1] * 5, [3, 2]):
         config = tiny_config(jit_compile=jit_compile, steps_per_call=max(lengths))
         state = TrainState(config, strategy)
-        train_step = make_train_step(state, config, strategy, resolution=8, fading=True)
+        train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
         scalars, remaining = [], iter(call)
         for length in lengths:
             taken = [next(remaining) for _ in range(length)]

@@ -1,0 +1,67 @@
+"""Multiplicative noise in the discriminator (appendix B of the paper), an option with LSGAN."""
+
+import dataclasses
+import math
+import zlib
+
+import keras
+import tensorflow as tf
+
+from pgan_tf.step.noise import normal
+
+# Decay of the moving average of the scores of reals (appendix B).
+_SCORE_DECAY = 0.9
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNoise:
+    """Noise for one pass through a discriminator.
+
+    Each feature map of each sample is multiplied by a factor of its own, drawn from a normal
+    distribution of mean 1 and standard deviation strength * sqrt(feature maps).
+
+    Attributes:
+      strength: scalar float32 (`noise_strength`).
+      seed: `[2]`, of the pass.
+    """
+
+    strength: tf.Tensor
+    seed: tf.Tensor
+
+    def __call__(self, x: tf.Tensor, *, layer: str, parts: int = 1) -> tf.Tensor:
+        """Multiply the input of a layer by its noise.
+
+        Args:
+          x: `[parts*b ... c]`.
+          layer: name of the layer; every layer has noise of its own.
+          parts: number of minibatches of equal size in `x`, one after the other.
+        """
+        seed = tf.random.fold_in(self.seed, zlib.crc32(layer.encode()) % 2**31)
+        batch, *pixels, features = x.shape
+        shape = [batch // parts, *(1 for _ in pixels), features]
+        drawn = [normal(shape, tf.random.fold_in(seed, part)) for part in range(parts)]
+        factors = 1.0 + self.strength * math.sqrt(features) * tf.concat(drawn, axis=0)
+        return x * tf.cast(factors, x.dtype)
+
+
+def noise_strength(weight: float, real_score: tf.Tensor) -> tf.Tensor:
+    """Return weight * max(0, d - 0.5)^2.
+
+    Args:
+      weight: `NetworkConfig.discriminator_noise`.
+      real_score: d, the moving average of the scores of reals, which LSGAN draws to 1.
+    """
+    return weight * tf.square(tf.maximum(real_score - 0.5, 0.0))
+
+
+def update_real_score(average: keras.Variable, score: tf.Tensor) -> None:
+    """Move the average score of reals toward their mean score over all replicas.
+
+    Args:
+      average: scalar; it stays as it is if the mean score is not finite.
+      score: scalar, this replica's mean.
+    """
+    context = tf.distribute.get_replica_context()
+    mean = context.all_reduce(tf.distribute.ReduceOp.SUM, score / context.num_replicas_in_sync)
+    moved = mean + (average - mean) * _SCORE_DECAY
+    average.assign(tf.where(tf.math.is_finite(mean), moved, average))

@@ -1,0 +1,112 @@
+"""Weight updates: Adam (Kingma and Ba 2015), and the moving average of the generator's weights."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
+
+
+class Adam(keras.optimizers.Adam):
+    """Keras's Adam and its variables, updated by TensorFlow's fused kernel.
+
+    The numbers are Keras's; the operations are a tenth of them. At 4x4 the many small operations
+    of Keras's own update take a tenth of a step, and a tenth of the time to build its graph.
+    """
+
+    def update(
+        self,
+        gradients: Sequence[tf.Tensor],
+        variables: Sequence[keras.Variable],
+        learning_rate: tf.Tensor,
+    ) -> None:
+        """Update variables and their moments; the caller advances `iterations`.
+
+        Args:
+          gradients: one for each of `variables`, the same on all replicas.
+          variables: any of those that the optimizer was built with.
+          learning_rate: scalar float32.
+        """
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        beta1, beta2 = (tf.constant(beta, tf.float32) for beta in (self.beta_1, self.beta_2))
+        beta1_power, beta2_power = tf.pow(beta1, step), tf.pow(beta2, step)
+        for gradient, variable in zip(gradients, variables, strict=True):
+            index = self._get_variable_index(variable)
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=self._momentums[index].value.handle,
+                v=self._velocities[index].value.handle,
+                beta1_power=beta1_power,
+                beta2_power=beta2_power,
+                lr=learning_rate,
+                beta1=beta1,
+                beta2=beta2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+
+
+class Update(NamedTuple):
+    """Outcome of one update, the same on all replicas.
+
+    Attributes:
+      skipped: scalar float32: 1.0 if the update was skipped, else 0.0.
+      gradient_norm: scalar float32, the norm of all gradients together, after their mean over
+        replicas.
+    """
+
+    skipped: tf.Tensor
+    gradient_norm: tf.Tensor
+
+
+def apply_gradients(
+    optimizer: Adam,
+    gradients: Sequence[tf.Tensor],
+    variables: Sequence[keras.Variable],
+    learning_rate: tf.Tensor,
+    loss_scale: LossScale = NO_LOSS_SCALE,
+) -> Update:
+    """Update the variables with the mean of all replicas' gradients, unless one is not finite.
+
+    Args:
+      optimizer: built with the variables.
+      gradients: this replica's, one for each variable, of the scaled loss.
+      variables: to be updated.
+      learning_rate: scalar float32.
+      loss_scale: scale of the loss; it is adjusted by whether the gradients were finite.
+    """
+    context = tf.distribute.get_replica_context()
+    # Before the decision to skip, so that all replicas decide alike. Keras's own `apply` would
+    # reduce the gradients once more.
+    gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
+    gradients = loss_scale.unscale(gradients)
+    # Not finite if any gradient is not, or is so large that Adam could not square it.
+    norm = tf.linalg.global_norm(gradients)
+    finite = tf.math.is_finite(norm)
+
+    def update() -> tf.Tensor:
+        optimizer.update(gradients, variables, learning_rate)
+        return tf.constant(0.0)
+
+    skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
+    # Outside of the condition, because Keras synchronizes this one variable between replicas.
+    optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
+    loss_scale.update(finite)
+    return Update(skipped, norm)
+
+
+def update_average(
+    averages: Sequence[keras.Variable], variables: Sequence[keras.Variable], *, decay: float
+) -> None:
+    """Move each average toward its variable: decay * average + (1 - decay) * variable.
+
+    Args:
+      averages: to be updated, one for each of `variables`.
+      variables: to be averaged.
+      decay: in [0, 1); 0 copies the variables.
+    """
+    for average, variable in zip(averages, variables, strict=True):
+        # A plain copy at 0, because 0 times an average that is not finite is not finite.
+        average.assign(variable + (average - variable) * decay if decay else variable)

@@ -1,0 +1,92 @@
+"""Outputs of a call of the training step: the scalars that training logs, and stop flags."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from pgan_tf.config import TrainConfig
+from pgan_tf.step.adversarial import adversarial_loss
+
+# A replica's scalars of one iteration by name.
+Scalars = dict[str, tf.Tensor]
+
+
+def scalar_names(config: TrainConfig, *, trains_generator: bool = True) -> tuple[str, ...]:
+    """Return the names of an iteration's scalars, in the order of `StepResult.names`.
+
+    Args:
+      config: with `label_size` known.
+      trains_generator: whether a generator step follows the discriminator step.
+    """
+    loss = adversarial_loss(config.loss)
+    names = ["scores/real", "scores/fake"]
+    if loss.penalty is not None:
+        names += ["loss/gradient_norm", "loss/gradient_penalty"]
+    if loss.drift is not None:
+        names += ["loss/drift"]
+    if config.network.label_size:
+        names += ["loss/label_real", "loss/label_fake"]
+    names += ["loss/discriminator"]
+    names += ["updates/discriminator_skipped", "updates/discriminator_gradient_norm"]
+    if trains_generator:
+        if config.network.label_size:
+            names += ["loss/label_generator"]
+        names += ["loss/generator", "updates/generator_skipped", "updates/generator_gradient_norm"]
+    return tuple(names)
+
+
+def reduce_outputs(names: tuple[str, ...], scalars: Scalars, stop_flags: tf.Tensor) -> tf.Tensor:
+    """Return the scalars and stop flags of all replicas as one vector, after one all-reduce.
+
+    Args:
+      names: of the n scalars, in order.
+      scalars: this replica's, by name; those of `names` and no others.
+      stop_flags: `[f]`, this replica's.
+
+    Returns:
+      `[n+f]` float32, the same on all replicas: means of the scalars, then sums of the stop flags.
+    """
+    if scalars.keys() != set(names):
+        raise ValueError(f"scalars must be {sorted(names)}. Received: {sorted(scalars)}")
+    context = tf.distribute.get_replica_context()
+    means = tf.stack([scalars[name] for name in names]) / context.num_replicas_in_sync
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, stop_flags], axis=0))
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """Outputs of all iterations of a call, the same on every worker.
+
+    They stay on the device until they are looked at, which waits for the device.
+
+    Attributes:
+      names: of the n scalars of an iteration (`scalar_names`).
+      tensor: `[count n+f]` float32, a row of `reduce_outputs` for each iteration.
+    """
+
+    names: tuple[str, ...]
+    tensor: tf.Tensor
+
+    @functools.cached_property
+    def _array(self) -> np.ndarray:
+        return self.tensor.numpy()
+
+    @property
+    def scalars(self) -> np.ndarray:
+        """`[count n]`, means over the global batch. Waits for the device."""
+        return self._array[:, : len(self.names)]
+
+    @property
+    def last_scalars(self) -> dict[str, float]:
+        """Scalars of the last iteration by name. Waits for the device."""
+        return dict(zip(self.names, self.scalars[-1].tolist(), strict=True))
+
+    @property
+    def stop_flags(self) -> np.ndarray:
+        """`[f]`, sums over all replicas: above 0 where any worker has received the signal.
+
+        Waits for the device.
+        """
+        return self._array[-1, len(self.names) :]
