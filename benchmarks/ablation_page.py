@@ -1,4 +1,4 @@
-"""What benchmarks/ablation.py found, as a page and as JSON."""
+"""The results of benchmarks/ablation.py, as a page and as JSON."""
 
 import json
 import re
@@ -16,14 +16,14 @@ from tfrecords_tools.files import whole_file
 _SAMPLES = (16, 4)  # columns and rows of a grid on the page
 _BEGIN, _END = (f"<!-- written by benchmarks/ablation.py: {word} -->" for word in ("begin", "end"))
 
-# What is known of a finished run, by row and seed.
+# The result of each finished run, by row and seed.
 Results = Mapping[str, Mapping[int, dict[str, Any]]]
 
 
 def read_results(
     experiment: Experiment, table: Mapping[str, Row], seeds: Sequence[int]
 ) -> dict[str, dict[int, dict[str, Any]]]:
-    """What is known of finished runs, by row and seed; of runs with other flags, nothing."""
+    """Return the results of finished runs by row and seed, without runs under other flags."""
     results: dict[str, dict[int, dict[str, Any]]] = {}
     for name, row in table.items():
         for seed in seeds:
@@ -36,7 +36,7 @@ def read_results(
 
 
 def summary(experiment: Experiment, results: Results) -> dict[str, Any]:
-    """Of the whole experiment, as JSON."""
+    """Return the results of the whole experiment, as JSON."""
     by_row = {}
     for name, found in results.items():
         good = [result for result in found.values() if not result["error"]]
@@ -67,7 +67,7 @@ def summary(experiment: Experiment, results: Results) -> dict[str, Any]:
 def write_page(
     page: Path, experiment: Experiment, table: Mapping[str, Row], results: Results
 ) -> None:
-    """Replaces what stands between the two comments of the page; makes a page where none is."""
+    """Replace the text between the two comments of the page; create the page if there is none."""
     lines = [_BEGIN, "", *_table(summary(experiment, results), table, results), ""]
     for name, row in table.items():
         seeds = [seed for seed in results.get(name, {}) if not results[name][seed]["error"]]
@@ -106,7 +106,7 @@ def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results)
 
 
 def _spread(values: Sequence[float]) -> str:
-    """The mean of some seeds, and the values themselves if they are several."""
+    """Return the mean over seeds, followed by each seed's value if there are several."""
     if not values:
         return "failed"
     form = "{:.3f}" if max(values) < 1 else "{:.1f}"
@@ -117,7 +117,7 @@ def _spread(values: Sequence[float]) -> str:
 
 
 def _save_samples(directory: Path, experiment: Experiment, row: Row, seed: int) -> str:
-    """Keeps the first images of a run's last grid; returns the file's name."""
+    """Save the first images of a run's last grid and return the file's name."""
     grids = experiment.run_dir(row, seed).glob("fakes-*.png")
     grid = max(grids, key=lambda path: float(path.stem.removeprefix("fakes-")))
     columns, lines = _SAMPLES

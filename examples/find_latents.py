@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Finding the latents of an image
 #
-# Starts from random latents and follows the gradient of the difference between the generator's
-# image and a given one. The generator is an ordinary Keras model, so gradients flow through it.
+# Gradient descent from random latents toward an image. The generator is an ordinary Keras model, so
+# gradients flow through it.
 #
 #     python examples/find_latents.py NETWORK [IMAGE] [STEPS]
 #
-# `NETWORK` is a run directory or a `.keras` file, of an unconditional generator. Without `IMAGE`
-# the image is one that the generator draws itself.
+# `NETWORK` is a run directory or a `.keras` file of an unconditional generator. Without `IMAGE`,
+# the target is an image that the generator draws itself.
 
 # %%
 import sys
@@ -32,8 +32,8 @@ else:
     target = generator(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()
 
 # %% [markdown]
-# Several starts at once, because descents end in different valleys. The generator normalises its
-# latents, so they are brought back to the sphere after each step: longer ones would learn slower.
+# Eight starts at once, because descents end in different local minima. The generator normalizes
+# its latents, so each step ends by scaling them to the usual length: longer ones learn more slowly.
 
 # %%
 latents = tf.Variable(pgan_tf.draw_latents(8, latent_size, seed=1))
@@ -42,7 +42,7 @@ optimizer = keras.optimizers.Adam(learning_rate=0.05)
 
 @tf.function
 def descend() -> tf.Tensor:
-    """One step; returns each start's mean squared error."""
+    """Take one step for all starts and return the mean squared error of each."""
     with tf.GradientTape() as tape:
         errors = tf.reduce_mean(tf.square(generator(latents) - target), axis=[1, 2, 3])
         loss = tf.reduce_sum(errors)
@@ -53,15 +53,13 @@ def descend() -> tf.Tensor:
 
 
 errors = descend().numpy()
-print(
-    f"at first the mean squared error is {errors.min():.4f} at best, {errors.mean():.4f} on average"
-)
+print(f"mean squared error at first: {errors.min():.4f} at best, {errors.mean():.4f} on average")
 for _ in range(steps):
     errors = descend().numpy()
 print(f"after {steps} steps: {errors.min():.4f} at best, {errors.mean():.4f} on average")
 
 # %% [markdown]
-# The image, then the best that was found.
+# The target, then the best image found.
 
 # %%
 best = generator(latents[int(errors.argmin()) :][:1]).numpy()

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Training from Python
 #
-# Draws shapes, writes them as a pyramid, trains a small network on them and looks at what it draws.
-# So short a training, some seconds, only shows how it is done: blots of colour come out of it.
-# For shapes that can be told apart take the sizes of `configs/demo.flags`, and some minutes.
+# Draws shapes, writes them as a pyramid, trains a small network on them and draws a grid with it.
+# It trains for seconds, to show the steps: expect blots of color. For recognizable shapes, use the
+# settings of `configs/demo.flags` and a few minutes.
 #
 #     python examples/train_on_shapes.py [DIRECTORY]
 
@@ -17,11 +17,11 @@ from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 DIRECTORY = Path(sys.argv[1] if len(sys.argv) > 1 else "shapes_example")
 RESOLUTION = 16
-KIMG = 0.2  # thousands of images, of each fade and of each resolution
+KIMG = 0.2  # thousands of images per fade, and per resolution after its fade
 
 # %% [markdown]
-# A pyramid holds every image at every resolution from 4x4 up. A source is anything with `count`,
-# `resolution`, `channels`, `labels()` and `load(i)`, so your own data needs no more than a class.
+# A pyramid holds every image at every resolution from 4x4 up. A source is any object with `count`,
+# `resolution`, `channels`, `labels()` and `load(i)`: write such a class for your own data.
 
 # %%
 source = SyntheticSource(count=500, resolution=RESOLUTION, with_labels=True)
@@ -29,14 +29,14 @@ data = DIRECTORY / "data" / "shapes"
 write_pyramid(source, data, WriteOptions(overwrite=True), flags={}, say=print)
 
 # %% [markdown]
-# Fields of the configuration are flags of `pgan-train`. A run directory that exists is continued.
+# The configuration's fields are the flags of `pgan-train`. An existing run directory is continued.
 
 # %%
 config = pgan_tf.TrainConfig(
     data=pgan_tf.DataConfig(data_dir=str(data)),
     network=pgan_tf.NetworkConfig(fmap_base=128, fmap_max=16),
     schedule=pgan_tf.ScheduleConfig(
-        start_resolution=8,  # a short training may leave out 4x4
+        start_resolution=8,  # short runs may skip 4x4
         stabilize_kimg=KIMG,
         fade_kimg=KIMG,
         total_kimg=4 * KIMG,
@@ -50,7 +50,7 @@ result = pgan_tf.train(config)
 print(f"{result.images_seen} images seen")
 
 # %% [markdown]
-# A sampler draws uint8 images; here, of the same latents for each class.
+# A sampler draws uint8 images. Here every class gets the same latents.
 
 # %%
 import numpy as np  # noqa: E402, where it is used

@@ -44,6 +44,20 @@ def test_links_lead_somewhere(page):
         assert not fragment or fragment in anchors(file), target
 
 
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "README.md"], ids=name)
+def test_a_page_says_first_whose_question_it_answers(page):
+    title, first, *_ = page.read_text().split("\n\n")
+    assert re.fullmatch("# .+", title)
+    assert re.match(r"For [^?]+: [^:]+\?", " ".join(first.split()))
+
+
+def test_files_that_pages_name_exist():
+    names = {path.name for folder in FOLDERS_WITH_CODE for path in (ROOT / folder).rglob("*.py")}
+    for page in PAGES:
+        for span in re.findall(r"`([\w/]+\.py)`", page.read_text()):
+            assert Path(span).name in names, f"{name(page)} names {span}"
+
+
 def test_the_index_lists_every_page():
     listed = {
         os.path.normpath(DOCS / target.partition("#")[0]) for target in links(DOCS / "README.md")
