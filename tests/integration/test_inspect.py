@@ -107,7 +107,7 @@ def test_show_draws_the_images_asked_for(inspect, shapes):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_extract_gives_the_images_back(inspect, shapes, workers, monkeypatch):
-    monkeypatch.setattr("tfrecords_tools.inspection.extraction._CHUNK_IMAGES", 1)
+    monkeypatch.setattr("tfrecords_tools.inspection.chunks.CHUNK_IMAGES", 1)
     assert inspect("extract", shapes, "--output=out", f"--num_workers={workers}")[0] == 0
     pyramid = open_pyramid(shapes)
     images = pyramid.level(16).read(np.arange(12))

@@ -1,28 +1,24 @@
-"""Two pyramids, image by image."""
+"""Two pyramids, compared image by image."""
 
 import dataclasses
 import functools
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from tfrecords_tools.format import Pyramid, open_pyramid
+from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.inspection.sheet import draw_sheet
-from tfrecords_tools.parallel import run_unordered
 
-_CHUNK_BYTES = 8 << 20
-_CHUNK_IMAGES = 1024
 _LABEL_ROWS = 1 << 16
 
 
 @dataclasses.dataclass
 class LevelDifference:
-    """How the images of one resolution differ.
+    """The difference between the images of one resolution.
 
     Attributes:
       resolution: side in pixels.
@@ -39,7 +35,7 @@ class LevelDifference:
     total: int = 0
 
     def add(self, other: "LevelDifference") -> None:
-        """Adds the differences of other images."""
+        """Add the difference between other images."""
         self.compared += other.compared
         self.differing += other.differing
         self.largest = max(self.largest, other.largest)
@@ -47,11 +43,11 @@ class LevelDifference:
 
 
 def describe_kinds(first: Pyramid, second: Pyramid) -> Iterator[str]:
-    """How the pyramids differ apart from their pixels."""
-    for what in ("count", "channels", "resolution", "label_size", "label_names"):
-        values = getattr(first, what), getattr(second, what)
+    """Describe the differences apart from pixels, a line each."""
+    for name in ("count", "channels", "resolution", "label_size", "label_names"):
+        values = getattr(first, name), getattr(second, name)
         if values[0] != values[1]:
-            yield f"{what}: {values[0]} and {values[1]}"
+            yield f"{name}: {values[0]} and {values[1]}"
     rows = _differing_labels(first.labels, second.labels)
     if len(rows):
         yield f"labels: {len(rows)} images differ: {listed(rows)}"
@@ -60,30 +56,24 @@ def describe_kinds(first: Pyramid, second: Pyramid) -> Iterator[str]:
 def compare_levels(
     first: Pyramid, second: Pyramid, resolutions: list[int], num_workers: int
 ) -> list[LevelDifference]:
-    """Compares the images that both pyramids have, level by level.
+    """Compare the images that both pyramids have, level by level.
 
     Args:
       first: a pyramid.
-      second: one with as many channels.
+      second: one with the same channels.
       resolutions: levels that both have.
       num_workers: processes that compare.
     """
     count = min(first.count, second.count)
+    tasks = [
+        (resolution, start, stop)
+        for resolution in resolutions
+        for start, stop in cut_into_chunks(count, first.channels * resolution**2)
+    ]
     compare = ImageComparer(first.directory, second.directory)
-    tasks = []
-    for resolution in resolutions:
-        step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // (first.channels * resolution**2)))
-        tasks += [(resolution, start, min(start + step, count)) for start in range(0, count, step)]
     differences = {resolution: LevelDifference(resolution) for resolution in resolutions}
-    # A process takes longer to start than a few chunks to compare.
-    workers = min(num_workers, len(tasks) // 8)
-    with (
-        tqdm(total=count * len(resolutions), unit=" images", disable=None) as progress,
-        closing(run_unordered(compare, tasks, workers)) as results,
-    ):
-        for part in results:
-            differences[part.resolution].add(part)
-            progress.update(part.compared)
+    for found in run_with_progress(compare, tasks, num_workers, count * len(resolutions)):
+        differences[found.resolution].add(found)
     for difference in differences.values():
         difference.differing.sort()
     return list(differences.values())
@@ -92,7 +82,7 @@ def compare_levels(
 def draw_differences(
     first: Pyramid, second: Pyramid, resolution: int, indices: list[int]
 ) -> Image.Image:
-    """A row for each image: in the first pyramid, in the second, and the absolute difference."""
+    """Draw a row for each image: from the first pyramid, the second, the absolute difference."""
     chosen = np.array(indices, np.int64)
     images = [pyramid.level(resolution).read(chosen) for pyramid in (first, second)]
     difference = np.abs(images[0].astype(np.int16) - images[1]).astype(np.uint8)
@@ -104,14 +94,14 @@ def draw_differences(
 
 
 def listed(numbers: Any, limit: int = 10) -> str:
-    """The first of some numbers, as text."""
+    """Return the first of some numbers as text."""
     text = ", ".join(str(number) for number in numbers[:limit])
     return text + (f" and {len(numbers) - limit} more" if len(numbers) > limit else "")
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageComparer:
-    """Compares images of one level. Sent to each worker, which opens the pyramids for itself.
+class ImageComparer(SentToWorkers):
+    """Compares images of one level.
 
     Attributes:
       first: a pyramid's directory.
@@ -125,13 +115,9 @@ class ImageComparer:
     def _opened(self) -> tuple[Pyramid, Pyramid]:
         return open_pyramid(self.first), open_pyramid(self.second)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves open files out."""
-        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
-
-    def __call__(self, part: tuple[int, int, int]) -> LevelDifference:
-        """Compares the images start..stop - 1 of a resolution."""
-        resolution, start, stop = part
+    def __call__(self, chunk: tuple[int, int, int]) -> tuple[int, LevelDifference]:
+        """Compare the images start..stop - 1 of a resolution; return their number too."""
+        resolution, start, stop = chunk
         indices = np.arange(start, stop)
         first, second = (pyramid.level(resolution).read(indices) for pyramid in self._opened)
         difference = LevelDifference(resolution, stop - start)
@@ -141,11 +127,11 @@ class ImageComparer:
             difference.differing = (start + unequal).tolist()
             difference.largest = int(absolute.max())
             difference.total = int(absolute.sum(dtype=np.int64))
-        return difference
+        return stop - start, difference
 
 
 def _differing_labels(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray:
-    """Numbers of the images whose labels differ; none where there is nothing to compare."""
+    """Return the numbers of the images whose labels differ; none where labels can't be compared."""
     if first is None or second is None or first.shape[1] != second.shape[1]:
         return np.empty(0, np.int64)
     count = min(len(first), len(second))

@@ -1,4 +1,4 @@
-"""Images of a pyramid as PNG files, with their labels."""
+"""Images of a pyramid, written as PNG files with their labels."""
 
 import csv
 import dataclasses
@@ -6,23 +6,18 @@ import functools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import staged_directory
 from tfrecords_tools.format import Pyramid, open_pyramid
+from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.inspection.selection import class_name
 from tfrecords_tools.inspection.sheet import to_picture
-from tfrecords_tools.parallel import run_unordered
 
 LABELS_NAME = "labels.csv"
-_CHUNK_BYTES = 4 << 20
-_CHUNK_IMAGES = 256
 
 
 def extract(
@@ -33,13 +28,13 @@ def extract(
     labels: str,
     num_workers: int,
 ) -> None:
-    """Writes images as PNG files, named by their numbers, into a new folder.
+    """Write images as PNG files, named by their numbers, into a new folder.
 
     Args:
       pyramid: the images.
       indices: [k] numbers of those to write.
-      resolution: the level.
-      output: the folder; it appears when all is done.
+      resolution: of the level.
+      output: the folder; it appears when all files are written.
       labels: "folders" for a folder of each class, "csv" for a table beside the images, "none".
       num_workers: processes that compress.
 
@@ -51,45 +46,36 @@ def extract(
         raise UserError(f"--output={output}: exists already; choose a new folder")
     if labels == "folders":
         classes = only_classes(pyramid, indices)
-        folders = folder_names(pyramid)
-        names = [folders[column] for column in classes]
+        folder_of_class = folder_names(pyramid)
+        folders = [folder_of_class[column] for column in classes]
     else:
-        names = [""] * len(indices)
+        folders = [""] * len(indices)
     width = max(6, len(str(pyramid.count - 1)))
-    image_bytes = pyramid.channels * resolution**2
-    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
+    names = [
+        os.path.join(folder, f"{index:0{width}d}.png")
+        for folder, index in zip(folders, indices, strict=True)
+    ]
+    tasks = [
+        (indices[start:stop], names[start:stop])
+        for start, stop in cut_into_chunks(len(indices), pyramid.channels * resolution**2)
+    ]
     with staged_directory(output) as staging:
-        for name in sorted(set(names) - {""}):
-            (staging / name).mkdir()
+        for folder in sorted(set(folders) - {""}):
+            (staging / folder).mkdir()
         write = ImageWriter(pyramid.directory, resolution, staging)
-        tasks = [
-            (indices[start : start + step], [
-                os.path.join(name, f"{index:0{width}d}.png")
-                for name, index in zip(
-                    names[start : start + step], indices[start : start + step], strict=True
-                )
-            ])
-            for start in range(0, len(indices), step)
-        ]  # fmt: skip
-        # A process takes longer to start than a few chunks to write.
-        workers = min(num_workers, len(tasks) // 4)
-        with (
-            tqdm(total=len(indices), unit=" images", disable=None) as progress,
-            closing(run_unordered(write, tasks, workers)) as results,
-        ):
-            for number in results:
-                progress.update(number)
+        for _ in run_with_progress(write, tasks, num_workers, len(indices)):
+            pass
         if labels == "csv":
             _write_table(pyramid, indices, width, staging / LABELS_NAME)
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageWriter:
-    """Writes images of one level. Sent to each worker, which opens the pyramid for itself.
+class ImageWriter(SentToWorkers):
+    """Writes images of one level.
 
     Attributes:
       pyramid: its directory.
-      resolution: the level.
+      resolution: of the level.
       output: the folder.
     """
 
@@ -101,21 +87,17 @@ class ImageWriter:
     def _opened(self) -> Pyramid:
         return open_pyramid(self.pyramid)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves open files out."""
-        return {key: value for key, value in self.__dict__.items() if key != "_opened"}
-
-    def __call__(self, part: tuple[np.ndarray, list[str]]) -> int:
-        """Writes images under names; returns how many."""
-        indices, names = part
+    def __call__(self, chunk: tuple[np.ndarray, list[str]]) -> tuple[int, None]:
+        """Write images under their names; return how many."""
+        indices, names = chunk
         images = self._opened.level(self.resolution).read(indices)
         for image, name in zip(images, names, strict=True):
             to_picture(image).save(self.output / name, "PNG")
-        return len(names)
+        return len(names), None
 
 
 def only_classes(pyramid: Pyramid, indices: np.ndarray) -> list[int]:
-    """The class of each image.
+    """Return the class of each image.
 
     Raises:
       UserError: there are no labels, or an image is not of exactly one class.
@@ -135,7 +117,7 @@ def only_classes(pyramid: Pyramid, indices: np.ndarray) -> list[int]:
 
 
 def folder_names(pyramid: Pyramid) -> list[str]:
-    """A folder's name for each class: the class's own, where that is one and no other's."""
+    """Return a folder's name for each class: the class's own if it can be one and is unique."""
     names: list[str] = []
     for column in range(pyramid.label_size):
         name = re.sub(r"[/\x00-\x1f]", "_", class_name(pyramid, column)).strip()[:100]
@@ -148,7 +130,7 @@ def folder_names(pyramid: Pyramid) -> list[str]:
 
 
 def _write_table(pyramid: Pyramid, indices: np.ndarray, width: int, path: Path) -> None:
-    """One row an image: its file, its class if it has one, and all its labels."""
+    """Write a row for each image: its file, its class if it has one, and all its labels."""
     if pyramid.labels is None:
         raise UserError(f"--labels=csv: {pyramid.directory} has no labels; use --labels=none")
     with path.open("w", encoding="utf-8", newline="") as file:

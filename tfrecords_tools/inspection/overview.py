@@ -1,4 +1,4 @@
-"""What a pyramid is, in a page of text and a picture."""
+"""An overview of a pyramid: a page of text and a picture."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tfrecords_tools.inspection.sheet import draw_sheet, enlarge, stack
 from tfrecords_tools.writing.disk import readable_bytes
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS = 8, 6
-# The level shown in the preview: the largest up to this one.
+# The preview shows the largest level up to this resolution.
 _PREVIEW_SIDE = 128
 _BLOCK_ROWS = 1 << 16
 _BAR = 30
@@ -21,7 +21,7 @@ _MAX_CLASSES = 100
 
 
 def describe(pyramid: Pyramid) -> Iterator[str]:
-    """The lines of the page."""
+    """Describe a pyramid, in the lines of a page."""
     size = f"{pyramid.channels}x{pyramid.resolution}x{pyramid.resolution}"
     kind = "grayscale" if pyramid.channels == 1 else "RGB"
     yield f"{pyramid.directory}: pyramid {pyramid.name}"
@@ -44,7 +44,7 @@ def describe(pyramid: Pyramid) -> Iterator[str]:
 
 
 def draw_preview(pyramid: Pyramid) -> Image.Image:
-    """Images from the whole pyramid, and under them one image at every level."""
+    """Draw images from all over the pyramid, and below them one image at every level."""
     side = max(level.resolution for level in pyramid.levels if level.resolution <= _PREVIEW_SIDE)
     wanted = min(pyramid.count, _PREVIEW_COLUMNS * _PREVIEW_ROWS)
     indices = np.linspace(0, pyramid.count - 1, wanted).astype(np.int64)

@@ -13,14 +13,14 @@ _BLOCK_ROWS = 1 << 16
 def select_images(
     pyramid: Pyramid, images: str | None, label: str | None, limit: int | None, seed: int | None
 ) -> np.ndarray:
-    """Numbers of the images that the user asked for, [k] int64.
+    """Return the numbers of the images that the user asked for, [k] int64.
 
     Args:
       pyramid: the images.
       images: numbers and ranges, such as "0-9,17"; None for all.
       label: the name or number of a class; None for all.
-      limit: how many at most.
-      seed: chooses at random which; None takes the first.
+      limit: largest number of images.
+      seed: of a random choice of so many; None takes the first.
 
     Raises:
       UserError: there are no such images, or no such class.
@@ -39,7 +39,7 @@ def select_images(
 
 
 def find_class(pyramid: Pyramid, label: str) -> int:
-    """The column of a class, by its name or number."""
+    """Return the column of a class, by its name or number."""
     names = pyramid.label_names or ()
     if label in names:
         return names.index(label)
@@ -52,12 +52,12 @@ def find_class(pyramid: Pyramid, label: str) -> int:
 
 
 def class_name(pyramid: Pyramid, column: int) -> str:
-    """A class as people call it: its name, or its number."""
+    """Return the name of a class, or its number where classes have no names."""
     return pyramid.label_names[column] if pyramid.label_names else str(column)
 
 
 def caption(pyramid: Pyramid, index: int) -> str:
-    """The number of an image, and its classes if it has any."""
+    """Return the number of an image, and its classes if it has any."""
     if pyramid.labels is None:
         return str(index)
     columns = np.flatnonzero(pyramid.labels[index] > 0)
@@ -65,7 +65,7 @@ def caption(pyramid: Pyramid, index: int) -> str:
 
 
 def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
-    """A resolution of the pyramid: the one asked for, or else the full one."""
+    """Return the resolution asked for, after checking that it exists; for None, the full one."""
     if resolution is None:
         return pyramid.resolution
     if resolution not in [level.resolution for level in pyramid.levels]:
@@ -75,26 +75,27 @@ def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
 
 
 def _has_class(pyramid: Pyramid, chosen: np.ndarray, column: int) -> np.ndarray:
-    """Which of the chosen images are of a class, [k] bool."""
+    """Return which of the chosen images are of a class, [k] bool."""
     labels = pyramid.labels
     if labels is None:
         return np.zeros(len(chosen), bool)
     blocks = range(0, len(chosen), _BLOCK_ROWS)
-    parts = [labels[chosen[start : start + _BLOCK_ROWS], column] > 0 for start in blocks]
-    return np.concatenate(parts) if parts else np.zeros(0, bool)
+    found = [labels[chosen[start : start + _BLOCK_ROWS], column] > 0 for start in blocks]
+    return np.concatenate(found) if found else np.zeros(0, bool)
 
 
 def _parse_numbers(text: str | None, count: int) -> np.ndarray:
+    """Return the image numbers in a text such as "0-9,17", all below `count`; all for None."""
     if text is None:
         return np.arange(count)
-    parts = []
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+    numbers = []
+    for item in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", item)
         if match is None:
             raise UserError(f"--images must be numbers and ranges like 0-9,17. Received: {text}")
         first = int(match[1])
         last = int(match[2]) if match[2] else first
         if last >= count or first > last:
-            raise UserError(f"--images must be within 0-{count - 1}. Received: {part.strip()}")
-        parts.append(np.arange(first, last + 1))
-    return np.concatenate(parts)
+            raise UserError(f"--images must be within 0-{count - 1}. Received: {item.strip()}")
+        numbers.append(np.arange(first, last + 1))
+    return np.concatenate(numbers)

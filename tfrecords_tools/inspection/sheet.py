@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfrecords_tools.errors import UserError
 
-# Tiny images are enlarged to about this side in pixels, so that something can be seen.
+# Tiny images are enlarged to about this side in pixels, so that they can be seen.
 _VISIBLE_SIDE = 64
 _MAX_PIXELS = 100_000_000
 _GAP = 2
@@ -20,11 +20,11 @@ _PAPER, _INK = (255, 255, 255), (40, 40, 40)
 def draw_sheet(
     images: np.ndarray, captions: Sequence[str] | None = None, columns: int | None = None
 ) -> Image.Image:
-    """Draws images in rows, each at whole multiples of its pixels.
+    """Draw images in rows, each enlarged by a whole factor.
 
     Args:
       images: [k C H W] uint8.
-      captions: a text for each, cut to the image's width; None for no text.
+      captions: a text for each image, cut to its width; None for no text.
       columns: images in a row; None makes the sheet about square.
 
     Raises:
@@ -55,7 +55,7 @@ def draw_sheet(
 
 
 def stack(sheets: Sequence[Image.Image]) -> Image.Image:
-    """One sheet above the other."""
+    """Stack sheets one above the other."""
     size = max(sheet.width for sheet in sheets), sum(sheet.height for sheet in sheets)
     whole = Image.new("RGB", size, _PAPER)
     top = 0
@@ -66,20 +66,20 @@ def stack(sheets: Sequence[Image.Image]) -> Image.Image:
 
 
 def to_picture(image: np.ndarray) -> Image.Image:
-    """An image [C H W] uint8, C = 1 or 3, for Pillow."""
+    """Convert an image [C H W] uint8, C = 1 or 3, to Pillow's."""
     if len(image) == 1:
         return Image.fromarray(image[0])
     return Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
 
 
 def enlarge(images: np.ndarray, side: int) -> np.ndarray:
-    """Images [k C h h] at `side`, a multiple of h, by repeating pixels."""
+    """Enlarge images [k C h h] to `side`, a multiple of h, by repeating pixels."""
     factor = side // images.shape[-1]
     return images.repeat(factor, axis=2).repeat(factor, axis=3)
 
 
 def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    # The built-in font is Latin; what it lacks would be an error in some versions of Pillow.
+    # The built-in font is Latin, and some versions of Pillow fail on other characters.
     text = text.encode("latin-1", "replace").decode("latin-1")
     while text and font.getbbox(text)[2] > width:
         text = text[:-1]

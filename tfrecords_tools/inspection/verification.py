@@ -1,11 +1,10 @@
-"""Whether a pyramid is whole: every byte of it that something is known about."""
+"""Verification of a pyramid: every byte about which anything is known."""
 
 import dataclasses
 import functools
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,26 +21,24 @@ from tfrecords_tools.format.manifest import is_intact
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, open_file
-from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.writing.levels import make_levels
 
-_CHUNK_BYTES = 8 << 20
-_CHUNK_IMAGES = 1024
 _LABEL_ROWS = 1 << 16
 
 
 def verify(directory: Path, num_workers: int) -> list[str]:
-    """Checks a pyramid.
+    """Verify a pyramid.
 
-    Its structure; every record's frame, checksum, shape and pixels; that each level is the 2x2 mean
-    of the unrounded one above; labels; the manifest, and the sums of all files in it.
+    Checks its structure; every record's frame, checksum, shape and pixels; that each level is the
+    2x2 mean of the unrounded one above; the labels; the manifest, and the sums of all files in it.
 
     Args:
-      directory: where it is.
+      directory: the pyramid's.
       num_workers: processes that check records.
 
     Returns:
-      What is wrong, a line for each fault; empty if nothing is.
+      A line for each fault; empty if there is none.
 
     Raises:
       UserError: there is no pyramid.
@@ -67,12 +64,12 @@ def verify(directory: Path, num_workers: int) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class OpenedLevels:
-    """What can be opened of a pyramid.
+    """The levels of a pyramid that can be opened.
 
     Attributes:
       levels: those whose files all open, smallest first.
-      resolution: of the full level, which may not be among them; 0 if that is not known.
-      problems: what is wrong with the others.
+      resolution: of the full level, which may not be among them; 0 if it is unknown.
+      problems: a line for each fault of the others.
     """
 
     levels: list[Level]
@@ -81,7 +78,7 @@ class OpenedLevels:
 
 
 def open_levels(directory: Path) -> OpenedLevels:
-    """Opens what can be opened of a pyramid."""
+    """Open the levels of a pyramid that can be opened."""
     local = LocalDirectory(directory)
     try:
         names = local.list()
@@ -110,8 +107,12 @@ def open_levels(directory: Path) -> OpenedLevels:
 
 
 @dataclasses.dataclass(frozen=True)
-class RecordChecker:
-    """Checks images at all levels. Sent to each worker, which opens the pyramid for itself."""
+class RecordChecker(SentToWorkers):
+    """Checks images at all levels.
+
+    Attributes:
+      directory: the pyramid's.
+    """
 
     directory: Path
 
@@ -119,13 +120,9 @@ class RecordChecker:
     def _opened(self) -> OpenedLevels:
         return open_levels(self.directory)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves open files out."""
-        return {"directory": self.directory}
-
-    def __call__(self, part: tuple[int, int]) -> tuple[int, list[str]]:
-        """Checks the images start..stop - 1; returns how many, and what is wrong."""
-        start, stop = part
+    def __call__(self, chunk: tuple[int, int]) -> tuple[int, list[str]]:
+        """Check the images start..stop - 1; return how many, and a line for each fault."""
+        start, stop = chunk
         problems: list[str] = []
         pixels: dict[int, dict[int, np.ndarray]] = {}
         levels = self._opened.levels
@@ -140,7 +137,7 @@ class RecordChecker:
     def _compare_levels(
         self, index: int, image: np.ndarray, pixels: dict[int, dict[int, np.ndarray]]
     ) -> Iterator[str]:
-        """Compares an image's levels with those that its full size gives."""
+        """Compare an image's levels with the means of its full size."""
         *lower, full = self._opened.levels
         means = {mean.shape[-1]: mean[0] for mean in make_levels(image[None])}
         for level in lower:
@@ -156,7 +153,7 @@ class RecordChecker:
 
 
 def _read_each(level: Level, indices: np.ndarray, problems: list[str]) -> dict[int, np.ndarray]:
-    """Images by number, without damaged ones, about which it says so."""
+    """Read images by number; leave out damaged ones, and report them in `problems`."""
     if not len(indices):
         return {}
     try:
@@ -174,18 +171,10 @@ def _check_records(directory: Path, levels: list[Level], num_workers: int) -> It
     count = max((level.count for level in levels), default=0)
     if not count:
         return
-    image_bytes = levels[-1].channels * levels[-1].resolution ** 2
-    step = max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
-    tasks = [(start, min(start + step, count)) for start in range(0, count, step)]
-    # A process takes longer to start than a few chunks to check.
-    workers = min(num_workers, len(tasks) // 4)
-    with (
-        tqdm(total=count, unit=" images", desc="records", disable=None) as progress,
-        closing(run_unordered(RecordChecker(directory), tasks, workers)) as results,
-    ):
-        for number, found in results:
-            progress.update(number)
-            yield from found
+    tasks = cut_into_chunks(count, levels[-1].channels * levels[-1].resolution ** 2)
+    check = RecordChecker(directory)
+    for problems in run_with_progress(check, tasks, num_workers, count, "records"):
+        yield from problems
 
 
 def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | None:
@@ -218,7 +207,7 @@ def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
     stated = manifest["files"]
     for name in sorted(set(os.listdir(directory)) - set(stated) - {MANIFEST_NAME}):
         yield f"{directory / name}: not one of the pyramid's files, by its {MANIFEST_NAME}"
-    there = []
+    present = []
     for name in stated:
         path = directory / Path(name).name
         if not path.is_file():
@@ -229,14 +218,14 @@ def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
                 f" by {MANIFEST_NAME}. Received: {path.stat().st_size} bytes"
             )
         else:
-            there.append(path)
-    total = sum(path.stat().st_size for path in there)
+            present.append(path)
+    total = sum(path.stat().st_size for path in present)
     with (
         tqdm(total=total, unit="B", unit_scale=True, desc="sums", disable=None) as progress,
-        ThreadPoolExecutor() as executor,  # hashlib computes without holding the interpreter
+        ThreadPoolExecutor() as executor,  # hashlib computes without the interpreter's lock
     ):
-        sums = executor.map(lambda path: sha256_of(path, progress.update), there)
-        for path, found in zip(there, sums, strict=True):
+        sums = executor.map(lambda path: sha256_of(path, progress.update), present)
+        for path, found in zip(present, sums, strict=True):
             if found != stated[path.name].get("sha256"):
                 yield f"{path}: damaged: its SHA-256 is not the one in {MANIFEST_NAME}"
 

@@ -54,7 +54,7 @@ def test_a_whole_pyramid_has_no_faults(pyramids, golden):
 
 
 def test_two_processes_find_the_same(copy, monkeypatch):
-    monkeypatch.setattr("tfrecords_tools.inspection.verification._CHUNK_IMAGES", 1)
+    monkeypatch.setattr("tfrecords_tools.inspection.chunks.CHUNK_IMAGES", 1)
     assert verify(copy, 2) == []
     path = sorted(copy.glob("x-r04*"))[0]
     data = bytearray(path.read_bytes())
