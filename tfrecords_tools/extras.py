@@ -1,4 +1,4 @@
-"""Libraries that only some features need, and that are installed only where asked."""
+"""Libraries that only some features need, installed by the project's extras."""
 
 import importlib
 from typing import Any
@@ -7,14 +7,14 @@ from tfrecords_tools.errors import UserError
 
 
 def require(module: str, extra: str) -> Any:
-    """Imports a library of one of the project's extras.
+    """Import a library of one of the project's extras.
 
     Args:
-      module: its name.
+      module: the library's name.
       extra: the extra that installs it.
 
     Raises:
-      UserError: it is not installed; says how to install it.
+      UserError: the library is not installed; says how to install it.
     """
     try:
         return importlib.import_module(module)

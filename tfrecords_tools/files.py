@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 
-# Part of the name of everything that is not whole yet, or that a killed process left so.
+# Part of the name of everything that is unfinished, or that a killed process left unfinished.
 _PARTIAL = ".partial"
 # `.grid.1f0c3a5e.partial.png`; earlier versions also wrote `.grid.png.123.partial`.
 _PARTIAL_FILE = re.compile(r"\..+\.partial(\.[^.]+)?")
@@ -111,7 +111,7 @@ def replace_directory(source: Path, target: Path) -> None:
 
 
 def remove_partial_directories(directory: Path) -> None:
-    """Remove what killed processes of this machine left of `partial_directory` in a directory."""
+    """Remove the directories of `partial_directory` that killed processes of this machine left."""
     for path in directory.glob(f".*.{glob.escape(socket.gethostname())}.*{_PARTIAL}"):
         try:
             os.kill(int(path.name.split(".")[-2]), 0)
@@ -128,17 +128,17 @@ def check_output(
     belongs: Callable[[str, str], bool],
     content: str,
 ) -> None:
-    """Refuses an output that exists, or that could not be made.
+    """Refuse an output directory that exists or can't be made.
 
     Args:
-      output: the directory to be made, as an absolute path. If it exists and is empty, it may stay.
-      overwrite: whether what was made there before, by the same name, may be replaced.
-      belongs: whether a file name is of what is made, given the directory's name too. A directory
-        with anything else in it is never replaced.
-      content: what is made, for errors.
+      output: the directory, as an absolute path. It may exist if it is empty.
+      overwrite: accept a directory that an earlier run made there.
+      belongs: called with the names of a file and of its directory; returns True if such a run may
+        have written the file. A directory with any other file is never replaced.
+      content: of the directory, for errors.
 
     Raises:
-      UserError: says what is in the way.
+      UserError: names the obstacle.
     """
     if not output.name:
         raise UserError(f"--output must name a new directory. Received: {output}")
@@ -152,8 +152,8 @@ def check_output(
     strangers = [path.name for path in output.iterdir() if not belongs(path.name, output.name)]
     if strangers:
         raise UserError(
-            f"--output={output}: exists and holds something else than {content}, so it is never"
-            f" replaced; choose a new directory. Received: one with {min(strangers)}"
+            f"--output={output}: exists and holds files that are not part of {content}, so it"
+            f" is never replaced; choose a new directory. Received: one with {min(strangers)}"
         )
     if not overwrite and any(output.iterdir()):
         raise UserError(f"--output={output}: exists already; --overwrite replaces it")
@@ -163,21 +163,21 @@ def check_output(
 def staged_directory(
     output: Path, resume: Callable[[Path], bool] | None = None, *, journal: str = ""
 ) -> Iterator[Path]:
-    """A temporary directory that becomes `output` when the block ends without an exception.
+    """Yield a temporary directory that becomes `output` when the block ends without an exception.
 
-    It lies beside `output`, so that becoming it is one rename. After an exception, Ctrl-C included,
-    it is removed; after kill -9 the next run for the same output removes it.
+    It lies beside `output`, so that replacing that is one rename. After an exception, Ctrl-C
+    included, it is removed; after kill -9 the next run for the same output removes it.
 
     Args:
       output: absolute; replaced if it exists, so `check_output` comes first.
-      resume: if given, what an interrupted run left is continued rather than removed, and after an
-        exception the directory stays if it has a journal. Called with such a directory; says
-        whether it is the beginning of what is being made.
-      journal: name of the file in the directory that says how far it is, with `resume`; removed
-        when the directory is whole.
+      resume: called with a directory that an interrupted run left; returns True if it is the
+        beginning of the same output, and is continued. With `resume` the directory stays after an
+        exception if it has a journal; without, no directory is continued.
+      journal: name of a file in the directory that records progress, with `resume`; removed when
+        the directory is whole.
 
     Raises:
-      UserError: nothing can be written there, or what is there is the beginning of something else.
+      UserError: nothing can be written there, or an interrupted run began another output.
     """
     made = _make_parents(output)
     try:
@@ -202,7 +202,7 @@ def staged_directory(
 
 
 def sync(path: Path) -> None:
-    """Forces a file or directory to the disk."""
+    """Force a file or directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -224,7 +224,7 @@ def _existing_ancestor(path: Path) -> Path:
 
 
 def _make_parents(output: Path) -> list[Path]:
-    """Makes the directories above `output`; returns those made, deepest first."""
+    """Make the directories above `output`; return the new ones, deepest first."""
     missing = [parent for parent in output.parents if not parent.exists()]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -236,7 +236,7 @@ def _make_parents(output: Path) -> list[Path]:
 
 
 def _make_staging(output: Path) -> tuple[Path, int]:
-    """Makes a temporary directory, locked for as long as this process lives."""
+    """Make a temporary directory, locked as long as this process lives."""
     try:
         staging = Path(tempfile.mkdtemp(prefix=f".{output.name}.partial-", dir=output.parent))
     except OSError as error:
@@ -251,7 +251,7 @@ def _make_staging(output: Path) -> tuple[Path, int]:
 def _find_abandoned(
     output: Path, resume: Callable[[Path], bool] | None, journal: str
 ) -> tuple[Path | None, int]:
-    """Looks at what killed runs for this output left: directories that no process has locked.
+    """Find the directories that killed runs for this output left: no process has locked them.
 
     Returns:
       The directory to be continued, and its lock; (None, -1) if there is none. Others are removed.

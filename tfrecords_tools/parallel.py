@@ -1,4 +1,4 @@
-"""Running a function over many tasks on several cores, with bounded memory and a clean end."""
+"""Worker processes that call a function for many tasks, with bounded memory and a clean end."""
 
 import concurrent.futures
 import multiprocessing
@@ -22,7 +22,7 @@ _AHEAD = 3
 def run_unordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
 ) -> Generator[Result, None, None]:
-    """Yields `function(task)` for every task, in the order in which they finish.
+    """Yield `function(task)` for every task, in the order in which they finish.
 
     Args:
       function: picklable; sent to each worker once.
@@ -31,7 +31,7 @@ def run_unordered(
 
     Raises:
       UserError: a worker process died.
-      Exception: whatever `function` raised, after the other workers have stopped.
+      Exception: the one that `function` raised, after the other workers have stopped.
     """
     yield from _run(function, tasks, num_workers, _take_finished)
 
@@ -39,9 +39,9 @@ def run_unordered(
 def run_ordered(
     function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
 ) -> Generator[Result, None, None]:
-    """As `run_unordered`, in the order of the tasks.
+    """Yield `function(task)` for every task, in the order of the tasks; see `run_unordered`.
 
-    A slow task holds the others up, rather than let their results pile up in memory.
+    A slow task delays the others, so that their results don't pile up in memory.
     """
     yield from _run(function, tasks, num_workers, _take_first)
 
@@ -58,8 +58,9 @@ def _run(
     if num_workers <= 1:
         yield from map(function, tasks)
         return
-    # Not forked from here: a program that has threads, such as TensorFlow's, may call this. Forked
-    # from a server that has imported everything, workers start at once, this time and the next.
+    # Forking this process would be unsafe, since the caller may have threads, such as TensorFlow's.
+    # Forked from a server that has imported everything, workers start at once, now and at later
+    # calls.
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function,)
     )
@@ -81,7 +82,7 @@ def _run(
 
 
 def _take_finished(pending: _Pending) -> _Pending:
-    """Waits for any to finish; removes from `pending` and returns all that have."""
+    """Wait until a task has finished; remove all finished ones from `pending` and return them."""
     done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
     taken = [future for future in pending if future in done]
     pending[:] = [future for future in pending if future not in done]
@@ -89,13 +90,13 @@ def _take_finished(pending: _Pending) -> _Pending:
 
 
 def _take_first(pending: _Pending) -> _Pending:
-    """Removes the first from `pending` and returns it."""
+    """Remove the first task from `pending` and return it."""
     return [pending.pop(0)]
 
 
 def _submit(executor: concurrent.futures.Executor, task: Any) -> concurrent.futures.Future:
     # Workers are started here and inherit the mask, so Ctrl-C reaches this process alone, which
-    # then stops them in order. A Ctrl-C that comes meanwhile is delivered when the mask is lifted.
+    # then stops them. A Ctrl-C that comes meanwhile is delivered when the mask is restored.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return executor.submit(_call, task)
@@ -104,7 +105,7 @@ def _submit(executor: concurrent.futures.Executor, task: Any) -> concurrent.futu
 
 
 class _Worker:
-    """The function of a worker process: the one thing it must keep between tasks."""
+    """The state of a worker process: its function."""
 
     function: Callable[[Any], Any]
 
@@ -115,7 +116,7 @@ def _start_worker(function: Callable[[Any], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ends this process when its parent is gone: kill -9 leaves the parent no time to say so."""
+    """End this process when its parent is gone, which has no time for that after kill -9."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])

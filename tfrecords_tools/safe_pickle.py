@@ -1,14 +1,14 @@
-"""Reading pickles of plain data without running anything in them.
+"""A reader of pickles of plain data that runs nothing in them.
 
-A pickle is a program for a small machine, and what makes it dangerous is that it may name any
-function of any module and call it. Here it can name what stands in one table, and nothing else.
-Even those names don't stand for NumPy's or Python's own functions but for the ones below, which
-take plain arguments and refuse all others: arrays of plain numbers, their types, bytes, ordered
-dictionaries. Objects of classes that the caller names come as their state alone.
+A pickle is a program for a small machine. It is dangerous because it may name any function of any
+module and call it. Here it can name the entries of two tables, and nothing else. Even these names
+don't stand for NumPy's or Python's own functions but for the ones below, which take plain arguments
+and refuse all others: arrays of plain numbers, their types, bytes, ordered dictionaries. An object
+of a class that the caller allows is loaded as its state alone.
 
-A small pickle may also ask for much: it can hand the same text to a function again and again, and
-nest tuples so that hashing them overflows the stack or never ends. So what functions copy is
-counted, and keys are numbers or text.
+A small pickle may also take much memory or time: it can pass the same text to a function again and
+again, and nest tuples so that hashing them overflows the stack or never ends. So the bytes that
+functions copy are counted, and keys of dictionaries are numbers or text.
 """
 
 import functools
@@ -30,12 +30,12 @@ _PLAIN_TYPE = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
 _EXTENSIONS = frozenset({"EXT1", "EXT2", "EXT4"})
 _MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _SETS = frozenset({"EMPTY_SET", "FROZENSET", "ADDITEMS"})
-# Python itself fails on writing down much longer ones.
+# Python itself refuses to print much longer ones.
 _MAX_INTEGER_BITS = 1024
-# Bytes that functions may copy for each byte of a pickle. Honest ones have an array's content
-# copied twice: from text to bytes, and into the array.
+# Bytes that functions may copy for each byte of a pickle. In a well-formed one the content of an
+# array is copied twice: from text to bytes, and into the array.
 _MAX_COPIES = 4
-# What an entry of a dictionary counts as: no more than a honest pickle has for it.
+# The bytes that an entry of a dictionary counts as: no more than it has in a well-formed pickle.
 _ENTRY_BYTES = 4
 _KEYS = (str, bytes, int, float, np.generic, type(None))
 
@@ -44,7 +44,7 @@ class ForbiddenPickleError(UserError):
     """A pickle asks for something that is not plain data.
 
     Attributes:
-      asked: what it asks for, such as `posix.system`.
+      asked: the name or operation that was refused, such as `posix.system`.
     """
 
     def __init__(self, name: str, asked: str):
@@ -60,13 +60,14 @@ class Instance:
 
     Attributes:
       class_name: `module.Class`, as the pickle has it.
-      state: what the object's class would have been given to restore it; None without one.
+      state: the state from which the class would have restored the object; None without one.
     """
 
     __slots__ = ("state",)
     class_name = ""
 
     def __new__(cls) -> "Instance":
+        """Make an object without state: a pickle may leave it so."""
         instance = super().__new__(cls)
         instance.state = None
         return instance
@@ -76,19 +77,21 @@ class Instance:
 
 
 def load_plain(data: bytes, name: str, classes: Collection[str] = ()) -> Any:
-    """Unpickles dictionaries, lists, numbers, text and arrays; Python 2's strings become text.
+    """Unpickle dictionaries, lists, numbers, text and arrays; Python 2's strings become text.
 
-    Any protocol, of Python 2 or 3 and any NumPy. All arrays and texts together take no more than a
-    few times the memory of `data`. Keys of dictionaries are text, bytes, numbers or None.
+    Reads every protocol of Python 2 and 3, and arrays of every NumPy. All arrays and texts together
+    take no more than a few times the memory of `data`. Keys of dictionaries are text, bytes,
+    numbers or None.
 
     Args:
       data: the pickle.
-      name: how errors call it.
-      classes: `module.Class` of those whose objects may occur; each object becomes an `Instance`.
+      name: of the pickle, for errors.
+      classes: names `module.Class` of classes whose objects may occur. Each object becomes an
+        `Instance`.
 
     Raises:
       ForbiddenPickleError: the pickle asks for anything else.
-      UserError: it is damaged, or no pickle.
+      UserError: the pickle is damaged, or the data are no pickle.
     """
     try:
         _check_operations(data)
@@ -104,7 +107,7 @@ class _Forbidden(pickle.UnpicklingError):
 
 
 def _check_operations(data: bytes) -> None:
-    """Looks through all operations once, without doing any of them."""
+    """Check all operations once, without performing any of them."""
     memo_size = 0
     for number, (operation, argument, _) in enumerate(pickletools.genops(data)):
         if operation.name in _EXTENSIONS:
@@ -123,20 +126,26 @@ def _check_operations(data: bytes) -> None:
 
 
 class _Allowance:
-    """How many more bytes functions may copy while one pickle is read."""
+    """The bytes that functions may still copy while one pickle is read."""
 
     def __init__(self, total: int):
         self._total = total
         self._left = total
 
     def spend(self, count: int) -> None:
+        """Take bytes off the allowance, or fail if there are not enough."""
         self._left -= count
         if self._left < 0:
             raise pickle.UnpicklingError(f"its functions make more than {self._total} bytes")
 
 
 def _with_checked_keys(operation: bytes, keys: slice) -> tuple[int, Callable[[Any], None]]:
-    """An operation that makes entries of a dictionary, whose keys stand on the stack."""
+    """Return an operation that adds entries to a dictionary after checking their keys.
+
+    Args:
+      operation: the operation's code.
+      keys: position of the keys on the unpickler's stack.
+    """
     code = operation[0]
     original: Callable[[Any], None] = pickle._Unpickler.dispatch[code]
 
@@ -147,7 +156,7 @@ def _with_checked_keys(operation: bytes, keys: slice) -> tuple[int, Callable[[An
     return code, perform
 
 
-# The unpickler in Python and not the one in C: its operations can be replaced.
+# Python's own unpickler in place of the one in C, because its operations can be replaced.
 class _PlainUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **pickle._Unpickler.dispatch,
@@ -164,13 +173,14 @@ class _PlainUnpickler(pickle._Unpickler):
     def __init__(self, data: bytes, classes: Collection[str]):
         super().__init__(io.BytesIO(data), encoding="latin1")
         self._allowance = _Allowance(_MAX_COPIES * len(data))
-        # New classes each time: whatever a pickle did to one, no other would see it.
+        # New classes for each pickle, so that no pickle can change them for another.
         self._classes = {
             name: type("Instance", (Instance,), {"__slots__": (), "class_name": name})
             for name in classes
         }
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return our own function or class of that name."""
         if f"{module}.{name}" in self._classes:
             return self._classes[f"{module}.{name}"]
         if (module, name) in _COPYING:
@@ -182,6 +192,7 @@ class _PlainUnpickler(pickle._Unpickler):
             raise _Forbidden(f"{module}.{name}") from None
 
     def persistent_load(self, pid: Any) -> Any:
+        """Refuse."""
         raise _Forbidden(f"a persistent object ({reprlib.repr(pid)})")
 
 
@@ -192,7 +203,7 @@ def _check_keys(keys: Iterable[Any]) -> None:
 
 
 class _Function:
-    """What a pickle gets when it names a function or class; it can be called, not changed."""
+    """The object that a pickle gets for a function or class: it can be called, not changed."""
 
     __slots__ = ("_body", "_name")
 
@@ -208,7 +219,7 @@ class _Function:
 
 
 class _Type:
-    """A NumPy type that is being read: its code, and its order of bytes once that is known."""
+    """A NumPy type that is being read: its code, and its order of bytes as soon as it is known."""
 
     __slots__ = ("_code", "_order")
 
@@ -225,11 +236,12 @@ class _Type:
             raise _Forbidden("an array of records")
 
     def resolved(self) -> np.dtype:
+        """Return the type."""
         return np.dtype(self._code if self._order == "|" else self._order + self._code)
 
 
 class _Array(np.ndarray):
-    """An array that takes its content from plain state only, and once."""
+    """An array that takes its content from plain state alone, and only once."""
 
     allowance: _Allowance | None = None
 
@@ -248,7 +260,7 @@ class _Array(np.ndarray):
 def _checked_content(
     allowance: _Allowance, content: Any, kind: Any, shape: Any
 ) -> tuple[bytes, np.dtype]:
-    """The bytes of an array and their type, if they are what the shape promises."""
+    """Return the bytes of an array and their type, after comparing them with the shape."""
     if not isinstance(content, (str, bytes, bytearray)) or not isinstance(kind, _Type):
         raise _Forbidden("an array of objects")
     if not isinstance(content, bytes):
@@ -264,7 +276,7 @@ def _checked_content(
 
 
 def _empty_array(allowance: _Allowance, kind: Any, shape: Any, code: Any) -> np.ndarray:
-    """Where an array begins; its state follows."""
+    """Return an array before its state is read."""
     array = np.ndarray.__new__(_Array, (0,), np.uint8)
     array.allowance = allowance
     return array
@@ -273,7 +285,7 @@ def _empty_array(allowance: _Allowance, kind: Any, shape: Any, code: Any) -> np.
 def _array_from_buffer(
     allowance: _Allowance, content: Any, kind: Any, shape: Any, order: Any = "C"
 ) -> np.ndarray:
-    """How protocol 5 stores arrays."""
+    """Return an array as protocol 5 stores it."""
     if order not in ("C", "F"):
         raise pickle.UnpicklingError(f"an array in the order {reprlib.repr(order)}")
     content, dtype = _checked_content(allowance, content, kind, shape)
@@ -286,7 +298,10 @@ def _scalar(allowance: _Allowance, kind: Any, content: Any) -> np.generic:
 
 
 def _encode(allowance: _Allowance, text: Any, encoding: Any = "utf-8") -> bytes:
-    """How protocol 2 of Python 3 stores bytes; codecs.encode itself knows more than text."""
+    """Return bytes as protocol 2 of Python 3 stores them: as text, for codecs.encode.
+
+    That function itself accepts more than text.
+    """
     if not isinstance(text, str) or encoding != "latin1":
         raise _Forbidden(f"codecs.encode to {reprlib.repr(encoding)}")
     allowance.spend(len(text))
@@ -314,9 +329,9 @@ def _ordered_dict(allowance: _Allowance, items: Any = ()) -> dict:
 
 
 def _reconstruct_instance(kind: Any, base: Any, state: Any) -> Instance:
-    """How protocols 0 and 1 begin an object."""
+    """Return an object before its state is read, as protocols 0 and 1 store it."""
     if not (isinstance(kind, type) and issubclass(kind, Instance)) or base is not _OBJECT:
-        raise _Forbidden("copyreg._reconstructor of something else than a network")
+        raise _Forbidden("copyreg._reconstructor of anything other than a network")
     return kind()
 
 
@@ -329,7 +344,7 @@ _ALLOWED: dict[tuple[str, str], _Function] = {
     ("numpy", "ndarray"): _Function("numpy.ndarray", _not_callable),
     ("numpy", "dtype"): _Function("numpy.dtype", _Type),
 }
-# Those that copy what they are given, and so take an allowance first.
+# Functions that copy their arguments, and so take an allowance first.
 _COPYING: dict[tuple[str, str], tuple[str, Callable[..., Any]]] = {
     ("_codecs", "encode"): ("codecs.encode", _encode),
     ("collections", "OrderedDict"): ("collections.OrderedDict", _ordered_dict),

@@ -79,7 +79,10 @@ def test_a_network_with_labels_saved_while_it_grew(capsys, tmp_path):
         (["--input=.", "--output=o"], ".: not a file"),
         (["--input=network.pkl", "--output=network.pkl"], "a file of that name exists"),
         (["--input=network.pkl", "--output=network.pkl/o"], "is a file, not a directory"),
-        (["--input=network.pkl", "--output=full"], "holds something else than imported networks"),
+        (
+            ["--input=network.pkl", "--output=full"],
+            "holds files that are not part of imported networks",
+        ),
         (["--input=network.pkl", "--output=full", "--overwrite"], "never replaced"),
         (["--input=text.pkl", "--output=o"], "text.pkl: damaged or no pickle"),
         (["--input=attack.pkl", "--output=o"], "nothing in it was run. Received: os.system"),

@@ -75,7 +75,9 @@ def test_overwrite_does_not_delete_what_is_no_pyramid(tmp_path):
     make(output)
     (output / "thesis.tex").write_text("")
     for overwrite in (True, False):
-        with pytest.raises(UserError, match=r"something else than a pyramid.* with thesis\.tex"):
+        with pytest.raises(
+            UserError, match=r"files that are not part of a pyramid.* with thesis\.tex"
+        ):
             check_pyramid_output(output, overwrite=overwrite)
 
 
