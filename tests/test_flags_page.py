@@ -1,16 +1,18 @@
-"""docs/reference/flags.md lists every flag of every command: name, default, choices, section."""
+"""Flags on pages: docs/reference/flags.md lists all of them, and no command names another."""
 
 import dataclasses
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from pgan_tf.cli import evaluate, export, generate, import_legacy, train
 from pgan_tf.config import TrainConfig
-from tfrecords_tools.cli import prepare
+from tfrecords_tools.cli import inspect, prepare
 
-PAGE = Path(__file__).parent.parent / "docs" / "reference" / "flags.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "reference" / "flags.md"
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
     for module in (train, generate, evaluate, export, import_legacy, prepare)
@@ -70,3 +72,30 @@ def test_flags_that_a_continued_run_may_change_are_marked():
         for field in dataclasses.fields(section.type) if "help" in field.metadata
     ]  # fmt: skip
     assert marked == {field.name for field in options if field.metadata["adjustable"]}
+
+
+def command_lines():
+    """Every command of the project on a page, as words, with the page it is on."""
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        text = page.read_text().replace("\\\n", " ")
+        fenced = re.findall(r"^```\n(.*?)^```$", text, re.M | re.S)
+        indented = re.findall(r"^    (pgan-.*)$", text, re.M)
+        for line in [*indented, *"\n".join(fenced).splitlines()]:
+            if line.startswith("pgan-") and not line.startswith("pgan-train: error"):
+                yield page.name, shlex.split(line, comments=True)
+
+
+def test_commands_on_pages_have_flags_that_exist():
+    lines = list(command_lines())
+    assert len(lines) > 60
+    for page, (name, *arguments) in lines:
+        if name == "pgan-inspect-tfrecords":
+            known = set(inspect.COMMANDS.commands[arguments[0]].new_flags())
+        else:
+            known = {*COMMANDS[name].new_flags(), "flagfile"}
+        for argument in arguments:
+            if argument.startswith("--"):
+                flag, _, value = argument[2:].partition("=")
+                assert flag in known or flag.removeprefix("no") in known, f"{page}: {argument}"
+                if flag == "flagfile" and value.startswith("configs/") and "NAME" not in value:
+                    assert (ROOT / value).exists(), f"{page}: {argument}"
