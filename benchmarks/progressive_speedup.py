@@ -25,7 +25,7 @@ from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.options import log2
 from pgan_tf.config.phases import Schedule
 from pgan_tf.step.microbatches import set_up_threads
-from pgan_tf.training.loop import set_up_tensorflow
+from pgan_tf.training.prepare import set_up_tensorflow
 from tfrecords_tools.host import core_count
 
 

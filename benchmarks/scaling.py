@@ -105,7 +105,7 @@ def serve(connection: Connection, given: dict, logical_cpus: int) -> None:
     from pgan_tf.step.step import TrainStep
     from pgan_tf.step.train_state import TrainState
     from pgan_tf.training.feeding import to_replicas
-    from pgan_tf.training.loop import set_up_tensorflow
+    from pgan_tf.training.prepare import set_up_tensorflow
 
     resolution, size, fading = given["resolution"], given["batch_size"], given["fading"]
     schedule = ScheduleConfig(

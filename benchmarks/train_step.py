@@ -48,7 +48,7 @@ from pgan_tf.step.microbatches import one_thread_per_operation, set_up_threads
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.feeding import to_replicas
-from pgan_tf.training.loop import set_up_tensorflow
+from pgan_tf.training.prepare import set_up_tensorflow
 from tfrecords_tools.host import core_count
 
 PRECISIONS = {

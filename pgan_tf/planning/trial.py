@@ -1,4 +1,7 @@
-"""Steps that are run only to be measured, for `dry_run.py`."""
+"""Trial steps of a dry run: a few real steps of each phase, timed, with their memory.
+
+Runs in a process of its own; see `trial_process.py`.
+"""
 
 import contextlib
 import os
@@ -9,138 +12,129 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import max_call_length
-from pgan_tf.config.phases import Phase, Schedule, Step
-from pgan_tf.data.dataset import open_data, read_batches
+from pgan_tf.config.phases import Phase, Step
+from pgan_tf.data.batches import Batch
+from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.order import Shard
-from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
-from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.distribution.strategy import device_names
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
 from pgan_tf.reporting.scalars import memory_scalars
-from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, wait_for_all
 from pgan_tf.training.feeding import to_replicas
-from pgan_tf.training.loop import set_up_tensorflow
-from pgan_tf.training.preflight import check_batches
-from pgan_tf.training.supervision import explain_lost_workers
-from tfrecords_tools.format import Pyramid
+from pgan_tf.training.prepare import PreparedRun, prepare_run
+from pgan_tf.training.recovery import explain_lost_workers
 
-# Steps are timed until they took this long together, or are this many.
+# Calls are timed until they have taken so many seconds together, or until they are so many.
 _LEAST_SECONDS = 1.0
-_MOST_STEPS = 50
+_MOST_CALLS = 50
 
 
 def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
-    """Trains a few steps of each phase, on real images, from new weights; a `Trial`.
+    """Train a few steps of each phase, on real images, from new weights; a `Trial`.
 
     Args:
-      config: with what only the data can tell filled in.
-      phases: with the batch sizes to try.
-      send: where what was found goes.
+      config: the configuration, fitted to the data.
+      phases: the phases to try, with the batch sizes to try.
+      send: a function that sends a message to the process that started the trial.
 
     Raises:
-      UserError: the devices, or a damaged record.
+      UserError: the devices do not fit the configuration, or a record is damaged.
     """
-    pyramid = open_data(config)
-    several = config.run.distribution == "multi_worker"
-    cluster = read_cluster() if several else ALONE
-    set_up_threads(config)
-    strategy = make_strategy(
-        config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
-    )
-    replicas = strategy.num_replicas_in_sync
-    schedule = Schedule(config.schedule, config.network.final_resolution)
-    check_batches(schedule, config.network, replicas)
-    devices = [name.rpartition("device:")[2] for name in strategy.extended.worker_devices]
-    send(Started(replicas, ", ".join(devices)))
-    # A graph for each phase is meant, and no reason to warn.
+    run = prepare_run(config)
+    devices = device_names(run.strategy)
+    send(Started(run.replicas, ", ".join(devices)))
+    # TensorFlow warns about making many graphs, which is the purpose here.
     tf.get_logger().setLevel("ERROR")
-    set_up_tensorflow(config)
     try:
-        with explain_lost_workers(cluster):
-            if several:
-                check_same_run(strategy, cluster, config, pyramid)
-            state = TrainState(config, strategy)
+        with explain_lost_workers(run.cluster):
+            check_same_run(run)
+            state = TrainState(run.config, run.strategy)
             for phase in phases:
-                if _is_too_large(config, phase, devices):
+                if _is_too_large(run.config, phase, devices):
                     send(OutOfMemory(expected=True))
                     return
-                send(_measure(config, pyramid, strategy, cluster, state, phase, devices))
-            if several:
-                wait_for_all(strategy)
+                send(_measure_phase(run, state, phase))
+            wait_for_all(run.strategy, run.cluster)
     except tf.errors.OpError as error:
         if not _is_out_of_memory(error):
             raise
         send(OutOfMemory())
 
 
-def _measure(
-    config: TrainConfig,
-    pyramid: Pyramid,
-    strategy: tf.distribute.Strategy,
-    cluster: Cluster,
-    state: TrainState,
-    phase: Phase,
-    devices: list[str],
-) -> Measured:
+def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> Measured:
+    """Time the steps of a phase, averaged over those with and without the generator."""
     state.enter_phase(phase.index, reset_optimizers=True)
-    alpha = 0.5 if phase.fading else 1.0
-    step = Step(phase, phase.start, alpha, phase.learning_rate)
-    (batch,) = (
-        batch
-        for _, batch in read_batches(
-            pyramid,
-            [step],
-            seed=config.run.seed,
-            label_size=config.network.label_size,
-            shard=Shard(cluster.index, cluster.count),
-        )
-    )
-
-    def measure(trains_generator: bool) -> tuple[float, float]:
-        """Seconds of a call with its graph's making, and of a step without, on average."""
-        length = max_call_length(config, phase.batch_size, trains_generator=trains_generator)
-        call = [(step, batch)] * length
-        train_step = TrainStep(
-            state,
-            config,
-            strategy,
-            resolution=phase.resolution,
-            fading=phase.fading,
-            trains_generator=trains_generator,
-        )
-
-        def run() -> float:
-            """Seconds of a call as long as in training, with handing it its batches."""
-            started = time.monotonic()
-            inputs = to_replicas(strategy, state, call, steps_per_call=len(call))
-            train_step(inputs).tensor.numpy()  # waits for the device
-            return time.monotonic() - started
-
-        prepared = run()
-        times = [run()]
-        # Several workers take as many steps each.
-        while cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_STEPS:
-            times.append(run())
-        return prepared, sum(times) / len(times) / length
-
+    batch = _read_batch(run, phase)
+    optimizer, devices = run.config.optimizer, device_names(run.strategy)
+    # Steps repeat in groups, of which one trains the generator.
+    group = [optimizer.trains_generator(i) for i in range(optimizer.discriminator_steps)]
     _reset_peak(devices)
-    group = [
-        config.optimizer.trains_generator(i) for i in range(config.optimizer.discriminator_steps)
-    ]
-    measured = {kind: measure(kind) for kind in set(group)}
+    prepared, step_seconds = {}, {}
+    for trains_generator in set(group):
+        prepared[trains_generator], step_seconds[trains_generator] = _time_steps(
+            run, state, batch, trains_generator=trains_generator
+        )
     return Measured(
-        prepared=sum(prepared for prepared, _ in measured.values()),
-        step_seconds=sum(measured[kind][1] for kind in group) / len(group),
+        prepared=sum(prepared.values()),
+        step_seconds=sum(step_seconds[kind] for kind in group) / len(group),
         peak=_peak(devices),
         resident=_resident(),
     )
 
 
-def _tells_memory(devices: list[str]) -> bool:
-    """Whether TensorFlow counts what it allocates: on GPUs, and on CPUs with oneDNN."""
+def _read_batch(run: PreparedRun, phase: Phase) -> tuple[Step, Batch]:
+    """Read this worker's shard of the first batch of a phase, for a step halfway into a fade."""
+    alpha = 0.5 if phase.fading else 1.0
+    step = Step(phase, phase.start, alpha, phase.learning_rate)
+    (batch,) = read_batches(
+        run.pyramid,
+        [step],
+        seed=run.config.run.seed,
+        label_size=run.config.network.label_size,
+        shard=Shard(run.cluster.index, run.cluster.count),
+    )
+    return batch
+
+
+def _time_steps(
+    run: PreparedRun, state: TrainState, batch: tuple[Step, Batch], *, trains_generator: bool
+) -> tuple[float, float]:
+    """Time calls as long as those of training, on the same batch again and again.
+
+    Returns:
+      Seconds of the first call, in which the graph is made, and of a step of later calls.
+    """
+    step, _ = batch
+    phase = step.phase
+    length = max_call_length(run.config, phase.batch_size, trains_generator=trains_generator)
+    train_step = TrainStep(
+        state,
+        run.config,
+        run.strategy,
+        resolution=phase.resolution,
+        fading=phase.fading,
+        trains_generator=trains_generator,
+    )
+
+    def time_call() -> float:
+        started = time.monotonic()
+        inputs = to_replicas(run.strategy, state, [batch] * length, steps_per_call=length)
+        train_step(inputs).tensor.numpy()  # waits for the device
+        return time.monotonic() - started
+
+    prepared = time_call()
+    times = [time_call()]
+    # Each of several workers must make the same number of calls, so these are not repeated.
+    while run.cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_CALLS:
+        times.append(time_call())
+    return prepared, sum(times) / len(times) / length
+
+
+def _counts_memory(devices: list[str]) -> bool:
+    """Return whether TensorFlow counts the bytes it allocates: on GPUs, and on CPUs with oneDNN."""
     try:
         tf.config.experimental.get_memory_info(devices[0])
     except ValueError:
@@ -149,38 +143,39 @@ def _tells_memory(devices: list[str]) -> bool:
 
 
 def _reset_peak(devices: list[str]) -> None:
-    if _tells_memory(devices):
+    if _counts_memory(devices):
         for device in devices:
             tf.config.experimental.reset_memory_stats(device)
     else:
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # resets what `_resident` tells
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak of `_resident`
 
 
 def _peak(devices: list[str]) -> int:
-    """Bytes of tensors on the fullest device since `_reset_peak`, else of the whole process."""
-    if not _tells_memory(devices):
+    """Return the most bytes of tensors on any device since `_reset_peak`, or of the process."""
+    if not _counts_memory(devices):
         return _resident()
-    # Logical CPUs share one memory, and each tells the sum.
+    # Logical CPUs share one memory, and each reports the sum.
     return max(tf.config.experimental.get_memory_info(device)["peak"] for device in devices)
 
 
 def _resident() -> int:
-    """Most bytes of the host's memory that this process has had."""
+    """Return the most bytes of host memory that this process has held."""
     return round(memory_scalars()["memory/host_peak_gib"] * 2**30)
 
 
 def _is_too_large(config: TrainConfig, phase: Phase, devices: list[str]) -> bool:
-    """Whether to leave a step out where only the operating system could end it."""
+    """Return whether a step would exhaust the host's memory, and the kernel end the process."""
     limit = os.environ.get(LIMIT_VARIABLE)
-    if limit is None or _tells_memory(devices):
+    if limit is None or _counts_memory(devices):
         return False
-    batch_size = phase.batch_size  # of all replicas, which share the memory
-    return peak_bytes(config, phase.resolution, batch_size, fading=phase.fading) > int(limit)
+    # The replicas share the memory, so the global batch counts.
+    predicted = peak_bytes(config, phase.resolution, phase.batch_size, fading=phase.fading)
+    return predicted > int(limit)
 
 
 def _is_out_of_memory(error: tf.errors.OpError) -> bool:
-    # Of several replicas, another may be the one whose error is told.
+    # With several replicas, TensorFlow may report an error of another one, of another class.
     text = str(error)
     return (
         isinstance(error, tf.errors.ResourceExhaustedError)

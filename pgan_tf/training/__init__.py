@@ -1,5 +1,10 @@
-"""The training loop and what surrounds it.
+"""The training loop and everything around it.
 
-Checks before a run, agreement between workers, initialization, fine-tuning, feeding, supervision.
-Imports reporting and all below it. Begin with `loop.py`.
+Begin with `loop.py`, the page to read first. Before the loop, `prepare.py` starts a run up
+(`preflight.py` has its checks), `agreement.py` makes sure that all workers run the same, and
+`initialization.py` and `fine_tuning.py` give a new run its first weights. Beside it, `feeding.py`
+brings batches to the replicas, `supervision.py` watches for signals and skipped updates, and
+`recovery.py` handles faults. May import reporting, evaluation and every room below them.
+`preflight.py` and `fine_tuning.py` import no TensorFlow at their top, because `pgan-train --plan`
+starts without it.
 """

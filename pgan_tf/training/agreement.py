@@ -1,49 +1,57 @@
-"""What several workers have to agree on before and after training: the run, its state, its end."""
+"""Agreement between the workers of a run: on flags and data, on the state, on the end.
+
+Every worker must call each of these functions; with a single worker they do nothing.
+"""
 
 import hashlib
 
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig, flags
+from pgan_tf.config import flags
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.distribution.strategy import all_reduce_sum, broadcast
 from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
 
 
-def check_same_run(
-    strategy: tf.distribute.Strategy, cluster: Cluster, config: TrainConfig, pyramid: Pyramid
-) -> None:
-    """Makes sure that all workers were started with the chief's flags and data.
+def check_same_run(run: PreparedRun) -> None:
+    """Check that all workers were started with the chief's flags and data.
 
-    Only where the data are may differ from host to host.
+    Only `data_dir` may differ: hosts may keep the data in different places.
 
     Raises:
-      UserError: one was not; raised on all of them.
+      UserError: some were not; raised on all workers.
     """
-    lines = [
-        line
-        for line in flags.to_flagfile(config).splitlines()
-        if not line.startswith("--data_dir=")
-    ]
-    lines.append(f"{pyramid.count} {pyramid.channels} {pyramid.label_size}")
-    digest = hashlib.sha256("\n".join(lines).encode()).digest()
-    own = np.frombuffer(digest, np.uint8)
+    cluster, strategy = run.cluster, run.strategy
+    if cluster.count == 1:
+        return
+    own = _fingerprint(run)
     (chiefs,) = broadcast(strategy, [own], is_chief=cluster.is_chief)
     differs = np.zeros(cluster.count, np.float32)
     differs[cluster.index] = not np.array_equal(own, chiefs)
-    others = np.flatnonzero(all_reduce_sum(strategy, differs))
-    if len(others):
+    differing = np.flatnonzero(all_reduce_sum(strategy, differs))
+    if len(differing):
         raise UserError(
             f"of {cluster.count} workers, these were started with other flags or data than worker "
-            f"0: {', '.join(map(str, others))}; give all of them the same"
+            f"0: {', '.join(map(str, differing))}; give all of them the same"
         )
 
 
+def _fingerprint(run: PreparedRun) -> np.ndarray:
+    """Return a digest of the flags and the data's shape, `[32]` uint8."""
+    lines = [
+        line
+        for line in flags.to_flagfile(run.config).splitlines()
+        if not line.startswith("--data_dir=")
+    ]
+    lines.append(f"{run.pyramid.count} {run.pyramid.channels} {run.pyramid.label_size}")
+    return np.frombuffer(hashlib.sha256("\n".join(lines).encode()).digest(), np.uint8)
+
+
 def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: TrainState) -> None:
-    """Gives every worker the chief's state, bit by bit, so that only the chief need restore it."""
+    """Copy the chief's state to every worker, bit by bit: only the chief reads checkpoints."""
     if cluster.count == 1:
         return
     variables = list(state.variables().values())
@@ -54,6 +62,7 @@ def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: Train
             variable.assign(array)
 
 
-def wait_for_all(strategy: tf.distribute.Strategy) -> None:
-    """Returns once every worker has called it."""
-    all_reduce_sum(strategy, np.zeros(1, np.float32))
+def wait_for_all(strategy: tf.distribute.Strategy, cluster: Cluster) -> None:
+    """Wait until every worker has called this function."""
+    if cluster.count > 1:
+        all_reduce_sum(strategy, np.zeros(1, np.float32))

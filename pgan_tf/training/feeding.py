@@ -1,26 +1,145 @@
-"""From a worker's part of a batch in host memory to what each replica's steps are given."""
+"""The way of batches from the data to the replicas, and the pace of the threads that read them."""
 
 import contextlib
+import dataclasses
 import functools
+import itertools
 import sys
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.config.intervals import group_into_calls
 from pgan_tf.config.phases import Step
 from pgan_tf.data.batches import Batch
+from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.memory.host_images import stacked_images
+from pgan_tf.data.order import Shard
 from pgan_tf.distribution.strategy import local_replicas
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.prepare import PreparedRun
 
-# Most of what a call is told is what the call before it was told.
+# Most inputs of a call, such as alpha, are those of the call before it: as many tensors are kept.
 _CONSTANTS_KEPT = 16
 
 # How long the training loop waits for Python's interpreter while other threads read batches.
 # Python's default, 5 ms, is longer than a short step takes.
 _SWITCH_SECONDS = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """The steps that one call of a graph takes, of one phase.
+
+    Attributes:
+      batches: the steps, at least one, each with this worker's shard of its batch.
+      data_wait: seconds that training waited for the batches to be read.
+    """
+
+    batches: Sequence[tuple[Step, Batch]]
+    data_wait: float
+
+    @property
+    def last_step(self) -> Step:
+        """The last of the steps."""
+        step, _ = self.batches[-1]
+        return step
+
+
+def read_calls(run: PreparedRun, images_seen: int) -> Iterator[Call]:
+    """Read the batches of all calls from some point of the schedule to its end.
+
+    The first call is read before this returns, so that its reads, which open files and allocate
+    memory for all others, are not counted as waiting.
+
+    Args:
+      run: the run; each worker reads its own shard of every batch.
+      images_seen: real images shown so far.
+
+    Raises:
+      UserError: a record is damaged. The iterator raises it too.
+    """
+    batches = read_batches(
+        run.pyramid,
+        run.schedule.steps(images_seen),
+        seed=run.config.run.seed,
+        label_size=run.config.network.label_size,
+        shard=Shard(run.cluster.index, run.cluster.count),
+    )
+    calls = group_into_calls(batches, run.config)
+    first = list(itertools.islice(calls, 1))
+    return _with_waits(itertools.chain(first, calls))
+
+
+def _with_waits(calls: Iterator[list[tuple[Step, Batch]]]) -> Iterator[Call]:
+    """Yield the calls with the seconds that each was waited for."""
+    while True:
+        asked = time.monotonic()
+        batches = next(calls, None)
+        if batches is None:
+            return
+        yield Call(batches, data_wait=time.monotonic() - asked)
+
+
+def to_replicas(
+    strategy: tf.distribute.Strategy,
+    state: TrainState,
+    batches: Sequence[tuple[Step, Batch]],
+    *,
+    steps_per_call: int = 1,
+    stop_flags: Sequence[float] = (),
+) -> StepInputs:
+    """Deal this worker's images out to its replicas, with the other inputs of a call.
+
+    Args:
+      strategy: the replicas.
+      state: the state, for the seed of the noise.
+      batches: the steps of the call, each with this worker's shard of its batch.
+      steps_per_call: the number of steps that the inputs have room for. If there are fewer, the
+        last one is repeated to fill the room, and not taken.
+      stop_flags: one for each signal, 1.0 if this worker has received it.
+    """
+    padded = [*batches, *[batches[-1]] * (steps_per_call - len(batches))]
+    steps, shards = [step for step, _ in padded], [shard for _, shard in padded]
+    devices = strategy.extended.worker_devices
+    local = local_replicas(strategy)
+
+    def replica_inputs(context: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, ...]:
+        number = context.replica_id_in_sync_group % local
+        # Copied to the replica's own device at once, not by way of the first GPU.
+        with tf.device(devices[number]):
+            images, labels, fake_labels = (
+                [array[number::local] for array in arrays] for arrays in zip(*shards, strict=True)
+            )
+            return (
+                stacked_images(images),
+                tf.constant(np.stack(labels)),
+                tf.constant(np.stack(fake_labels)),
+            )
+
+    images, labels, fake_labels = strategy.experimental_distribute_values_from_function(
+        replica_inputs
+    )
+    return StepInputs(
+        images=images,
+        labels=labels,
+        fake_labels=fake_labels,
+        alpha=_constant(tuple(step.alpha for step in steps), np.float32),
+        learning_rate=_constant(tuple(step.learning_rate for step in steps), np.float32),
+        images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
+        count=_constant(len(batches), np.int32),
+        noise_seed=_constant(state.noise_seed, np.int64),
+        stop_flags=_constant(tuple(stop_flags), np.float32),
+    )
+
+
+@functools.lru_cache(_CONSTANTS_KEPT)
+def _constant(value: float | tuple[float, ...], dtype: type) -> tf.Tensor:
+    # From an array: TensorFlow keeps every Python number that it makes a tensor of, for good.
+    return tf.constant(np.array(value, dtype))
 
 
 @contextlib.contextmanager
@@ -35,59 +154,3 @@ def quick_thread_switches() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(before)
-
-
-def to_replicas(
-    strategy: tf.distribute.Strategy,
-    state: TrainState,
-    call: Sequence[tuple[Step, Batch]],
-    *,
-    steps_per_call: int = 1,
-    stop_flags: Sequence[float] = (),
-) -> StepInputs:
-    """Deals a worker's images out to its replicas, and tells all of them what else steps need.
-
-    Args:
-      strategy: where the replicas run.
-      state: for the seed of the noise.
-      call: the iterations to be run in one call, with what this worker has read for each
-        (`data.order.Shard`).
-      steps_per_call: how many steps inputs are made for; the last is repeated to fill them.
-      stop_flags: one for each signal, 1.0 if this worker has received it.
-    """
-    padded = [*call, *[call[-1]] * (steps_per_call - len(call))]
-    steps, batches = [step for step, _ in padded], [batch for _, batch in padded]
-    devices = strategy.extended.worker_devices
-    local = local_replicas(strategy)
-
-    def part(context: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, ...]:
-        number = context.replica_id_in_sync_group % local
-        # Straight to where it is needed, not by way of the first GPU.
-        with tf.device(devices[number]):
-            images, labels, fake_labels = (
-                [array[number::local] for array in arrays] for arrays in zip(*batches, strict=True)
-            )
-            return (
-                stacked_images(images),
-                tf.constant(np.stack(labels)),
-                tf.constant(np.stack(fake_labels)),
-            )
-
-    images, labels, fake_labels = strategy.experimental_distribute_values_from_function(part)
-    return StepInputs(
-        images=images,
-        labels=labels,
-        fake_labels=fake_labels,
-        alpha=_constant(tuple(step.alpha for step in steps), np.float32),
-        learning_rate=_constant(tuple(step.learning_rate for step in steps), np.float32),
-        images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
-        count=_constant(len(call), np.int32),
-        noise_seed=_constant(state.noise_seed, np.int64),
-        stop_flags=_constant(tuple(stop_flags), np.float32),
-    )
-
-
-@functools.lru_cache(_CONSTANTS_KEPT)
-def _constant(value: float | tuple[float, ...], dtype: type) -> tf.Tensor:
-    # From an array: TensorFlow keeps every Python number that it makes a tensor of, for good.
-    return tf.constant(np.array(value, dtype))

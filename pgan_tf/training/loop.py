@@ -1,65 +1,51 @@
 """Training: the page to read first.
 
-    flags -> config -> data, networks -> step -> loop -> checkpoints, summaries
+    flags -> config -> data, networks -> step -> loop -> checkpoints, reports
 
-A run is a walk through `Schedule.steps`. Everything random is a pure function of the seed and of
-images_seen, so a run that is interrupted and started again takes the same walk.
+A run takes the steps of `Schedule.steps`, one call of a graph after the other. Everything random is
+a pure function of the seed and of images_seen, so a run that is interrupted and started again
+continues as if nothing had happened.
 """
 
 import contextlib
 import dataclasses
 import functools
-import itertools
 import signal
 import time
 from collections.abc import Iterator
-from typing import TypeVar
 
-import keras
 import tensorflow as tf
-from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import group_into_calls, max_call_length
-from pgan_tf.config.phases import Phase, Schedule
-from pgan_tf.data.dataset import describe_stream, open_data, read_batches
-from pgan_tf.data.order import Shard
-from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
-from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.config.intervals import max_call_length
+from pgan_tf.config.phases import Phase
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.reporting.profiler import Profiler
 from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.step.microbatches import set_up_threads
+from pgan_tf.step.outputs import StepResult
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
-from pgan_tf.training.feeding import quick_thread_switches, to_replicas
+from pgan_tf.training.feeding import Call, quick_thread_switches, read_calls, to_replicas
 from pgan_tf.training.fine_tuning import begin_with_initial_networks, check_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
-from pgan_tf.training.interrupts import Interrupts
-from pgan_tf.training.preflight import check_batches, fit_to_data, warn_of_short_phases
-from pgan_tf.training.supervision import (
-    DivergedError,
-    Supervisor,
-    TooManySkippedError,
-    explain_lost_workers,
-)
+from pgan_tf.training.preflight import warn_of_short_phases
+from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
+from pgan_tf.training.recovery import explain_lost_workers, go_back, out_of_memory
+from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
 from tfrecords_tools.errors import UserError, required
-from tfrecords_tools.format import Pyramid
-
-Given = TypeVar("Given")
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """How a call of `train` ended.
+    """The end of a call of `train`.
 
     Attributes:
-      images_seen: real images shown in all.
-      interrupted_by: the signal that stopped it before its end, or None.
+      images_seen: real images shown since the run began.
+      interrupted_by: the signal that stopped the run before its end, or None.
     """
 
     images_seen: int
@@ -67,291 +53,202 @@ class TrainResult:
 
 
 def train(config: TrainConfig) -> TrainResult:
-    """Trains until `total_kimg`, or until SIGINT or SIGTERM, which save first.
+    """Train until `total_kimg`, or until SIGINT or SIGTERM, which save first.
 
-    A run directory that exists is continued from its newest checkpoint. With several workers, the
-    chief keeps the run directory, and the others take everything from the chief.
+    A run directory that exists is continued from its newest checkpoint. With several workers, only
+    the chief writes to the run directory, and the others take their state from the chief.
 
     Raises:
       UserError: the data or the run directory do not fit the configuration.
-      DivergedError: updates were not finite any more, and going back once did not help.
-      LostWorkerError: another worker has gone.
+      DivergedError: updates stopped being finite, and going back once did not help.
+      LostWorkerError: another worker is gone.
     """
-    several = config.run.distribution == "multi_worker"
-    cluster = read_cluster() if several else ALONE
     required(config.data.data_dir, "data_dir", "pgan-train")
-    pyramid = open_data(config)
-    run = RunDirectory(
-        required(config.run.run_dir, "run_dir", "pgan-train"), fractions=config.writes_within_a_kimg
-    )
-    config = fit_to_data(config, pyramid)
-    schedule = Schedule(config.schedule, config.network.final_resolution)
-    if several:
-        print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
-    set_up_threads(config)
-    strategy = make_strategy(
-        config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
-    )
-    check_batches(schedule, config.network, strategy.num_replicas_in_sync)
-    warn_of_short_phases(schedule, config.optimizer.discriminator_steps)
-    # After the strategy is made, because that of several workers keeps SIGTERM to itself.
-    with Interrupts() as interrupts, explain_lost_workers(cluster), contextlib.closing(run):
-        if several:
-            check_same_run(strategy, cluster, config, pyramid)
-        evaluation = None
-        if cluster.is_chief:
-            check_initial_networks(config, run)
-            evaluation = make_evaluation(config, pyramid, run, strategy)
-            run.open(config, pyramid)
-        result = _Training(
-            config, pyramid, run, schedule, strategy, cluster, interrupts, evaluation
-        ).go()
-        if several:
-            wait_for_all(strategy)
-        return result
+    required(config.run.run_dir, "run_dir", "pgan-train")
+    run = prepare_run(config)
+    warn_of_short_phases(run.schedule, config.optimizer.discriminator_steps)
+    directory = RunDirectory(config.run.run_dir, fractions=config.writes_within_a_kimg)
+    # In this order: see `prepare_run`.
+    with Interrupts() as interrupts, explain_lost_workers(run.cluster):
+        check_same_run(run)
+        with contextlib.closing(directory):
+            evaluation = _open_directory(run, directory) if run.cluster.is_chief else None
+            result = _Training(run, directory, evaluation, interrupts).run_to_end()
+            wait_for_all(run.strategy, run.cluster)
+    return result
+
+
+def _open_directory(run: PreparedRun, directory: RunDirectory) -> TrainingEvaluation | None:
+    """Make or reopen the run directory, once everything that could refuse the run has been asked.
+
+    Returns:
+      The evaluation during training, if the configuration asks for one.
+    """
+    check_initial_networks(run.config, directory)
+    evaluation = make_evaluation(run.config, run.pyramid, directory, run.strategy)
+    directory.open(run.config, run.pyramid)
+    return evaluation
 
 
 class _Training:
-    """One call of `train`, once everything fits together."""
+    """One process's training of a run, from the newest checkpoint on."""
 
     def __init__(
         self,
-        config: TrainConfig,
-        pyramid: Pyramid,
-        run: RunDirectory,
-        schedule: Schedule,
-        strategy: tf.distribute.Strategy,
-        cluster: Cluster,
-        interrupts: Interrupts,
+        run: PreparedRun,
+        directory: RunDirectory,
         evaluation: TrainingEvaluation | None,
+        interrupts: Interrupts,
     ):
-        set_up_tensorflow(config)
-        self.config = config
-        self.pyramid = pyramid
+        options = run.config.run
         self.run = run
-        self.schedule = schedule
-        self.strategy = strategy
-        self.cluster = cluster
-        self.state = TrainState(config, strategy)
+        self.config = run.config
+        self.schedule = run.schedule
+        self.directory = directory
+        self.evaluation = evaluation
+        self.state = TrainState(run.config, run.strategy)
         self.checkpoints = Checkpoints(
-            run.checkpoints, self.state, keep=config.run.keep_checkpoints
+            directory.checkpoints, self.state, keep=options.keep_checkpoints
         )
         self.supervisor = Supervisor(
-            cluster, interrupts, max_skipped_updates=config.run.max_skipped_updates
+            run.cluster, interrupts, max_skipped_updates=options.max_skipped_updates
         )
-        self.profiler = Profiler(config.run.profile_steps if cluster.is_chief else None, run.path)
-        self.evaluation = evaluation
+        profiled_steps = options.profile_steps if run.cluster.is_chief else None
+        self.profiler = Profiler(profiled_steps, directory.path)
+        # By the phase's index, and whether the generator is trained; only of the newest phase.
+        self.train_steps: dict[tuple[int, bool], TrainStep] = {}
 
-    def go(self) -> TrainResult:
-        """Trains from the newest checkpoint on, or from the start."""
-        continued = self.cluster.is_chief and self.checkpoints.restore()
-        if self.cluster.is_chief and not continued:
-            begin_with_initial_networks(self.config, self.state)
-            fit_to_first_reals(self.config, self.schedule, self.pyramid, self.state)
-        share_state(self.strategy, self.cluster, self.state)
-        _announce(self.config, self.schedule, self.pyramid, self.strategy, self.state.images_seen)
-        seen = self.state.images_seen
-        if seen >= self.schedule.total_images and not self._owes_evaluation(seen):
-            return TrainResult(seen, None)
+    def run_to_end(self) -> TrainResult:
+        """Take all steps that are left, going back to a checkpoint if updates stop being finite."""
+        continued = self._restore_or_initialize()
+        announce(self.run, self.state.images_seen)
+        if self._nothing_is_left():
+            return TrainResult(self.state.images_seen, None)
         with (
-            contextlib.closing(self._reporter()) as reporter,
+            contextlib.closing(self._make_reporter()) as reporter,
             self.profiler,
             quick_thread_switches(),
         ):
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
                 try:
-                    return self._walk(reporter)
+                    return self._take_steps(reporter)
                 except TooManySkippedError:
-                    self._go_back()
+                    go_back(self.run, self.state, self.checkpoints)
                     reporter.go_back()
                     self.supervisor.restart()
 
-    def _owes_evaluation(self, images_seen: int) -> bool:
-        """Whether the process before was ended in the evaluation at the end of the run."""
-        return self.evaluation is not None and not is_evaluated(self.run, images_seen)
+    def _restore_or_initialize(self) -> bool:
+        """Give all workers the state of the newest checkpoint, or a new one.
 
-    def _reporter(self) -> Reporter | NullReporter:
-        if not self.cluster.is_chief:
+        Returns:
+          Whether the chief has restored a checkpoint.
+        """
+        restored = False
+        if self.run.cluster.is_chief:
+            restored = self.checkpoints.restore()
+            if not restored:
+                begin_with_initial_networks(self.config, self.state)
+                fit_to_first_reals(self.config, self.schedule, self.run.pyramid, self.state)
+        share_state(self.run.strategy, self.run.cluster, self.state)
+        return restored
+
+    def _nothing_is_left(self) -> bool:
+        """Return whether the run has ended, with the evaluation at its end if it has one."""
+        seen = self.state.images_seen
+        lacks_evaluation = self.evaluation is not None and not is_evaluated(self.directory, seen)
+        return seen >= self.schedule.total_images and not lacks_evaluation
+
+    def _make_reporter(self) -> Reporter | NullReporter:
+        if not self.run.cluster.is_chief:
             return NullReporter()
         return Reporter(
             self.config,
-            self.run,
+            self.directory,
             self.schedule,
             self.state,
             self.checkpoints,
-            Summaries(self.run, self.config, self.pyramid),
+            Summaries(self.directory, self.config, self.run.pyramid),
             self.evaluation,
         )
 
-    def _walk(self, reporter: Reporter | NullReporter) -> TrainResult:
-        """Takes every step from where the state is, until the end or until it is told to stop.
+    def _take_steps(self, reporter: Reporter | NullReporter) -> TrainResult:
+        """Take every step from the state's images_seen to the end, or until a signal.
 
         Raises:
-          TooManySkippedError: it is time to go back to a checkpoint.
+          TooManySkippedError: training should go back to a checkpoint.
         """
-        state, schedule = self.state, self.schedule
-        batches = read_batches(
-            self.pyramid,
-            schedule.steps(state.images_seen),
-            seed=self.config.run.seed,
-            label_size=self.config.network.label_size,
-            shard=Shard(self.cluster.index, self.cluster.count),
-        )
-        train_steps: dict[bool, TrainStep] = {}
-        try:
-            calls = _begun(group_into_calls(batches, self.config))
+        with self._faults_handled(reporter):
+            calls = read_calls(self.run, self.state.images_seen)
             reporter.start_clock()
-            for call, data_wait in _timed(calls):
-                step, _ = call[-1]
-                started, phase = time.monotonic(), step.phase
-                if phase.index != state.phase_index:
-                    reset = self.config.optimizer.reset_optimizer
-                    state.enter_phase(phase.index, reset_optimizers=reset)
-                    train_steps = {}
-                trains_generator = self.config.optimizer.trains_generator(step.number)
-                prepared = trains_generator in train_steps
-                if not prepared:
-                    train_steps[trains_generator] = self._make_step(phase, trains_generator)
-                train_step = train_steps[trains_generator]
-                inputs = to_replicas(
-                    self.strategy,
-                    state,
-                    call,
-                    steps_per_call=max_call_length(
-                        self.config, phase.batch_size, trains_generator=trains_generator
-                    ),
-                    stop_flags=self.supervisor.stop_flags(),
-                )
-                result = self.profiler.run(functools.partial(train_step, inputs), len(call))
-                state.images_seen = step.images_seen_after
-                if not prepared:
-                    reporter.phase_prepared(phase, result, started)
-                # Looked at once: a signal that comes while reports are written waits for the next.
+            for call in calls:
+                result = self._take_call(call, reporter)
+                # Asked once: a signal that arrives during reports waits for the next call.
                 stop = self.supervisor.check(result)
                 reporter.after_call(
-                    step,
+                    call.last_step,
                     result,
-                    data_wait,
+                    call.data_wait,
                     stopping=stop is not None,
                     healthy=self.supervisor.healthy,
                 )
-                if stop:
-                    finished = state.images_seen >= schedule.total_images
-                    return TrainResult(state.images_seen, None if finished else stop)
+                if stop and self.state.images_seen < self.schedule.total_images:
+                    return TrainResult(self.state.images_seen, stop)
+        return TrainResult(self.state.images_seen, None)
+
+    def _take_call(self, call: Call, reporter: Reporter | NullReporter) -> StepResult:
+        """Run a call's steps on all replicas, in their phase; may return before they are done."""
+        started, last, phase = time.monotonic(), call.last_step, call.last_step.phase
+        trains_generator = self.config.optimizer.trains_generator(last.number)
+        self._enter_phase(phase)
+        has_graph = (phase.index, trains_generator) in self.train_steps
+        train_step = self._train_step(phase, trains_generator)
+        inputs = to_replicas(
+            self.run.strategy,
+            self.state,
+            call.batches,
+            steps_per_call=max_call_length(
+                self.config, phase.batch_size, trains_generator=trains_generator
+            ),
+            stop_flags=self.supervisor.stop_flags(),
+        )
+        result = self.profiler.run(functools.partial(train_step, inputs), len(call.batches))
+        self.state.images_seen = last.images_seen_after
+        if not has_graph:
+            reporter.phase_prepared(phase, result, started)
+        return result
+
+    def _enter_phase(self, phase: Phase) -> None:
+        if phase.index != self.state.phase_index:
+            reset = self.config.optimizer.reset_optimizer
+            self.state.enter_phase(phase.index, reset_optimizers=reset)
+
+    def _train_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
+        """Return the graph of a phase's steps, made when it is first asked for."""
+        key = (phase.index, trains_generator)
+        if key not in self.train_steps:
+            # Graphs of the phases before take memory, and are not needed any more.
+            self.train_steps = {k: v for k, v in self.train_steps.items() if k[0] == phase.index}
+            self.train_steps[key] = TrainStep(
+                self.state,
+                self.config,
+                self.run.strategy,
+                resolution=phase.resolution,
+                fading=phase.fading,
+                trains_generator=trains_generator,
+            )
+        return self.train_steps[key]
+
+    @contextlib.contextmanager
+    def _faults_handled(self, reporter: Reporter | NullReporter) -> Iterator[None]:
+        """Save the state where that is possible, and explain errors that users can mend."""
+        try:
+            yield
         except tf.errors.ResourceExhaustedError as error:
-            # In the middle of a call, so that there is nothing consistent to save.
-            raise _out_of_memory(step.phase, self.config.run.run_dir) from error
+            # In the middle of a step, so the state is not consistent and can't be saved.
+            phase = self.schedule.phases[self.state.phase_index]
+            raise out_of_memory(phase, self.config.run.run_dir) from error
         except (UserError, OSError):
-            # Damaged data, or a full disk: between two calls, so what was learned can be kept.
+            # Damaged data, or a full disk: between two calls, so what was learned can be saved.
             reporter.save(healthy=self.supervisor.healthy())
             raise
-        return TrainResult(state.images_seen, None)
-
-    def _make_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
-        return TrainStep(
-            self.state,
-            self.config,
-            self.strategy,
-            resolution=phase.resolution,
-            fading=phase.fading,
-            trains_generator=trains_generator,
-        )
-
-    def _go_back(self) -> None:
-        """Restores the last checkpoint, to go on with other noise; once in the life of a run.
-
-        Raises:
-          DivergedError: it has been done before.
-        """
-        failed_at, rollbacks = self.state.images_seen, self.state.rollbacks
-        trouble = (
-            f"{self.config.run.max_skipped_updates} updates in a row were not finite at "
-            f"{failed_at / 1000:g} kimg, {self.schedule.phase_at(failed_at - 1).name}"
-        )
-        if rollbacks:
-            raise DivergedError(
-                f"{trouble}, although the run has gone back to a checkpoint before and on with "
-                "other noise. The checkpoints stay as they are; a new run with a lower "
-                "--learning_rate, or with --precision=float32, may get further"
-            )
-        if self.cluster.is_chief:
-            if not self.checkpoints.restore(healthy=True):
-                raise DivergedError(f"{trouble}, and there is no checkpoint to go back to")
-            self.state.rollbacks = rollbacks + 1
-            self.checkpoints.save()
-        share_state(self.strategy, self.cluster, self.state)
-        logging.warning(
-            "%s: going back to the checkpoint at %g kimg, and on with other noise",
-            trouble,
-            self.state.images_seen / 1000,
-        )
-
-
-def _out_of_memory(phase: Phase, run_dir: str) -> UserError:
-    return UserError(
-        f"out of memory in {phase.name} with --batch_size {phase.batch_size}. The last checkpoint "
-        "stays; --dry_run finds a batch that fits, and a new run can go on from this one with it: "
-        f"--init_from={run_dir} --batch_size_by_resolution={phase.resolution}:..."
-    )
-
-
-def set_up_tensorflow(config: TrainConfig) -> None:
-    """Settings of the whole process; call it before networks are made."""
-    keras.utils.set_random_seed(config.run.seed)
-    if config.run.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    # TensorFlow's remapper fuses leaky ReLU into convolutions, which makes these slower by what it
-    # saves, and warns about every graph of some networks.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-
-
-def _begun(calls: Iterator[Given]) -> Iterator[Given]:
-    """The same, once the first is there: the first reads find threads and memory for all others."""
-    first = list(itertools.islice(calls, 1))
-    return itertools.chain(first, calls)
-
-
-def _timed(calls: Iterator[Given]) -> Iterator[tuple[Given, float]]:
-    """Adds the seconds that each was waited for."""
-    while True:
-        asked = time.monotonic()
-        following = next(calls, None)
-        if following is None:
-            return
-        yield following, time.monotonic() - asked
-
-
-def _announce(
-    config: TrainConfig,
-    schedule: Schedule,
-    pyramid: Pyramid,
-    strategy: tf.distribute.Strategy,
-    images_seen: int,
-) -> None:
-    final = config.network.final_resolution
-    labels = f", {config.network.label_size} labels" if config.network.label_size else ""
-    total = f"{config.schedule.total_kimg:g} kimg"
-    verb = "continuing" if images_seen else "starting"
-    print(
-        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
-        f"{describe_stream(pyramid, final)}"
-        f"to {final}x{final} on {_devices(strategy)}, "
-        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
-        flush=True,
-    )
-    last = schedule.phases[-1].resolution
-    if last < final:
-        logging.warning(
-            "--total_kimg=%s ends at %dx%d, before %dx%d begins",
-            total,
-            last,
-            last,
-            2 * last,
-            2 * last,
-        )
-
-
-def _devices(strategy: tf.distribute.Strategy) -> str:
-    """The devices that replicas run on, as `GPU:0, GPU:1`."""
-    return ", ".join(device.rpartition("device:")[2] for device in strategy.extended.worker_devices)

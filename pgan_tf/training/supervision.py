@@ -1,64 +1,78 @@
-"""When training stops, goes back, or is lost: decided alike by all workers of a run."""
+"""Supervision of the training loop: signals that stop it, and skipped updates.
 
-import contextlib
-import copy
-import re
+All workers of a run decide alike, because they look at the same numbers.
+"""
+
+import dataclasses
 import signal
-from collections.abc import Iterator
-
-import tensorflow as tf
+import threading
+from collections.abc import Mapping
+from types import FrameType, TracebackType
+from typing import Any
 
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.step.outputs import StepResult
-from pgan_tf.training.interrupts import Interrupts
-from tfrecords_tools.errors import UserError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# What TensorFlow raises in a process whose peers have gone, and what it says then: the same classes
-# are raised by faults of a device.
-_LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.InternalError,
-)
-_OF_PEERS = re.compile(
-    r".*(collective|coordination|peer|heartbeat|\bRPC\b|grpc|/job:worker|connection).*", re.I
-)
-
-
-class DivergedError(UserError):
-    """Updates were not finite any more, and going back did not help."""
-
-    exit_code = 3
-
-
-class LostWorkerError(UserError):
-    """Another worker has gone. Starting all of them again continues the run."""
-
-    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again later
+# Scalars of a step: 1 if a network's update was skipped, because its gradient was not finite.
+_SKIPPED = ("updates/discriminator_skipped", "updates/generator_skipped")
 
 
 class TooManySkippedError(Exception):
-    """As many updates in a row as the user allows were not finite."""
+    """More updates in a row were skipped than the user allows."""
+
+
+class Interrupts:
+    """A context that records SIGINT and SIGTERM instead of ending the process.
+
+    The training loop looks between calls whether it should stop. A second SIGINT raises
+    KeyboardInterrupt at once.
+
+    Attributes:
+      received: the last signal received, or None.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        # Python can handle signals in the main thread only; in others they are the caller's.
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._record) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _record(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
 
 
 class Supervisor:
-    """Looks at the outcome of every step.
+    """A check of every call's outcome: should training go on, stop, or go back to a checkpoint?
 
-    What a call's steps tell is looked at while the next call runs, so that no device waits for it;
-    what is decided then holds on all workers, because the outcome is the same for all.
+    The outcome of a call is read while the next call runs, so that no device waits for the host.
+    It is the same on all workers, and so is the decision.
     """
 
     def __init__(self, cluster: Cluster, interrupts: Interrupts, *, max_skipped_updates: int):
-        """
+        """Supervise from the first step on.
+
         Args:
-          cluster: which worker this is.
-          interrupts: the signals this process has received.
-          max_skipped_updates: skipped in a row, at which training goes back; 0 never does.
+          cluster: the workers.
+          interrupts: the signals that this process receives.
+          max_skipped_updates: the number of skipped updates in a row at which training goes back
+            to a checkpoint; 0 for never.
         """
         self._cluster = cluster
         self._interrupts = interrupts
@@ -66,46 +80,45 @@ class Supervisor:
         self.restart()
 
     def restart(self) -> None:
-        """Begins anew, as after going back."""
-        self._last: StepResult | None = None
-        self._skips = _Skips()
+        """Forget all outcomes, after training has gone back to a checkpoint."""
+        self._last: StepResult | None = None  # of the newest call, not counted yet
+        self._skips = _SkipCount()
 
     def healthy(self) -> bool:
-        """Whether updates were finite up to the last step but one; waits for a call of several.
+        """Return whether updates are finite, so that the state is worth going back to.
 
-        Not if so many were skipped in a row that the next `check` goes back, even if those after
-        them were finite: what is saved now is not to be gone back to.
+        The newest step is not looked at, because that would wait for the device. Of a call of
+        several steps the others are. If too many were skipped in a row, so that the next `check`
+        goes back, the state is not healthy even if later updates were finite.
         """
-        skips = copy.deepcopy(self._skips)
-        # One step's own outcome is never waited for.
-        if self._last is not None and len(self._last.tensor) > 1:
-            for in_a_row in skips.count(self._last, slice(-1)):
-                if self._too_many(in_a_row):
-                    return False
-        return skips.in_a_row == 0
+        if self._last is None or len(self._last.tensor) == 1:
+            return self._skips.in_a_row == 0
+        counts = self._skips.after(self._last, slice(-1))
+        return counts[-1].in_a_row == 0 and not any(map(self._are_too_many, counts))
 
     def stop_flags(self) -> list[float]:
-        """One number for each signal: 1.0 if this worker has received it, else 0.0."""
+        """Return one number for each signal: 1.0 if this worker has received it, else 0.0."""
         return [float(self._interrupts.received == number) for number in _SIGNALS]
 
     def check(self, result: StepResult) -> signal.Signals | None:
-        """Looks at the steps of the call before the one that was just started.
+        """Look at the outcome of the call before the one that was just started.
 
         Args:
-          result: of the call just started.
+          result: the result of the call just started, which the next `check` looks at.
 
         Returns:
-          The signal by which training is to stop after it, or None. Of several workers, the one
-          that received it and all others stop after the same call.
+          The signal for which training should stop after the call just started, or None. Several
+          workers all stop after the same call, whichever of them received the signal.
 
         Raises:
-          TooManySkippedError: it is time to go back.
+          TooManySkippedError: training should go back to a checkpoint.
         """
         last, self._last = self._last, result
         if last is not None:
-            for in_a_row in self._skips.count(last):
-                if self._too_many(in_a_row):
-                    raise TooManySkippedError
+            counts = self._skips.after(last)
+            if any(map(self._are_too_many, counts)):
+                raise TooManySkippedError
+            self._skips = counts[-1]
         if self._cluster.count == 1:
             return self._interrupts.received
         if last is not None:
@@ -114,47 +127,36 @@ class Supervisor:
                     return number
         return None
 
-    def _too_many(self, in_a_row: int) -> bool:
-        return bool(self._max_skipped) and in_a_row >= self._max_skipped
+    def _are_too_many(self, count: "_SkipCount") -> bool:
+        return bool(self._max_skipped) and count.in_a_row >= self._max_skipped
 
 
-class _Skips:
-    """Counts updates that were skipped in a row.
+@dataclasses.dataclass(frozen=True)
+class _SkipCount:
+    """The number of steps in a row with a skipped update.
 
     Attributes:
-      in_a_row: how many steps, up to the last one counted.
+      in_a_row: steps with a skipped update since both networks' updates were finite.
+      skipping: the names in `_SKIPPED` of networks whose last update was skipped.
     """
 
-    def __init__(self) -> None:
-        self.in_a_row = 0
-        self._outcomes: dict[str, bool] = {}  # whether each network's last update was skipped
+    in_a_row: int = 0
+    skipping: frozenset[str] = frozenset()
 
-    def count(self, result: StepResult, steps: slice = slice(None)) -> Iterator[int]:
-        """Counts some steps of a call, and yields `in_a_row` after each."""
-        columns = [i for i, name in enumerate(result.names) if name.endswith("_skipped")]
-        names = [result.names[i] for i in columns]
+    def after(self, result: StepResult, steps: slice = slice(None)) -> list["_SkipCount"]:
+        """Return the counts after each of a call's steps. Waits for the device."""
+        names = [name for name in _SKIPPED if name in result.names]
+        columns = [result.names.index(name) for name in names]
+        counts, count = [], self
         for skipped in result.scalars[steps, columns].astype(bool).tolist():
-            # A step that leaves the generator alone does not tell that its updates are finite
-            # again.
-            self._outcomes.update(zip(names, skipped, strict=True))
-            if any(skipped):
-                self.in_a_row += 1
-            elif not any(self._outcomes.values()):
-                self.in_a_row = 0
-            yield self.in_a_row
+            count = count._after_step(dict(zip(names, skipped, strict=True)))
+            counts.append(count)
+        return counts
 
-
-@contextlib.contextmanager
-def explain_lost_workers(cluster: Cluster) -> Iterator[None]:
-    """Turns what TensorFlow says when another worker has gone into a `LostWorkerError`."""
-    try:
-        yield
-    except _LOST as error:
-        reason = _OF_PEERS.search(str(error))
-        if cluster.count == 1 or not reason:
-            raise
-        raise LostWorkerError(
-            f"worker {cluster.index} of {cluster.count}: another worker has gone, or can't be "
-            "reached; its own output says why. Start all of them again: the run continues from its "
-            f"last checkpoint. TensorFlow says: {reason[0][:200]}"
-        ) from error
+    def _after_step(self, skipped: Mapping[str, bool]) -> "_SkipCount":
+        # A step that doesn't update the generator leaves open whether that is finite again.
+        untouched = self.skipping - skipped.keys()
+        skipping = untouched | {name for name, is_skipped in skipped.items() if is_skipped}
+        if any(skipped.values()):
+            return _SkipCount(self.in_a_row + 1, skipping)
+        return _SkipCount(self.in_a_row if skipping else 0, skipping)

@@ -69,8 +69,7 @@ def main() -> None:
         state.images_seen = step.images_seen_after
     arrays = {name: variable.numpy() for name, variable in state.variables().items()}
     np.savez(output, skipped=skipped, loss=result.last_scalars["loss/discriminator"], **arrays)
-    if distribution == "multi_worker":
-        wait_for_all(strategy)
+    wait_for_all(strategy, cluster)
 
 
 if __name__ == "__main__":

@@ -152,11 +152,3 @@ def noted(function, arguments):
         return function(argument)
 
     return call
-
-
-def test_running_out_of_memory_says_what_to_do(labelled_dir, tmp_path, out_of_memory):
-    with pytest.raises(UserError) as caught:
-        loop.train(config_for(labelled_dir, tmp_path / "run", 0.112))
-    said = str(caught.value)
-    assert "out of memory in 4x4 stabilize with --batch_size 16" in said
-    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:..." in said

@@ -2,16 +2,9 @@ import signal
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from pgan_tf.distribution.cluster import ALONE, Cluster
-from pgan_tf.training.interrupts import Interrupts
-from pgan_tf.training.supervision import (
-    LostWorkerError,
-    Supervisor,
-    TooManySkippedError,
-    explain_lost_workers,
-)
+from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
 from tests.helpers.tiny import step_result
 
 TWO = Cluster(1, 2)
@@ -99,13 +92,3 @@ def test_zero_never_goes_back():
     watching = supervisor(max_skipped_updates=0)
     for _ in range(100):
         watching.check(result(generator=1.0))
-
-
-def test_what_tensorflow_says_of_lost_peers_is_explained_to_workers_only():
-    error = tf.errors.UnavailableError(None, None, "Connection reset by peer")
-    said = pytest.raises(LostWorkerError, match="worker 1 of 2: another worker has gone")
-    with said as caught, explain_lost_workers(TWO):
-        raise error
-    assert caught.value.exit_code == 75
-    with pytest.raises(tf.errors.UnavailableError), explain_lost_workers(ALONE):
-        raise error

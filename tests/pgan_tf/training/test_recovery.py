@@ -1,4 +1,4 @@
-"""Updates that are not finite: back to the last good checkpoint, once, then a clear end."""
+"""Faults: back to the last good checkpoint, once, or an end with a clear error."""
 
 import json
 import os
@@ -6,11 +6,14 @@ import signal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pgan_tf.cli import train as command
+from pgan_tf.distribution.cluster import ALONE, Cluster
 from pgan_tf.training import loop
-from pgan_tf.training.supervision import DivergedError
+from pgan_tf.training.recovery import DivergedError, LostWorkerError, explain_lost_workers
 from tests.helpers.tiny import each_step, step_result, tiny_config
+from tfrecords_tools.errors import UserError
 
 # A seed is below 2^31; after going back the noise's is above.
 OWN_NOISE = 2**31
@@ -134,3 +137,29 @@ def test_the_command_says_so_and_exits_with_3(pyramid_dir, tmp_path, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("pgan-train: error: 4 updates in a row were not finite at ")
     assert "a new run with a lower --learning_rate" in error
+
+
+def test_running_out_of_memory_says_what_to_do(pyramid_dir, tmp_path, monkeypatch):
+    def make_train_step(*args, **kwargs):
+        def fail(inputs):
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+        return fail
+
+    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    with pytest.raises(UserError) as caught:
+        loop.train(config_for(pyramid_dir, tmp_path))
+    said = str(caught.value)
+    assert "out of memory in 4x4 stabilize with --batch_size 8" in said
+    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:..." in said
+    assert names_of_checkpoints(tmp_path) == ["state-0"]  # nothing is saved in the middle of a step
+
+
+def test_tensorflows_errors_about_lost_peers_are_explained_to_workers_only():
+    error = tf.errors.UnavailableError(None, None, "Connection reset by peer")
+    said = pytest.raises(LostWorkerError, match="worker 1 of 2: another worker has gone")
+    with said as caught, explain_lost_workers(Cluster(1, 2)):
+        raise error
+    assert caught.value.exit_code == 75
+    with pytest.raises(tf.errors.UnavailableError), explain_lost_workers(ALONE):
+        raise error

@@ -1,0 +1,122 @@
+"""The start-up of a run: data, workers, devices and schedule, in the order that works."""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from pgan_tf.config import TrainConfig
+from pgan_tf.config.phases import Schedule
+from pgan_tf.data.dataset import describe_stream, open_data
+from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
+from pgan_tf.distribution.strategy import device_names, make_strategy
+from pgan_tf.step.microbatches import set_up_threads
+from pgan_tf.training.preflight import check_batches, fit_to_data
+from tfrecords_tools.format import Pyramid
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A configuration with the data, workers and devices that it has been fitted to.
+
+    Attributes:
+      config: the configuration, with the data's resolution, channels and labels filled in.
+      pyramid: the data, opened.
+      schedule: the phases of the run.
+      cluster: the workers; `cluster.ALONE` for a single process.
+      strategy: the replicas.
+    """
+
+    config: TrainConfig
+    pyramid: Pyramid
+    schedule: Schedule
+    cluster: Cluster
+    strategy: tf.distribute.Strategy
+
+    @property
+    def replicas(self) -> int:
+        """The number of replicas, of all workers together."""
+        return self.strategy.num_replicas_in_sync
+
+
+def prepare_run(config: TrainConfig) -> PreparedRun:
+    """Open the data, connect the workers, start TensorFlow, and check that everything fits.
+
+    Training and dry runs share this function, because the order matters:
+
+    1. The cluster is read and the data is opened first. Mistakes in them are found within
+       milliseconds, before this worker keeps the others waiting.
+    2. Threads are set up before the strategy is made, which starts TensorFlow's runtime: the size
+       of its thread pools is fixed from then on.
+    3. The strategy is made before any tensor, because logical CPUs and the connection to other
+       workers can't be added to a runtime that has started. With several workers, this waits for
+       all of them.
+    4. Batches are checked as soon as the number of replicas is known.
+    5. Seeds and determinism are set before networks are made.
+
+    The caller continues in this order: it handles signals only now, because
+    MultiWorkerMirroredStrategy has replaced the handler of SIGTERM by its own; then it calls
+    `agreement.check_same_run`, which waits for all workers, before anything is written.
+
+    Args:
+      config: the configuration as flags and the run directory give it, or one fitted to the data.
+
+    Raises:
+      UserError: data, flags, TF_CONFIG or devices are wrong, or do not fit each other.
+    """
+    is_one_of_several = config.run.distribution == "multi_worker"
+    cluster = read_cluster() if is_one_of_several else ALONE
+    pyramid = open_data(config)
+    config = fit_to_data(config, pyramid)
+    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    set_up_threads(config)
+    if is_one_of_several:
+        print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
+    strategy = make_strategy(
+        config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
+    )
+    check_batches(schedule, config.network, strategy.num_replicas_in_sync)
+    set_up_tensorflow(config)
+    return PreparedRun(config, pyramid, schedule, cluster, strategy)
+
+
+def set_up_tensorflow(config: TrainConfig) -> None:
+    """Set seeds, determinism and graph optimization of the process, before networks are made."""
+    keras.utils.set_random_seed(config.run.seed)
+    if config.run.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    # TensorFlow's remapper fuses leaky ReLU into convolutions, which slows them down by more than
+    # it saves, and warns about every graph of some networks.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+
+
+def announce(run: PreparedRun, images_seen: int) -> None:
+    """Print the run's data, devices and progress; warn if it ends before its final resolution.
+
+    Args:
+      run: the run about to be trained.
+      images_seen: real images shown so far.
+    """
+    config, pyramid = run.config, run.pyramid
+    final = config.network.resolutions[-1]
+    labels = f", {config.network.label_size} labels" if config.network.label_size else ""
+    total = f"{config.schedule.total_kimg:g} kimg"
+    verb = "continuing" if images_seen else "starting"
+    print(
+        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
+        f"{describe_stream(pyramid, final)}"
+        f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
+        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
+        flush=True,
+    )
+    last = run.schedule.phases[-1].resolution
+    if last < final:
+        logging.warning(
+            "--total_kimg=%s ends at %dx%d, before %dx%d begins",
+            total,
+            last,
+            last,
+            2 * last,
+            2 * last,
+        )
