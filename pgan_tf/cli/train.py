@@ -13,7 +13,7 @@ from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.plan import V100_TFLOPS, plan
 from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import read_config
-from pgan_tf.training.fine_tuning import config_to_begin_with
+from pgan_tf.training.fine_tuning import initial_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 
@@ -63,7 +63,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     run_dir = flag_values["run_dir"].value
     base = read_config(run_dir) if run_dir else None
     if base is None and flag_values["init_from"].value:
-        base = config_to_begin_with(flag_values["init_from"].value, flag_values["resolution"].value)
+        base = initial_config(flag_values["init_from"].value, flag_values["resolution"].value)
     config = flags.config_from_flags(flag_values, base)
     if flag_values["plan"].value and flag_values["dry_run"].value:
         raise UserError("--plan and --dry_run exclude each other; give one of them")

@@ -1,6 +1,6 @@
-"""Beginning a run with the networks of another: of a run, or of what `pgan-import` wrote.
+"""Initial weights from another run, or from imported networks (`--init_from`).
 
-TensorFlow is imported where a checkpoint is read, so that a configuration can be known without it.
+TensorFlow is imported only where a checkpoint is read, so that `pgan-train --plan` starts without.
 """
 
 import dataclasses
@@ -19,23 +19,23 @@ from tfrecords_tools.errors import UserError
 if TYPE_CHECKING:
     from pgan_tf.step.train_state import TrainState
 
-# How TensorFlow names the entries of a checkpoint's dictionary.
+# The names that TensorFlow gives to the entries of a dictionary in a checkpoint.
 _ENTRY = re.compile(r"variables/(?P<name>.*)/\.ATTRIBUTES/VARIABLE_VALUE")
 
 _RESOLUTION = re.compile(r"(\d+)x\1")
 _NETWORKS = ("generator/", "discriminator/", "generator_ema/")
 
 
-def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
-    """What flags that are not given are taken to be when a run begins with other networks.
+def initial_config(init_from: str, resolution: int | None) -> TrainConfig:
+    """Return the defaults of all flags for a run that begins with other networks.
 
-    The networks' shape is theirs, as is the loss by which the discriminator scores, and the first
-    stage is the one that they were in, so that training goes on where it was; everything else is as
-    ever.
+    The shape of the networks and the loss are those of the other run, and the first stage is the
+    one that its newest checkpoint is in, so that training continues there. Everything else has its
+    usual default.
 
     Args:
-      init_from: a run directory.
-      resolution: the new run's final resolution, if that is given.
+      init_from: the other run's directory.
+      resolution: the new run's final resolution; None if the user gives none.
 
     Raises:
       UserError: there is no run at `init_from`.
@@ -51,10 +51,12 @@ def config_to_begin_with(init_from: str, resolution: int | None) -> TrainConfig:
 
 
 def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
-    """Makes sure of `init_from` before a run is made; does nothing for one that is continued.
+    """Check the networks of `init_from` before a new run is made.
+
+    Does nothing without `init_from`, or for a run that is continued.
 
     Args:
-      config: with what only the data can tell filled in.
+      config: the configuration, fitted to the data.
       run: the new run's directory.
 
     Raises:
@@ -64,14 +66,15 @@ def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
         _read_networks(config)
 
 
-def begin_with_initial_networks(config: TrainConfig, state: "TrainState") -> None:
-    """Gives a new state the networks of `init_from`, if there is one; the optimizers stay new.
+def load_initial_networks(config: TrainConfig, state: "TrainState") -> None:
+    """Load the weights of the networks of `init_from`, if it is given, into a new state.
 
-    Layers of a resolution that those networks don't have keep their random weights.
+    The optimizers stay new. Layers of resolutions that those networks don't have keep their random
+    weights.
 
     Args:
-      config: checked by `check_initial_networks`.
-      state: of a run that has not begun.
+      config: the configuration, checked by `check_initial_networks`.
+      state: the state of a run that has not begun.
     """
     if not config.run.init_from:
         return
@@ -84,17 +87,17 @@ def begin_with_initial_networks(config: TrainConfig, state: "TrainState") -> Non
 
 
 def _resolution(name: str) -> int:
-    """Of the layer that a variable belongs to: 16 for `generator/16x16_conv0/kernel`."""
+    """Return a variable's resolution: 16 for `generator/16x16_conv0/kernel`; 0 if it has none."""
     match = _RESOLUTION.search(name)
     return int(match[1]) if match else 0
 
 
 def _saved_config(init_from: str) -> TrainConfig:
     if not Path(init_from).is_dir():
-        kind = "a file" if Path(init_from).exists() else "no such directory"
+        received = "a file" if Path(init_from).exists() else "no such directory"
         raise UserError(
             f"--init_from must be a run directory, or one of pgan-import. "
-            f"Received: {init_from}, {kind}"
+            f"Received: {init_from}, {received}"
         )
     saved = read_config(init_from)
     if saved is None:
@@ -106,7 +109,7 @@ def _saved_config(init_from: str) -> TrainConfig:
 
 
 def _checkpoints(run_directory: str | Path) -> list[tuple[Path, int]]:
-    """Each checkpoint of a run, without a suffix, and its images_seen; the newest first."""
+    """Return path (without suffix) and images_seen of a run's healthy checkpoints, newest first."""
     directory = RunDirectory(run_directory).checkpoints
     return [(directory / c.name, c.images_seen) for c in list_checkpoints(directory) if c.healthy]
 
@@ -119,7 +122,7 @@ def _newest_checkpoint(init_from: str) -> tuple[Path, int]:
 
 
 def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
-    """The weights in the newest checkpoint of `init_from`, by their names in a checkpoint."""
+    """Return the weights in the newest checkpoint of `init_from`, by their names in it."""
     init_from, network = config.run.init_from, config.network
     saved = _saved_config(init_from).network
     changed = flags.differences(*(TrainConfig(network=_shape(n)) for n in (saved, network)))
@@ -151,7 +154,10 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
 
 
 def _shape(network: NetworkConfig) -> NetworkConfig:
-    """What must be equal: all but the resolution, and what has no weights."""
+    """Return a network's options, with those that may differ from the initial networks' reset.
+
+    Those are the final resolution, and options without weights.
+    """
     return dataclasses.replace(
         network,
         resolution=None,
@@ -170,7 +176,7 @@ def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
         arrays = {}
         for entry in reader.get_variable_to_shape_map():
             match = _ENTRY.fullmatch(entry)
-            # TensorFlow writes a slash within a name as .S, and a dot as two.
+            # TensorFlow writes a slash within a name as `.S`, and a dot as two dots.
             name = match["name"].replace(".S", "/").replace("..", ".") if match else ""
             if name.startswith(_NETWORKS):
                 arrays[name] = reader.get_tensor(entry)

@@ -1,4 +1,4 @@
-"""What the networks of a new run take from its data before the first step."""
+"""Data-dependent initialization of minibatch discrimination."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,23 +10,23 @@ from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.format import Pyramid
 
-# Reals that minibatch discrimination is fitted to.
+# Real images that minibatch discrimination is fitted to.
 REALS = 500
 
 
 def fit_to_first_reals(
     config: TrainConfig, schedule: Schedule, pyramid: Pyramid, state: TrainState
 ) -> None:
-    """Fits minibatch discrimination to the first reals of a new run; else does nothing.
+    """Fit minibatch discrimination, if the discriminator has it, to a new run's first reals.
 
-    They are the first 500 that will be shown, or all where there are fewer, as the first stage
-    shows them, and are compared as one minibatch. Networks of `--init_from` stay as they are.
+    These are the first 500 reals that the run will show, or all of the data if it has fewer, in the
+    first phase's form, compared as one minibatch. Networks of `--init_from` stay as they are.
 
     Args:
-      config: with what only the data can tell filled in.
-      schedule: the run's.
-      pyramid: where to read.
-      state: of a run that has not begun.
+      config: the configuration, fitted to the data.
+      schedule: the schedule of the run.
+      pyramid: the data.
+      state: the state of a run that has not begun.
 
     Raises:
       UserError: a record is damaged.
@@ -37,18 +37,18 @@ def fit_to_first_reals(
     positions = np.arange(min(REALS, pyramid.count), dtype=np.int64)
     records = records_at(positions, count=pyramid.count, seed=config.run.seed)
     first = schedule.phases[0]
-    # No more at a time than a step is given, so that they fit in memory.
-    parts = [
+    # In batches as large as those of a step, which fit in memory.
+    features = [
         _features(
             state, first, pyramid.level(first.resolution).read(records[i:][: first.batch_size])
         )
         for i in range(0, len(records), first.batch_size)
     ]
-    layer.fit(np.concatenate(parts))
+    layer.fit(np.concatenate(features))
 
 
 def _features(state: TrainState, phase: Phase, images: np.ndarray) -> np.ndarray:
-    """What minibatch discrimination is given, `[b n]`, for images `[b c h w]` uint8."""
+    """Return the input of minibatch discrimination, `[b n]`, for images `[b c h w]` uint8."""
     alpha = tf.constant(np.array(phase.alpha(0), np.float32)) if phase.fading else None
     reals = prepare_reals(tf.constant(images), alpha)
     features = state.discriminator.features(reals, resolution=phase.resolution, alpha=alpha)

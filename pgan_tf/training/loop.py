@@ -30,7 +30,7 @@ from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
 from pgan_tf.training.feeding import Call, quick_thread_switches, read_calls, to_replicas
-from pgan_tf.training.fine_tuning import begin_with_initial_networks, check_initial_networks
+from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
 from pgan_tf.training.preflight import warn_of_short_phases
 from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
@@ -148,7 +148,7 @@ class _Training:
         if self.run.cluster.is_chief:
             restored = self.checkpoints.restore()
             if not restored:
-                begin_with_initial_networks(self.config, self.state)
+                load_initial_networks(self.config, self.state)
                 fit_to_first_reals(self.config, self.schedule, self.run.pyramid, self.state)
         share_state(self.run.strategy, self.run.cluster, self.state)
         return restored

@@ -1,4 +1,4 @@
-"""What is made sure of before a run: that a configuration fits its data and devices."""
+"""Checks before a run: does the configuration fit the data and the replicas?"""
 
 import dataclasses
 import itertools
@@ -9,18 +9,20 @@ from absl import logging
 
 from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.config.network import full_stddev_group
-from pgan_tf.config.phases import Schedule
+from pgan_tf.config.phases import Phase, Schedule
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 
 
 def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
-    """The configuration with what only the data can tell filled in, and paths from the root.
+    """Return the configuration with the data's resolution, channels and labels filled in.
+
+    Its paths are made absolute. A configuration that has been fitted before stays as it is.
 
     Raises:
-      UserError: they do not fit.
+      UserError: the configuration does not fit the data.
     """
-    # So that the run can be continued from any directory. A URL is the same from everywhere.
+    # Absolute, so that the run can be continued from any directory. URLs are absolute already.
     directory = pyramid.location
     if isinstance(directory, Path):
         directory = directory.absolute()
@@ -42,51 +44,50 @@ def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
 
 
 def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> None:
-    """Makes sure that every global batch splits evenly over replicas and minibatch stddev groups.
+    """Check that every global batch splits evenly over replicas and groups of minibatch stddev.
 
-    Warns where a replica's discriminator compares fewer images than that of one device would, since
-    that changes what is learned.
+    Warns if a replica's discriminator compares fewer images than that of a single device would,
+    because that changes what is learned.
+
+    Args:
+      schedule: the schedule of the run.
+      network: the options of the networks.
+      replicas: the number of replicas, of all workers together.
 
     Raises:
-      UserError: one does not.
+      UserError: a batch does not.
     """
     for phase in schedule.phases:
-        if phase.batch_size == 1 and network.discriminator_norm == "batch":
-            raise UserError(
-                f"--batch_size at {phase.resolution}x{phase.resolution} must be at least 2 with "
-                "--discriminator_norm=batch, which leaves nothing of a single image. Received: 1"
-            )
-        batch_size, group = phase.batch_size, _group(phase.batch_size, network, replicas)
-        if not _splits(batch_size, network, replicas):
-            near = [
-                next((b for b in numbers if _splits(b, network, replicas)), None)
-                for numbers in (range(batch_size, 0, -1), itertools.count(batch_size))
-            ]
-            groups = f" and stddev groups of {group}" if _has_groups(network) else ""
-            raise UserError(
-                f"--batch_size at {phase.resolution}x{phase.resolution} must be a multiple of "
-                f"{replicas * group}, for {replicas} replicas{groups}; the "
-                f"nearest: {' and '.join(str(b) for b in near if b)}. Received: {batch_size}"
-            )
+        _check_batch(phase, network, replicas)
     if _has_groups(network):
         _warn_of_small_groups(schedule, network, replicas)
     elif network.minibatch_features != "none" and replicas > 1:
-        flag = (
-            "stddev_group_size=0"
-            if network.minibatch_features == "stddev"
-            else "minibatch_features=discrimination"
+        _warn_of_separate_minibatches(network, replicas)
+
+
+def _check_batch(phase: Phase, network: NetworkConfig, replicas: int) -> None:
+    batch_size, side = phase.batch_size, f"{phase.resolution}x{phase.resolution}"
+    if batch_size == 1 and network.discriminator_norm == "batch":
+        raise UserError(
+            f"--batch_size at {side} must be at least 2 with --discriminator_norm=batch, which "
+            "leaves nothing of a single image. Received: 1"
         )
-        logging.warning(
-            "--%s on %d replicas: each image is compared with those of its replica, 1/%d of the "
-            "minibatch, and what is learned is not what one device learns",
-            flag,
-            replicas,
-            replicas,
+    if not _splits(batch_size, network, replicas):
+        group = _group(batch_size, network, replicas)
+        groups = f" and stddev groups of {group}" if _has_groups(network) else ""
+        nearest = [
+            next((b for b in candidates if _splits(b, network, replicas)), None)
+            for candidates in (range(batch_size, 0, -1), itertools.count(batch_size))
+        ]
+        raise UserError(
+            f"--batch_size at {side} must be a multiple of {replicas * group}, for {replicas} "
+            f"replicas{groups}; the nearest: {' and '.join(str(b) for b in nearest if b)}. "
+            f"Received: {batch_size}"
         )
 
 
 def warn_of_short_phases(schedule: Schedule, discriminator_steps: int) -> None:
-    """Warns of phases that end before the first step of the generator."""
+    """Warn of phases that end before the generator's first step."""
     short = [
         phase.name
         for phase in schedule.phases
@@ -118,13 +119,28 @@ def _warn_of_small_groups(schedule: Schedule, network: NetworkConfig, replicas: 
         )
 
 
+def _warn_of_separate_minibatches(network: NetworkConfig, replicas: int) -> None:
+    flag = (
+        "stddev_group_size=0"
+        if network.minibatch_features == "stddev"
+        else "minibatch_features=discrimination"
+    )
+    logging.warning(
+        "--%s on %d replicas: each image is compared with those of its replica, 1/%d of the "
+        "minibatch, and what is learned is not what one device learns",
+        flag,
+        replicas,
+        replicas,
+    )
+
+
 def _has_groups(network: NetworkConfig) -> bool:
-    """Whether a minibatch falls into groups; else it is taken as a whole, or not looked at."""
+    """Return whether minibatch stddev compares images in groups, rather than whole batches."""
     return network.minibatch_features == "stddev" and network.stddev_group_size > 0
 
 
 def _group(batch_size: int, network: NetworkConfig, replicas: int) -> int:
-    """Samples in a minibatch stddev group of a replica; 1 where there are no groups."""
+    """Return the size of a replica's minibatch stddev groups; 1 without groups."""
     if not _has_groups(network):
         return 1
     return full_stddev_group(network.stddev_group_size, batch_size // replicas)
@@ -135,7 +151,16 @@ def _splits(batch_size: int, network: NetworkConfig, replicas: int) -> bool:
 
 
 def smaller_batch(batch_size: int, network: NetworkConfig, replicas: int) -> int | None:
-    """The largest global batch up to half of `batch_size` that `check_batches` accepts, or None."""
+    """Return the largest batch size that `check_batches` accepts, up to half of another.
+
+    Args:
+      batch_size: a global batch size.
+      network: the options of the networks.
+      replicas: the number of replicas, of all workers together.
+
+    Returns:
+      A global batch size; None if there is none.
+    """
     per_replica = batch_size // replicas // 2
     per_replica -= per_replica % max(1, _group(per_replica * replicas, network, replicas))
     return per_replica * replicas or None

@@ -14,9 +14,9 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.fine_tuning import (
-    begin_with_initial_networks,
     check_initial_networks,
-    config_to_begin_with,
+    initial_config,
+    load_initial_networks,
 )
 from tests.helpers.network_files import golden_states, golden_variables, write_network_file
 from tests.helpers.original_networks import from_original, original_name
@@ -28,7 +28,7 @@ def begin(config, strategy):
     """The state that a run begins with."""
     check_initial_networks(config, RunDirectory(config.run.run_dir))
     state = TrainState(config, strategy)
-    begin_with_initial_networks(config, state)
+    load_initial_networks(config, state)
     return state
 
 
@@ -78,7 +78,7 @@ def test_a_run_begins_with_the_networks_and_new_optimizers(tmp_path, trained, de
 def test_imported_networks_are_those_of_the_file(tmp_path, one_device):
     path = write_network_file(tmp_path / "network.pkl", golden_states())
     import_networks(path, tmp_path / "imported")
-    config = config_to_begin_with(str(tmp_path / "imported"), None)
+    config = initial_config(str(tmp_path / "imported"), None)
     assert config.schedule.start_resolution == 16
     state = begin(with_init(config, tmp_path / "imported"), one_device)
     for network, prefix, factor in (
@@ -118,7 +118,7 @@ def test_a_smaller_network_leaves_the_upper_layers_out(trained, one_device):
 )
 def test_flags_that_are_not_given_are_those_of_the_networks(trained, resolution, start):
     directory, _, _ = trained
-    base = config_to_begin_with(str(directory), resolution)
+    base = initial_config(str(directory), resolution)
     assert (base.network.fmap_base, base.network.fmap_max) == (32, 8)
     assert base.schedule.start_resolution == start
     assert base.schedule.total_kimg == TrainConfig().schedule.total_kimg
@@ -129,14 +129,14 @@ def test_the_stage_is_the_one_that_the_newest_checkpoint_is_in(trained, one_devi
     directory, _, _ = trained
     for path in (directory / "checkpoints").glob("state-96*"):
         path.unlink()
-    assert config_to_begin_with(str(directory), None).schedule.start_resolution == 4
+    assert initial_config(str(directory), None).schedule.start_resolution == 4
 
 
 def test_checkpoints_after_a_run_went_back_are_newer(trained):
     directory, _, _ = trained
     for path in (directory / "checkpoints").glob("state-0.*"):
         path.rename(path.with_name(path.name.replace("state-", "state-r1-")))
-    assert config_to_begin_with(str(directory), None).schedule.start_resolution == 4
+    assert initial_config(str(directory), None).schedule.start_resolution == 4
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_networks_with_noise_are_trained_on_with_their_loss(trained, tmp_path):
         loss=LossConfig(loss="lsgan"),
     )
     (directory / "config.flags").write_text(to_flagfile(noisy))
-    base = config_to_begin_with(str(directory), None)
+    base = initial_config(str(directory), None)
     assert (base.network.discriminator_noise, base.loss.loss) == (0.2, "lsgan")
     check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"))
 
