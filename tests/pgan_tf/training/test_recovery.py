@@ -146,7 +146,7 @@ def test_running_out_of_memory_says_what_to_do(pyramid_dir, tmp_path, monkeypatc
 
         return fail
 
-    monkeypatch.setattr(loop, "make_train_step", make_train_step)
+    monkeypatch.setattr(loop, "TrainStep", make_train_step)
     with pytest.raises(UserError) as caught:
         loop.train(config_for(pyramid_dir, tmp_path))
     said = str(caught.value)
