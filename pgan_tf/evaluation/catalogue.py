@@ -1,8 +1,9 @@
-"""Every metric by name: what it measures, of how many images, and which figures it makes of that.
+"""The metrics by name: the features, the number of images, and the values of each.
 
-Measuring and comparing are separate. A measurement (patches, similarities of pairs, features, the
-numbers they show) is taken of a set of images; a metric compares the measurements of two sets. So
-several metrics share one measurement, and that of the reals is taken once.
+Extraction and comparison are separate. Features (patches, similarities of pairs, an extractor's
+features, the numbers in images) are extracted from one set of images; a metric compares the
+features of two sets. So several metrics share the same features, and those of the reals are
+extracted once.
 """
 
 import dataclasses
@@ -13,8 +14,8 @@ import numpy as np
 from pgan_tf import metrics
 from tfrecords_tools.errors import UserError
 
-# Named arrays, each of a row or several an image, in the images' order.
-Measured = Mapping[str, np.ndarray]
+# Named arrays, with one or several rows per image, in the order of the images.
+ImageFeatures = Mapping[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,43 +23,44 @@ class Metric:
     """A metric.
 
     Attributes:
-      name: as `--metrics` takes it.
-      measurement: what is measured of images: a key of `measuring.GAUGES`.
-      num_images: how many images it is usually computed of, so that figures can be compared.
-      min_images: the fewest that make sense.
+      name: as in `--metrics`.
+      feature_kind: the features that it compares, a key of `extraction.ACCUMULATORS`.
+      num_images: the usual number of images; values of other numbers can't be compared with it.
+      min_images: the fewest images that make sense.
       min_resolution: the smallest images, in pixels.
-      compare: (reals, fakes, seed) -> figures by name, the first word of each the metric's.
-      headline: the figure by which networks are ranked.
+      compare: (features of reals, features of fakes, seed) -> values by name; the first word of
+        each name is the metric's.
+      headline: name of the value by which generators are ranked.
       higher_is_better: whether a higher headline is better.
       needs_logits: whether the extractor must be a classifier.
       equal_sets: whether there must be as many reals as fakes.
     """
 
     name: str
-    measurement: str
+    feature_kind: str
     num_images: int
     min_images: int
     min_resolution: int
-    compare: Callable[[Measured, Measured, int], dict[str, float]]
+    compare: Callable[[ImageFeatures, ImageFeatures, int], dict[str, float]]
     headline: str
     higher_is_better: bool = False
     needs_logits: bool = False
     equal_sets: bool = False
 
     def better(self, value: float, than: float) -> bool:
-        """Whether one headline is better than another; equal ones and NaN are not."""
+        """Return whether a headline is better than another; never if equal or NaN."""
         return value > than if self.higher_is_better else value < than
 
 
 def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, ...]:
-    """The metrics of these names, each once.
+    """Return the metrics of these names, each once.
 
     Args:
       names: as typed.
-      flag: that they came from, for errors.
+      flag: name of the flag with the names, for errors.
 
     Raises:
-      UserError: there is none, or one that is not known.
+      UserError: there are no names, or an unknown one.
     """
     known = ", ".join(CATALOGUE)
     if not names:
@@ -69,7 +71,7 @@ def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, .
     return tuple(CATALOGUE[name] for name in dict.fromkeys(names))
 
 
-def _compare_patches(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _compare_patches(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     channels = next(iter(reals.values())).shape[1] // metrics.PATCH_SIZE**2
     levels = sorted(map(int, reals), reverse=True)
     by_level = [{level: m[str(level)] for level in levels} for m in (reals, fakes)]
@@ -77,27 +79,29 @@ def _compare_patches(reals: Measured, fakes: Measured, seed: int) -> dict[str, f
     return {f"swd/{name}": value for name, value in distances.items()}
 
 
-def _compare_similarities(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _compare_similarities(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int
+) -> dict[str, float]:
     ours, theirs = (float(np.mean(m["similarities"])) for m in (fakes, reals))
     return {"ms_ssim": ours, "ms_ssim/gap": abs(ours - theirs)}
 
 
-def _compare_statistics(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _compare_statistics(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     statistics = [metrics.feature_statistics(m["features"]) for m in (reals, fakes)]
     return {"fid": metrics.frechet_distance(*statistics)}
 
 
-def _score(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _score(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     mean, deviation = metrics.inception_score(fakes["logits"])
     return {"is": mean, "is/std": deviation}
 
 
-def _compare_kernels(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _compare_kernels(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     mean, deviation = metrics.kernel_distance(reals["features"], fakes["features"], seed=seed)
     return {"kid": mean, "kid/std": deviation}
 
 
-def _compare_manifolds(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _compare_manifolds(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     precision, recall = metrics.precision_recall(reals["features"], fakes["features"])
     f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return {
@@ -107,14 +111,14 @@ def _compare_manifolds(reals: Measured, fakes: Measured, seed: int) -> dict[str,
     }
 
 
-def _count_modes(reals: Measured, fakes: Measured, seed: int) -> dict[str, float]:
+def _count_modes(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     hit, divergence = metrics.mode_coverage(fakes["numbers"])
     return {"modes/hit": float(hit), "modes/kl": divergence}
 
 
 _ALL = (
     Metric("swd", "patches", 16384, 1, 16, _compare_patches, "swd/average", equal_sets=True),
-    # 10,000 pairs. Neither low nor high is good in itself: reals are alike to some degree.
+    # 10,000 pairs. Neither low nor high is good in itself: reals are similar to some degree.
     Metric("ms_ssim", "similarities", 20000, 2, 16, _compare_similarities, "ms_ssim/gap"),
     Metric("fid", "features", 50000, 2, 1, _compare_statistics, "fid"),
     Metric("is", "features", 50000, 10, 1, _score, "is", higher_is_better=True, needs_logits=True),

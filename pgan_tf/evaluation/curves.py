@@ -1,4 +1,4 @@
-"""Curves of metrics over training, as one PNG."""
+"""Curves of metrics over training, as one PNG file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,33 +6,33 @@ from typing import Any
 
 from absl import logging
 
-from pgan_tf.evaluation.results import Result
+from pgan_tf.evaluation.results import SnapshotMetrics
 from tfrecords_tools.extras import require
 from tfrecords_tools.files import whole_file
 
 _COLUMNS = 2
-# Figures that follow from others, or say how sure those are.
+# Values not drawn: they follow from others, or are their standard deviations.
 _LEFT_OUT = ("/gap", "/std")
 
 
 def require_matplotlib() -> Any:
-    """Imports `matplotlib.figure`.
+    """Import `matplotlib.figure`.
 
     Raises:
-      UserError: it is not installed; says how to install it.
+      UserError: matplotlib is not installed; says how to install it.
     """
     return require("matplotlib.figure", "plots")
 
 
-def plot(path: Path, results: Sequence[Result]) -> bool:
-    """Draws a panel a metric, a curve a figure, and the floor dashed; whole or not at all.
+def plot(path: Path, results: Sequence[SnapshotMetrics]) -> bool:
+    """Draw a panel per metric with a curve per value, and the floor dashed; whole or not at all.
 
     Args:
-      path: of the PNG.
-      results: of one run's generators; those that don't say when they were saved are left out.
+      path: of the PNG file.
+      results: of one run's generators; generators of unknown `images_seen` are left out.
 
     Returns:
-      Whether there was anything to draw.
+      False if there is nothing to draw.
 
     Raises:
       UserError: matplotlib is not installed.
@@ -43,13 +43,13 @@ def plot(path: Path, results: Sequence[Result]) -> bool:
         logging.warning("%s is not drawn: no network says when it was saved", path)
         return False
     panels: dict[str, list[str]] = {}
-    for name in timed[0].figures:
+    for name in timed[0].values:
         if name.endswith(_LEFT_OUT):
             continue
         panels.setdefault(name.split("/")[0], []).append(name)
     columns = min(_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    # Not by pyplot, which would want a screen, or a choice of where to draw instead.
+    # Not by pyplot, which needs a screen or the choice of another backend.
     figure = figure_module.Figure(figsize=(5.5 * columns, 3.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     kimg = [(result.images_seen or 0) / 1000 for result in timed]
@@ -63,11 +63,15 @@ def plot(path: Path, results: Sequence[Result]) -> bool:
 
 
 def _draw_panel(
-    axis: Any, metric: str, names: Sequence[str], kimg: Sequence[float], results: Sequence[Result]
+    axis: Any,
+    metric: str,
+    names: Sequence[str],
+    kimg: Sequence[float],
+    results: Sequence[SnapshotMetrics],
 ) -> None:
     values = []
     for name in names:
-        curve = [result.figures[name] for result in results]
+        curve = [result.values[name] for result in results]
         values += curve
         short = name.removeprefix(f"{metric}/")
         (line,) = axis.plot(kimg, curve, marker="o", markersize=3.5, linewidth=1.3, label=short)
@@ -75,7 +79,7 @@ def _draw_panel(
         if floor is not None:
             values.append(floor)
             axis.axhline(floor, color=line.get_color(), linestyle="--", linewidth=0.9)
-    # Distances fall by orders of magnitude; where all is positive a logarithm shows the end too.
+    # Distances fall by orders of magnitude: a logarithmic axis shows the end of training too.
     if min(values) > 0 and max(values) > 20 * min(values):
         axis.set_yscale("log")
     axis.set_title(f"{metric} (x1e3)" if metric == "swd" else metric)

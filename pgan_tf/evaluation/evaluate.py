@@ -1,4 +1,4 @@
-"""Evaluating saved generators: what pgan-evaluate does."""
+"""The evaluation of saved generators, as by pgan-evaluate."""
 
 import dataclasses
 import functools
@@ -8,48 +8,55 @@ from typing import Any
 
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
-from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
 from pgan_tf.evaluation.catalogue import Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
-from pgan_tf.evaluation.extractors import load_extractors
+from pgan_tf.evaluation.extraction import load_extractors
+from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
 from pgan_tf.evaluation.images import Reals
 from pgan_tf.evaluation.results import (
-    Found,
-    Result,
-    figures_of,
+    SnapshotMetrics,
+    StoredMetrics,
     format_value,
-    read_figures,
+    read_stored,
     require_writable,
     result_path,
+    values_of,
     write_tensorboard,
 )
-from pgan_tf.evaluation.subjects import Subjects, check_subject, find_subjects, load_fakes
+from pgan_tf.evaluation.snapshots import (
+    Snapshot,
+    SnapshotSelection,
+    check_snapshot,
+    load_fakes,
+    select_snapshots,
+)
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
-    """What pgan-evaluate is told.
+    """The options of pgan-evaluate.
 
     Attributes:
       network: a run directory or a `.keras` file.
       data_dir: the pyramid; empty for the run's own.
       metrics: their names.
-      num_images: how many images to compare; None for each metric's usual number.
-      seed: of latents, of the choice of reals, and of whatever a metric draws.
-      all_snapshots: every generator the run has saved, instead of the newest.
-      output: where results go; empty for the run directory.
-      mirror_augment: whether reals are mirrored; None for as the run did.
-      floor: whether reals are compared with other reals too.
-      reuse: whether figures that were written before, under the same settings, are taken as they
-        are.
-      cache, cache_dir: whether and where measurements of reals are kept; beside the run if empty.
-      batch_size: images a replica at a time; None for what fits the resolution.
-      distribution, logical_cpus: as of pgan-train.
-      inception, features: where features come from, as `metrics.load_inception` and
-        `metrics.load_features` take it.
-      digit_classifier: what reads digits, as `metrics.load_digit_classifier` takes it.
+      num_images: number of images to compare; None for each metric's usual number.
+      seed: of latents, of the choice of reals, and of the random draws of metrics.
+      all_snapshots: whether to evaluate every generator that the run has saved, not the newest.
+      output: directory for the results; empty for the run directory.
+      mirror_augment: whether to mirror reals; None to do as the run did.
+      floor: whether to compare reals with other reals too.
+      reuse: whether to reuse values that were written under the same settings.
+      cache: whether to keep the features of reals.
+      cache_dir: directory of the features; empty for one in the run directory.
+      batch_size: images per replica at a time; None for what fits the resolution.
+      distribution: as in pgan-train.
+      logical_cpus: as in pgan-train.
+      inception: path of the Inception graph, as `metrics.load_inception` takes it.
+      features: an extractor of one's own, as `metrics.load_features` takes it.
+      digit_classifier: path of a classifier, as `metrics.load_digit_classifier` takes it.
     """
 
     network: str
@@ -73,62 +80,39 @@ class EvaluateOptions:
 
 
 @dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What came out.
+class EvaluationReport:
+    """The outcome of an evaluation.
 
     Attributes:
-      results: one a generator, oldest first.
-      written: the files that say so.
-      summary: what was compared, in a line.
+      results: the metrics of each generator, oldest first.
+      written: the files that hold them.
+      summary: one line on the images that were compared.
     """
 
-    results: tuple[Result, ...]
+    results: tuple[SnapshotMetrics, ...]
     written: tuple[Path, ...]
     summary: str
 
 
-def evaluate(options: EvaluateOptions) -> Evaluation:
-    """Evaluates generators and writes what was found.
+def evaluate(options: EvaluateOptions) -> EvaluationReport:
+    """Evaluate generators and write their metrics.
 
-    Each generator's JSON is written as soon as it is done; the curves and TensorBoard's scalars
-    at the end.
+    Each generator's JSON file is written as soon as its metrics are known; the curves and
+    TensorBoard's scalars at the end.
 
     Raises:
-      UserError: something named does not exist, does not fit, or draws no pictures.
+      UserError: something does not exist or does not fit, or a generator's images are not finite.
     """
     metrics = find_metrics(options.metrics)
-    subjects = find_subjects(options.network, all_snapshots=options.all_snapshots)
+    selection = select_snapshots(options.network, all_snapshots=options.all_snapshots)
     if options.all_snapshots:
-        curves.require_matplotlib()  # better known before hours of work than after
-    pyramid = open_pyramid(_data_dir(options, subjects))
-    reals = Reals(
-        pyramid,
-        _resolution(subjects, pyramid),
-        seed=options.seed,
-        mirror=_mirror(options, subjects),
-    )
+        curves.require_matplotlib()  # before hours of work, not after
+    reals = _open_reals(options, selection)
     strategy = make_strategy(options.distribution, logical_cpus=options.logical_cpus)
-    cache = Path(options.cache_dir) if options.cache_dir else subjects.home / CACHE_NAME
-    evaluator = Evaluator(
-        metrics,
-        reals,
-        num_images=options.num_images,
-        workspace=Workspace(cache, keep=options.cache),
-        extractors=load_extractors(
-            metrics,
-            inception=options.inception,
-            features=options.features,
-            digit_classifier=options.digit_classifier,
-        ),
-    )
-    output = Path(options.output) if options.output else subjects.home
+    evaluator = _make_evaluator(options, selection, metrics, reals)
+    output = Path(options.output) if options.output else selection.home
     settings = _settings(evaluator, reals)
-    known = _known_figures(subjects, output, settings) if options.reuse else {}
-    missing = {
-        subject.file: [m for m in metrics if m.name not in known.get(subject.file, {})]
-        for subject in subjects.generators
-    }
-    to_measure = [subject for subject in subjects.generators if missing[subject.file]]
+    stored = _read_all_stored(selection, output, settings) if options.reuse else {}
     load = functools.partial(
         load_fakes,
         reals=reals,
@@ -136,105 +120,148 @@ def evaluate(options: EvaluateOptions) -> Evaluation:
         batch_size=options.batch_size,
         count=evaluator.most_images,
     )
-    # All that can be wrong is better known now than after hours of work.
+    # Find what may be wrong now, not after hours of work.
     require_writable(output)
-    for subject in to_measure:
-        check_subject(subject, reals)
-    loaded = {subject.file: load(subject) for subject in to_measure[:1]}
-    floor = _floor(evaluator, known) if options.floor else {}
+    to_evaluate = [s for s in selection.snapshots if _missing(metrics, stored.get(s.file, {}))]
+    for snapshot in to_evaluate:
+        check_snapshot(snapshot, reals)
+    loaded = {snapshot.file: load(snapshot) for snapshot in to_evaluate[:1]}
+    floor = _floor(evaluator, stored) if options.floor else {}
     results, written = [], []
-    for subject in subjects.generators:
-        before, wanted = known.get(subject.file, {}), missing[subject.file]
-        figures = {
-            name: value for found in before.values() for name, value in found.figures.items()
-        }
-        if wanted:
-            fakes = loaded.pop(subject.file, None) or load(subject)
-            figures |= evaluator.evaluate(fakes, label=subject.label, only=wanted)
-        result = Result(
-            network=subject.file,
-            digest=sha256_of(subject.file),
-            label=subject.label,
-            images_seen=subject.images_seen,
-            figures=_in_order(metrics, figures),
-            settings=settings,
-            floor=floor,
-        )
+    for snapshot in selection.snapshots:
+        known = stored.get(snapshot.file, {})
+        values = {name: v for metric in known.values() for name, v in metric.values.items()}
+        missing = _missing(metrics, known)
+        if missing:
+            fakes = loaded.pop(snapshot.file, None) or load(snapshot)
+            values |= evaluator.evaluate(fakes, label=snapshot.label, only=missing)
+        result = _result(snapshot, _in_order(metrics, values), settings, floor)
         results.append(result)
         written.append(result.write_json(output))
-        if len(subjects.generators) > 1:
-            print(_headlines(result, evaluator, known=not wanted), flush=True)
+        if len(selection.snapshots) > 1:
+            print(_headlines(result, metrics, reused=not missing), flush=True)
     if options.all_snapshots and curves.plot(output / "metrics.png", results):
         written.append(output / "metrics.png")
-    if subjects.run is not None:
-        write_tensorboard(subjects.run, results)
-    return Evaluation(tuple(results), tuple(written), _summary(evaluator, reals))
+    if selection.run is not None:
+        write_tensorboard(selection.run, results)
+    return EvaluationReport(tuple(results), tuple(written), _summary(evaluator, reals))
 
 
-def _known_figures(
-    subjects: Subjects, output: Path, settings: Mapping[str, Any]
-) -> dict[Path, dict[str, Found]]:
-    """What was found before, under equal settings, by the generator's file and the metric."""
-    known = {}
-    for subject in subjects.generators:
-        path = result_path(output, subject.label)
+def _open_reals(options: EvaluateOptions, selection: SnapshotSelection) -> Reals:
+    pyramid = open_pyramid(_data_dir(options, selection))
+    return Reals(
+        pyramid,
+        _resolution(selection, pyramid),
+        seed=options.seed,
+        mirror=_mirror(options, selection),
+    )
+
+
+def _make_evaluator(
+    options: EvaluateOptions,
+    selection: SnapshotSelection,
+    metrics: Sequence[Metric],
+    reals: Reals,
+) -> Evaluator:
+    directory = Path(options.cache_dir) if options.cache_dir else selection.home / CACHE_NAME
+    return Evaluator(
+        metrics,
+        reals,
+        num_images=options.num_images,
+        cache=FeatureCache(directory, keep=options.cache),
+        extractors=load_extractors(
+            metrics,
+            inception=options.inception,
+            features=options.features,
+            digit_classifier=options.digit_classifier,
+        ),
+    )
+
+
+def _read_all_stored(
+    selection: SnapshotSelection, output: Path, settings: Mapping[str, Any]
+) -> dict[Path, dict[str, StoredMetrics]]:
+    """Read the metrics written under equal settings, by the generator's file and the metric."""
+    stored = {}
+    for snapshot in selection.snapshots:
+        path = result_path(output, snapshot.label)
         if path.exists():
-            digest = sha256_of(subject.file)
-            known[subject.file] = read_figures(path, digest=digest, settings=settings)
-    return known
+            digest = sha256_of(snapshot.file)
+            stored[snapshot.file] = read_stored(path, digest=digest, settings=settings)
+    return stored
 
 
-def _floor(evaluator: Evaluator, known: Mapping[Path, Mapping[str, Found]]) -> Mapping[str, float]:
-    """The floor of every metric, as it was found before or else measured now."""
-    figures: dict[str, float] = {}
-    for before in known.values():
-        for found in before.values():
-            figures.update(found.floor)
-    missing = [m for m in evaluator.metrics if not figures_of(m.name, figures)]
-    return _in_order(evaluator.metrics, {**figures, **evaluator.floor(only=missing)})
+def _missing(metrics: Sequence[Metric], known: Mapping[str, StoredMetrics]) -> list[Metric]:
+    return [metric for metric in metrics if metric.name not in known]
 
 
-def _in_order(metrics: Sequence[Metric], figures: Mapping[str, float]) -> dict[str, float]:
-    """Figures in the order in which metrics were asked for."""
+def _floor(
+    evaluator: Evaluator, stored: Mapping[Path, Mapping[str, StoredMetrics]]
+) -> Mapping[str, float]:
+    """Return the floor of every metric, from stored metrics or else computed now."""
+    values: dict[str, float] = {}
+    for by_metric in stored.values():
+        for metric in by_metric.values():
+            values.update(metric.floor)
+    missing = [m for m in evaluator.metrics if not values_of(m.name, values)]
+    return _in_order(evaluator.metrics, {**values, **evaluator.floor(only=missing)})
+
+
+def _in_order(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[str, float]:
+    """Return values in the order of the requested metrics."""
     return {
-        name: value
-        for metric in metrics
-        for name, value in figures_of(metric.name, figures).items()
+        name: value for metric in metrics for name, value in values_of(metric.name, values).items()
     }
 
 
-def _headlines(result: Result, evaluator: Evaluator, *, known: bool) -> str:
-    figures = "  ".join(
-        f"{metric.headline} {format_value(result.figures[metric.headline])}"
-        for metric in evaluator.metrics
+def _result(
+    snapshot: Snapshot,
+    values: Mapping[str, float],
+    settings: Mapping[str, Any],
+    floor: Mapping[str, float],
+) -> SnapshotMetrics:
+    return SnapshotMetrics(
+        network=snapshot.file,
+        digest=sha256_of(snapshot.file),
+        label=snapshot.label,
+        images_seen=snapshot.images_seen,
+        values=values,
+        settings=settings,
+        floor=floor,
     )
-    return f"{result.label}  {figures}{'  (as found before)' if known else ''}"
 
 
-def _data_dir(options: EvaluateOptions, subjects: Subjects) -> str:
+def _headlines(result: SnapshotMetrics, metrics: Sequence[Metric], *, reused: bool) -> str:
+    values = "  ".join(
+        f"{metric.headline} {format_value(result.values[metric.headline])}" for metric in metrics
+    )
+    return f"{result.label}  {values}{'  (as found before)' if reused else ''}"
+
+
+def _data_dir(options: EvaluateOptions, selection: SnapshotSelection) -> str:
     if options.data_dir:
         return options.data_dir
-    if subjects.config is not None and subjects.config.data.data_dir:
-        return subjects.config.data.data_dir
-    raise UserError(f"--data_dir is required: {subjects.path} does not say what it was trained on")
+    if selection.config is not None and selection.config.data.data_dir:
+        return selection.config.data.data_dir
+    raise UserError(f"--data_dir is required: {selection.path} does not say what it was trained on")
 
 
-def _mirror(options: EvaluateOptions, subjects: Subjects) -> bool:
+def _mirror(options: EvaluateOptions, selection: SnapshotSelection) -> bool:
     if options.mirror_augment is not None:
         return options.mirror_augment
-    return subjects.config is not None and subjects.config.data.mirror_augment
+    return selection.config is not None and selection.config.data.mirror_augment
 
 
-def _resolution(subjects: Subjects, pyramid: Pyramid) -> int:
-    """What images are compared at: what the generators grow to, of which the data has a level.
+def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
+    """Return the resolution to compare images at: the one that the generators grow to.
 
     Raises:
-      UserError: it has none.
+      UserError: the data has no such level.
     """
-    wanted = subjects.final_resolution or pyramid.resolution
+    wanted = selection.final_resolution or pyramid.resolution
     if wanted > pyramid.resolution:
         raise UserError(
-            f"{subjects.path} grows to {wanted}x{wanted}, but {pyramid.directory} has "
+            f"{selection.path} grows to {wanted}x{wanted}, but {pyramid.directory} has "
             f"{pyramid.resolution}x{pyramid.resolution} at most"
         )
     return wanted

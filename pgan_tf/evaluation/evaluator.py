@@ -1,4 +1,4 @@
-"""Comparing generators with one data set: reals are measured once, fakes for every generator."""
+"""Metrics of any number of generators against one data set."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,33 +8,35 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from pgan_tf.evaluation.cache import Workspace, digest_of
-from pgan_tf.evaluation.catalogue import Measured, Metric
-from pgan_tf.evaluation.images import Fakes, Reals
-from pgan_tf.evaluation.measuring import (
-    GAUGES,
+from pgan_tf.evaluation.catalogue import ImageFeatures, Metric
+from pgan_tf.evaluation.extraction import (
+    ACCUMULATORS,
     Allocate,
     Extractor,
-    Gauge,
-    ImageSet,
-    first_images,
-    measure,
-    settings_of,
+    FeatureAccumulator,
+    ImageSetSpec,
+    extract,
+    feature_settings,
+    features_of_first,
 )
+from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
+from pgan_tf.evaluation.images import Fakes, Reals
 from tfrecords_tools.errors import UserError
 
-# Random draws of reals, of the second set of them, and of fakes must differ.
+# Random draws differ between the three sets: reals, other reals of the floor, and fakes.
 _REALS, _OTHER_REALS, _FAKES = 0, 1, 2
 _SETS = 3
 
 
 class Evaluator:
-    """Metrics of fakes against reals, and of reals against others of them: the floor.
+    """Metrics of fakes against reals, and of reals against other reals: the floor.
+
+    Features of reals are extracted once, those of fakes for every generator.
 
     Attributes:
-      metrics: that are computed.
-      num_images: how many fakes each metric compares, by name; with as many reals, or all there
-        are.
+      metrics: to compute.
+      num_images: number of fakes that each metric compares, by name; with as many reals, or all of
+        them if there are fewer.
     """
 
     def __init__(
@@ -43,68 +45,68 @@ class Evaluator:
         reals: Reals,
         *,
         num_images: int | None,
-        workspace: Workspace,
+        cache: FeatureCache,
         extractors: Mapping[str, Extractor],
         flag: str = "num_images",
     ):
-        """
+        """Check that every metric can be computed, before any work.
+
         Args:
           metrics: to compute.
           reals: the data.
-          num_images: how many images to compare, of which there may be fewer reals, unless a metric
-            wants equal sets; None for each metric's usual number, or all of the data where it has
-            fewer.
-          workspace: where measurements are kept.
-          extractors: by measurement.
-          flag: what `num_images` is called, for errors.
+          num_images: number of images to compare; there may be fewer reals unless a metric needs
+            equal sets. None for each metric's usual number, or all of the data if it has fewer.
+          cache: of features.
+          extractors: by kind of features.
+          flag: name of the flag with `num_images`, for errors.
 
         Raises:
-          UserError: a metric can't be computed of these data, of so few images, or of what an
-            extractor returns.
+          UserError: a metric can't be computed of these data, of so few images, or of the features
+            that an extractor returns.
         """
         self.metrics = tuple(metrics)
         self._reals = reals
-        self._workspace = workspace
+        self._cache = cache
         self._extractors = extractors
         self.num_images = {m.name: _choose_count(m, reals, num_images, flag) for m in metrics}
-        # A measurement is taken of as many images as the metric that wants the most of them.
+        # By kind of features: the largest number of images that a metric compares.
         self._counts: dict[str, int] = {}
         for metric in self.metrics:
-            count = max(self.num_images[metric.name], self._counts.get(metric.measurement, 0))
-            self._counts[metric.measurement] = count
-        self._of_reals: dict[str, Measured] = {}
+            count = max(self.num_images[metric.name], self._counts.get(metric.feature_kind, 0))
+            self._counts[metric.feature_kind] = count
+        self._of_reals: dict[str, ImageFeatures] = {}
         self._digest: str | None = None
         self._try_extractors()
 
     @property
     def most_images(self) -> int:
-        """How many fakes have to be generated."""
+        """Number of fakes that have to be generated."""
         return max(self._counts.values())
 
     @property
     def real_images(self) -> dict[str, int]:
-        """How many reals each metric compares fakes with."""
+        """Number of reals that each metric compares with fakes."""
         available = self._reals.pyramid.count
         return {name: min(count, available) for name, count in self.num_images.items()}
 
     @property
     def floor_images(self) -> dict[str, int]:
-        """How many reals each metric compares with others: fewer, where the data has few."""
+        """Number of reals that each metric compares with as many others: at most half of them."""
         half = self._reals.pyramid.count // 2
         return {name: min(count, half) for name, count in self.num_images.items()}
 
     @property
     def extractor_digests(self) -> dict[str, str]:
-        """By metric, of those that need one; they change whenever features may."""
+        """Digests by metric, of those that need an extractor; they change when features may."""
         return {
-            metric.name: self._extractors[metric.measurement].digest
+            metric.name: self._extractors[metric.feature_kind].digest
             for metric in self.metrics
-            if metric.measurement in self._extractors
+            if metric.feature_kind in self._extractors
         }
 
     @property
     def data_digest(self) -> str:
-        """Changes whenever the data do."""
+        """Digest that changes whenever the data do."""
         if self._digest is None:
             self._digest = digest_of(self._reals.pyramid, self._reals.resolution)
         return self._digest
@@ -112,36 +114,42 @@ class Evaluator:
     def evaluate(
         self, fakes: Fakes, *, label: str = "fakes", only: Sequence[Metric] | None = None
     ) -> dict[str, float]:
-        """Figures of a generator.
+        """Compute the metrics of a generator.
 
         Args:
-          fakes: of it.
-          label: what the progress bar says.
-          only: those of `metrics` that are wanted; None for all.
+          fakes: its images.
+          label: text of the progress bar.
+          only: the metrics to compute, of `metrics`; None for all.
+
+        Returns:
+          Values by name.
 
         Raises:
           UserError: its images are not finite, or the disk is full.
         """
         wanted = self.metrics if only is None else only
         counts = self._counts_for(wanted)
-        of_reals = self._measure_reals(counts)
-        gauges = {
-            name: self._gauge(name, count, _FAKES, self._workspace.allocate)
-            for name, count in counts.items()
+        of_reals = self._features_of_reals(counts)
+        accumulators = {
+            kind: self._accumulator(kind, count, _FAKES, self._cache.allocate)
+            for kind, count in counts.items()
         }
         most = max(counts.values())
         with _bar(most, label) as progress:
-            measure(list(gauges.values()), fakes.read(most), progress)
-        of_fakes = {name: gauge.finish() for name, gauge in gauges.items()}
+            extract(list(accumulators.values()), fakes.read(most), progress)
+        of_fakes = {kind: accumulator.finish() for kind, accumulator in accumulators.items()}
         return self._compare(wanted, of_reals, of_fakes, self.num_images)
 
     def floor(self, *, only: Sequence[Metric] | None = None) -> dict[str, float]:
-        """Figures of reals against others of the data: what a perfect generator would reach.
+        """Compute the metrics of reals against other reals: those of a perfect generator.
 
         Metrics that the data has too few images for, in each of two halves, are left out.
 
         Args:
-          only: those of `metrics` that are wanted; None for all.
+          only: the metrics to compute, of `metrics`; None for all.
+
+        Returns:
+          Values by name.
         """
         wanted = [
             metric
@@ -151,99 +159,112 @@ class Evaluator:
         if not wanted:
             return {}
         half = self._reals.pyramid.count // 2
-        counts = {name: min(count, half) for name, count in self._counts_for(wanted).items()}
-        of_reals = self._measure_reals(self._counts_for(wanted))
-        # From the second half of the order of draws, so no image is in both sets.
-        others = self._measure(counts, _OTHER_REALS, "other reals", first=half)
-        first = {name: first_images(name, of_reals[name], counts[name]) for name in counts}
+        counts = {kind: min(count, half) for kind, count in self._counts_for(wanted).items()}
+        of_reals = self._features_of_reals(self._counts_for(wanted))
+        # From the second half of the order of draws, so that no image is in both sets.
+        others = self._cached_features(counts, _OTHER_REALS, "other reals", first=half)
+        first = {kind: features_of_first(kind, of_reals[kind], counts[kind]) for kind in counts}
         return self._compare(wanted, first, others, self.floor_images)
 
     def _try_extractors(self) -> None:
-        """Shows two reals to each, so that one that does not fit is known before any work.
+        """Extract features of two reals, so that an unfit extractor is reported before any work.
 
         Raises:
-          UserError: it takes no such images, returns something else, or lacks what a metric needs.
+          UserError: an extractor does not take the images, does not return features, or does not
+            return the logits that a metric needs.
         """
         if not self._extractors:
             return
         count = min(2, self._reals.pyramid.count)
         images = next(self._reals.read(0, count))
-        for name, extractor in self._extractors.items():
-            gauge = self._gauge(name, count, _REALS, lambda _, shape: np.empty(shape, np.float32))
-            gauge.add(images)
-            measured = gauge.finish()
+        for kind, extractor in self._extractors.items():
+            accumulator = self._accumulator(
+                kind, count, _REALS, lambda _, shape: np.empty(shape, np.float32)
+            )
+            accumulator.add(images)
+            features = accumulator.finish()
             for metric in self.metrics:
-                lacks = metric.needs_logits and "logits" not in measured
-                if metric.measurement == name and lacks:
+                lacks = metric.needs_logits and "logits" not in features
+                if metric.feature_kind == kind and lacks:
                     raise UserError(
                         f"{metric.name} needs an extractor that returns logits beside features. "
                         f"Received: {extractor.name}, which returns features alone"
                     )
 
     def _counts_for(self, metrics: Sequence[Metric]) -> dict[str, int]:
-        """How many images are measured for these metrics, by measurement."""
-        return {metric.measurement: self._counts[metric.measurement] for metric in metrics}
+        """Return the number of images to extract features of, by kind of features."""
+        return {metric.feature_kind: self._counts[metric.feature_kind] for metric in metrics}
 
     def _compare(
         self,
         metrics: Sequence[Metric],
-        reals: Mapping[str, Measured],
-        fakes: Mapping[str, Measured],
+        reals: Mapping[str, ImageFeatures],
+        fakes: Mapping[str, ImageFeatures],
         num_images: Mapping[str, int],
     ) -> dict[str, float]:
-        figures: dict[str, float] = {}
+        values: dict[str, float] = {}
         for metric in metrics:
-            count, kind = num_images[metric.name], metric.measurement
-            pair = [first_images(kind, measured[kind], count) for measured in (reals, fakes)]
-            figures.update(metric.compare(pair[0], pair[1], self._reals.seed))
-        return figures
+            count, kind = num_images[metric.name], metric.feature_kind
+            of_reals, of_fakes = (features_of_first(kind, of[kind], count) for of in (reals, fakes))
+            values.update(metric.compare(of_reals, of_fakes, self._reals.seed))
+        return values
 
-    def _measure_reals(self, counts: Mapping[str, int]) -> Mapping[str, Measured]:
+    def _features_of_reals(self, counts: Mapping[str, int]) -> Mapping[str, ImageFeatures]:
+        """Return the features of reals, each kind extracted or loaded once."""
         available = self._reals.pyramid.count
         missing = {
-            name: min(count, available)
-            for name, count in counts.items()
-            if name not in self._of_reals
+            kind: min(count, available)
+            for kind, count in counts.items()
+            if kind not in self._of_reals
         }
         if missing:
-            self._of_reals |= self._measure(missing, _REALS, "reals")
+            self._of_reals |= self._cached_features(missing, _REALS, "reals")
         return self._of_reals
 
-    def _measure(
+    def _cached_features(
         self, counts: Mapping[str, int], which: int, label: str, *, first: int = 0
-    ) -> dict[str, Measured]:
-        """What is in the cache, and what is not, measured in one pass over the images."""
-        keys = {name: self._key(name, count, first, which) for name, count in counts.items()}
-        measured = {name: self._workspace.load(key) for name, key in keys.items()}
-        found = {name: entry for name, entry in measured.items() if entry is not None}
-        missing = [name for name in counts if name not in found]
+    ) -> dict[str, ImageFeatures]:
+        """Load features of reals from the cache; extract missing ones in one pass over the images.
+
+        Args:
+          counts: number of images by kind of features.
+          which: the set of images, `_REALS` or `_OTHER_REALS`.
+          label: text of the progress bar.
+          first: position of the set's first image in the order of draws.
+        """
+        keys = {kind: self._key(kind, count, first, which) for kind, count in counts.items()}
+        loaded = {kind: self._cache.load(key) for kind, key in keys.items()}
+        found = {kind: features for kind, features in loaded.items() if features is not None}
+        missing = [kind for kind in counts if kind not in found]
         if not missing:
             return found
-        most = max(counts[name] for name in missing)
+        most = max(counts[kind] for kind in missing)
         with contextlib.ExitStack() as stack:
-            entries = {n: stack.enter_context(self._workspace.entry(keys[n])) for n in missing}
-            gauges = {
-                name: self._gauge(name, counts[name], which, entry.allocate)
-                for name, entry in entries.items()
+            entries = {k: stack.enter_context(self._cache.entry(keys[k])) for k in missing}
+            accumulators = {
+                kind: self._accumulator(kind, counts[kind], which, entry.allocate)
+                for kind, entry in entries.items()
             }
             with _bar(most, label) as progress:
-                measure(list(gauges.values()), self._reals.read(first, most), progress)
-            for name, entry in entries.items():
-                found[name] = gauges[name].finish()
-                entry.fill(found[name])
+                extract(list(accumulators.values()), self._reals.read(first, most), progress)
+            for kind, entry in entries.items():
+                found[kind] = accumulators[kind].finish()
+                entry.fill(found[kind])
         return found
 
-    def _gauge(self, name: str, count: int, which: int, allocate: Allocate) -> Gauge:
+    def _accumulator(
+        self, kind: str, count: int, which: int, allocate: Allocate
+    ) -> FeatureAccumulator:
         reals = self._reals
         seed = _SETS * reals.seed + which
-        images = ImageSet(count, reals.resolution, reals.pyramid.channels, seed)
-        return GAUGES[name](images, allocate, self._extractors.get(name))
+        images = ImageSetSpec(count, reals.resolution, reals.pyramid.channels, seed)
+        return ACCUMULATORS[kind](images, allocate, self._extractors.get(kind))
 
-    def _key(self, measurement: str, count: int, first: int, which: int) -> dict[str, Any]:
+    def _key(self, kind: str, count: int, first: int, which: int) -> dict[str, Any]:
         return {
             "format": 1,
-            "measurement": measurement,
-            **settings_of(measurement, self._extractors.get(measurement)),
+            "measurement": kind,
+            **feature_settings(kind, self._extractors.get(kind)),
             "data": self.data_digest,
             "resolution": self._reals.resolution,
             "channels": self._reals.pyramid.channels,
@@ -256,11 +277,11 @@ class Evaluator:
 
 
 def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: str) -> int:
-    """How many images a metric compares.
+    """Return the number of images that a metric compares.
 
     Raises:
-      UserError: they are too few for it, or more than there are where it wants equal sets; or too
-        small.
+      UserError: they are too few or too small for the metric, or more than there are reals if it
+        needs equal sets.
     """
     available = reals.pyramid.count
     if reals.resolution < metric.min_resolution:
@@ -283,7 +304,7 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
         )
     if num_images is None and count < metric.num_images:
         logging.warning(
-            "%s is usually computed of %d images; %s has %d, and figures of fewer images are "
+            "%s is usually computed of %d images; %s has %d, and values of fewer images are "
             "higher or lower",
             metric.name,
             metric.num_images,
@@ -295,7 +316,7 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
 
 @contextlib.contextmanager
 def _bar(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; yields what to call with a number of images."""
+    """Show a progress bar on a terminal; yield a function that adds a number of images to it."""
     with tqdm(total=total, desc=label, unit="image", disable=None, leave=False) as bar:
 
         def update(count: int) -> None:

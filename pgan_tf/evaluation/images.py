@@ -1,4 +1,4 @@
-"""The images that are compared: reals of a pyramid, fakes of a generator."""
+"""The images that are compared: reals of a pyramid and fakes of a generator."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -14,25 +14,26 @@ from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 
-# Seeds that keep random choices apart; and pixels of a batch, which bound its memory.
-_MIRRORING, _LABELS = 1, 1 << 20
-_PIXELS_AT_ONCE = 1 << 22
-_MOST_AT_ONCE = 256
+# Seeds that keep random choices apart.
+_MIRRORING_SEED, _LABELS_SEED = 1, 1 << 20
+# Limits of a batch, for its memory.
+_MAX_BATCH_PIXELS = 1 << 22
+_MAX_BATCH = 256
 
 
 def default_batch_size(resolution: int) -> int:
-    """Images of this many pixels a side at a time: 256 small ones, 4 of 1024x1024."""
-    return int(np.clip(_PIXELS_AT_ONCE // resolution**2, 1, _MOST_AT_ONCE))
+    """Return the images per batch at a resolution: 256 small images, 4 of 1024x1024."""
+    return int(np.clip(_MAX_BATCH_PIXELS // resolution**2, 1, _MAX_BATCH))
 
 
 @dataclasses.dataclass(frozen=True)
 class Reals:
-    """Draws of reals without repetition, in an order that is a pure function of the seed.
+    """Reals drawn without repetition, in an order that is a pure function of the seed.
 
     Attributes:
-      pyramid: where they are.
+      pyramid: the data.
       resolution: of the level that is read.
-      seed: of the order, and of which are mirrored.
+      seed: of the order, and of the choice of images that are mirrored.
       mirror: whether each is mirrored left-right with probability 1/2, as training may do.
     """
 
@@ -42,7 +43,7 @@ class Reals:
     mirror: bool
 
     def read(self, first: int, count: int) -> Iterator[np.ndarray]:
-        """Images `first` to `first + count` of the order, as `[b h w c]` uint8.
+        """Yield images `first` to `first + count` of the order, as `[b h w c]` uint8.
 
         Raises:
           UserError: a record is damaged.
@@ -59,31 +60,32 @@ class Reals:
             yield images
 
     def _mirrored(self, positions: np.ndarray) -> np.ndarray:
-        draws = np.random.default_rng([_MIRRORING, self.seed]).random(int(positions[-1]) + 1)
+        draws = np.random.default_rng([_MIRRORING_SEED, self.seed]).random(int(positions[-1]) + 1)
         return draws[positions] < 0.5
 
     def draw_labels(self, count: int) -> np.ndarray | None:
-        """`[count n]` labels of other images of the data, as they are distributed there, or None.
+        """Draw labels `[count n]` as they are distributed in the data; None without labels.
 
-        Those of images drawn without repetition, so that rare labels come as often as they should.
+        They are those of images drawn without repetition, so that rare labels come as often as in
+        the data.
         """
         if self.pyramid.labels is None:
             return None
         positions = np.arange(count, dtype=np.int64)
-        records = records_at(positions, count=self.pyramid.count, seed=self.seed + _LABELS)
+        records = records_at(positions, count=self.pyramid.count, seed=self.seed + _LABELS_SEED)
         return np.asarray(self.pyramid.labels[records])
 
 
 @dataclasses.dataclass(frozen=True)
 class Fakes:
-    """What a generator makes of latents that depend on the seed and an image's number alone.
+    """Images of a generator, of latents that depend on the seed and the image's number alone.
 
     Attributes:
-      origin: what the generator is called in messages.
+      origin: name of the generator in messages.
       generate: the generator.
       latent_size: components of a latent vector.
-      labels: `[n label_size]` for at least as many images as are asked for, or None.
-      resolution: what smaller images are enlarged to, by repetition, as the original does.
+      labels: `[n label_size]` for at least as many images as are read, or None.
+      resolution: smaller images are enlarged to it by repetition, as the original does.
       seed: of the latents.
       batch_size: images at a time.
     """
@@ -97,7 +99,7 @@ class Fakes:
     batch_size: int
 
     def read(self, count: int) -> Iterator[np.ndarray]:
-        """The first `count` images, as `[b h w c]` uint8.
+        """Yield the first `count` images, as `[b h w c]` uint8.
 
         Raises:
           UserError: some are not finite.
@@ -117,11 +119,11 @@ class Fakes:
             yield enlarge(to_uint8(images), self.resolution // images.shape[1])
 
 
-class OnReplicas:
-    """A generator that shares out every batch over the replicas of a strategy.
+class ReplicatedGenerator:
+    """A generator that splits every batch over the replicas of a strategy.
 
     Batches are filled up to one size, so that one graph serves all of them. Of several workers,
-    only the one that calls it generates.
+    only the calling one generates.
     """
 
     def __init__(
@@ -132,19 +134,20 @@ class OnReplicas:
         batch_size: int,
         label_size: int,
     ):
-        """
+        """Build no graph yet.
+
         Args:
           call: (latents, labels or None) -> images, on one replica.
-          strategy: whose replicas have the weights.
-          batch_size: images a replica at a time.
+          strategy: the strategy whose replicas have the weights.
+          batch_size: images per replica at a time.
           label_size: components of a label, 0 without labels.
         """
         self._strategy = strategy
         local = local_replicas(strategy)
-        # Other workers are not here to take part in what a strategy may do around a run, so one of
-        # several generates by itself, on its first device.
-        self._shared = local == strategy.num_replicas_in_sync
-        self._replicas = local if self._shared else 1
+        # `strategy.run` may need all workers, and the others don't call this. So one of several
+        # workers generates by itself, on its first device.
+        self._distributed = local == strategy.num_replicas_in_sync
+        self._replicas = local if self._distributed else 1
         self._replica_size = batch_size
         self._label_size = label_size
 
@@ -155,7 +158,7 @@ class OnReplicas:
 
         @tf.function
         def run(latents: Any, labels: Any) -> Any:
-            if self._shared:
+            if self._distributed:
                 return strategy.run(on_cores, (latents, labels))
             return on_cores(latents, labels)
 
@@ -168,26 +171,29 @@ class OnReplicas:
         return self._replica_size * self._replicas
 
     def __call__(self, latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        """`sampling.Generate`, of up to `batch_size` images."""
+        """Generate up to `batch_size` images; see `runs.grids.Generate`."""
         count = len(latents)
         if labels is None:
             labels = np.zeros([count, self._label_size], np.float32)
         inputs = self._split(latents), self._split(labels)
         if self._graph is None:
-            # By way of `run` itself, TensorFlow would warn of a new graph for every generator.
+            # Calling `run` itself, TensorFlow would warn of a new graph for every generator.
             self._graph = self._run.get_concrete_function(*inputs)
-        parts = self._graph(*inputs)
-        results = self._strategy.experimental_local_results(parts) if self._shared else [parts]
-        return np.concatenate([np.asarray(part, np.float32) for part in results])[:count]
+        images = self._graph(*inputs)
+        shards = (
+            self._strategy.experimental_local_results(images) if self._distributed else [images]
+        )
+        return np.concatenate([np.asarray(shard, np.float32) for shard in shards])[:count]
 
     def _split(self, array: np.ndarray) -> Any:
+        """Fill an array up to a full batch, and deal consecutive rows to the replicas."""
         filled = np.resize(array, (self.batch_size, array.shape[1]))
 
-        if not self._shared:
+        if not self._distributed:
             return tf.constant(filled)
 
-        def part(context: Any) -> tf.Tensor:
+        def shard(context: Any) -> tf.Tensor:
             start = context.replica_id_in_sync_group * self._replica_size
             return tf.constant(filled[start : start + self._replica_size])
 
-        return self._strategy.experimental_distribute_values_from_function(part)
+        return self._strategy.experimental_distribute_values_from_function(shard)

@@ -1,4 +1,4 @@
-"""Evaluating the EMA generator while it is trained, and knowing the best one so far."""
+"""Metrics of the EMA generator while it is trained, and the best generator so far."""
 
 import math
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.evaluation.cache import CACHE_NAME, Workspace
 from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
-from pgan_tf.evaluation.extractors import load_extractors
-from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
+from pgan_tf.evaluation.extraction import load_extractors
+from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
+from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
 from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import read_description
@@ -26,9 +26,9 @@ USUAL_NUM_IMAGES = 4096
 def make_evaluation(
     config: TrainConfig, pyramid: Pyramid, run: RunDirectory, strategy: tf.distribute.Strategy
 ) -> "TrainingEvaluation | None":
-    """What a configuration wants to be evaluated while training; None if nothing.
+    """Return the evaluation that a configuration asks for; None if it asks for none.
 
-    Call it before the run directory is made, so that nothing is left of what can't be.
+    To be called before the run directory is made, so that an impossible evaluation leaves nothing.
 
     Raises:
       UserError: a metric can't be computed of these data.
@@ -39,7 +39,7 @@ def make_evaluation(
 
 
 class TrainingEvaluation:
-    """Figures of a generator in training, and which of them were the best."""
+    """Metrics of a generator in training, and the best value of the one that ranks generators."""
 
     def __init__(
         self,
@@ -48,12 +48,13 @@ class TrainingEvaluation:
         run: RunDirectory,
         strategy: tf.distribute.Strategy,
     ):
-        """
+        """Check that the metrics can be computed, and read the best value so far.
+
         Args:
-          config: with what only the data can tell filled in; it names metrics.
+          config: with the values filled in that come from the data; it names metrics.
           pyramid: the data.
-          run: where measurements of reals and the best generator are.
-          strategy: whose replicas generate; of several workers, the chief alone does.
+          run: the directory with the features of reals and the best generator.
+          strategy: to generate with; of several workers, the chief alone generates.
 
         Raises:
           UserError: a metric can't be computed of these data.
@@ -77,7 +78,7 @@ class TrainingEvaluation:
             metrics,
             self._reals,
             num_images=wanted.eval_num_images or min(USUAL_NUM_IMAGES, pyramid.count),
-            workspace=Workspace(run.path / CACHE_NAME),
+            cache=FeatureCache(run.path / CACHE_NAME),
             extractors=load_extractors(
                 metrics,
                 inception=wanted.eval_inception,
@@ -92,12 +93,17 @@ class TrainingEvaluation:
     def evaluate(
         self, generator: Generator, *, resolution: int, alpha: float | None
     ) -> dict[str, float]:
-        """Figures of a generator at a stage; smaller images are enlarged to the final resolution.
+        """Compute the metrics of a generator at a stage.
+
+        Images of a lower resolution are enlarged to the final one.
 
         Args:
           generator: usually the EMA generator, on all replicas.
           resolution: the stage's.
-          alpha: of its fade, or None.
+          alpha: weight of the newest layers; None if the stage does not fade.
+
+        Returns:
+          Values by name.
 
         Raises:
           UserError: its images are not finite, or the disk is full.
@@ -107,7 +113,7 @@ class TrainingEvaluation:
             return generator(latents, labels, resolution=resolution, alpha=alpha)
 
         network, count = self._config.network, self._evaluator.most_images
-        generate = OnReplicas(
+        generate = ReplicatedGenerator(
             call,
             self._strategy,
             batch_size=min(default_batch_size(resolution), count),
@@ -124,27 +130,27 @@ class TrainingEvaluation:
         )
         return self._evaluator.evaluate(fakes)
 
-    def offer(self, figures: dict[str, float], save: Callable[[dict[str, Any]], None]) -> bool:
-        """Saves a generator if it is the best so far; of equals the first one stays.
+    def offer(self, values: dict[str, float], save: Callable[[dict[str, Any]], None]) -> bool:
+        """Save a generator if it is the best so far; of equally good ones, the first stays.
 
         Args:
-          figures: of `evaluate`.
-          save: called with what the saved file should say of itself, if it is the best.
+          values: its metrics, from `evaluate`.
+          save: called if it is the best, with attributes of its `GeneratorDescription`.
 
         Returns:
-          Whether it was.
+          True if it is the best.
         """
-        value = figures[self._ranking.headline]
+        value = values[self._ranking.headline]
         if not math.isfinite(value):
             return False
         if self._best is not None and not self._ranking.better(value, than=self._best):
             return False
-        save({"best": self._conditions() | {"value": value}, "metrics": figures})
+        save({"best": self._conditions() | {"value": value}, "metrics": values})
         self._best = value
         return True
 
     def _conditions(self) -> dict[str, Any]:
-        """What two figures must share for one to be better than the other."""
+        """Return the settings that two values must share to be compared, and the value's name."""
         return {
             "figure": self._ranking.headline,
             "num_images": self._evaluator.num_images[self._ranking.name],
@@ -156,7 +162,7 @@ class TrainingEvaluation:
         }
 
     def _read_best(self, path: Path) -> float | None:
-        """The figure of the best generator of this run so far, from its own description."""
+        """Read the value of the best generator of this run so far from its description."""
         if not path.exists():
             return None
         try:
@@ -171,7 +177,7 @@ class TrainingEvaluation:
         if before != conditions:
             differing = [key for key, now in conditions.items() if best.get(key) != now]
             logging.warning(
-                "%s is the best by %s of %s images, and its figure can't be compared with new ones,"
+                "%s is the best by %s of %s images, and its value can't be compared with new ones,"
                 " which differ in %s; the next one evaluated replaces it",
                 path,
                 best.get("figure"),

@@ -1,4 +1,4 @@
-"""What was found, for people and programs: a table, `metrics-<kimg>.json`, TensorBoard."""
+"""Metrics written down: a table, files `metrics-<kimg>.json`, and TensorBoard's scalars."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ TAG_PREFIX = "metrics/"
 FLOOR = "floor"
 FORMAT = 1
 
-# Settings that each metric has for itself; and what a file holds beside settings.
+# Settings that every metric has a value of its own for; and keys of a file other than settings.
 _BY_METRIC = ("num_images", "real_num_images", "extractors", "floor_num_images")
 _NO_SETTINGS = {
     *("format", "network", "network_digest", "images_seen", "kimg", "metrics", "floor", "others")
@@ -28,61 +28,46 @@ _NO_SETTINGS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """Figures of one generator.
+class SnapshotMetrics:
+    """Metrics of one generator.
 
     Attributes:
       network: its file.
       digest: SHA-256 of the file.
-      label: what its files are named by, such as `000150`.
-      images_seen: when it was saved, or None.
-      figures: by name.
-      settings: what they depend on, as JSON values; `num_images`, `real_num_images`,
-        `floor_num_images` and `extractors` by the metric's name.
-      floor: the figures of reals against other reals; empty where they were not wanted.
+      label: its name in tables and in file names, such as `000150`.
+      images_seen: real images that it was trained on; None if unknown.
+      values: of the metrics, by name.
+      settings: of the evaluation, as JSON values; `num_images`, `real_num_images`,
+        `floor_num_images` and `extractors` are mappings by the metric's name.
+      floor: the values of reals against other reals; empty if not computed.
     """
 
     network: Path
     digest: str
     label: str
     images_seen: int | None
-    figures: Mapping[str, float]
+    values: Mapping[str, float]
     settings: Mapping[str, Any]
     floor: Mapping[str, float]
 
     def write_json(self, directory: Path) -> Path:
-        """Writes `metrics-<label>.json`, whole or not at all; returns its path.
+        """Write `metrics-<label>.json`, whole or not at all, and return its path.
 
-        What the file says of the same network stays: other metrics under the same settings among
-        the figures, whatever was found under other settings in `others`.
+        Earlier entries of the same network stay in the file: other metrics under the same settings
+        beside the new ones, everything under other settings in `others`.
         """
         path = result_path(directory, self.label)
-        ours = _entries(self.settings, self.figures, self.floor)
-        before = {_identity(entry): entry for entry in _read_entries(path, digest=self.digest)}
-        for entry in ours:
-            same = before.pop(_identity(entry), None)
-            if same and not entry["floor"]:
-                entry["floor"] = same["floor"]
-        shared = {key: value for key, value in self.settings.items() if key not in _BY_METRIC}
-        names = {entry["metric"] for entry in ours}
-        others = []
-        for entry in before.values():
-            fits = all(entry.get(key) == value for key, value in shared.items())
-            if fits and entry["metric"] not in names:
-                ours.append(entry)
-                names.add(entry["metric"])
-            else:
-                others.append(entry)
+        entries, others = self._merge(_read_entries(path, digest=self.digest))
         content = {
             "format": FORMAT,
             "network": str(self.network),
             "network_digest": self.digest,
             "images_seen": self.images_seen,
             "kimg": None if self.images_seen is None else self.images_seen / 1000,
-            **shared,
-            **{key: {entry["metric"]: entry[key] for entry in ours} for key in _BY_METRIC},
-            "metrics": {name: value for entry in ours for name, value in entry["metrics"].items()},
-            "floor": {name: value for entry in ours for name, value in entry["floor"].items()},
+            **self._shared_settings,
+            **{key: {entry["metric"]: entry[key] for entry in entries} for key in _BY_METRIC},
+            "metrics": {n: value for entry in entries for n, value in entry["metrics"].items()},
+            "floor": {n: value for entry in entries for n, value in entry["floor"].items()},
             **({"others": others} if others else {}),
         }
         directory.mkdir(parents=True, exist_ok=True)
@@ -90,17 +75,49 @@ class Result:
             temporary.write_text(json.dumps(content, indent=2) + "\n")
         return path
 
+    @property
+    def _shared_settings(self) -> dict[str, Any]:
+        return {key: value for key, value in self.settings.items() if key not in _BY_METRIC}
+
+    def _merge(
+        self, stored: Sequence[dict[str, Any]]
+    ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Merge these metrics with the entries of a file.
+
+        Args:
+          stored: the file's entries of the same network.
+
+        Returns:
+          The entries under these settings, the new ones first; and all other entries.
+        """
+        entries = _entries(self.settings, self.values, self.floor)
+        rest = {_identity(entry): entry for entry in stored}
+        for entry in entries:
+            same = rest.pop(_identity(entry), None)
+            if same and not entry["floor"]:
+                entry["floor"] = same["floor"]
+        names = {entry["metric"] for entry in entries}
+        others = []
+        for entry in rest.values():
+            fits = all(entry.get(key) == value for key, value in self._shared_settings.items())
+            if fits and entry["metric"] not in names:
+                entries.append(entry)
+                names.add(entry["metric"])
+            else:
+                others.append(entry)
+        return entries, others
+
 
 def result_path(directory: Path, label: str) -> Path:
-    """Where the figures of a generator go."""
+    """Return the path of the file for a generator's metrics."""
     return directory / f"metrics-{label}.json"
 
 
 def require_writable(directory: Path) -> None:
-    """Makes a directory for results.
+    """Make a directory for results, if need be, and check that files can be written there.
 
     Raises:
-      UserError: it can't be made, or nothing can be written to it.
+      UserError: they can't.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -112,69 +129,74 @@ def require_writable(directory: Path) -> None:
         ) from error
 
 
-def figures_of(metric: str, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of one metric, whose name is their first word."""
-    return {name: value for name, value in figures.items() if name.split("/")[0] == metric}
+def values_of(metric: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of one metric: those whose name begins with the metric's."""
+    return {name: value for name, value in values.items() if name.split("/")[0] == metric}
 
 
-class Found(NamedTuple):
-    """What was found before of one metric.
+class StoredMetrics(NamedTuple):
+    """Values of one metric from an earlier evaluation.
 
     Attributes:
-      figures: by name.
-      floor: likewise; empty where it was not wanted, or the data are too few.
+      values: by name.
+      floor: likewise; empty if not computed, or if there are too few images.
     """
 
-    figures: dict[str, float]
+    values: dict[str, float]
     floor: dict[str, float]
 
 
-def read_figures(path: Path, *, digest: str, settings: Mapping[str, Any]) -> dict[str, Found]:
-    """Figures of a generator that were written before under equal settings, by metric.
+def read_stored(
+    path: Path, *, digest: str, settings: Mapping[str, Any]
+) -> dict[str, StoredMetrics]:
+    """Read the metrics of a generator that were written under equal settings.
 
     Args:
-      path: of `result_path`.
+      path: from `result_path`.
       digest: SHA-256 of the generator's file.
-      settings: as `Result.settings`; they name the metrics.
+      settings: as `SnapshotMetrics.settings`; they name the metrics.
+
+    Returns:
+      The metrics that are there, by name.
     """
-    before = {_identity(entry): entry for entry in _read_entries(path, digest=digest)}
+    stored = {_identity(entry): entry for entry in _read_entries(path, digest=digest)}
     found = {}
     for wanted in _entries(settings, {}, {}):
-        entry = before.get(_identity(wanted))
+        entry = stored.get(_identity(wanted))
         if entry and entry["metrics"]:
             numbers = (
                 {name: _number(value) for name, value in entry[key].items()}
                 for key in ("metrics", "floor")
             )
-            found[wanted["metric"]] = Found(*numbers)
+            found[wanted["metric"]] = StoredMetrics(*numbers)
     return found
 
 
 def _entries(
-    settings: Mapping[str, Any], figures: Mapping[str, Any], floor: Mapping[str, Any]
+    settings: Mapping[str, Any], values: Mapping[str, Any], floor: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """One for each metric, of JSON values: its name, its own settings, its figures and floor."""
+    """Return an entry for each metric, of JSON values: its name, settings, values and floor."""
     shared = {key: value for key, value in settings.items() if key not in _BY_METRIC}
     return [
         {
             "metric": name,
             **shared,
             **{key: settings.get(key, {}).get(name) for key in _BY_METRIC},
-            "metrics": _finite(figures_of(name, figures)),
-            "floor": _finite(figures_of(name, floor)),
+            "metrics": _finite(values_of(name, values)),
+            "floor": _finite(values_of(name, floor)),
         }
         for name in settings["num_images"]
     ]
 
 
 def _identity(entry: Mapping[str, Any]) -> str:
-    """What figures depend on, of an entry."""
+    """Return the part of an entry that its values depend on, as text."""
     depends = {key: value for key, value in entry.items() if key not in ("metrics", "floor")}
     return json.dumps(depends, sort_keys=True)
 
 
 def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
-    """All that a file says of a network; nothing if it speaks of another, or can't be read."""
+    """Read the entries of a network; none if the file is of another, or can't be read."""
     try:
         content = json.loads(path.read_text())
         if content["format"] != FORMAT or content["network_digest"] != digest:
@@ -182,8 +204,8 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
         settings = {key: value for key, value in content.items() if key not in _NO_SETTINGS}
         entries = _entries(settings, content["metrics"], content["floor"])
         for entry in content.get("others", []):
-            figures = {key: _finite(entry[key]) for key in ("metrics", "floor")}
-            entries.append({**entry, "metric": str(entry["metric"]), **figures})
+            values = {key: _finite(entry[key]) for key in ("metrics", "floor")}
+            entries.append({**entry, "metric": str(entry["metric"]), **values})
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -198,26 +220,26 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
     return {
         name: value if value is not None and math.isfinite(value) else None
-        for name, value in figures.items()
+        for name, value in values.items()
     }
 
 
-def table(results: Sequence[Result]) -> str:
-    """A row a figure for one generator, with the floor; a row a generator for several."""
-    names = list(results[0].figures)
+def table(results: Sequence[SnapshotMetrics]) -> str:
+    """Return a text table: for one generator a row per value, for several a row per generator."""
+    names = list(results[0].values)
     floor = results[0].floor
     if len(results) == 1:
         rows = [["", results[0].label, *([FLOOR] if floor else [])]]
         for name in names:
-            cells = [format_value(results[0].figures[name])]
+            cells = [format_value(results[0].values[name])]
             cells += [format_value(floor.get(name))] if floor else []
             rows.append([name, *cells])
     else:
         rows = [["", *names]]
-        rows += [[r.label, *(format_value(r.figures[n]) for n in names)] for r in results]
+        rows += [[r.label, *(format_value(r.values[n]) for n in names)] for r in results]
         if floor:
             rows.append([FLOOR, *(format_value(floor.get(name)) for name in names)])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
@@ -232,17 +254,17 @@ def table(results: Sequence[Result]) -> str:
 
 
 def format_value(value: float | None) -> str:
-    """A figure for people: four significant digits, fewer for large ones."""
+    """Return a value as text: two decimals from 10 up, else four significant digits."""
     if value is None:
         return "-"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
 
 
-def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
-    """Adds scalars `metrics/...` to a run's curves, over its own steps.
+def write_tensorboard(run: Path, results: Sequence[SnapshotMetrics]) -> None:
+    """Add scalars `metrics/...` to a run, over the run's own steps.
 
-    TensorBoard follows the newest file of a directory alone. So while a training is adding to its
-    own, these go to the directory `metrics` within the run.
+    TensorBoard follows only the newest file in a directory. So while the run is being trained,
+    these scalars go to its subdirectory `metrics`.
     """
     directory = RunDirectory(run)
     unit = directory.metrics_log.images_per_step() or 1
@@ -252,7 +274,7 @@ def write_tensorboard(run: Path, results: Sequence[Result]) -> None:
             if result.images_seen is None:
                 continue
             with writer.as_default(step=result.images_seen // unit):
-                for name, value in result.figures.items():
+                for name, value in result.values.items():
                     tf.summary.scalar(TAG_PREFIX + name, value)
                 for name, value in result.floor.items():
                     tf.summary.scalar(f"{TAG_PREFIX}{FLOOR}/{name}", value)

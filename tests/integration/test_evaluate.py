@@ -41,7 +41,7 @@ FLAGS = [
     "--eval_kimg=0.048",
     "--eval_num_images=16",
 ]
-FIGURES = {"swd/16", "swd/average", "ms_ssim", "ms_ssim/gap"}
+VALUES = {"swd/16", "swd/average", "ms_ssim", "ms_ssim/gap"}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def scalars(run):
 def test_training_reports_metrics_at_intervals_and_at_the_ends_of_stages(run):
     found = [line for line in lines(run) if "metrics/swd/average" in line]
     assert [line["images_seen"] for line in found] == [32, 48, 96]
-    assert {f"metrics/{name}" for name in FIGURES} < set(found[0])
+    assert {f"metrics/{name}" for name in VALUES} < set(found[0])
     assert scalars(run)["metrics/swd/average"][:3] == [32, 48, 96]
 
 
@@ -87,12 +87,12 @@ def test_a_run_is_evaluated_against_its_own_data(run, capsys):
     assert evaluate.main([f"--network={run}", "--num_images=16"]) == 0
     printed = capsys.readouterr().out
     content = json.loads((run / "metrics-000000.096.json").read_text())
-    assert set(content["metrics"]) == set(content["floor"]) == FIGURES
+    assert set(content["metrics"]) == set(content["floor"]) == VALUES
     assert content["mirror_augment"] is True
     assert (content["images_seen"], content["resolution"]) == (96, 16)
     assert "16 images for swd ms_ssim, at 16x16" in printed
     assert "mirrored at random; seed 0" in printed
-    for name in FIGURES:
+    for name in VALUES:
         assert f"\n{name} " in printed
     assert "metrics/floor/swd/16" in scalars(run)
 
@@ -144,7 +144,7 @@ def test_a_metric_more_leaves_what_was_found_and_is_computed_alone(run, tmp_path
     assert evaluate.main([*arguments, "--metrics=ms_ssim,swd"]) == 0
     assert asked == []
     second = json.loads(path.read_text())
-    assert set(second["metrics"]) == set(second["floor"]) == FIGURES
+    assert set(second["metrics"]) == set(second["floor"]) == VALUES
     for name, value in first["metrics"].items():
         assert second["metrics"][name] == value
     assert [entry["seed"] for entry in second["others"]] == [5]

@@ -4,14 +4,14 @@ import pytest
 from pgan_tf import metrics
 from pgan_tf.config import METRICS
 from pgan_tf.evaluation.catalogue import CATALOGUE, find_metrics
-from pgan_tf.evaluation.measuring import GAUGES, ROWS_PER_IMAGE
+from pgan_tf.evaluation.extraction import ACCUMULATORS, ROWS_PER_IMAGE
 from tfrecords_tools.errors import UserError
 
 
-def test_flags_know_every_metric_and_every_metric_is_measured():
+def test_flags_know_every_metric_and_every_metric_has_features():
     assert tuple(CATALOGUE) == METRICS
-    assert {metric.measurement for metric in CATALOGUE.values()} == set(GAUGES)
-    assert set(ROWS_PER_IMAGE) == set(GAUGES)
+    assert {metric.feature_kind for metric in CATALOGUE.values()} == set(ACCUMULATORS)
+    assert set(ROWS_PER_IMAGE) == set(ACCUMULATORS)
 
 
 def test_names_are_found_once_each_and_others_are_refused():
@@ -32,12 +32,12 @@ def test_each_metric_ranks_its_own_way_and_nan_is_never_better():
 
 
 @pytest.mark.parametrize("name", ["fid", "is", "kid", "precision_recall"])
-def test_feature_metrics_make_their_figures_of_the_measured_arrays(rng, name):
+def test_feature_metrics_make_their_values_of_the_features(rng, name):
     reals = {"features": rng.normal(size=(40, 5)).astype(np.float32)}
     fakes = {"features": rng.normal(1, 1, size=(40, 5)).astype(np.float32)}
     fakes["logits"] = rng.normal(size=(40, 3)).astype(np.float32)
     (metric,) = find_metrics([name])
-    figures = metric.compare(reals, fakes, 7)
+    values = metric.compare(reals, fakes, 7)
     a, b = reals["features"], fakes["features"]
     statistics = metrics.feature_statistics(a), metrics.feature_statistics(b)
     expected = {
@@ -56,8 +56,8 @@ def test_feature_metrics_make_their_figures_of_the_measured_arrays(rng, name):
             )
         ),
     }[name]()
-    assert expected.items() <= figures.items()
-    assert metric.headline in figures
+    assert expected.items() <= values.items()
+    assert metric.headline in values
 
 
 def test_precision_and_recall_are_ranked_by_their_harmonic_mean(rng):
@@ -70,5 +70,5 @@ def test_precision_and_recall_are_ranked_by_their_harmonic_mean(rng):
 
 def test_modes_are_those_of_the_fakes():
     (metric,) = find_metrics(["modes"])
-    figures = metric.compare({}, {"numbers": np.arange(500)}, 0)
-    assert figures == {"modes/hit": 500, "modes/kl": pytest.approx(np.log(2))}
+    values = metric.compare({}, {"numbers": np.arange(500)}, 0)
+    assert values == {"modes/hit": 500, "modes/kl": pytest.approx(np.log(2))}

@@ -13,7 +13,7 @@ from tfrecords_tools.errors import UserError
 def test_curves_are_drawn_in_a_panel_a_metric(tmp_path):
     curves.plot(tmp_path / "two.png", [EARLIER, RESULT])
     one = [
-        dataclasses.replace(result, figures={"ms_ssim": result.images_seen / 1e6})
+        dataclasses.replace(result, values={"ms_ssim": result.images_seen / 1e6})
         for result in (EARLIER, RESULT)
     ]
     curves.plot(tmp_path / "one.png", one)

@@ -3,9 +3,9 @@ import pytest
 
 from pgan_tf import metrics
 from pgan_tf.evaluation import images
-from pgan_tf.evaluation.cache import Workspace
 from pgan_tf.evaluation.catalogue import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
+from pgan_tf.evaluation.feature_cache import FeatureCache
 from pgan_tf.evaluation.images import Fakes, Reals
 from pgan_tf.metrics import Features
 from pgan_tf.metrics.features import FunctionExtractor
@@ -13,7 +13,7 @@ from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
-# Images that each extractor is shown before any work.
+# Images that each extractor gets before any work.
 _TRIAL = 2
 
 
@@ -38,13 +38,13 @@ def pyramid(tmp_path):
     return open_pyramid(write_pyramid(tmp_path / "data", resolution=16, channels=3, count=40))
 
 
-def evaluator(pyramid, workspace, names=("swd", "ms_ssim"), *, num_images=20, extractor=None):
+def evaluator(pyramid, cache, names=("swd", "ms_ssim"), *, num_images=20, extractor=None):
     reals = Reals(pyramid, pyramid.resolution, seed=1, mirror=False)
     return Evaluator(
         find_metrics(names),
         reals,
         num_images=num_images,
-        workspace=Workspace(workspace),
+        cache=FeatureCache(cache),
         extractors={"features": extractor} if extractor else {},
     )
 
@@ -59,7 +59,7 @@ def noise(channels=3):
     return Fakes("noise", generate, 4, None, resolution=16, seed=1, batch_size=7)
 
 
-def test_figures_are_those_of_the_metrics_themselves(pyramid, tmp_path):
+def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
     found = evaluator(pyramid, tmp_path / "cache").evaluate(noise())
     reals = np.concatenate(list(Reals(pyramid, 16, seed=1, mirror=False).read(0, 20)))
     fakes = np.concatenate(list(noise().read(20)))
@@ -95,7 +95,7 @@ def test_the_floor_takes_fewer_images_where_the_data_has_few(pyramid, tmp_path):
     assert found == pytest.approx(metrics.frechet_distance(*statistics), rel=1e-4)
 
 
-def test_reals_are_measured_once_even_by_two_processes(pyramid, tmp_path, monkeypatch):
+def test_features_of_reals_are_extracted_once_even_by_two_processes(pyramid, tmp_path, monkeypatch):
     first = evaluator(pyramid, tmp_path / "cache")
     before = first.evaluate(noise())
     floor = first.floor()
@@ -111,7 +111,7 @@ def test_reals_are_measured_once_even_by_two_processes(pyramid, tmp_path, monkey
 
 
 @pytest.mark.parametrize("changed", ["seed", "mirror", "num_images", "extractor"])
-def test_reals_are_measured_anew_where_anything_differs(pyramid, tmp_path, changed):
+def test_features_of_reals_are_extracted_again_if_anything_differs(pyramid, tmp_path, changed):
     seen = []
     for again in (False, True):
         extractor = Means()
@@ -127,7 +127,7 @@ def test_reals_are_measured_anew_where_anything_differs(pyramid, tmp_path, chang
             find_metrics(["fid"]),
             reals,
             num_images=21 if again and changed == "num_images" else 20,
-            workspace=Workspace(tmp_path / "cache"),
+            cache=FeatureCache(tmp_path / "cache"),
             extractors={"features": extractor},
         )
         compared.evaluate(noise())
@@ -138,14 +138,14 @@ def test_reals_are_measured_anew_where_anything_differs(pyramid, tmp_path, chang
 def test_features_are_extracted_once_for_all_their_metrics(pyramid, tmp_path):
     extractor = Means()
     names = ["fid", "is", "kid", "precision_recall"]
-    figures = evaluator(pyramid, tmp_path, names, extractor=extractor).evaluate(noise())
+    values = evaluator(pyramid, tmp_path, names, extractor=extractor).evaluate(noise())
     assert sum(extractor.seen) == _TRIAL + 40
-    assert {name.split("/")[0] for name in figures} == set(names)
+    assert {name.split("/")[0] for name in values} == set(names)
 
 
 def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
     class Brightness:
-        """Takes bright images for nines."""
+        """Classifies bright images as nines."""
 
         name, digest = "brightness", "1"
 
@@ -156,7 +156,7 @@ def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
         find_metrics(["modes"]),
         Reals(pyramid, 16, seed=1, mirror=False),
         num_images=20,
-        workspace=Workspace(tmp_path / "cache"),
+        cache=FeatureCache(tmp_path / "cache"),
         extractors={"numbers": Brightness()},
     )
     fakes = np.concatenate(list(noise().read(20)))
@@ -166,8 +166,8 @@ def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
 
 def test_grayscale_becomes_rgb_for_features(tmp_path):
     gray = open_pyramid(write_pyramid(tmp_path / "gray", resolution=16, channels=1))
-    figures = evaluator(gray, tmp_path, ["fid"], extractor=Means()).evaluate(noise(channels=1))
-    assert figures["fid"] > 0
+    values = evaluator(gray, tmp_path, ["fid"], extractor=Means()).evaluate(noise(channels=1))
+    assert values["fid"] > 0
 
 
 def test_without_a_number_each_metric_takes_its_usual_one_or_all_there_are(
@@ -252,12 +252,12 @@ def test_a_classifier_that_can_not_read_the_images_is_refused_at_once(pyramid, t
                 find_metrics(["modes"]),
                 Reals(data, 16, seed=1, mirror=False),
                 num_images=20,
-                workspace=Workspace(tmp_path / "cache"),
+                cache=FeatureCache(tmp_path / "cache"),
                 extractors={"numbers": digits},
             )
 
 
-def test_nothing_is_measured_for_metrics_that_are_not_wanted_now(pyramid, tmp_path):
+def test_no_features_are_extracted_for_metrics_that_are_not_wanted_now(pyramid, tmp_path):
     extractor = Means()
     compared = evaluator(pyramid, tmp_path, ["ms_ssim", "fid"], extractor=extractor)
     similar, distance = compared.metrics

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
+from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
 from pgan_tf.networks.generator import Generator
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
@@ -101,7 +101,7 @@ def test_replicas_share_out_a_batch_and_make_the_same_images(rng, one_device, tw
         def call(latents, labels, generator=generator):
             return generator(latents, labels, resolution=8, alpha=None)
 
-        generate = OnReplicas(call, strategy, batch_size=4, label_size=2)
+        generate = ReplicatedGenerator(call, strategy, batch_size=4, label_size=2)
         assert generate.batch_size == 4 * strategy.num_replicas_in_sync
         images.append(
             np.concatenate([generate(latents[:4], labels[:4]), generate(latents[4:], labels[4:])])
@@ -119,7 +119,9 @@ def test_one_of_several_workers_generates_by_itself():
         def run(self, *arguments):
             raise AssertionError("the other workers do not take part")
 
-    generate = OnReplicas(lambda latents, labels: 2 * latents, OfFour(), batch_size=4, label_size=0)
+    generate = ReplicatedGenerator(
+        lambda latents, labels: 2 * latents, OfFour(), batch_size=4, label_size=0
+    )
     assert generate.batch_size == 4
     latents = np.arange(6, dtype=np.float32).reshape(3, 2)
     np.testing.assert_array_equal(generate(latents, None), 2 * latents)

@@ -5,7 +5,7 @@ import types
 import pytest
 
 from pgan_tf.config import EvalConfig
-from pgan_tf.evaluation.cache import digest_of
+from pgan_tf.evaluation.feature_cache import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.run_directory import RunDirectory
@@ -40,7 +40,7 @@ def saver(config, run):
     )
 
 
-def test_a_generator_is_measured_at_any_stage(config, one_device):
+def test_a_generator_is_evaluated_at_any_stage(config, one_device):
     watched, _ = evaluation(config, one_device)
     generator = Generator(config.network, seed=1)
     small = watched.evaluate(generator, resolution=4, alpha=None)
@@ -49,7 +49,7 @@ def test_a_generator_is_measured_at_any_stage(config, one_device):
     assert small["swd/16"] > 0 and fading["swd/16"] != small["swd/16"]
 
 
-def test_replicas_measure_the_same(config, one_device, two_replicas):
+def test_replicas_give_the_same_values(config, one_device, two_replicas):
     found = []
     for strategy in (one_device, two_replicas):
         with strategy.scope():
@@ -63,8 +63,8 @@ def test_the_best_is_kept_and_the_first_of_equals_stays(config, one_device):
     watched, _ = evaluation(config, one_device)
     offered = []
     for value in (5.0, 7.0, 5.0, 3.0, float("nan")):
-        figures = {"swd/average": value}
-        offered.append(watched.offer(figures, lambda description: None))
+        values = {"swd/average": value}
+        offered.append(watched.offer(values, lambda description: None))
     assert offered == [True, False, False, True, False]
 
 
@@ -76,11 +76,11 @@ def test_a_continued_run_remembers_its_best(config, one_device):
     assert again.offer({"swd/average": 4.0}, saver(config, run))
 
 
-def test_another_measure_of_the_best_begins_anew(config, one_device, caplog):
+def test_a_best_by_another_metric_is_replaced(config, one_device, caplog):
     watched, run = evaluation(config, one_device)
     assert watched.offer({"swd/average": 5.0}, saver(config, run))
     by_similarity, _ = evaluation(config, one_device, best_metric="ms_ssim")
-    assert "is the best by swd/average of 24 images, and its figure can't" in caplog.text
+    assert "is the best by swd/average of 24 images, and its value can't" in caplog.text
     assert by_similarity.offer({"ms_ssim/gap": 100.0}, saver(config, run))
     of_fewer, _ = evaluation(config, one_device, best_metric="ms_ssim", eval_num_images=8)
     assert of_fewer.offer({"ms_ssim/gap": 200.0}, saver(config, run))

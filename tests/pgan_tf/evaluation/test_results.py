@@ -9,52 +9,52 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgan_tf.evaluation.results import (
-    Result,
-    figures_of,
+    SnapshotMetrics,
     format_value,
-    read_figures,
+    read_stored,
     require_writable,
     result_path,
     table,
+    values_of,
     write_tensorboard,
 )
 from tfrecords_tools.errors import UserError
 
-RESULT = Result(
+RESULT = SnapshotMetrics(
     network=Path("runs/x/networks/generator-000150.keras"),
     digest="ab12",
     label="000150",
     images_seen=150000,
-    figures={"swd/16": 12.3456, "ms_ssim": 0.25},
+    values={"swd/16": 12.3456, "ms_ssim": 0.25},
     settings={"seed": 0, "num_images": {"swd": 10, "ms_ssim": 10}},
     floor={"swd/16": 1.5, "ms_ssim": 0.26},
 )
 EARLIER = dataclasses.replace(RESULT, label="000020", images_seen=20000)
 
 
-def test_json_holds_the_figures_and_all_they_depend_on(tmp_path):
+def test_json_holds_the_values_and_all_they_depend_on(tmp_path):
     path = RESULT.write_json(tmp_path / "new")
     assert path == tmp_path / "new" / "metrics-000150.json"
     content = json.loads(path.read_text())
-    assert content["metrics"] == RESULT.figures and content["floor"] == RESULT.floor
+    assert content["metrics"] == RESULT.values and content["floor"] == RESULT.floor
     assert (content["kimg"], content["seed"]) == (150, 0)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-def test_figures_are_read_back_under_the_same_settings_of_the_same_network_alone(tmp_path, caplog):
+def test_values_are_read_back_under_the_same_settings_of_the_same_network_alone(tmp_path, caplog):
     path = result_path(tmp_path, RESULT.label)
-    assert read_figures(path, digest="ab12", settings=RESULT.settings) == {}
+    assert read_stored(path, digest="ab12", settings=RESULT.settings) == {}
     RESULT.write_json(tmp_path)
-    found = read_figures(path, digest="ab12", settings=RESULT.settings)
+    found = read_stored(path, digest="ab12", settings=RESULT.settings)
     assert found == {
         "swd": ({"swd/16": 12.3456}, {"swd/16": 1.5}),
         "ms_ssim": ({"ms_ssim": 0.25}, {"ms_ssim": 0.26}),
     }
-    assert read_figures(path, digest="cd34", settings=RESULT.settings) == {}
+    assert read_stored(path, digest="cd34", settings=RESULT.settings) == {}
     other = {**RESULT.settings, "seed": 1}
-    assert read_figures(path, digest="ab12", settings=other) == {}
+    assert read_stored(path, digest="ab12", settings=other) == {}
     fewer = {**RESULT.settings, "num_images": {"swd": 10, "ms_ssim": 8}}
-    assert list(read_figures(path, digest="ab12", settings=fewer)) == ["swd"]
+    assert list(read_stored(path, digest="ab12", settings=fewer)) == ["swd"]
     assert not caplog.text
 
 
@@ -72,18 +72,18 @@ def test_figures_are_read_back_under_the_same_settings_of_the_same_network_alone
 def test_a_file_that_is_damaged_is_written_anew(tmp_path, caplog, content):
     path = result_path(tmp_path, RESULT.label)
     path.write_text(content)
-    assert read_figures(path, digest="ab12", settings=RESULT.settings) == {}
+    assert read_stored(path, digest="ab12", settings=RESULT.settings) == {}
     assert "evaluating anew" in caplog.text
     RESULT.write_json(tmp_path)
-    assert len(read_figures(path, digest="ab12", settings=RESULT.settings)) == 2
+    assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
 
 
 def test_metrics_of_several_evaluations_share_a_file(tmp_path):
     swd, similar = (
         dataclasses.replace(
             RESULT,
-            figures=figures_of(name, RESULT.figures),
-            floor=figures_of(name, RESULT.floor),
+            values=values_of(name, RESULT.values),
+            floor=values_of(name, RESULT.floor),
             settings={"seed": 0, "num_images": {name: 10}},
         )
         for name in ("swd", "ms_ssim")
@@ -91,9 +91,9 @@ def test_metrics_of_several_evaluations_share_a_file(tmp_path):
     swd.write_json(tmp_path)
     path = similar.write_json(tmp_path)
     content = json.loads(path.read_text())
-    assert content["metrics"] == RESULT.figures and content["floor"] == RESULT.floor
+    assert content["metrics"] == RESULT.values and content["floor"] == RESULT.floor
     assert content["num_images"] == {"ms_ssim": 10, "swd": 10} and "others" not in content
-    assert len(read_figures(path, digest="ab12", settings=RESULT.settings)) == 2
+    assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
 
 
 @pytest.mark.parametrize(
@@ -104,12 +104,12 @@ def test_metrics_of_several_evaluations_share_a_file(tmp_path):
         {"extractors": {"swd": "another", "ms_ssim": "another"}},
     ],
 )
-def test_figures_under_other_settings_stay_beside_the_newest(tmp_path, change):
+def test_values_under_other_settings_stay_beside_the_newest(tmp_path, change):
     RESULT.write_json(tmp_path)
     other = dataclasses.replace(
         RESULT,
         settings={**RESULT.settings, **change},
-        figures={"swd/16": 3.0, "ms_ssim": float("nan")},
+        values={"swd/16": 3.0, "ms_ssim": float("nan")},
     )
     for _ in range(2):
         path = other.write_json(tmp_path)
@@ -119,15 +119,15 @@ def test_figures_under_other_settings_stay_beside_the_newest(tmp_path, change):
             {"swd/16": 12.3456},
             {"ms_ssim": 0.25},
         ]
-    before = read_figures(path, digest="ab12", settings=RESULT.settings)
-    assert before["swd"].figures == {"swd/16": 12.3456}
-    now = read_figures(path, digest="ab12", settings=other.settings)
-    assert now["swd"].figures == {"swd/16": 3.0} and math.isnan(now["ms_ssim"].figures["ms_ssim"])
+    before = read_stored(path, digest="ab12", settings=RESULT.settings)
+    assert before["swd"].values == {"swd/16": 12.3456}
+    now = read_stored(path, digest="ab12", settings=other.settings)
+    assert now["swd"].values == {"swd/16": 3.0} and math.isnan(now["ms_ssim"].values["ms_ssim"])
     RESULT.write_json(tmp_path)
-    assert read_figures(path, digest="ab12", settings=other.settings).keys() == now.keys()
+    assert read_stored(path, digest="ab12", settings=other.settings).keys() == now.keys()
 
 
-def test_figures_without_a_floor_leave_the_floor_that_was_found_before(tmp_path):
+def test_values_without_a_floor_leave_the_stored_floor(tmp_path):
     RESULT.write_json(tmp_path)
     path = dataclasses.replace(RESULT, floor={}).write_json(tmp_path)
     assert json.loads(path.read_text())["floor"] == RESULT.floor
@@ -135,7 +135,7 @@ def test_figures_without_a_floor_leave_the_floor_that_was_found_before(tmp_path)
 
 def test_another_network_under_the_same_name_begins_a_new_file(tmp_path):
     RESULT.write_json(tmp_path)
-    path = dataclasses.replace(RESULT, digest="cd34", figures={"swd/16": 3.0}).write_json(tmp_path)
+    path = dataclasses.replace(RESULT, digest="cd34", values={"swd/16": 3.0}).write_json(tmp_path)
     assert json.loads(path.read_text())["metrics"] == {"swd/16": 3.0}
 
 
@@ -147,12 +147,12 @@ def test_a_directory_that_can_not_be_written_is_refused(tmp_path):
         require_writable(tmp_path / "file" / "below")
 
 
-def test_a_figure_that_is_no_number_is_null(tmp_path):
-    path = dataclasses.replace(RESULT, figures={"swd/16": float("nan")}).write_json(tmp_path)
+def test_a_value_that_is_not_a_number_is_null(tmp_path):
+    path = dataclasses.replace(RESULT, values={"swd/16": float("nan")}).write_json(tmp_path)
     assert json.loads(path.read_text())["metrics"] == {"swd/16": None}
 
 
-def test_one_generator_has_a_row_a_figure_and_the_floor_beside_it():
+def test_one_generator_has_a_row_per_value_and_the_floor_beside_it():
     assert table([RESULT]).splitlines() == [
         "         000150  floor",
         "swd/16    12.35    1.5",
@@ -172,7 +172,7 @@ def test_several_generators_have_a_row_each_and_the_floor_below():
 @pytest.mark.parametrize(
     ("value", "text"), [(123.456, "123.46"), (1.23456, "1.235"), (0.000123456, "0.0001235")]
 )
-def test_figures_are_rounded_for_people(value, text):
+def test_values_are_rounded_for_people(value, text):
     assert format_value(value) == text
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from pgan_tf.config import EvalConfig, LossConfig, NetworkConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.run import RunConfig
-from pgan_tf.evaluation.images import OnReplicas
+from pgan_tf.evaluation.images import ReplicatedGenerator
 from pgan_tf.layers import MinibatchStdDev
 from pgan_tf.step import microbatches
 from pgan_tf.step.step import TrainStep
@@ -187,7 +187,7 @@ def test_cores_share_out_what_is_generated(one_device, two_cores, batch_size):
         sizes.append(latents.shape[0])
         return tf.concat([latents, labels], axis=1)
 
-    generate = OnReplicas(call, one_device, batch_size=batch_size, label_size=2)
+    generate = ReplicatedGenerator(call, one_device, batch_size=batch_size, label_size=2)
     latents, labels = np.arange(9.0).reshape(3, 3), np.eye(3, 2)
     images = generate(latents.astype(np.float32), labels.astype(np.float32))
     np.testing.assert_array_equal(images, np.concatenate([latents, labels], axis=1))

@@ -1,4 +1,4 @@
-"""What is evaluated: saved generators, their run, and the resolution they grow to."""
+"""The saved generators to evaluate, and their run."""
 
 import dataclasses
 import os
@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.evaluation.images import Fakes, OnReplicas, Reals, default_batch_size
-from pgan_tf.runs.run_directory import read_config
+from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
+from pgan_tf.runs.run_directory import NETWORKS_NAME, read_config
 from pgan_tf.runs.saved_generator import (
     find_generator,
     find_snapshots,
@@ -25,13 +25,13 @@ from tfrecords_tools.format import Pyramid
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
+class Snapshot:
     """A saved generator.
 
     Attributes:
       file: its `.keras` file.
-      images_seen: when it was saved; None where nothing says so.
-      final_resolution: what its run grows to, in pixels; None where nothing says so.
+      images_seen: real images that it was trained on; None if unknown.
+      final_resolution: the resolution that its run grows to; None if unknown.
     """
 
     file: Path
@@ -40,49 +40,45 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """What its files are named by: `000150` of `generator-000150.keras`, else the name."""
+        """Its name in tables and in names of results: `000150` of `generator-000150.keras`."""
         return self.file.stem.removeprefix("generator-")
-
-    @property
-    def kimg(self) -> float | None:
-        return None if self.images_seen is None else self.images_seen / 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Subjects:
-    """Generators to evaluate, oldest first, and their run.
+class SnapshotSelection:
+    """The generators to evaluate and their run.
 
     Attributes:
       path: as it was given.
-      generators: at least one.
-      run: the run directory they belong to, or None for a lone file.
-      config: of the run.
+      snapshots: the generators, oldest first; at least one.
+      run: the run directory that they belong to; None for a file outside of a run.
+      config: of the run, or None.
     """
 
     path: Path
-    generators: tuple[Subject, ...]
+    snapshots: tuple[Snapshot, ...]
     run: Path | None
     config: TrainConfig | None
 
     @property
     def home(self) -> Path:
-        """Where results go: the run directory, or where the lone file is."""
+        """Default directory for results: the run directory, or that of the file."""
         return self.run or self.path.parent
 
     @property
     def final_resolution(self) -> int | None:
-        """The run's final resolution, or what a lone file says of it."""
+        """The resolution that the generators grow to; None if unknown."""
         if self.config is not None and self.config.network.resolution:
             return self.config.network.resolution
-        return self.generators[-1].final_resolution
+        return self.snapshots[-1].final_resolution
 
 
-def find_subjects(network: str | os.PathLike, *, all_snapshots: bool) -> Subjects:
-    """The generators that a command line means.
+def select_snapshots(network: str | os.PathLike, *, all_snapshots: bool) -> SnapshotSelection:
+    """Find the generators to evaluate.
 
     Args:
       network: a run directory or a `.keras` file.
-      all_snapshots: every generator the run has saved, instead of the newest.
+      all_snapshots: select every generator that the run has saved, instead of the newest.
 
     Raises:
       UserError: there are none.
@@ -100,55 +96,55 @@ def find_subjects(network: str | os.PathLike, *, all_snapshots: bool) -> Subject
         files = [find_generator(path)]
     run = path if path.is_dir() else _run_of(path)
     config = None if run is None else read_config(run)
-    return Subjects(path, tuple(_describe(file) for file in files), run, config)
+    return SnapshotSelection(path, tuple(_snapshot_at(file) for file in files), run, config)
 
 
 def _run_of(file: Path) -> Path | None:
-    """The run directory that a saved generator lies in, if it does."""
+    """Return the run directory that a saved generator lies in, if it does."""
     home = file.absolute().parent
-    if home.name == "networks" and read_config(home.parent) is not None:
+    if home.name == NETWORKS_NAME and read_config(home.parent) is not None:
         return home.parent
     return None
 
 
-def _describe(file: Path) -> Subject:
-    return Subject(file, images_seen_of(file), read_description(file).final_resolution)
+def _snapshot_at(file: Path) -> Snapshot:
+    return Snapshot(file, images_seen_of(file), read_description(file).final_resolution)
 
 
 def load_fakes(
-    subject: Subject,
+    snapshot: Snapshot,
     *,
     reals: Reals,
     strategy: tf.distribute.Strategy,
     batch_size: int | None,
     count: int,
 ) -> Fakes:
-    """A generator on all replicas, ready to be asked for images.
+    """Load a generator on all replicas, ready to generate images.
 
     Args:
-      subject: the saved generator.
-      reals: what its images will be held against; their labels are used, and their seed.
-      strategy: where it runs.
-      batch_size: images a replica at a time; None for what fits the resolution.
-      count: how many images will be asked for.
+      snapshot: the saved generator.
+      reals: the images to compare with; the fakes take their labels and their seed.
+      strategy: to generate with.
+      batch_size: images per replica at a time; None for `default_batch_size`.
+      count: number of images that will be generated.
 
     Raises:
       UserError: it can't be loaded, or does not fit the data.
     """
     with strategy.scope():
-        model = load_generator(subject.file)
+        model = load_generator(snapshot.file)
     latent_size = int(model.inputs[0].shape[-1])
     label_size = int(model.inputs[1].shape[-1]) if len(model.inputs) > 1 else 0
     resolution, channels = (int(model.outputs[0].shape[axis]) for axis in (1, 3))
-    _check_fit(resolution, channels, label_size, reals=reals, file=subject.file)
-    generate = OnReplicas(
+    _check_fit(resolution, channels, label_size, reals=reals, file=snapshot.file)
+    generate = ReplicatedGenerator(
         _as_call(model),
         strategy,
         batch_size=batch_size or default_batch_size(resolution),
         label_size=label_size,
     )
     return Fakes(
-        origin=str(subject.file),
+        origin=str(snapshot.file),
         generate=generate,
         latent_size=latent_size,
         labels=reals.draw_labels(count) if label_size else None,
@@ -165,13 +161,13 @@ def _as_call(model: keras.Model) -> Any:
     return call
 
 
-def check_subject(subject: Subject, reals: Reals) -> None:
-    """Makes sure, without loading it, that a generator is whole and fits the data.
+def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
+    """Check, without loading it, that a generator's file is whole and that it fits the data.
 
     Raises:
-      UserError: its file is damaged, or what it says of itself does not fit.
+      UserError: its file is damaged, or its description does not fit the data.
     """
-    file = subject.file
+    file = snapshot.file
     try:
         with zipfile.ZipFile(file) as archive:
             damaged = archive.testzip()

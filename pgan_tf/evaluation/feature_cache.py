@@ -1,4 +1,4 @@
-"""What was measured of reals, kept on disk, and room on disk for what is measured of fakes."""
+"""Features on disk: those of reals are kept, those of fakes only find room there."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from pgan_tf.evaluation.catalogue import Measured
+from pgan_tf.evaluation.catalogue import ImageFeatures
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import (
     partial_directory,
@@ -28,9 +28,9 @@ _BLOCK = 1 << 22  # bytes
 
 
 def digest_of(pyramid: Pyramid, resolution: int) -> str:
-    """Changes whenever a pyramid's images at one resolution do: its manifest's checksum, or theirs.
+    """Return a digest that changes whenever a pyramid's images at one resolution do.
 
-    Without a manifest all of the level's files are read.
+    It is that of the manifest; without a manifest, that of all of the level's files.
     """
     if pyramid.manifest is not None:
         return sha256_of(pyramid.directory / MANIFEST_NAME)
@@ -39,19 +39,19 @@ def digest_of(pyramid: Pyramid, resolution: int) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Workspace:
-    """A directory for measurements.
+class FeatureCache:
+    """A directory of features.
 
     Attributes:
       directory: made when it is needed.
-      keep: whether measurements of reals stay there for the next time.
+      keep: whether the features of reals stay there for the next time.
     """
 
     directory: Path
     keep: bool = True
 
-    def load(self, key: Mapping[str, Any]) -> Measured | None:
-        """What was measured under a key; None if nothing was, or it is damaged."""
+    def load(self, key: Mapping[str, Any]) -> ImageFeatures | None:
+        """Return the features of a key; None if there are none, or they are damaged."""
         entry = self._entry(key)
         if not self.keep or not entry.is_dir():
             return None
@@ -63,14 +63,14 @@ class Workspace:
                 for path in sorted(entry.glob("*.npy"))
             }
         except (OSError, ValueError) as error:
-            logging.warning("%s can't be read, measuring anew: %s", entry, error)
+            logging.warning("%s can't be read, extracting the features again: %s", entry, error)
             return None
 
     @contextlib.contextmanager
-    def entry(self, key: Mapping[str, Any]) -> Iterator["Entry"]:
-        """Room for a new entry, which appears whole when the block ends without an error.
+    def entry(self, key: Mapping[str, Any]) -> Iterator["CacheEntry"]:
+        """Yield a new entry, which appears whole when the block ends without an error.
 
-        Without `keep` its files are gone then; arrays that are mapped from them stay as they are.
+        Without `keep`, its files are deleted instead; arrays that are mapped from them stay valid.
 
         Raises:
           UserError: the directory can't be written.
@@ -81,7 +81,7 @@ class Workspace:
                 self.directory.mkdir(parents=True, exist_ok=True)
                 remove_partial_directories(self.directory)
                 directory = stack.enter_context(partial_directory(target))
-            entry = Entry(directory, self)
+            entry = CacheEntry(directory, self)
             yield entry
             if self.keep:
                 with self.writing():
@@ -89,7 +89,7 @@ class Workspace:
                     replace_directory(directory, target)
 
     def allocate(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """An array in a file without a name, which the system removes however the process ends.
+        """Return an array in an unnamed file, which the system removes however the process ends.
 
         Raises:
           UserError: there is no room for it.
@@ -107,32 +107,32 @@ class Workspace:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Says a full disk plainly."""
+        """Turn errors of the disk in the block into `UserError`s."""
         try:
             yield
         except OSError as error:
             raise UserError(
-                f"{self.directory}: measurements can't be written: {error.strerror}; name a "
+                f"{self.directory}: features can't be written: {error.strerror}; name a "
                 "--cache_dir with more room, or compare fewer images"
             ) from error
 
 
-class Entry:
-    """An entry that is being written."""
+class CacheEntry:
+    """An entry of a `FeatureCache` that is being written."""
 
-    def __init__(self, directory: Path, workspace: Workspace):
+    def __init__(self, directory: Path, cache: FeatureCache):
         self._directory = directory
-        self._workspace = workspace
-        self._measured: Measured = {}
+        self._cache = cache
+        self._features: ImageFeatures = {}
         self._mapped: dict[str, np.memmap] = {}
 
     def allocate(self, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """An array of the entry, mapped from its file; see `measuring.Allocate`.
+        """Return an array of the entry, mapped from its file; see `extraction.Allocate`.
 
         Raises:
           UserError: there is no room for it.
         """
-        with self._workspace.writing():
+        with self._cache.writing():
             path = self._directory / f"{name}.npy"
             array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
             with path.open("r+b") as file:
@@ -140,13 +140,13 @@ class Entry:
         self._mapped[name] = array
         return array
 
-    def fill(self, measured: Measured) -> None:
-        """Says what the entry is to hold."""
-        self._measured = measured
+    def fill(self, features: ImageFeatures) -> None:
+        """Set the features that the entry is to hold."""
+        self._features = features
 
     def complete(self, key: Mapping[str, Any]) -> None:
-        """Writes what is not in files yet, and the key."""
-        for name, array in self._measured.items():
+        """Write the features that are not in files yet, and the key."""
+        for name, array in self._features.items():
             if name in self._mapped:
                 # Without this a power failure could leave zeros under a valid header.
                 self._mapped[name].flush()
@@ -156,12 +156,12 @@ class Entry:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    # A mapped file that finds the disk full would kill the process; this raises OSError instead.
+    # Writing to a mapped file on a full disk would kill the process; this raises OSError instead.
     reserve = getattr(os, "posix_fallocate", None)
     if reserve is not None:
         reserve(descriptor, 0, size)
         return
-    # macOS has no such call. Writing what is read, zeros mostly, takes the room as well.
+    # macOS has no such call. Writing back the content, mostly zeros, takes the room as well.
     start = 0
     while start < size:
         length = min(_BLOCK, size - start)

@@ -5,8 +5,8 @@ import socket
 import numpy as np
 import pytest
 
-from pgan_tf.evaluation import cache
-from pgan_tf.evaluation.cache import Workspace, digest_of
+from pgan_tf.evaluation import feature_cache
+from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -14,54 +14,54 @@ from tfrecords_tools.format import open_pyramid
 KEY = {"measurement": "patches", "count": 3}
 
 
-def write(workspace, key=KEY):
-    with workspace.entry(key) as entry:
+def write(cache, key=KEY):
+    with cache.entry(key) as entry:
         mapped = entry.allocate("16", (2, 3))
         mapped[:] = np.arange(6).reshape(2, 3)
         entry.fill({"16": mapped, "other": np.array([7.0])})
     return mapped
 
 
-def test_what_was_measured_is_found_under_its_own_key_alone(tmp_path):
-    workspace = Workspace(tmp_path / "evaluation")
-    assert workspace.load(KEY) is None
-    write(workspace)
-    found = workspace.load(KEY)
+def test_features_are_found_under_their_own_key_alone(tmp_path):
+    cache = FeatureCache(tmp_path / "evaluation")
+    assert cache.load(KEY) is None
+    write(cache)
+    found = cache.load(KEY)
     np.testing.assert_array_equal(found["16"], np.arange(6).reshape(2, 3))
     assert found["other"] == 7
-    assert workspace.load({**KEY, "count": 4}) is None
+    assert cache.load({**KEY, "count": 4}) is None
 
 
-def test_a_damaged_entry_is_measured_anew(tmp_path, caplog):
-    workspace = Workspace(tmp_path)
-    write(workspace)
+def test_a_damaged_entry_is_extracted_again(tmp_path, caplog):
+    cache = FeatureCache(tmp_path)
+    write(cache)
     (path,) = tmp_path.glob("*/16.npy")
     path.write_bytes(path.read_bytes()[:-5])
-    assert workspace.load(KEY) is None
-    assert "measuring anew" in caplog.text
-    write(workspace)
-    assert workspace.load(KEY)["16"][1, 2] == 5
+    assert cache.load(KEY) is None
+    assert "extracting the features again" in caplog.text
+    write(cache)
+    assert cache.load(KEY)["16"][1, 2] == 5
 
 
 def test_an_entry_that_was_not_finished_is_none(tmp_path):
-    workspace = Workspace(tmp_path)
-    with pytest.raises(RuntimeError), workspace.entry(KEY) as entry:
+    cache = FeatureCache(tmp_path)
+    with pytest.raises(RuntimeError), cache.entry(KEY) as entry:
         entry.allocate("16", (2, 3))
         raise RuntimeError
-    assert workspace.load(KEY) is None
+    assert cache.load(KEY) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_keeping_nothing_stays_but_the_array(tmp_path):
-    workspace = Workspace(tmp_path, keep=False)
-    mapped = write(workspace)
+    cache = FeatureCache(tmp_path, keep=False)
+    mapped = write(cache)
     assert list(tmp_path.iterdir()) == []
     assert mapped[1, 2] == 5
-    assert workspace.load(KEY) is None
+    assert cache.load(KEY) is None
 
 
 def test_room_for_fakes_leaves_no_file(tmp_path):
-    array = Workspace(tmp_path).allocate("32", (4, 5))
+    array = FeatureCache(tmp_path).allocate("32", (4, 5))
     array[:] = 1
     assert array.sum() == 20 and array.dtype == np.float32
     assert list(tmp_path.iterdir()) == []
@@ -73,7 +73,7 @@ def test_what_killed_processes_left_is_removed_and_others_are_not(tmp_path):
     elsewhere = tmp_path / f".patches-1.another-host.{2**22 + 1}.partial"
     for path in (mine, dead, elsewhere):
         path.mkdir()
-    write(Workspace(tmp_path))
+    write(FeatureCache(tmp_path))
     assert mine.exists() and elsewhere.exists() and not dead.exists()
 
 
@@ -81,21 +81,21 @@ def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
     def refuse(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cache.os, "posix_fallocate", refuse)
+    monkeypatch.setattr(feature_cache.os, "posix_fallocate", refuse)
     with pytest.raises(UserError, match="No space left on device; name a --cache_dir"):
-        Workspace(tmp_path).allocate("32", (4, 5))
+        FeatureCache(tmp_path).allocate("32", (4, 5))
     with pytest.raises(UserError, match="No space left"):
-        write(Workspace(tmp_path))
+        write(FeatureCache(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_room_is_taken_where_the_system_can_not_reserve_it(tmp_path, monkeypatch):
-    monkeypatch.delattr(cache.os, "posix_fallocate")
-    monkeypatch.setattr(cache, "_BLOCK", 7)
-    workspace = Workspace(tmp_path)
-    write(workspace)
-    np.testing.assert_array_equal(workspace.load(KEY)["16"], np.arange(6).reshape(2, 3))
-    array = workspace.allocate("32", (4, 5))
+    monkeypatch.delattr(feature_cache.os, "posix_fallocate")
+    monkeypatch.setattr(feature_cache, "_BLOCK", 7)
+    cache = FeatureCache(tmp_path)
+    write(cache)
+    np.testing.assert_array_equal(cache.load(KEY)["16"], np.arange(6).reshape(2, 3))
+    array = cache.allocate("32", (4, 5))
     array[:] = 2
     assert array.sum() == 40
 
