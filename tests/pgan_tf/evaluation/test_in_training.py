@@ -130,7 +130,7 @@ def test_too_many_images_are_refused_before_training(config, one_device):
 
 
 def test_data_behind_a_url_are_refused(config, one_device):
-    data = types.SimpleNamespace(directory="gs://bucket/data")
+    data = types.SimpleNamespace(is_remote=True, location="gs://bucket/data")
     with pytest.raises(UserError, match="local disk. Received: --data_dir=gs://bucket/data"):
         make_evaluation(config, data, RunDirectory(config.run.run_dir), one_device)
 
