@@ -200,8 +200,8 @@ class _Commands:
           SystemExit: we were told to stop.
         """
         print(f"pgan-{command} {shlex.join(arguments)}", flush=True)
-        code = f"import sys; from pgan_tf.cli.{command} import main; sys.exit(main())"
-        with self._started([sys.executable, "-c", code, *arguments]) as process:
+        module = f"pgan_tf.cli.{command}"
+        with self._started([sys.executable, "-m", module, *arguments]) as process:
             output, _ = process.communicate()
         if self._signal:
             raise SystemExit(128 + self._signal)

@@ -113,10 +113,8 @@ def measure(command: str, *arguments: str) -> dict[str, float]:
     """Seconds and most megabytes that a command takes."""
     started = time.monotonic()
     process = subprocess.Popen(
-        [sys.executable, "-c", f"import sys; from pgan_tf.cli.{command} import main; "
-         "sys.exit(main())", *arguments],
-        stdout=sys.stderr,
-    )  # fmt: skip
+        [sys.executable, "-m", f"pgan_tf.cli.{command}", *arguments], stdout=sys.stderr
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{command} failed with code {os.waitstatus_to_exitcode(status)}")

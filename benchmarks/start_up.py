@@ -30,8 +30,6 @@ from tfrecords_tools.host import core_count
 
 TARGETS = {"first_step_seconds": 20, "longest_switch_seconds": 10, "data_wait": 0.02}
 _ROOT = Path(__file__).resolve().parent.parent
-# As the installed command does.
-_TRAIN = "import sys; from pgan_tf.cli.train import main; sys.exit(main())"
 _CONFIGS = ("demo", "fashion_mnist_32")
 _PREPARED = re.compile(r"^(\d+x\d+ \w+): prepared in ([\d.]+) s")
 _TICK = re.compile(r"^\d+x\d+ \w+ +alpha ")
@@ -71,7 +69,7 @@ def measure(
     """Figures of one run."""
     # 4x4 has one phase, every other stage two.
     total = stage_kimg * 7
-    command = [sys.executable, "-c", _TRAIN, *flags]
+    command = [sys.executable, "-m", "pgan_tf.cli.train", *flags]
     command += [f"--data_dir={data_dir}", f"--run_dir={run_dir}", f"--total_kimg={total:g}"]
     command += [f"--stabilize_kimg={stage_kimg:g}", f"--fade_kimg={stage_kimg:g}"]
     first_step = 0.0

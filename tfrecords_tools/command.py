@@ -9,7 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import flags, logging
 
-from tfrecords_tools.command_help import ALL, Help, Section, aligned, define_help, no_such_help
+from tfrecords_tools.command_help import (
+    ALL,
+    Help,
+    Section,
+    aligned,
+    define_help,
+    heading,
+    no_such_help,
+)
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
 
@@ -101,8 +109,12 @@ class CommandGroup:
             (" ".join((name, *command.arguments)), command.help.description)
             for name, command in self.commands.items()
         ]
-        lines = [f"{self.name}: {self.description}", "", "Example:", f"  {self.example}", ""]
-        lines += ["Commands:", *aligned(rows), ""]
+        lines = [
+            *heading(self.name, self.description, self.example),
+            "Commands:",
+            *aligned(rows),
+            "",
+        ]
         lines += [f"--help=COMMAND shows the flags of one, --help={ALL} the flags of all."]
         return "\n".join(lines) + "\n"
 

@@ -59,18 +59,15 @@ class Help:
         sections = {section.name: section for section in self.sections}
         if wanted in sections:
             section = sections[wanted]
-            lines = [*_filled(f"{name}: {section.title}"), ""]
+            lines = [f"{name}, flags of one section:", "", *_heading(section)]
             lines += _flag_lines(flag_values, section.flags)
         elif wanted == ALL:
-            lines = [*self._head(name), *self._all_flags(flag_values)]
+            lines = [*heading(name, self.description, self.example), *self._all_flags(flag_values)]
         elif wanted:
             raise no_such_help(wanted, (*sections, ALL))
         else:
-            lines = [*self._head(name), *self._overview(flag_values)]
+            lines = [*heading(name, self.description, self.example), *self._overview(flag_values)]
         return "\n".join(lines) + "\n"
-
-    def _head(self, name: str) -> list[str]:
-        return [*_filled(f"{name}: {self.description}"), "", "Example:", f"  {self.example}", ""]
 
     def _overview(self, flag_values: flags.FlagValues) -> Iterator[str]:
         if not self.sections:
@@ -87,7 +84,7 @@ class Help:
     def _all_flags(self, flag_values: flags.FlagValues) -> Iterator[str]:
         described: set[str] = set()
         for section in self.sections:
-            yield from _filled(f"{section.name}: {section.title}")
+            yield from _heading(section)
             yield from _flag_lines(flag_values, [n for n in section.flags if n not in described])
             repeated = ", ".join(f"--{n}" for n in section.flags if n in described)
             if repeated:
@@ -115,6 +112,11 @@ def define_help(flag_values: flags.FlagValues) -> None:
         flags.Flag(_HelpParser(), None, "help", None, "Show help and exit.", boolean=True),
         flag_values,
     )
+
+
+def heading(name: str, description: str, example: str) -> list[str]:
+    """Return the lines that begin a command's help."""
+    return [*_filled(f"{name}: {description}"), "", "Example:", f"  {example}", ""]
 
 
 def no_such_help(wanted: str, known: Iterable[str]) -> UserError:
@@ -145,6 +147,10 @@ class _HelpParser(flags.ArgumentParser):
     def parse(self, argument: str) -> str | None:
         """Return what is wanted, "" for the overview, None for no help."""
         return {"true": "", "false": None}.get(argument, argument)
+
+
+def _heading(section: Section) -> list[str]:
+    return _filled(f"[{section.name}] {section.title}")
 
 
 def _flag_lines(flag_values: flags.FlagValues, names: Sequence[str]) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     integer(
         "batch_size",
         None,
-        "Number of images that a replica generates at a time. Default: as fits the resolution.",
+        "Number of images that a replica generates at a time. Default: chosen by the resolution.",
         1,
     )
     absl_flags.DEFINE_enum(
@@ -104,7 +104,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "The file with the Inception graph for fid, is, kid and precision_recall: "
         "inception-2015-12-05.tgz, or the .pb file in it. Default: downloaded once.",
     )
-    string("digit_classifier", "A .keras file that classifies digits, for modes; see "
+    string("digit_classifier", "A .keras file that classifies digits, for --metrics=modes; see "
            "docs/reference/metrics.md.")  # fmt: skip
     string(
         "features",

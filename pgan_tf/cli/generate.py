@@ -124,7 +124,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         enum_values=["mp4", "gif", "webp"],
     )
     define(number, "seconds", 15.0, "Length of the video in seconds.", lower_bound=0.1)
-    define(number, "fps", 30.0, "Frames a second of the video.", lower_bound=0.1)
+    define(number, "fps", 30.0, "Frames per second of the video.", lower_bound=0.1)
     define(
         number,
         "smoothing",

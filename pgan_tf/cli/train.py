@@ -13,7 +13,6 @@ from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.plan import V100_TFLOPS, plan
 from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import read_config
-from pgan_tf.training.fine_tuning import initial_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 
@@ -61,9 +60,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
 def _train(flag_values: absl_flags.FlagValues) -> int:
     run_dir = flag_values["run_dir"].value
-    base = read_config(run_dir) if run_dir else None
-    if base is None and flag_values["init_from"].value:
-        base = initial_config(flag_values["init_from"].value, flag_values["resolution"].value)
+    base = _base_config(run_dir, flag_values["init_from"].value, flag_values["resolution"].value)
     config = flags.config_from_flags(flag_values, base)
     if flag_values["plan"].value and flag_values["dry_run"].value:
         raise UserError("--plan and --dry_run exclude each other; give one of them")
@@ -87,6 +84,18 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         f"and saved. To continue: {NAME} --run_dir={run_dir}"
     )
     return 128 + result.interrupted_by
+
+
+def _base_config(run_dir: str, init_from: str, resolution: int | None) -> TrainConfig | None:
+    """Return the values of flags that are not given: of the run to continue or to begin with."""
+    if run_dir and (config := read_config(run_dir)):
+        return config
+    if not init_from:
+        return None
+    with quiet_tensorflow():
+        from pgan_tf.training.fine_tuning import initial_config
+
+    return initial_config(init_from, resolution)
 
 
 def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:

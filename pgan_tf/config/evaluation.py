@@ -53,7 +53,7 @@ class EvalConfig:
         adjustable=True,
     )
     eval_digit_classifier: str = option(
-        "", "A .keras file that classifies digits, for the metric modes.", adjustable=True
+        "", "A .keras file that classifies digits, for --eval_metrics=modes.", adjustable=True
     )
 
     def __post_init__(self) -> None:

@@ -42,8 +42,8 @@ class RunConfig:
     )
     precision: str = option(
         "float32",
-        "Numbers that the networks compute with (Keras's dtype policy). mixed_float16 needs "
-        "--pixel_norm_epsilon=0.0001.",
+        "Type of the numbers that the networks compute with (Keras's dtype policy). mixed_float16 "
+        "needs --pixel_norm_epsilon=0.0001.",
         choices=PRECISIONS,
     )
     jit_compile: str = option(

@@ -181,8 +181,9 @@ def test_help_shows_one_section_or_all(capsys):
         code == 0
         and printed.out
         == """\
-name IN: how large
+name IN, flags of one section:
 
+[sizes] how large
   --size
       How large. (default: 3)
   --depth
@@ -192,8 +193,8 @@ name IN: how large
     code, printed = help_of(["--help=all"], capsys, most_used=("kind",), sections=SECTIONS)
     assert code == 0
     assert (
-        "sizes: how large\n  --size\n" in printed.out
-        and "kinds: of what\n  --kind=a|b\n" in printed.out
+        "[sizes] how large\n  --size\n" in printed.out
+        and "[kinds] of what\n  --kind=a|b\n" in printed.out
     )
 
 

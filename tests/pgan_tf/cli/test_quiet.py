@@ -1,4 +1,4 @@
-"""TensorFlow's start-up lines, in processes of their own."""
+"""TensorFlow's import-time stderr, in processes of their own."""
 
 import os
 import subprocess
@@ -25,11 +25,11 @@ def stderr(code, level):
 
 
 @pytest.mark.parametrize(("level", "seen"), [(None, ""), ("3", ""), ("1", ""), ("0", "chatter")])
-def test_start_up_lines_are_shown_only_to_those_who_ask_for_all(level, seen):
+def test_stderr_is_suppressed_unless_the_log_level_is_0(level, seen):
     assert stderr(CODE, level) == seen
 
 
-def test_they_are_shown_where_the_import_fails():
+def test_stderr_is_replayed_if_the_import_fails():
     code = CODE.replace('b"chatter")', 'b"chatter"); import no_such_module')
     shown = stderr(code, None)
     assert shown.startswith("chatter")

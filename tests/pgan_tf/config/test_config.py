@@ -147,13 +147,13 @@ def test_a_start_above_the_end_is_refused():
         )
 
 
-def test_the_data_fills_in_what_only_it_can_tell():
+def test_the_data_decides_resolution_channels_and_label_size():
     config = TrainConfig().for_data(resolution=64, channels=1, label_size=10)
     assert (config.network.resolution, config.network.channels) == (64, 1)
     assert config.network.label_size == 10
 
 
-def test_a_resolution_below_the_datas_is_kept_and_labels_can_be_left_out():
+def test_a_resolution_below_the_datas_stays_and_labels_can_be_left_out():
     config = TrainConfig(data=DataConfig(use_labels=False), network=NetworkConfig(resolution=32))
     config = config.for_data(resolution=64, channels=3, label_size=10)
     assert (config.network.resolution, config.network.label_size) == (32, 0)

@@ -3,7 +3,7 @@ import pytest
 from pgan_tf.config.evaluation import EvalConfig
 
 
-def test_the_best_network_is_chosen_by_the_first_metric_unless_told_otherwise():
+def test_the_best_network_is_chosen_by_best_metric_or_else_the_first_metric():
     assert EvalConfig().resolved_best_metric == ""
     assert EvalConfig(eval_metrics="fid,swd").resolved_best_metric == "fid"
     assert EvalConfig(eval_metrics="fid, swd", best_metric="swd").resolved_best_metric == "swd"

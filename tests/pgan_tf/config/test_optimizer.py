@@ -11,7 +11,7 @@ def test_the_generator_is_trained_with_the_last_of_its_discriminator_steps(steps
     assert [config.trains_generator(number) for number in range(6)] == expected
 
 
-def test_the_moving_average_decays_as_told():
+def test_the_moving_average_decays_by_ema_decay_or_is_off():
     assert OptimizerConfig().ema_decay_at(16) == 0.999
     assert OptimizerConfig(ema_update="off").ema_decay_at(16) == 0.0
 
