@@ -2,7 +2,8 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from absl import flags as absl_flags
 
@@ -59,16 +60,17 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
 
 def _train(flag_values: absl_flags.FlagValues) -> int:
-    run_dir = flag_values["run_dir"].value
-    base = _base_config(run_dir, flag_values["init_from"].value, flag_values["resolution"].value)
+    given = flag_values.flag_values_dict()
+    run_dir = given["run_dir"]
+    base = _base_config(run_dir, given["init_from"], given["resolution"])
     config = flags.config_from_flags(flag_values, base)
-    if flag_values["plan"].value and flag_values["dry_run"].value:
+    if given["plan"] and given["dry_run"]:
         raise UserError("--plan and --dry_run exclude each other; give one of them")
-    if flag_values["dry_run"].value:
+    if given["dry_run"]:
         dry_run(config, _try_phases)
         return command.EXIT_OK
-    if flag_values["plan"].value:
-        print(_plan(flag_values, config))
+    if given["plan"]:
+        print(_plan(given, config))
         return command.EXIT_OK
 
     # TensorFlow takes seconds to import: first the flags must be right.
@@ -105,8 +107,7 @@ def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
     try_phases(config, phases, send)
 
 
-def _plan(flag_values: absl_flags.FlagValues, config: TrainConfig) -> str:
-    given = flag_values.flag_values_dict()
+def _plan(given: Mapping[str, Any], config: TrainConfig) -> str:
     if not 0 < given["plan_tflops"] < math.inf:
         raise UserError(f"--plan_tflops must be above 0. Received: {given['plan_tflops']}")
     return plan(config, replicas=given["plan_replicas"], tflops=given["plan_tflops"])

@@ -71,8 +71,9 @@ def test_a_flagfile_is_in_the_tables_of_configurations(flagfile):
 
 def test_the_flags_of_half_precision_are_on_the_page_of_configurations():
     page = (presets.ROOT / "docs" / "reference" / "configurations.md").read_text()
+    words = " ".join(page.replace("\\\n", " ").split())
     for options in presets.PRECISIONS.values():
-        assert not options or f"`{' '.join(options)}`" in page
+        assert " ".join(options) in words
 
 
 def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(name, capsys):
