@@ -51,7 +51,7 @@ from pgan_tf.data.memory.read_ahead import READ_AHEAD_BYTES, READ_AHEAD_STEPS
 from pgan_tf.data.remote import open_remote_pyramid
 from pgan_tf.data.streaming import shuffle_size, stream_batches
 from pgan_tf.distribution.strategy import make_strategy
-from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.feeding import quick_thread_switches, to_replicas
 from tfrecords_tools.format import encode_records, level_name, open_pyramid, record_layout
 from tfrecords_tools.format.names import labels_name
 from tfrecords_tools.format.pyramid import Pyramid
@@ -69,6 +69,7 @@ _STEPS_A_LEVEL = 100
 Batches = Iterator[tuple[Step, Batch]]
 
 
+@quick_thread_switches()  # as in training
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -1,7 +1,6 @@
 """Batches of a pyramid on disk, read by record number in the order of `order.py`."""
 
 import functools
-import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -57,7 +56,7 @@ def read_batches(
     read = functools.partial(
         read_batch, pyramid, seed=seed, label_size=label_size, shard=shard, buffers=Buffers()
     )
-    size = functools.partial(image_bytes, channels=pyramid.channels, shard=shard)
+    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
     return read_ahead(steps, read, size=size, threads=min(_MOST_READERS, core_count()))
 
 
@@ -86,10 +85,10 @@ def read_batch(
     """
     positions = step.images_seen + shard.of(np.arange(step.phase.batch_size, dtype=np.int64))
     records = records_at(positions, count=pyramid.count, seed=seed)
-    shape = (len(records), pyramid.channels, step.phase.resolution, step.phase.resolution)
-    large = math.prod(shape[1:]) >= _LARGE_IMAGE_BYTES
-    out = buffers.empty(shape) if buffers and large else None
-    images = pyramid.level(step.phase.resolution).read(records, out=out)
+    level = pyramid.level(step.phase.resolution)
+    large = level.image_bytes >= _LARGE_IMAGE_BYTES
+    out = buffers.empty((len(records), *level.shape)) if buffers and large else None
+    images = level.read(records, out=out)
     return with_labels(
         pyramid, step, images, records, seed=seed, label_size=label_size, shard=shard
     )
@@ -116,6 +115,7 @@ def with_labels(
     return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[fakes]))
 
 
-def image_bytes(step: Step, *, channels: int, shard: Shard) -> int:
+def batch_bytes(step: Step, *, pyramid: Pyramid, shard: Shard) -> int:
     """Return the size of a shard's images of one step."""
-    return step.phase.batch_size // shard.count * channels * step.phase.resolution**2
+    images = step.phase.batch_size // shard.count
+    return images * pyramid.level(step.phase.resolution).image_bytes

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config.phases import Step
-from pgan_tf.data.batches import Batch, image_bytes, with_labels
+from pgan_tf.data.batches import Batch, batch_bytes, with_labels
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import explained
@@ -58,7 +58,7 @@ def stream_batches(
             pyramid, step, images, records, seed=seed, label_size=label_size, shard=shard
         )
 
-    size = functools.partial(image_bytes, channels=pyramid.channels, shard=shard)
+    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
     try:
         yield from read_ahead(streams.opened_ahead(steps), read, size=size)
     finally:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -100,9 +101,9 @@ class RecordFile:
         try:
             return self.decoder.decode(data, spans, check, out)
         except DamagedRecordError as error:
-            raise self.damage(int(indices[error.position]), error) from error
+            raise self.damaged(int(indices[error.position]), error) from error
 
-    def damage(self, record: int, reason: object) -> UserError:
+    def damaged(self, record: int, reason: object) -> UserError:
         """Return the error that reports a damaged record."""
         return UserError(
             f"{self.source.location}: record {record} (of 0..{self.count - 1}) is damaged: {reason}"
@@ -127,6 +128,11 @@ class Level:
     def shape(self) -> Shape:
         """The shape (C, H, W) of an image."""
         return image_shape(self.channels, self.resolution)
+
+    @property
+    def image_bytes(self) -> int:
+        """Size of a decoded image."""
+        return math.prod(self.shape) * np.dtype(PIXEL).itemsize
 
     @property
     def count(self) -> int:
@@ -205,4 +211,4 @@ class Level:
             return self.files[0].decoder.decode(data, spans, check=True, out=None)
         except DamagedRecordError as error:
             file, record = self.locate(int(indices[error.position]))
-            raise file.damage(record, error) from error
+            raise file.damaged(record, error) from error

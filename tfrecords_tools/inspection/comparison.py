@@ -68,7 +68,7 @@ def compare_levels(
     tasks = [
         (resolution, start, stop)
         for resolution in resolutions
-        for start, stop in cut_into_chunks(count, first.channels * resolution**2)
+        for start, stop in cut_into_chunks(count, first.level(resolution).image_bytes)
     ]
     compare = ImageComparer(first.directory, second.directory)
     differences = {resolution: LevelDifference(resolution) for resolution in resolutions}

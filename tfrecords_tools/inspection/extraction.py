@@ -55,10 +55,8 @@ def extract(
         os.path.join(folder, f"{index:0{width}d}.png")
         for folder, index in zip(folders, indices, strict=True)
     ]
-    tasks = [
-        (indices[start:stop], names[start:stop])
-        for start, stop in cut_into_chunks(len(indices), pyramid.channels * resolution**2)
-    ]
+    chunks = cut_into_chunks(len(indices), pyramid.level(resolution).image_bytes)
+    tasks = [(indices[start:stop], names[start:stop]) for start, stop in chunks]
     with staged_directory(output) as staging:
         for folder in sorted(set(folders) - {""}):
             (staging / folder).mkdir()

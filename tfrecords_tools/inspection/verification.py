@@ -171,7 +171,7 @@ def _check_records(directory: Path, levels: list[Level], num_workers: int) -> It
     count = max((level.count for level in levels), default=0)
     if not count:
         return
-    tasks = cut_into_chunks(count, levels[-1].channels * levels[-1].resolution ** 2)
+    tasks = cut_into_chunks(count, levels[-1].image_bytes)
     check = RecordChecker(directory)
     for problems in run_with_progress(check, tasks, num_workers, count, "records"):
         yield from problems
