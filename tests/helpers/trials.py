@@ -1,4 +1,4 @@
-"""Trials that only say what real ones would. Imports no TensorFlow, as their processes do not."""
+"""Trials with made-up results, for tests of dry runs. They start fast: without TensorFlow."""
 
 import os
 import signal

@@ -1,9 +1,9 @@
-"""A process of test_workers.py: trains as one of several workers, or alone, and saves its state.
+"""A process of test_workers.py: train as one of several workers, or alone, and save the state.
 
     python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls]
 
-`damaged` makes one weight of this worker NaN, as a hardware fault would; `calls` takes up to three
-steps in a call.
+`damaged` makes one weight of this worker NaN, as a hardware fault would. `calls` takes up to three
+steps per call.
 """
 
 import dataclasses
@@ -38,7 +38,7 @@ def main() -> None:
     schedule = dataclasses.replace(config.schedule, total_kimg=1.0)
     state = TrainState(config, strategy)
     if not cluster.is_chief:
-        # As if it had started from something else: the chief's state must replace it.
+        # As if this worker had started differently: the chief's state must replace its own.
         for variable in state.variables().values():
             variable.assign(tf.zeros_like(variable) - 3)
     share_state(strategy, cluster, state)

@@ -1,4 +1,4 @@
-"""Runs that are killed outright, again and again, end with the same bits as one that never was."""
+"""Runs killed again and again end with the same bits as a run that was never interrupted."""
 
 import json
 import os
@@ -50,7 +50,7 @@ FLAGS = [
     "--mirror_augment",
     "--deterministic",
 ]
-# Figures that tell of the machine, not of the training.
+# Scalars about the machine, not about training.
 OF_THE_MACHINE = ("speed/", "memory/", "progress/eta")
 
 
@@ -68,7 +68,7 @@ def start(command, *arguments):
 
 
 def kill_after(process, ticks, delay):
-    """Kills a process some seconds after it has reported so many ticks."""
+    """Kill a process some seconds after it has reported a number of ticks."""
     seen = 0
     for line in process.stdout:
         seen += "s/kimg" in line
@@ -89,7 +89,7 @@ def state(run_dir):
     }
 
 
-def figures(run_dir):
+def scalars(run_dir):
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     return [
         {k: v for k, v in json.loads(line).items() if not k.startswith(OF_THE_MACHINE)}
@@ -128,5 +128,5 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
         assert actual[name].tobytes() == value.tobytes(), name
-    assert figures(run_dir) == figures(tmp_path / "undisturbed")
-    assert len(figures(run_dir)) == 25
+    assert scalars(run_dir) == scalars(tmp_path / "undisturbed")
+    assert len(scalars(run_dir)) == 25

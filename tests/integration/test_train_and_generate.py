@@ -41,7 +41,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
-    """A run from start to end, and what it printed."""
+    """A run from start to end, and its output."""
     run_dir = tmp_path_factory.mktemp("runs") / "finished"
     result = pgan_train(f"--data_dir={data}", f"--run_dir={run_dir}", "--deterministic", *FLAGS)
     assert result.returncode == 0, result.stderr
@@ -58,7 +58,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL
 
 
 def pgan_train(*arguments):
-    """Runs the command to its end."""
+    """Run the command to its end."""
     return subprocess.run(
         [*COMMAND, *arguments],
         capture_output=True,
@@ -104,7 +104,7 @@ def test_a_run_directory_holds_what_the_readme_says(finished):
     assert (run_dir / "checkpoints" / "state-96.index").exists()
 
 
-def test_metrics_tell_every_tick(finished):
+def test_the_metrics_log_has_every_tick(finished):
     run_dir, _ = finished
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert [line["images_seen"] for line in lines] == [16, 32, 48, 64, 80, 96]
@@ -123,7 +123,7 @@ def test_starting_a_finished_run_again_changes_nothing(finished):
 
 
 def training_process(*arguments):
-    """Starts the command."""
+    """Start the command."""
     return subprocess.Popen(
         [*COMMAND, *arguments],
         stdout=subprocess.PIPE,

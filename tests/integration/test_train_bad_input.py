@@ -1,4 +1,4 @@
-"""What a user of pgan-train can get wrong: one line, exit code 2, nothing left behind."""
+"""Mistakes of a user of pgan-train: one line, exit code 2, nothing left behind."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ def data(tmp_path):
 
 
 def refuse(capsys, *arguments):
-    """Runs the command, which must fail as a user's mistake; returns the error line."""
+    """Run the command, which must fail as a user's mistake; return the error line."""
     assert train.main([*arguments, *SMALL]) == 2
     error = capsys.readouterr().err
     assert error.startswith("pgan-train: error: ")

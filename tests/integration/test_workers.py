@@ -1,4 +1,4 @@
-"""Two worker processes over loopback: the same learning, and what happens when one is lost."""
+"""Two worker processes over loopback learn as one does; a lost one ends the other."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ FLAGS = [
     "--network_kimg=1000",
     "--deterministic",
 ]
-# Long enough for a machine that does much else; each wait ends as soon as it can.
+# Seconds, enough for a busy machine; each wait ends as soon as it can.
 PATIENCE = 300
 
 
@@ -61,7 +61,7 @@ def environment(ports, index):
 
 @contextlib.contextmanager
 def workers(commands, directory):
-    """Starts one process a command, with its output in a file; ends those that are left."""
+    """Start a process for each command, with its output in a file; kill those that are left."""
     ports = two_free_ports()
     processes = []
     try:

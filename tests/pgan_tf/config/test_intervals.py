@@ -19,7 +19,7 @@ def test_an_interval_is_crossed_by_the_step_that_passes_a_multiple_of_it(steps, 
     assert not is_crossed(0.5, seen, seen)
 
 
-def test_events_that_are_due_are_told_by_name():
+def test_due_events_are_given_by_name():
     config = TrainConfig(run=RunConfig(tick_kimg=0.1, sample_kimg=0.25, checkpoint_kimg=0.5))
     assert due_events(config, 0, 99) == set()
     assert due_events(config, 99, 100) == {"tick"}
@@ -38,7 +38,7 @@ INTERVALS = st.floats(0.004, 0.3, allow_nan=False)
     st.integers(1, 17),
     st.integers(0, 40),
 )
-def test_calls_are_all_steps_in_order_and_end_where_anything_is_due(
+def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
     steps_per_call, intervals, discriminator_steps, batch_size, begun
 ):
     tick, sample, checkpoint, network, evaluation = intervals
@@ -102,7 +102,7 @@ def schedule_from(steps, first):
     return [(step, number) for number, step in enumerate(steps)][first:]
 
 
-def test_workers_that_begin_at_the_same_step_call_alike_whatever_they_read():
+def test_workers_that_begin_at_the_same_step_group_alike_whatever_they_read():
     config = TrainConfig(run=RunConfig(steps_per_call=8))
     calls = [
         [
@@ -127,7 +127,7 @@ def test_workers_that_begin_at_the_same_step_call_alike_whatever_they_read():
         (8, 5, True, 1.0, 1),
     ],
 )
-def test_the_longest_call_is_no_longer_than_any_can_be(
+def test_the_longest_call_is_as_long_as_calls_can_get(
     steps_per_call, discriminator_steps, trains_generator, tick, expected
 ):
     config = TrainConfig(

@@ -54,6 +54,6 @@ def test_worker_0_is_the_chief():
         ),
     ],
 )
-def test_what_describes_no_workers_is_refused(environment, message):
+def test_descriptions_without_this_worker_are_refused(environment, message):
     with pytest.raises(UserError, match=message):
         read_cluster(environment)

@@ -26,7 +26,7 @@ def start(addresses, index):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
-def test_all_go_on_once_the_last_has_come(addresses, order):
+def test_all_workers_continue_once_the_last_has_arrived(addresses, order):
     meetings = [start(addresses, index) for index in order[:-1]]
     for meeting in meetings:
         meeting.join(0.3)
@@ -37,7 +37,7 @@ def test_all_go_on_once_the_last_has_come(addresses, order):
         assert not meeting.is_alive()
 
 
-def test_a_worker_that_went_away_while_waiting_is_waited_for_again(addresses):
+def test_a_worker_that_left_while_waiting_is_waited_for_again(addresses):
     chief = start(addresses, 0)
     host, _, port = addresses[0].partition(":")
     while True:
@@ -74,7 +74,7 @@ def test_other_callers_are_ignored(addresses):
         assert not meeting.is_alive()
 
 
-def test_an_address_that_is_taken_is_an_error(addresses):
+def test_an_address_in_use_is_an_error(addresses):
     port = int(addresses[0].rpartition(":")[2])
     with (
         socket.create_server(("127.0.0.1", port)),

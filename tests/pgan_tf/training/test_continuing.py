@@ -1,4 +1,4 @@
-"""A run that stops and continues gives its steps the same inputs as one that never stopped."""
+"""The steps of a run that stops and continues have the inputs of one that never stopped."""
 
 import dataclasses
 import sys
@@ -15,7 +15,7 @@ from tfrecords_tools.errors import UserError
 
 @pytest.fixture
 def given(monkeypatch):
-    """Notes what each step is given, and trains nothing."""
+    """A list of the inputs of every step; nothing is trained."""
     steps = []
 
     def make_train_step(state, config, strategy, *, resolution, fading, trains_generator):
@@ -117,7 +117,7 @@ def test_a_run_stopped_within_a_group_ends_with_the_same_weights(pyramid_dir, tm
 
 @pytest.fixture
 def out_of_memory(monkeypatch):
-    """Each step runs out of memory."""
+    """Make each step run out of memory."""
 
     def make_train_step(*args, **kwargs):
         def fail(inputs):
@@ -131,24 +131,19 @@ def out_of_memory(monkeypatch):
 def test_pythons_switch_interval_is_shorter_only_while_training(
     labelled_dir, tmp_path, monkeypatch, request
 ):
-    monkeypatch.setattr(sys, "setswitchinterval", noted(sys.setswitchinterval, calls := []))
-    before = sys.getswitchinterval()
+    before, set_interval, intervals = sys.getswitchinterval(), sys.setswitchinterval, []
+
+    def note(interval):
+        intervals.append(interval)
+        set_interval(interval)
+
+    monkeypatch.setattr(sys, "setswitchinterval", note)
     request.getfixturevalue("given")
     loop.train(config_for(labelled_dir, tmp_path / "whole", 0.032))
     assert sys.getswitchinterval() == before
-    assert calls == [1e-4, before]
+    assert intervals == [1e-4, before]
     request.getfixturevalue("out_of_memory")
     with pytest.raises(UserError):
         loop.train(config_for(labelled_dir, tmp_path / "broken", 0.032))
     assert sys.getswitchinterval() == before
-    assert calls == [1e-4, before] * 2
-
-
-def noted(function, arguments):
-    """The same function, which appends its argument to a list."""
-
-    def call(argument):
-        arguments.append(argument)
-        return function(argument)
-
-    return call
+    assert intervals == [1e-4, before] * 2

@@ -20,7 +20,7 @@ def make_batch(images):
     return Batch(images, labels, labels[::-1].copy())
 
 
-def test_a_step_is_told_everything_that_changes():
+def test_inputs_hold_everything_that_changes_between_calls():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), np.uint8)
     batch = make_batch(images)
     step = dataclasses.replace(STEP, images_seen=12345678901, alpha=0.25)
@@ -49,19 +49,19 @@ def test_replicas_are_dealt_the_images_in_turn():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), np.uint8)
     strategy = make_strategy("mirrored", logical_cpus=2)
     inputs = to_replicas(strategy, STATE, [(STEP, make_batch(images))])
-    for number, part in enumerate(strategy.experimental_local_results(inputs.images)):
-        np.testing.assert_array_equal(part[0], images[number::2])
-        assert part.device.endswith(f"CPU:{number}")
+    for number, samples in enumerate(strategy.experimental_local_results(inputs.images)):
+        np.testing.assert_array_equal(samples[0], images[number::2])
+        assert samples.device.endswith(f"CPU:{number}")
 
 
 def test_the_batches_of_a_call_are_stacked_and_the_last_fills_it_up():
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 3, 8, 8), np.uint8)
     steps = [STEP, dataclasses.replace(STEP, images_seen=4, alpha=0.5, learning_rate=0.25)]
-    call = [(step, make_batch(part)) for step, part in zip(steps, images, strict=True)]
+    call = [(step, make_batch(some)) for step, some in zip(steps, images, strict=True)]
     strategy = make_strategy("mirrored", logical_cpus=2)
     inputs = to_replicas(strategy, STATE, call, steps_per_call=3)
-    for number, part in enumerate(strategy.experimental_local_results(inputs.images)):
-        np.testing.assert_array_equal(part, images[[0, 1, 1], number::2])
+    for number, samples in enumerate(strategy.experimental_local_results(inputs.images)):
+        np.testing.assert_array_equal(samples, images[[0, 1, 1], number::2])
     assert int(inputs.count) == 2
     assert inputs.images_seen.numpy().tolist() == [0, 4, 4]
     assert inputs.alpha.numpy().tolist() == [1.0, 0.5, 0.5]

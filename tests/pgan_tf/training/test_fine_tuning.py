@@ -25,7 +25,7 @@ from tfrecords_tools.errors import UserError
 
 
 def begin(config, strategy):
-    """The state that a run begins with."""
+    """Return the state that a run begins with."""
     check_initial_networks(config, RunDirectory(config.run.run_dir))
     state = TrainState(config, strategy)
     load_initial_networks(config, state)
@@ -116,7 +116,7 @@ def test_a_smaller_network_leaves_the_upper_layers_out(trained, one_device):
 @pytest.mark.parametrize(
     ("resolution", "start"), [(None, 8), (8, 8), (4, 4), (16, 8)], ids=lambda v: str(v)
 )
-def test_flags_that_are_not_given_are_those_of_the_networks(trained, resolution, start):
+def test_flags_that_are_not_given_come_from_the_networks(trained, resolution, start):
     directory, _, _ = trained
     base = initial_config(str(directory), resolution)
     assert (base.network.fmap_base, base.network.fmap_max) == (32, 8)
@@ -125,14 +125,14 @@ def test_flags_that_are_not_given_are_those_of_the_networks(trained, resolution,
     assert base.run == TrainConfig().run
 
 
-def test_the_stage_is_the_one_that_the_newest_checkpoint_is_in(trained, one_device):
+def test_the_first_stage_is_that_of_the_newest_checkpoint(trained, one_device):
     directory, _, _ = trained
     for path in (directory / "checkpoints").glob("state-96*"):
         path.unlink()
     assert initial_config(str(directory), None).schedule.start_resolution == 4
 
 
-def test_checkpoints_after_a_run_went_back_are_newer(trained):
+def test_checkpoints_after_a_rollback_are_newer(trained):
     directory, _, _ = trained
     for path in (directory / "checkpoints").glob("state-0.*"):
         path.rename(path.with_name(path.name.replace("state-", "state-r1-")))
@@ -156,13 +156,13 @@ def test_other_networks_are_refused_before_the_run_is_made(trained, tmp_path, ne
         check_initial_networks(config, RunDirectory(tmp_path / "new"))
 
 
-def test_what_has_no_weights_may_be_another(trained, tmp_path):
+def test_options_without_weights_may_differ(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, directory, stddev_group_size=8, pixel_norm_epsilon=1e-4)
     check_initial_networks(config, RunDirectory(tmp_path / "new"))
 
 
-def test_networks_with_noise_are_trained_on_with_their_loss(trained, tmp_path):
+def test_networks_with_noise_keep_their_loss(trained, tmp_path):
     directory, config, _ = trained
     noisy = dataclasses.replace(
         config,
@@ -175,7 +175,7 @@ def test_networks_with_noise_are_trained_on_with_their_loss(trained, tmp_path):
     check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"))
 
 
-def test_small_networks_are_not_trained_on_at_another_resolution(trained, tmp_path):
+def test_networks_with_one_convolution_keep_their_resolution(trained, tmp_path):
     directory, config, _ = trained
     small = dataclasses.replace(config.network, convs_per_resolution=1)
     (directory / "config.flags").write_text(to_flagfile(dataclasses.replace(config, network=small)))
@@ -184,13 +184,13 @@ def test_small_networks_are_not_trained_on_at_another_resolution(trained, tmp_pa
         check_initial_networks(larger, RunDirectory(tmp_path / "new"))
 
 
-def test_a_latent_size_that_is_given_but_the_same_is_no_difference(trained, tmp_path):
+def test_a_latent_size_equal_to_the_default_is_no_difference(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, directory, latent_size=8)
     check_initial_networks(config, RunDirectory(tmp_path / "new"))
 
 
-def test_what_is_no_run_is_refused(trained, tmp_path):
+def test_paths_without_a_readable_run_are_refused(trained, tmp_path):
     directory, config, _ = trained
 
     def refused(path):
@@ -210,7 +210,7 @@ def test_what_is_no_run_is_refused(trained, tmp_path):
     assert "no checkpoint in it" in refused(directory)
 
 
-def test_a_checkpoint_of_something_else_is_refused(trained, tmp_path):
+def test_a_checkpoint_without_networks_is_refused(trained, tmp_path):
     directory, config, _ = trained
     checkpoint = tf.train.Checkpoint(variables={"x": tf.Variable(1.0)})
     checkpoint.write(str(directory / "checkpoints" / "state-200"))
@@ -218,7 +218,7 @@ def test_a_checkpoint_of_something_else_is_refused(trained, tmp_path):
         check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
 
 
-def test_a_run_that_is_continued_does_not_need_them_any_more(trained, tmp_path):
+def test_a_continued_run_does_not_read_its_initial_networks(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, tmp_path / "missing")
     check_initial_networks(config, RunDirectory(directory))

@@ -46,7 +46,7 @@ def weights(state):
     return {path: v.numpy() for path, v in state.discriminator.variables.items()}
 
 
-def test_features_of_all_reals_have_a_mean_of_zero_and_the_nearest_are_at_two(pyramid):
+def test_features_of_all_reals_have_mean_zero_and_nearest_neighbors_at_distance_two(pyramid):
     state = fitted(configured(pyramid), pyramid)
     # All 20 images, by the definition of the discriminator at 4x4.
     stored = weights(state)
@@ -72,7 +72,7 @@ def test_features_of_all_reals_have_a_mean_of_zero_and_the_nearest_are_at_two(py
     np.testing.assert_allclose(stored["4x4_discrimination/bias"], -mean, rtol=1e-4)
 
 
-def test_only_minibatch_discrimination_is_fitted_and_always_alike(pyramid):
+def test_only_minibatch_discrimination_is_fitted_and_always_the_same_way(pyramid):
     config = configured(pyramid)
     untouched = weights(TrainState(config, tf.distribute.OneDeviceStrategy("/CPU:0")))
     first, second = weights(fitted(config, pyramid)), weights(fitted(config, pyramid))
@@ -83,7 +83,7 @@ def test_only_minibatch_discrimination_is_fitted_and_always_alike(pyramid):
         assert changed == fits, path
 
 
-def test_a_run_that_begins_with_a_fade_is_fitted_to_what_that_shows(pyramid):
+def test_a_run_that_begins_with_a_fade_is_fitted_to_faded_reals(pyramid):
     faded = weights(fitted(configured(pyramid, stabilize_kimg=0.0), pyramid))
     plain = weights(fitted(configured(pyramid), pyramid))
     # At alpha 0 the fade shows what 4x4 holds.
@@ -99,7 +99,7 @@ def test_networks_of_another_run_stay_as_they_are(pyramid):
     np.testing.assert_array_equal(weights(state)["4x4_discrimination/log_scale"], np.zeros([4, 2]))
 
 
-def test_a_run_is_fitted_once_and_continued_as_it_was(pyramid, tmp_path, monkeypatch):
+def test_a_run_is_fitted_once_and_not_again_when_continued(pyramid, tmp_path, monkeypatch):
     def make_train_step(state, *_, **__):
         def step(inputs):
             state.discriminator.discrimination.log_scale.assign_add(np.ones([4, 2], np.float32))

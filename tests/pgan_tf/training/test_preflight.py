@@ -46,7 +46,7 @@ def test_batches_that_do_not_are_refused_with_the_nearest(batch_size, replicas, 
 @pytest.mark.parametrize(
     ("batch_size", "replicas", "warned"), [(4, 2, True), (2, 2, True), (8, 2, False), (3, 1, False)]
 )
-def test_groups_that_are_smaller_than_one_devices_are_said(caplog, batch_size, replicas, warned):
+def test_groups_smaller_than_one_devices_are_warned_of(caplog, batch_size, replicas, warned):
     check_batches(schedule(batch_size=batch_size), GROUPS_OF_4, replicas)
     said = f"--batch_size {batch_size} at 4x4, {batch_size} at 8x8 leaves each of {replicas}"
     assert (said in caplog.text) == warned
@@ -59,7 +59,7 @@ def test_batch_norm_of_a_single_image_is_refused():
 
 
 @pytest.mark.parametrize(("steps", "warned"), [(1, False), (4, False), (5, True)])
-def test_phases_without_a_step_of_the_generator_are_said(caplog, steps, warned):
+def test_phases_without_a_step_of_the_generator_are_warned_of(caplog, steps, warned):
     config = {"batch_size": 64, "fade_kimg": 0.2, "stabilize_kimg": 0.64, "total_kimg": 2.0}
     warn_of_short_phases(schedule(**config), steps)
     said = f"8x8 fade: fewer steps than --discriminator_steps={steps}"
@@ -98,7 +98,7 @@ def test_without_groups_a_batch_need_only_split_over_replicas(network):
           strict=True)],
 )  # fmt: skip
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_minibatches_that_are_compared_in_parts_are_said(caplog, network, flag, replicas):
+def test_minibatches_compared_by_replica_are_warned_of(caplog, network, flag, replicas):
     check_batches(schedule(batch_size=16), network, replicas)
     warned = [record.getMessage() for record in caplog.records]
     if flag and replicas == 2:

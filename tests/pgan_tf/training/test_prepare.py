@@ -15,7 +15,7 @@ from tfrecords_tools.errors import UserError
 
 @pytest.fixture
 def calls(monkeypatch):
-    """Notes the steps of start-up, in their order."""
+    """A list of the functions that start-up calls, in their order."""
     noted = []
 
     def note(name):

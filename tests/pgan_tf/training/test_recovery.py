@@ -1,4 +1,4 @@
-"""Faults: back to the last good checkpoint, once, or an end with a clear error."""
+"""Faults: training goes back to the last healthy checkpoint, once, or ends with a clear error."""
 
 import json
 import os
@@ -20,10 +20,10 @@ OWN_NOISE = 2**31
 
 
 def poison(monkeypatch, *, when):
-    """Makes chosen steps end as they do when gradients are not finite: nothing is updated.
+    """Make chosen steps end as with gradients that are not finite: nothing is updated.
 
     Returns:
-      (images_seen, noise_seed) of every step, as they come.
+      (images_seen, noise_seed) of every step, appended as steps are taken.
     """
     make, steps = loop.TrainStep, []
 
@@ -61,7 +61,7 @@ def names_of_checkpoints(tmp_path):
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 4])
-def test_a_run_goes_back_and_on_with_other_noise(
+def test_a_run_goes_back_and_continues_with_other_noise(
     pyramid_dir, tmp_path, monkeypatch, caplog, steps_per_call
 ):
     # From 48 images on, in the fade, every step is bad as long as the noise is the first.
@@ -128,7 +128,7 @@ def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path,
     assert names_of_checkpoints(tmp_path) == ["state-0", "state-32", "state-r1-32"]
 
 
-def test_the_command_says_so_and_exits_with_3(pyramid_dir, tmp_path, capsys):
+def test_the_command_explains_divergence_and_exits_with_3(pyramid_dir, tmp_path, capsys):
     # So high a learning rate that weights overflow by themselves, and nothing can help.
     flags = ["--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=1",
              "--learning_rate=1e30", "--max_skipped_updates=4"]  # fmt: skip
@@ -139,7 +139,7 @@ def test_the_command_says_so_and_exits_with_3(pyramid_dir, tmp_path, capsys):
     assert "a new run with a lower --learning_rate" in error
 
 
-def test_running_out_of_memory_says_what_to_do(pyramid_dir, tmp_path, monkeypatch):
+def test_running_out_of_memory_names_the_flags_that_help(pyramid_dir, tmp_path, monkeypatch):
     def make_train_step(*args, **kwargs):
         def fail(inputs):
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")

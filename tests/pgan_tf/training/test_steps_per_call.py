@@ -1,4 +1,4 @@
-"""Several steps in one call learn and report what single ones do, to the last bit."""
+"""Calls of several steps learn and report the same as single steps, to the last bit."""
 
 import dataclasses
 import json
@@ -40,7 +40,7 @@ def run_of(data_dir, run_dir, steps_per_call):
 
 
 def outcome(run_dir):
-    """The state at the end as bytes, and what was reported but for times and memory."""
+    """Return the final state as bytes, the reports without times and memory, and the file names."""
     reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-96"))
     state = {
         name: np.asarray(reader.get_tensor(name)).tobytes()
@@ -57,7 +57,7 @@ def outcome(run_dir):
     return state, reports, files
 
 
-def test_a_run_in_calls_of_several_steps_is_the_run_in_single_ones(
+def test_a_run_in_calls_of_several_steps_equals_one_in_single_steps(
     pyramid_dir, tmp_path, deterministic
 ):
     one, several = tmp_path / "one", tmp_path / "several"

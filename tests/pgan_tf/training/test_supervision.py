@@ -34,7 +34,7 @@ def test_a_process_alone_stops_at_once():
     ("stop_flags", "expected"),
     [((0, 0), None), ((2, 0), signal.SIGINT), ((0, 1), signal.SIGTERM), ((1, 1), signal.SIGINT)],
 )
-def test_workers_stop_one_step_after_any_of_them_was_told_to(stop_flags, expected):
+def test_workers_stop_one_step_after_any_of_them_received_a_signal(stop_flags, expected):
     # Its own signal counts only once all have heard of it.
     watching = supervisor(TWO, received=signal.SIGTERM)
     assert watching.stop_flags() == [0.0, 1.0]
@@ -67,7 +67,7 @@ def test_a_step_without_the_generator_neither_counts_for_it_nor_clears_it():
         watching.check(alone)
 
 
-def test_after_going_back_counting_begins_anew():
+def test_counting_starts_over_after_going_back():
     watching = supervisor(max_skipped_updates=1)
     watching.check(result(generator=1.0))
     watching.restart()
