@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tfrecords_tools.sources.registry import SOURCES
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
@@ -77,3 +79,8 @@ def test_pages_that_code_names_exist():
             if path.suffix in (".py", ".flags"):
                 for page in re.findall(r"\bdocs/[\w/-]+\.md", path.read_text()):
                     assert (ROOT / page).exists(), f"{path} names {page}"
+
+
+def test_every_source_has_a_section_in_the_order_of_the_code():
+    headings = re.findall(r"^## (.+)$", (DOCS / "reference" / "sources.md").read_text(), re.M)
+    assert [name for heading in headings for name in heading.split(", ")] == list(SOURCES)

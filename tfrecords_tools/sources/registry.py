@@ -1,4 +1,4 @@
-"""The list of all sources, in the order of docs/guide/data.md."""
+"""The list of all sources, in the order of docs/reference/sources.md."""
 
 from collections.abc import Mapping
 

@@ -42,7 +42,7 @@ INPUT = FlagSpec(
     "input",
     "string",
     None,
-    "The folder or file to read; docs/guide/data.md says which.",
+    "The folder or file to read; docs/reference/sources.md says which.",
     required=True,
     parse=parse_path,
 )
