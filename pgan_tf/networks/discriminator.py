@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -15,6 +15,18 @@ from pgan_tf.networks.layer_table import LayerSpec, discriminator_layers
 from pgan_tf.networks.network import Network
 
 NEGATIVE_SLOPE = 0.2
+
+
+class DiscriminatorOutput(NamedTuple):
+    """Output of the discriminator for b images.
+
+    Attributes:
+      scores: `[b]` float32, higher for reals.
+      logits: `[b label_size]` float32, of the labels; None where label_size is 0.
+    """
+
+    scores: tf.Tensor
+    logits: tf.Tensor | None
 
 
 class Discriminator(Network):
@@ -84,10 +96,10 @@ class Discriminator(Network):
         *,
         resolution: int,
         alpha: tf.Tensor | float | None = None,
-        parts: int = 1,
+        num_minibatches: int = 1,
         training: bool = False,
         noise: Callable[..., tf.Tensor] = identity,
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+    ) -> DiscriminatorOutput:
         """Score images at one stage.
 
         Args:
@@ -95,26 +107,28 @@ class Discriminator(Network):
           resolution: of the stage.
           alpha: while the stage fades in, a scalar tensor in [0, 1], or a float that becomes a
             constant of a saved model; None afterwards.
-          parts: number of minibatches of equal size that `images` holds, one after the other.
-            Statistics of a minibatch are taken of each separately.
+          num_minibatches: number of minibatches of equal size that `images` holds, one after the
+            other. Statistics of a minibatch are taken of each separately.
           training: on: batch norm takes the statistics of each minibatch and adds them to its
             moving averages; off: it takes the averages.
           noise: applied to the input of each hidden layer in training with
-            `discriminator_noise`, as `noise(x, layer=name, parts=parts)`.
-
-        Returns:
-          Scores `[b]` float32, higher for reals, and label logits `[b label_size]` float32, None
-          where label_size is 0.
+            `discriminator_noise`, as `noise(x, layer=name, num_minibatches=num_minibatches)`.
 
         Raises:
           ValueError: a resolution without layers, or an alpha at 4x4.
         """
         x = self.features(
-            images, resolution=resolution, alpha=alpha, parts=parts, training=training, noise=noise
+            images,
+            resolution=resolution,
+            alpha=alpha,
+            num_minibatches=num_minibatches,
+            training=training,
+            noise=noise,
         )
-        x = self._scores(self._discriminate(x, parts=parts))
+        # Keras layers call the number of minibatches `parts`: saved discriminators do so too.
+        x = self._scores(self._discriminate(x, parts=num_minibatches))
         x = keras.ops.cast(x, "float32")
-        return x[:, 0], x[:, 1:] if self.config.label_size else None
+        return DiscriminatorOutput(x[:, 0], x[:, 1:] if self.config.label_size else None)
 
     def features(
         self,
@@ -122,7 +136,7 @@ class Discriminator(Network):
         *,
         resolution: int,
         alpha: tf.Tensor | float | None = None,
-        parts: int = 1,
+        num_minibatches: int = 1,
         training: bool = False,
         noise: Callable[..., tf.Tensor] = identity,
     ) -> tf.Tensor:
@@ -130,8 +144,8 @@ class Discriminator(Network):
         self._check_stage(resolution, alpha)
         minibatch: dict[str, Any] = {
             "training": training,
-            "parts": parts,
-            "noise": functools.partial(noise, parts=parts),
+            "parts": num_minibatches,
+            "noise": functools.partial(noise, num_minibatches=num_minibatches),
         }
         # Without a layer from RGB, the first convolution reads the colors.
         x = self._from_rgb.get(resolution, identity)(images)
@@ -145,7 +159,7 @@ class Discriminator(Network):
             if step == resolution and alpha is not None:
                 lower = self._from_rgb[step // 2](self._downscale(images))
                 x = self._faded(lower, x, alpha)
-        x = self._stddev(x, parts=parts)
+        x = self._stddev(x, parts=num_minibatches)
         for layer in self._blocks[MIN_RESOLUTION]:
             x = layer(x, **minibatch)
         return x

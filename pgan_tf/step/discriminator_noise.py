@@ -28,18 +28,18 @@ class FeatureNoise:
     strength: tf.Tensor
     seed: tf.Tensor
 
-    def __call__(self, x: tf.Tensor, *, layer: str, parts: int = 1) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, *, layer: str, num_minibatches: int = 1) -> tf.Tensor:
         """Multiply the input of a layer by its noise.
 
         Args:
-          x: `[parts*b ... c]`.
+          x: `[num_minibatches*b ... c]`.
           layer: name of the layer; every layer has noise of its own.
-          parts: number of minibatches of equal size in `x`, one after the other.
+          num_minibatches: number of minibatches of equal size in `x`, one after the other.
         """
         seed = tf.random.fold_in(self.seed, zlib.crc32(layer.encode()) % 2**31)
         batch, *pixels, features = x.shape
-        shape = [batch // parts, *(1 for _ in pixels), features]
-        drawn = [normal(shape, tf.random.fold_in(seed, part)) for part in range(parts)]
+        shape = [batch // num_minibatches, *(1 for _ in pixels), features]
+        drawn = [normal(shape, tf.random.fold_in(seed, index)) for index in range(num_minibatches)]
         factors = 1.0 + self.strength * math.sqrt(features) * tf.concat(drawn, axis=0)
         return x * tf.cast(factors, x.dtype)
 

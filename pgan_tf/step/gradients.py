@@ -6,18 +6,16 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
+from pgan_tf.networks.discriminator import DiscriminatorOutput
 from pgan_tf.step import losses
 from pgan_tf.step.adversarial import adversarial_loss
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
 from pgan_tf.step.outputs import Scalars
 
-# Scores `[b]` of images, and label logits `[b n]`, or None without labels.
-DiscriminatorOutput = tuple[tf.Tensor, tf.Tensor | None]
-
 # Both networks as a step runs them: at the stage's resolution and alpha, and in training.
 # From latents `[b latent_size]` and labels `[b n]`, or None, to images `[b h w c]`.
 BoundGenerator = Callable[[tf.Tensor, tf.Tensor | None], tf.Tensor]
-# From images `[b h w c]`, of `parts` minibatches one after the other, to `DiscriminatorOutput`.
+# From images `[b h w c]`, which hold `num_minibatches` minibatches one after the other.
 BoundDiscriminator = Callable[..., DiscriminatorOutput]
 
 
@@ -188,14 +186,14 @@ def _discriminator_loss(
     """Return the mean of the discriminator's loss, its scalars, and the output for the fakes."""
     adversarial = adversarial_loss(config)
     # In one pass, which is faster than two; each half is a minibatch of its own.
-    scores, logits = discriminator(tf.concat([reals, fakes], axis=0), parts=2)
-    real_scores, fake_scores = tf.split(scores, 2)
-    real_logits, fake_logits = (None, None) if logits is None else tf.split(logits, 2)
+    output = discriminator(tf.concat([reals, fakes], axis=0), num_minibatches=2)
+    real_scores, fake_scores = tf.split(output.scores, 2)
+    real_logits, fake_logits = (None, None) if output.logits is None else tf.split(output.logits, 2)
     loss = adversarial.discriminator(real_scores, fake_scores)
     terms = {"scores/real": real_scores, "scores/fake": fake_scores}  # `[b]` each
     if adversarial.penalty is not None:
         squared_norms = losses.squared_gradient_norms(
-            lambda images: discriminator(images)[0],
+            lambda images: discriminator(images).scores,
             adversarial.penalty.points(reals, fakes, mixing),
             scale=norm_scale,
             loss_scale=loss_scale,
@@ -211,18 +209,17 @@ def _discriminator_loss(
         terms["loss/label_fake"] = losses.label_cross_entropy(fake_logits, labels)
         loss += config.label_weight * (terms["loss/label_real"] + terms["loss/label_fake"])
     scalars = _means({**terms, "loss/discriminator": loss})
-    return scalars["loss/discriminator"], scalars, (fake_scores, fake_logits)
+    return scalars["loss/discriminator"], scalars, DiscriminatorOutput(fake_scores, fake_logits)
 
 
 def _generator_loss(
     config: LossConfig, fake_output: DiscriminatorOutput, labels: tf.Tensor | None
 ) -> tuple[tf.Tensor, Scalars]:
     """Return the mean of the generator's loss, and its scalars."""
-    scores, logits = fake_output
-    loss = adversarial_loss(config).generator(scores)
+    loss = adversarial_loss(config).generator(fake_output.scores)
     terms = {}
     if labels is not None:
-        terms["loss/label_generator"] = losses.label_cross_entropy(logits, labels)
+        terms["loss/label_generator"] = losses.label_cross_entropy(fake_output.logits, labels)
         loss += config.resolved_generator_label_weight * terms["loss/label_generator"]
     scalars = _means({**terms, "loss/generator": loss})
     return scalars["loss/generator"], scalars

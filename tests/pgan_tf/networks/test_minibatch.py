@@ -64,7 +64,7 @@ def test_the_deviation_of_the_whole_minibatch_takes_each_part_apart(rng, images)
         return np.concatenate([x, deviation], axis=-1)
 
     expected = [judged(part, weights, append=append) for part in (images[:4], images[4:])]
-    actual = scores(discriminator, images, parts=2)
+    actual = scores(discriminator, images, num_minibatches=2)
     np.testing.assert_allclose(actual, np.concatenate(expected), rtol=1e-4, atol=1e-4)
 
 
@@ -78,7 +78,7 @@ def test_minibatch_discrimination_is_what_the_last_layer_sees_too(rng, images):
         return np.concatenate([x, closeness(x, discriminator.discrimination)], axis=-1)
 
     expected = [judged(part, weights, finish=finish) for part in (images[:4], images[4:])]
-    actual = scores(discriminator, images, parts=2)
+    actual = scores(discriminator, images, num_minibatches=2)
     np.testing.assert_allclose(actual, np.concatenate(expected), rtol=1e-3, atol=1e-3)
     alone = judged(images, weights, finish=lambda x: np.pad(x, [(0, 0), (0, 3)]))
     assert np.abs(actual - alone).max() > 0.01, "no difference"
@@ -102,8 +102,8 @@ def test_noise_goes_into_every_hidden_layer_and_nowhere_else(rng, images):
     expected = judged(images, weights, append=append, noise=lambda x, layer: x * factors[layer])
     given = []
 
-    def noise(x, *, layer, parts):
-        given.append((layer, parts))
+    def noise(x, *, layer, num_minibatches):
+        given.append((layer, num_minibatches))
         return x * tf.constant(factors[layer], tf.float32)
 
     actual = scores(discriminator, images, noise=noise)
@@ -114,13 +114,15 @@ def test_noise_goes_into_every_hidden_layer_and_nowhere_else(rng, images):
 def test_noise_at_4x4_has_the_layers_of_that_stage(rng):
     given = []
 
-    def noise(x, *, layer, parts):
-        given.append((layer, tuple(x.shape), parts))
+    def noise(x, *, layer, num_minibatches):
+        given.append((layer, tuple(x.shape), num_minibatches))
         return x
 
     small = tf.zeros([6, 4, 4, 3])
-    Discriminator(config())(small, resolution=4, noise=noise, parts=2)
+    Discriminator(config())(small, resolution=4, noise=noise, num_minibatches=2)
     assert given == [("4x4_conv", (6, 4, 4, 7), 2), ("4x4_dense0", (6, 4, 4, 6), 2)]
     given.clear()
-    Discriminator(config(convs_per_resolution=1))(small, resolution=4, noise=noise, parts=2)
+    Discriminator(config(convs_per_resolution=1))(
+        small, resolution=4, noise=noise, num_minibatches=2
+    )
     assert given == [("4x4_flat", (6, 4, 4, 7), 2)]

@@ -152,7 +152,7 @@ def test_minibatches_judged_in_one_pass_are_normalised_apart(rng):
     discriminator = Discriminator(config(discriminator_norm="batch"))
     reals, fakes = (tf.constant(rng.normal(m, 1.0, [4, 8, 8, 3]), tf.float32) for m in (0, 2))
     stage = {"resolution": 8, "training": True}
-    together, _ = discriminator(tf.concat([reals, fakes], axis=0), parts=2, **stage)
+    together, _ = discriminator(tf.concat([reals, fakes], axis=0), num_minibatches=2, **stage)
     apart = [discriminator(images, **stage)[0] for images in (reals, fakes)]
     np.testing.assert_allclose(together, tf.concat(apart, axis=0), rtol=1e-4, atol=1e-5)
     mixed, _ = discriminator(tf.concat([reals, fakes], axis=0), **stage)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
+from pgan_tf.networks.discriminator import DiscriminatorOutput
 from pgan_tf.step.gradients import (
     discriminator_gradients,
     generator_gradients,
@@ -49,10 +50,10 @@ class Toy:
             images = latents * gain + (0.0 if labels is None else labels @ shift)
             return tf.reshape(images, [-1, 2, 2, 1])
 
-        def discriminator(images, *, parts=1):
+        def discriminator(images, *, num_minibatches=1):
             x = tf.reshape(images, [-1, 4])
             score = tf.reduce_sum(x * w, axis=1) + c[0] * tf.reduce_sum(x * x, axis=1) / 2
-            return score, x @ v
+            return DiscriminatorOutput(score, x @ v)
 
         return generator, discriminator
 

@@ -48,12 +48,12 @@ def test_features_are_multiplied(rng):
 def test_every_layer_part_and_pass_has_another_stream():
     ones = tf.ones([8, 1, 1, 5])
     drawn = [
-        noise()(ones, layer="8x8_conv0", parts=2)[:4],
-        noise()(ones, layer="8x8_conv0", parts=2)[4:],
+        noise()(ones, layer="8x8_conv0", num_minibatches=2)[:4],
+        noise()(ones, layer="8x8_conv0", num_minibatches=2)[4:],
         noise()(ones, layer="8x8_conv1")[:4],
         noise(seed=(1, 3))(ones, layer="8x8_conv0")[:4],
     ]
-    again = noise()(ones, layer="8x8_conv0", parts=2)[:4]
+    again = noise()(ones, layer="8x8_conv0", num_minibatches=2)[:4]
     np.testing.assert_array_equal(drawn[0], again)
     for i, one in enumerate(drawn):
         for other in drawn[:i]:
@@ -65,7 +65,9 @@ def test_replicas_draw_their_samples_of_the_global_batch(two_replicas):
 
     @tf.function(autograph=False)
     def draw():
-        return two_replicas.run(lambda: noise()(tf.ones([8, 1, 1, 3]), layer="4x4_conv", parts=2))
+        return two_replicas.run(
+            lambda: noise()(tf.ones([8, 1, 1, 3]), layer="4x4_conv", num_minibatches=2)
+        )
 
     first, second = two_replicas.experimental_local_results(draw())
     np.testing.assert_array_equal(first[:4], whole[0::2])
