@@ -1,24 +1,19 @@
-"""The Keras layers that both networks are assembled from, one a file.
+"""The Keras layers of both networks, registered under `pgan_tf`, so that saved models load.
 
-Imports config alone. `kernels/` holds how convolutions are computed. Begin with
-`equalized_conv2d.py`.
+Layers hold weights and say what they compute; `kernels/` holds how it is computed fast. Imports
+config alone. Begin with `equalized.py`.
 """
 
 import keras
 
 from pgan_tf.config.network import RELU_GAIN
-from pgan_tf.layers.batch_norm import BatchNorm
-from pgan_tf.layers.channel_bias import ChannelBias
-from pgan_tf.layers.equalized_conv2d import EqualizedConv2D
-from pgan_tf.layers.equalized_dense import EqualizedDense
-from pgan_tf.layers.kernels.resampling_convolution import transposed_kernel
-from pgan_tf.layers.layer_norm import LayerNorm
-from pgan_tf.layers.leaky_relu import LeakyReLU, leaky_relu
-from pgan_tf.layers.minibatch_discrimination import MinibatchDiscrimination
-from pgan_tf.layers.minibatch_stddev import MinibatchStdDev
-from pgan_tf.layers.pixel_norm import PixelNorm
-from pgan_tf.layers.resample import DownScale2D, UpScale2D, downscale2d, upscale2d
-from pgan_tf.layers.weighted_sum import WeightedSum
+from pgan_tf.layers.activation import LeakyReLU, PixelNorm
+from pgan_tf.layers.equalized import ChannelBias, EqualizedConv2D, EqualizedDense
+from pgan_tf.layers.growing import DownScale2D, UpScale2D, WeightedSum
+from pgan_tf.layers.kernels.custom_gradients import leaky_relu
+from pgan_tf.layers.kernels.resampling import downscale2d, transposed_kernel, upscale2d
+from pgan_tf.layers.minibatch import MinibatchDiscrimination, MinibatchStdDev
+from pgan_tf.layers.normalization import BatchNorm, LayerNorm
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(

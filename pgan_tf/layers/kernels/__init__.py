@@ -1,4 +1,7 @@
-"""How convolutions are computed: fused resampling and Winograd's filtering.
+"""Arithmetic on tensors: how convolutions, biases and activations are computed fast.
 
-The same functions as a plain convolution, up to rounding. Nothing here is part of a network.
+Functions without weights or state: the same numbers as TensorFlow's plain operations, up to
+rounding, in fewer multiplications or with cheaper gradients. What is chosen depends on the device
+and on shapes. Nothing here is part of a network. Imports TensorFlow only. Begin with
+`convolution.py`.
 """

@@ -1,13 +1,13 @@
 """3x3 convolutions of small images by Winograd's minimal filtering.
 
-Images and kernels are taken to where convolving is multiplying, and their products back:
+Images and kernels are transformed so that convolution becomes multiplication:
 
     y = outputs @ ((kernel @ w) * (inputs @ x))
 
 with 36 products for 4x4 pixels where sums over the kernel take 144: F(4x4, 3x3) of Lavin and Gray,
 "Fast algorithms for convolutional neural networks" (2016). Here a transform is one matrix for all
-pixels of an image, so all that is left are matrix products, in gradients of any order too. That
-is worth it for images that are so small that these matrices are (docs/development/performance.md).
+pixels of an image, so only matrix products remain, in gradients of any order too. That pays for
+images so small that these matrices are small (docs/development/performance.md).
 """
 
 import functools
@@ -20,12 +20,12 @@ _TILE, _KERNEL = 4, 3
 # Where polynomials are evaluated, besides infinity. These are nearly the points that cost the least
 # precision: rounding errors in float32 are about twice a direct convolution's.
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
-# The share of a direct convolution's multiplications up to which this was measured to be faster.
+# Up to this share of a direct convolution's multiplications, this was measured to be faster.
 _WORTH = 0.8
 
 
 class Transforms(NamedTuple):
-    """What takes images of one size and kernels to products, and back to images.
+    """Matrices that transform images of one size, kernels, and their products back to images.
 
     Attributes:
       inputs: `[products pixels]`.
@@ -40,11 +40,11 @@ class Transforms(NamedTuple):
 
 
 def is_faster(x: tf.Tensor, kernel: tf.Tensor) -> bool:
-    """Whether `convolve` was measured to train faster than a direct convolution.
+    """Return whether `convolve` was measured to train faster than a direct convolution.
 
-    On CPUs and in float32 alone: in bfloat16 errors would be a fortieth of the output, and cuDNN
-    chooses between algorithms itself. Not where the size of the batch is unknown, as in exported
-    models, because the kernel is transformed anew for each batch.
+    Only on CPUs and in float32: in bfloat16 errors would be 1/40 of the output, and cuDNN chooses
+    between algorithms itself. Not where the size of the batch is unknown, as in exported models,
+    because the kernel is transformed anew for each batch.
 
     Args:
       x: `[b h w in]`.
@@ -61,7 +61,7 @@ def is_faster(x: tf.Tensor, kernel: tf.Tensor) -> bool:
 
 
 def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolves with stride 1 and same padding.
+    """Convolve with stride 1 and same padding.
 
     Args:
       x: `[b s s in]`, s a multiple of 4.
@@ -89,7 +89,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @functools.cache
 def transforms_of(size: int) -> Transforms:
-    """The transforms of images of `size` x `size` pixels, in float64."""
+    """Return the transforms of images of `size` x `size` pixels, in float64."""
     # In two dimensions each matrix is the Kronecker product of a row's with itself, but with both
     # axes of tiles behind those of products.
     inputs, kernel, outputs = _toom_cook()
@@ -106,7 +106,7 @@ def transforms_of(size: int) -> Transforms:
 
 
 def _toom_cook() -> Transforms:
-    """The transforms of one row of a tile: 6 pixels, 3 weights, 4 sums."""
+    """Return the transforms of one row of a tile: 6 pixels, 3 weights, 4 sums."""
     # Toom and Cook's product of two polynomials: their values at enough points, multiplied, and
     # interpolated. A correlation is the transpose of a product.
     count = _TILE + _KERNEL - 1
@@ -126,7 +126,7 @@ def _toom_cook() -> Transforms:
 
 
 def _share(batch: int, size: int, channels: int, filters: int) -> float:
-    """Multiplications of `convolve`, as a share of a direct convolution's."""
+    """Return the multiplications of `convolve`, as a share of a direct convolution's."""
     products = (_TILE + _KERNEL - 1) ** 2
     points = products * (size // _TILE) ** 2
     image = points * (channels * filters + size**2 * (channels + filters))

@@ -7,8 +7,6 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig
 from pgan_tf.networks.discriminator import Discriminator
 from tests.helpers import layer_reference as reference
-from tests.pgan_tf.layers.test_minibatch_discrimination import closeness
-from tests.pgan_tf.networks.test_options import randomised, weighted
 
 
 def judged(images, weights, *, append=lambda x: x, noise=lambda x, layer: x, finish=lambda x: x):
@@ -21,16 +19,16 @@ def judged(images, weights, *, append=lambda x: x, noise=lambda x, layer: x, fin
     """
 
     def hidden(x, name):
-        return weighted(noise(x, name), name, weights)
+        return reference.weighted(noise(x, name), name, weights)
 
     act = reference.leaky_relu
-    x = act(weighted(images, "from_rgb_8x8", weights))
+    x = act(reference.weighted(images, "from_rgb_8x8", weights))
     x = act(hidden(x, "8x8_conv0"))
     x = act(reference.downscale(hidden(x, "8x8_conv1")))
     x = act(hidden(append(x), "4x4_conv"))
     x = noise(x, "4x4_dense0").transpose(0, 3, 1, 2).reshape(len(x), -1)
-    x = finish(act(weighted(x, "4x4_dense0", weights)))
-    return weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
+    x = finish(act(reference.weighted(x, "4x4_dense0", weights)))
+    return reference.weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
 
 
 def config(**options):
@@ -48,7 +46,7 @@ def scores(discriminator, images, **options):
 
 def test_without_minibatch_features_an_image_is_judged_alone(rng, images):
     discriminator = Discriminator(config(minibatch_features="none"))
-    expected = judged(images, randomised(discriminator, rng))
+    expected = judged(images, reference.randomised(discriminator, rng))
     np.testing.assert_allclose(scores(discriminator, images), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(
         scores(discriminator, images[:1]), expected[:1], rtol=1e-4, atol=1e-4
@@ -57,7 +55,7 @@ def test_without_minibatch_features_an_image_is_judged_alone(rng, images):
 
 def test_the_deviation_of_the_whole_minibatch_takes_each_part_apart(rng, images):
     discriminator = Discriminator(config(stddev_group_size=0))
-    weights = randomised(discriminator, rng)
+    weights = reference.randomised(discriminator, rng)
 
     def append(x):
         deviation = np.full([4, 4, 4, 1], np.sqrt(x.var(axis=0) + 1e-8).mean())
@@ -72,10 +70,10 @@ def test_minibatch_discrimination_is_what_the_last_layer_sees_too(rng, images):
     discriminator = Discriminator(
         config(minibatch_features="discrimination", discrimination_kernels=3, discrimination_dims=2)
     )
-    weights = randomised(discriminator, rng)
+    weights = reference.randomised(discriminator, rng)
 
     def finish(x):
-        return np.concatenate([x, closeness(x, discriminator.discrimination)], axis=-1)
+        return np.concatenate([x, reference.closeness(x, discriminator.discrimination)], axis=-1)
 
     expected = [judged(part, weights, finish=finish) for part in (images[:4], images[4:])]
     actual = scores(discriminator, images, num_minibatches=2)
@@ -86,7 +84,7 @@ def test_minibatch_discrimination_is_what_the_last_layer_sees_too(rng, images):
 
 def test_noise_goes_into_every_hidden_layer_and_nowhere_else(rng, images):
     discriminator = Discriminator(config())
-    weights = randomised(discriminator, rng)
+    weights = reference.randomised(discriminator, rng)
     factors = {
         "8x8_conv0": rng.normal(1, 0.3, [8, 1, 1, 6]),
         "8x8_conv1": rng.normal(1, 0.3, [8, 1, 1, 6]),

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.layers import equalized_conv2d
+from pgan_tf.layers.kernels import resampling
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from tests.helpers import layer_reference as reference
@@ -93,7 +93,7 @@ def test_discriminator_activates_before_or_after_downscaling_by_fused_scale(rng,
 def test_mixed_precision_computes_in_bfloat16_and_keeps_weights_and_outputs_in_float32(
     latents, labels, monkeypatch
 ):
-    monkeypatch.setattr(equalized_conv2d, "fastest_method", lambda: "kernel_4x4")
+    monkeypatch.setattr(resampling, "fastest_method", lambda: "kernel_4x4")
     plain = Generator(CONFIG, seed=4)
     mixed = Generator(CONFIG, seed=4, dtype="mixed_bfloat16")
     images = mixed(latents, labels, resolution=16, alpha=tf.constant(0.5))
@@ -112,7 +112,7 @@ def test_resampling_with_a_box_rounds_no_more_in_bfloat16_than_with_4x4_kernels(
     expected = Generator(CONFIG, seed=4)(latents, labels, resolution=16)
     errors = {}
     for method in ("box", "kernel_4x4"):
-        monkeypatch.setattr(equalized_conv2d, "fastest_method", lambda method=method: method)
+        monkeypatch.setattr(resampling, "fastest_method", lambda method=method: method)
         images = Generator(CONFIG, seed=4, dtype="mixed_bfloat16")(latents, labels, resolution=16)
         errors[method] = np.sqrt(np.mean(np.square(images - expected)))
     assert 0 < errors["box"] < 1.2 * errors["kernel_4x4"]

@@ -8,7 +8,6 @@ from pgan_tf.config import NetworkConfig
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from tests.helpers import layer_reference as reference
-from tests.pgan_tf.networks.test_options import randomised, weighted
 
 # As the paper's: 64 feature maps at 4x4, 8 at 32x32.
 PAPER = NetworkConfig(resolution=32, fmap_base=64, fmap_max=256, convs_per_resolution=1)
@@ -87,7 +86,7 @@ CONFIG = NetworkConfig(
 
 def test_the_generator_computes_what_numpy_does(rng):
     generator = Generator(CONFIG)
-    weights = randomised(generator, rng)
+    weights = reference.randomised(generator, rng)
 
     def finish(x):
         x = np.where(x > 0, x, 0.3 * x)
@@ -95,26 +94,28 @@ def test_the_generator_computes_what_numpy_does(rng):
 
     latents = rng.normal(size=[5, 6])
     x = latents / np.sqrt((latents**2).mean(-1, keepdims=True) + 1e-8)
-    x = weighted(x, "4x4_dense", weights, gain=2**0.5 / 4).reshape(5, 6, 4, 4)
+    x = reference.weighted(x, "4x4_dense", weights, gain=2**0.5 / 4).reshape(5, 6, 4, 4)
     x = finish(x.transpose(0, 2, 3, 1) + weights["4x4_dense_bias/bias"])
-    lower = reference.upscale(weighted(x, "to_rgb_4x4", weights, gain=1.0))
-    x = finish(weighted(reference.upscale(x), "8x8_conv0", weights))
-    expected = 0.75 * lower + 0.25 * weighted(x, "to_rgb_8x8", weights, gain=1.0)
+    lower = reference.upscale(reference.weighted(x, "to_rgb_4x4", weights, gain=1.0))
+    x = finish(reference.weighted(reference.upscale(x), "8x8_conv0", weights))
+    expected = 0.75 * lower + 0.25 * reference.weighted(x, "to_rgb_8x8", weights, gain=1.0)
     images = generator(tf.constant(latents, tf.float32), resolution=8, alpha=tf.constant(0.25))
     np.testing.assert_allclose(images, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_discriminator_computes_what_numpy_does(rng):
     discriminator = Discriminator(CONFIG)
-    weights = randomised(discriminator, rng)
+    weights = reference.randomised(discriminator, rng)
     images = rng.normal(size=[4, 8, 8, 3])
-    x = reference.downscale(reference.leaky_relu(weighted(images, "8x8_conv1", weights)))
-    lower = reference.leaky_relu(weighted(reference.downscale(images), "from_rgb_4x4", weights))
+    x = reference.downscale(reference.leaky_relu(reference.weighted(images, "8x8_conv1", weights)))
+    lower = reference.leaky_relu(
+        reference.weighted(reference.downscale(images), "from_rgb_4x4", weights)
+    )
     x = 0.75 * lower + 0.25 * x
     deviation = reference.minibatch_stddev(x, 4)
     deviation = np.broadcast_to(deviation[:, None, None, None], [4, 4, 4, 1])
     x = np.concatenate([x, deviation], axis=-1).transpose(0, 3, 1, 2).reshape(4, -1)
-    expected = weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
+    expected = reference.weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
     scores, _ = discriminator(
         tf.constant(images, tf.float32), resolution=8, alpha=tf.constant(0.25)
     )

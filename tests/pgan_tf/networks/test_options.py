@@ -16,22 +16,6 @@ def config(**options):
     return NetworkConfig(resolution=8, fmap_base=32, fmap_max=6, **options)
 
 
-def randomised(network, rng):
-    """Gives every variable new values; returns those by path."""
-    for variable in network.variables.values():
-        low, high = (0.5, 1.5) if "norm/" in variable.path else (-1.5, 1.5)
-        variable.assign(rng.uniform(low, high, variable.shape))
-    return {path: v.numpy().astype(np.float64) for path, v in network.variables.items()}
-
-
-def weighted(x, name, weights, *, gain=2**0.5, equalized=True):
-    """The product of a layer, and its bias where it has one."""
-    kernel, bias = weights[f"{name}/kernel"], weights.get(f"{name}/bias", 0.0)
-    if equalized:
-        kernel = kernel * gain / np.sqrt(np.prod(kernel.shape[:-1]))
-    return x @ kernel + bias if kernel.ndim == 2 else reference.convolve(x, kernel, bias)
-
-
 def normalised(x, axes, *, mean=None, variance=None):
     mean = x.mean(axes, keepdims=True) if mean is None else mean
     variance = x.var(axes, keepdims=True) if variance is None else variance
@@ -60,15 +44,15 @@ def generated(latents, weights, options, *, training=False):
         return pixel_norm(x) if norm == "pixel" else x
 
     x = pixel_norm(latents) if options.get("normalize_latents", True) else latents
-    x = weighted(x, "4x4_dense", weights, gain=2**0.5 / 4, equalized=equalized)
+    x = reference.weighted(x, "4x4_dense", weights, gain=2**0.5 / 4, equalized=equalized)
     x = x.reshape(len(x), -1, 4, 4).transpose(0, 2, 3, 1) + weights.get("4x4_dense_bias/bias", 0.0)
     x = finish(x, "4x4_dense")
-    x = finish(weighted(x, "4x4_conv", weights, equalized=equalized), "4x4_conv")
-    lower = weighted(x, "to_rgb_4x4", weights, gain=1.0, equalized=equalized)
+    x = finish(reference.weighted(x, "4x4_conv", weights, equalized=equalized), "4x4_conv")
+    lower = reference.weighted(x, "to_rgb_4x4", weights, gain=1.0, equalized=equalized)
     x = reference.upscale(x)
     for name in ("8x8_conv0", "8x8_conv1"):
-        x = finish(weighted(x, name, weights, equalized=equalized), name)
-    images = weighted(x, "to_rgb_8x8", weights, gain=1.0, equalized=equalized)
+        x = finish(reference.weighted(x, name, weights, equalized=equalized), name)
+    images = reference.weighted(x, "to_rgb_8x8", weights, gain=1.0, equalized=equalized)
     lower = reference.upscale(lower)
     images = lower + (images - lower) * 0.25
     return np.tanh(images) if options.get("output_activation") == "tanh" else images
@@ -92,7 +76,7 @@ def generated(latents, weights, options, *, training=False):
 )
 def test_the_generator_computes_what_numpy_does(rng, options):
     generator = Generator(config(**options))
-    weights = randomised(generator, rng)
+    weights = reference.randomised(generator, rng)
     latents = rng.normal(size=[5, 6])
     stage = {"resolution": 8, "alpha": tf.constant(0.25)}
     inputs = tf.constant(latents, tf.float32)
@@ -120,11 +104,11 @@ def test_an_image_of_a_generator_with_batch_norm_does_not_depend_on_the_others(r
 @pytest.mark.parametrize("fused_scale", [True, False])
 def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
     discriminator = Discriminator(config(discriminator_norm=norm, fused_scale=fused_scale))
-    weights = randomised(discriminator, rng)
+    weights = reference.randomised(discriminator, rng)
     images = rng.normal(size=[4, 8, 8, 3])
 
     def hidden(x, name, after=lambda x: x):
-        x = after(weighted(x, name, weights))
+        x = after(reference.weighted(x, name, weights))
         of = {k.split("/")[1]: v for k, v in weights.items() if k.startswith(f"{name}_norm/")}
         if norm == "layer":
             x = normalised(x, tuple(range(1, x.ndim))) * of["gain"] + of["bias"]
@@ -132,7 +116,7 @@ def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
             x = normalised(x, tuple(range(x.ndim - 1))) * of["scale"] + of["bias"]
         return reference.leaky_relu(x)
 
-    x = reference.leaky_relu(weighted(images, "from_rgb_8x8", weights))
+    x = reference.leaky_relu(reference.weighted(images, "from_rgb_8x8", weights))
     x = hidden(x, "8x8_conv0")
     if fused_scale:
         x = hidden(x, "8x8_conv1", after=reference.downscale)
@@ -142,7 +126,7 @@ def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
     deviation = np.broadcast_to(deviation[:, None, None, None], [*x.shape[:3], 1])
     x = hidden(np.concatenate([x, deviation], axis=-1), "4x4_conv")
     x = hidden(x.transpose(0, 3, 1, 2).reshape(4, -1), "4x4_dense0")
-    expected = weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
+    expected = reference.weighted(x, "4x4_dense1", weights, gain=1.0)[:, 0]
 
     scores, _ = discriminator(tf.constant(images, tf.float32), resolution=8, training=True)
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)

@@ -1,7 +1,10 @@
+"""Layers with equalized learning rate."""
+
+import keras
 import numpy as np
 import pytest
 
-from pgan_tf.layers import EqualizedConv2D
+from pgan_tf.layers import ChannelBias, EqualizedConv2D, EqualizedDense
 from tests.helpers import layer_reference as reference
 
 
@@ -68,3 +71,39 @@ def test_unknown_resampling_is_refused():
 def test_resampling_with_another_kernel_size_is_refused():
     with pytest.raises(ValueError, match="kernel_size must be 3 with resample. Received: 1"):
         EqualizedConv2D(4, 1, resample="upscale")
+
+
+def test_dense_scales_its_kernel_and_not_its_bias(rng):
+    layer = EqualizedDense(3, gain=2.0)
+    layer.build([None, 5])
+    layer.bias.assign([1.0, 2.0, 3.0])
+    x = rng.normal(size=[4, 5]).astype(np.float32)
+    expected = x @ (layer.kernel.numpy() * 2.0 / np.sqrt(5)) + [1.0, 2.0, 3.0]
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_dense_without_bias_has_one_weight():
+    layer = EqualizedDense(3, use_bias=False)
+    layer.build([None, 5])
+    assert [w.name for w in layer.weights] == ["kernel"]
+
+
+def test_channel_bias_adds_one_value_a_channel():
+    layer = ChannelBias()
+    layer.build([None, 2, 2, 3])
+    layer.bias.assign([1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(layer(np.zeros([1, 2, 2, 3]))[0, 1, 1], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        EqualizedDense(3, gain=1.5, use_bias=False, seed=2, name="dense"),
+        ChannelBias(name="bias"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_survive_serialization(layer):
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert type(copy) is type(layer)
+    assert copy.get_config() == layer.get_config()

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.layers.kernels import resampling_convolution
-from pgan_tf.layers.kernels.resampling_convolution import (
+from pgan_tf.layers.kernels import resampling
+from pgan_tf.layers.kernels.resampling import (
     METHODS,
     convolve_downscale,
     upscale_convolve,
@@ -71,4 +71,4 @@ def test_the_size_of_images_may_be_unknown(images, kernel, method):
 @pytest.mark.parametrize(("gpus", "method"), [([], "box"), (["GPU:0"], "kernel_4x4")])
 def test_the_method_is_the_devices(monkeypatch, gpus, method):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    assert resampling_convolution.fastest_method() == method
+    assert resampling.fastest_method() == method

@@ -1,10 +1,10 @@
-"""A bias's own gradient against TensorFlow's."""
+"""The gradients of a bias against TensorFlow's."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.layers.bias import add_bias
+from pgan_tf.layers.kernels.custom_gradients import add_bias
 
 
 @pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 20, 24, 5), (2, 4, 4, 3), (6, 3)])
