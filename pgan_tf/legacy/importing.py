@@ -1,4 +1,4 @@
-"""From a network file of the original to a directory of ours."""
+"""The import: from a network file of the original to a directory of our files."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,21 +24,21 @@ GENERATOR = "generator.keras"
 RAW_GENERATOR = "generator-raw.keras"
 DISCRIMINATOR = "discriminator.keras"
 
-# Nothing is computed with them here, so a GPU is left to others.
+# Networks are only converted here, so GPUs are left to others.
 _DEVICE = "/CPU:0"
 
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What was imported, for a summary.
+    """A summary of what was imported.
 
     Attributes:
-      version: "TensorFlow" or "Theano".
+      version: of the original, "TensorFlow" or "Theano".
       config: the generator's shape.
-      resolution: of the stage it was saved at.
-      alpha: how far that stage had faded in; None where that was over.
-      files: name of each network in the file by the file it was written to.
-      no_run: why no run can begin with them; None if one can.
+      resolution: of the stage at which the generator was saved.
+      alpha: of that stage while it fades in; None afterwards.
+      files: names of the networks in the original's file, by the files written from them.
+      no_run: why no run can begin with these networks; None if one can.
     """
 
     version: str
@@ -50,23 +50,23 @@ class Imported:
 
 
 def import_networks(source: Path, output: Path, *, overwrite: bool = False) -> Imported:
-    """Writes the networks of an original network file as ours; nothing in it is executed.
+    """Convert the networks of an original network file; execute nothing in it.
 
-    `output` gets `generator.keras` (the EMA generator), `generator-raw.keras` (as it was trained)
-    and `discriminator.keras`, each at the stage it was saved at. With a generator and a
-    discriminator of the same shape it is also a run directory, with `config.flags` and a checkpoint
-    of no training yet, which `pgan-train --init_from` begins a run with.
+    Writes `generator.keras` (the EMA generator), `generator-raw.keras` (as trained) and
+    `discriminator.keras` into `output`, each at the stage at which it was saved. With a generator
+    and a discriminator of the same shape, `output` is also a run directory, with `config.flags` and
+    a checkpoint before any training, from which `pgan-train --init_from` begins a run.
 
-    Where a file has one generator only, it stands for both.
+    A single generator in the file stands for both generators.
 
     Args:
-      source: the network file (.pkl), of the TensorFlow or the Theano version.
+      source: the network file (.pkl) of the TensorFlow or the Theano version.
       output: a new directory, written whole or not at all.
-      overwrite: whether what an import wrote there before may be replaced.
+      overwrite: whether an earlier import in `output` may be replaced.
 
     Raises:
-      UserError: the file can't be read, asks for code, or holds other networks than ours; or the
-        output exists.
+      UserError: the file can't be read, asks for code, or holds networks that pgan_tf does not
+        have; or `output` exists.
     """
     output = output.absolute()
     check_output(output, overwrite, belongs=_belongs, content="imported networks")
@@ -89,7 +89,7 @@ def _name(network: OriginalNetwork | None) -> str:
     return network.name if network else "nothing"
 
 
-# What is computed with a generator's weights.
+# Options that change the result of a generator, not its weights.
 _GENERATOR_OPTIONS = (
     "normalize_latents",
     "generator_norm",
@@ -100,25 +100,25 @@ _GENERATOR_OPTIONS = (
 
 
 def _why_no_run(networks: OriginalNetworks, ema: OriginalNetwork) -> str | None:
-    """Why these networks can't be trained together; None if they can."""
+    """Return why these networks can't be trained together; None if they can."""
     if networks.discriminator is None:
         return "the file has no discriminator"
     both = ("resolution", "channels", "label_size", "features", "equalized_learning_rate")
-    for network, whats in (
+    for network, options in (
         (networks.discriminator, both),
         (networks.generator or ema, both + _GENERATOR_OPTIONS),
     ):
-        for what in whats:
-            ours, other = _describe(what, ema.config), _describe(what, network.config)
-            if ours != other:
-                return f"{ema.name} and {network.name} differ in {what}: {ours} and {other}"
+        for option in options:
+            expected, actual = _value(option, ema.config), _value(option, network.config)
+            if expected != actual:
+                return f"{ema.name} and {network.name} differ in {option}: {expected} and {actual}"
     return None
 
 
-def _describe(what: str, config: NetworkConfig) -> Any:
-    if what == "features":
+def _value(option: str, config: NetworkConfig) -> Any:
+    if option == "features":
         return [config.features(stage) for stage in range(config.resolution_log2)]
-    return getattr(config, what)
+    return getattr(config, option)
 
 
 def _write(
@@ -129,10 +129,10 @@ def _write(
     *,
     with_run: bool,
 ) -> dict[str, str]:
-    """Writes all files; returns which network went into which."""
+    """Write all files; return the names of the networks by the files written from them."""
     raw, discriminator = networks.generator or ema, networks.discriminator
     files = {GENERATOR: ema.name, RAW_GENERATOR: raw.name}
-    # One after the other, since a network of 1024x1024 takes 100 MB, and a few times that in work.
+    # One after the other: a network of 1024x1024 takes 100 MB, its conversion several times that.
     _save_generator(directory / GENERATOR, source, ema)
     _save_generator(directory / RAW_GENERATOR, source, raw)
     if discriminator is None:
@@ -155,7 +155,7 @@ def _save_generator(path: Path, source: Path, original: OriginalNetwork) -> None
 
 
 def _save_discriminator(path: Path, original: OriginalNetwork) -> None:
-    """As a model from `images [b h w c]` in [-1, 1] to `scores [b]` and `logits [b n]`, if any."""
+    """Save a model from `images [b h w c]` in [-1, 1] to `scores [b]` and any `logits [b n]`."""
     side, channels = original.resolution, original.config.channels
     with tf.device(_DEVICE):
         discriminator = Discriminator(original.config)
@@ -175,7 +175,7 @@ def _save_state(
     raw: OriginalNetwork,
     discriminator: OriginalNetwork,
 ) -> None:
-    """A checkpoint of networks that `config` has not trained yet."""
+    """Save a checkpoint of networks before any training."""
     state = TrainState(config, tf.distribute.OneDeviceStrategy(_DEVICE))
     _assign(state.ema_generator, ema.weights)
     _assign(state.generator, raw.weights)
@@ -184,7 +184,7 @@ def _save_state(
 
 
 def _run_config(ema: OriginalNetwork, discriminator: OriginalNetwork) -> TrainConfig:
-    """A run of these networks that goes on where the original was, at the same resolution."""
+    """Return the configuration of a run that goes on at the original's stage."""
     network = dataclasses.replace(
         ema.config,
         fused_scale=discriminator.config.fused_scale,
@@ -196,7 +196,7 @@ def _run_config(ema: OriginalNetwork, discriminator: OriginalNetwork) -> TrainCo
 
 def _assign(network: Generator | Discriminator, weights: Mapping[str, np.ndarray]) -> None:
     variables = network.variables
-    if set(variables) != set(weights):  # no fault of the file's: it fits its own options
+    if set(variables) != set(weights):  # a fault here: the file was found to fit its options
         raise RuntimeError(f"{network.name}: {sorted(set(variables) ^ set(weights))}")
     for path, variable in variables.items():
         variable.assign(weights[path])

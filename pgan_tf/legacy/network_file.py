@@ -1,4 +1,4 @@
-"""Network files of the original: which networks are in one, and which is which."""
+"""The original's network files: reading the networks in one, and telling them apart."""
 
 import dataclasses
 from pathlib import Path
@@ -16,17 +16,17 @@ _READERS = {
     theano_network.CLASS: theano_network.read_theano_network,
 }
 _EMA_NAME = "Gs"
-# Modules of programs that came after it and save other networks.
+# Modules of later programs, which save other networks.
 _STYLEGAN_MODULES = ("dnnlib", "torch_utils", "training")
 _ZIP = b"PK\x03\x04"
 
 
 @dataclasses.dataclass(frozen=True)
 class OriginalNetworks:
-    """What a network file holds; None for what it does not.
+    """The networks in a file; None for those it lacks.
 
     Attributes:
-      generator: `G`, as it was trained.
+      generator: `G`, as trained.
       discriminator: `D`.
       ema_generator: `Gs`, the moving average of `G`.
     """
@@ -37,14 +37,14 @@ class OriginalNetworks:
 
 
 def read_networks(path: Path) -> OriginalNetworks:
-    """Reads a network file of the original, TensorFlow or Theano version; executes nothing of it.
+    """Read a network file of the original's TensorFlow or Theano version; execute nothing in it.
 
     Args:
       path: a pickle of `(G, D, Gs)`, some of them, or one of them.
 
     Raises:
-      UserError: there is none, it is damaged or holds something else, it asks for code, or its
-        networks have options that we don't have.
+      UserError: the file is missing, damaged, holds anything else or asks for code, or its networks
+        have options that pgan_tf does not have.
     """
     if not path.is_file():
         raise UserError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
@@ -93,7 +93,7 @@ def _by_role(networks: list[OriginalNetwork], path: Path) -> OriginalNetworks:
             f"{path}: expected at most (G, D, Gs). "
             f"Received: {', '.join(network.name for network in networks):.200}"
         )
-    # By its name, which the Theano version does not have, or else by its place: the last.
+    # By name, or, as the Theano version has no names, by position: the last.
     averages = [network for network in generators if network.name == _EMA_NAME]
     ema = averages[0] if averages else generators[1] if len(generators) == 2 else None
     raw = [network for network in generators if network is not ema]

@@ -10,7 +10,7 @@ import numpy as np
 from pgan_tf.config import NetworkConfig
 from tfrecords_tools.errors import UserError
 
-# The original's names for what we can vary, and ours.
+# Numbers and switches that both can vary: the original's names, and ours.
 _SHAPES = {
     "resolution": "resolution",
     "num_channels": "channels",
@@ -28,18 +28,18 @@ _SWITCH = "fused_scale"
 _LARGEST = 2**53
 
 
-# By the value of an option: our options that make the same network. Other values are refused.
+# For each value of an option, our options that make the same network. Other values are refused.
 Choices = Mapping[Any, Mapping[str, Any]]
 
 WITHOUT_STDDEV = {"minibatch_features": "none"}
 
-# What both versions' networks may be built with.
+# Options that both versions take.
 CHOICES: Mapping[str, Choices] = {
     "normalize_latents": {True: {}, False: {"normalize_latents": False}},
     "use_pixelnorm": {True: {}, False: {"generator_norm": "none"}},
     "use_leakyrelu": {True: {}, False: {"generator_activation": "relu"}},
-    # Of the Theano version; the other takes and ignores them, so they are in networks that were
-    # brought from one to the other.
+    # Of the Theano version. The TensorFlow version takes and ignores them, so they also stand in
+    # networks that were converted from one to the other.
     "use_batchnorm": {False: {}},
     "use_layernorm": {False: {}},
     "tanh_at_end": {None: {}},
@@ -51,12 +51,12 @@ CHOICES: Mapping[str, Choices] = {
 
 @dataclasses.dataclass(frozen=True)
 class Dialect:
-    """What one version of the original takes as options.
+    """The options of one version of the original.
 
     Attributes:
-      defaults: of the options that we can vary, where the file leaves them out.
-      choices: options that have few values, and what each of them is in our terms.
-      ignored: options that make no difference to the weights or to what is computed with them.
+      defaults: of the options in `_SHAPES`, where the file leaves them out.
+      choices: our options for each value of an option with few values.
+      ignored: options that make no difference to the weights or to the result.
     """
 
     defaults: Mapping[str, Any]
@@ -65,10 +65,10 @@ class Dialect:
 
 
 def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
-    """The shape of a network that was built with `options`.
+    """Return the shape of a network that was built with `options`.
 
     Raises:
-      UserError: an option that we don't have, or a value that makes no network; it is named.
+      UserError: an unknown option, or a value out of range; the message names it.
     """
     if not isinstance(options, dict) or not all(isinstance(key, str) for key in options):
         raise UserError(
@@ -99,7 +99,7 @@ def network_config(options: Any, dialect: Dialect, where: str) -> NetworkConfig:
 
 
 def _choice(name: str, value: Any, choices: Choices, where: str) -> Mapping[str, Any]:
-    """What a value is in our terms."""
+    """Return our options for a value."""
     if isinstance(value, np.generic):
         value = value.item()
     if not isinstance(value, bool | int | float | str | None) or value not in choices:
@@ -111,7 +111,7 @@ def _choice(name: str, value: Any, choices: Choices, where: str) -> Mapping[str,
 
 
 def _plain(name: str, value: Any, where: str) -> Any:
-    """A number without NumPy, of the kind that the option takes."""
+    """Return a plain number or switch, of the type that the option takes."""
     if isinstance(value, np.generic):
         value = value.item()
     if name == "latent_size" and value is None:
@@ -128,7 +128,7 @@ def _plain(name: str, value: Any, where: str) -> Any:
 
 
 def _check_ranges(values: Mapping[str, Any], where: str) -> None:
-    """What a network can't be made of, under the original's names."""
+    """Raise UserError, under the original's names, for values that make no network."""
     if values["num_channels"] not in (1, 3):
         raise UserError(
             f"{where}: its option num_channels must be 1 or 3. Received: {values['num_channels']}"

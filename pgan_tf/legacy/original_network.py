@@ -1,4 +1,4 @@
-"""One network of the original, in our terms, and the checks that its two versions share."""
+"""One network of the original in our layout, and the checks that its two versions share."""
 
 import dataclasses
 import math
@@ -15,15 +15,16 @@ from tfrecords_tools.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class OriginalNetwork:
-    """A network that was read.
+    """A network read from a file.
 
     Attributes:
       kind: "generator" or "discriminator".
-      name: what the file calls it, as `Gs`.
-      version: "TensorFlow" or "Theano".
-      config: its shape.
-      lod: at which it was saved; 0 is the full resolution, fractional while one fades in.
-      weights: by our names (`networks.Generator.variables`), float32, as we store them.
+      name: of the network in the file, as `Gs`.
+      version: of the original, "TensorFlow" or "Theano".
+      config: the network's shape.
+      lod: level of detail at which it was saved: 0 is the full resolution, and each halving adds 1;
+        fractional while a resolution fades in.
+      weights: float32 arrays as we store them, by our names (`Network.variables`).
     """
 
     kind: Kind
@@ -35,26 +36,26 @@ class OriginalNetwork:
 
     @property
     def resolution(self) -> int:
-        """Of the stage it was saved at."""
+        """Resolution of the stage at which the network was saved."""
         return self.config.resolutions[-1 - math.floor(self.lod)]
 
     @property
     def alpha(self) -> float | None:
-        """How far its stage had faded in; None where that was over."""
+        """Alpha of that stage while it fades in; None afterwards."""
         fraction = self.lod % 1
         return 1.0 - fraction if fraction else None
 
 
 def checked_weights(value: Any, shape: Sequence[int], where: str) -> np.ndarray:
-    """An array of weights as float32.
+    """Return an array of weights as float32.
 
     Args:
-      value: what stands in the file.
-      shape: that it must have.
-      where: how errors call it.
+      value: from the file.
+      shape: required of the array.
+      where: the file and the array, for error messages.
 
     Raises:
-      UserError: it is none, has another shape, or holds something that is no number.
+      UserError: it is not an array of floats, has another shape, or holds non-finite numbers.
     """
     numbers = isinstance(value, (np.ndarray, np.generic, float))
     array = np.asarray(value if numbers else [])
@@ -69,10 +70,10 @@ def checked_weights(value: Any, shape: Sequence[int], where: str) -> np.ndarray:
 
 
 def checked_lod(value: Any, config: NetworkConfig, where: str) -> float:
-    """A network's lod.
+    """Return a network's lod.
 
     Raises:
-      UserError: it is none that the network has.
+      UserError: it is not a number in the range of the network's resolutions.
     """
     largest = len(config.resolutions) - 1
     if isinstance(value, (np.ndarray, np.generic)) and value.size == 1:

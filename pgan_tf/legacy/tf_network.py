@@ -29,7 +29,7 @@ _DIALECT = Dialect(
         "pixelnorm_epsilon": 1e-8,
     },
     choices={**CHOICES, "use_wscale": {True: {}, False: {"equalized_learning_rate": False}}},
-    # How it was computed, not what.
+    # They change how the network was computed, not its result.
     ignored=frozenset({"dtype", "structure", "is_template_graph", "use_gdrop"}),
 )
 # Endings of layer names, by the resampling that is fused into the layer.
@@ -37,14 +37,14 @@ _FUSED_SUFFIXES = {"upscale": "_up", "downscale": "_down", None: ""}
 
 
 def read_tf_network(state: Any, where: str) -> OriginalNetwork:
-    """Reads the state of one network.
+    """Read the state of one network.
 
     Args:
-      state: what its class would have been given.
-      where: how errors call the file.
+      state: the pickled state of the network object.
+      where: the file, for error messages.
 
     Raises:
-      UserError: it is not the state of a network, or of one that we don't have.
+      UserError: it is not the state of a network, or of one that pgan_tf does not have.
     """
     state = _checked_state(state, where)
     name, builder, version = (state[key] for key in ("name", "build_func_name", "version"))
@@ -67,9 +67,9 @@ def read_tf_network(state: Any, where: str) -> OriginalNetwork:
     variables = _variables(state["variables"], where)
     lod = checked_lod(variables.pop("lod", 0.0), config, f"{where}: its variable lod")
     weights = {}
-    for original, layer in layers(kind, config).items():
+    for unfused_name, layer in layers(kind, config).items():
         fused = layer.resample if config.fused_scale else None
-        original += _FUSED_SUFFIXES[fused]
+        original = unfused_name + _FUSED_SUFFIXES[fused]
         weights[layer.kernel_name] = _kernel(variables, original, layer, fused, where)
         weights[layer.bias_name] = _take(variables, f"{original}/bias", (layer.features,), where)
     if variables:
@@ -105,8 +105,8 @@ def _kernel(
 ) -> np.ndarray:
     name = f"{original}/weight"
     if fused == "upscale":
-        # The filter of a transposed convolution: it spreads where ours gathers, so channels are
-        # exchanged and it is flipped.
+        # The filter of a transposed convolution, which spreads where ours gathers: it is flipped,
+        # and its channels are swapped.
         height, width, inputs, filters = layer.kernel_shape
         spread = _take(variables, name, (height, width, filters, inputs), where)
         return spread[::-1, ::-1].transpose(0, 1, 3, 2)

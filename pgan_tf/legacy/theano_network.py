@@ -22,8 +22,8 @@ _BUILDERS: dict[str, Kind] = {
     "D_paper": "discriminator",
     "D_progressive_8": "discriminator",
 }
-# (fmap_base, fmap_max) where a file leaves them out: the Theano version's own, and those with which
-# the TensorFlow version reads such files. Only one of them fits the arrays, if they differ at all.
+# (fmap_base, fmap_max) where a file leaves them out: the defaults of the Theano version, and those
+# of the TensorFlow version, which reads such files too. Where they differ, one fits the arrays.
 _FEATURES = ((4096, 256), (8192, 512))
 _DIALECT = Dialect(
     defaults={
@@ -33,30 +33,30 @@ _DIALECT = Dialect(
         "fmap_decay": 1.0,
         "fmap_max": _FEATURES[0][1],
         "latent_size": None,
-        # The paper's own: never fused, and the deviation taken over groups of 16.
+        # Fixed in the Theano version: never fused, and stddev groups of 16.
         "fused_scale": False,
         "mbstd_group_size": 16,
     },
     choices={
         **CHOICES,
         "label_size": {0: {}},
-        "tanh_at_end": {None: {}, 1.0: {"output_activation": "tanh"}},  # what tanh is multiplied by
+        "tanh_at_end": {None: {}, 1.0: {"output_activation": "tanh"}},  # the factor of tanh
         "mbstat_avg": {"all": {}, None: WITHOUT_STDDEV},
     },
-    # Scales are numbers in the file, where there are any; noise is added in training only.
+    # Files hold the scales, if there are any, as numbers; noise is added in training only.
     ignored=frozenset({"use_wscale", "use_gdrop"}),
 )
 
 
 def read_theano_network(state: Any, where: str) -> OriginalNetwork:
-    """Reads the state of one network.
+    """Read the state of one network.
 
     Args:
-      state: what its class would have been given.
-      where: how errors call the file.
+      state: the pickled state of the network object.
+      where: the file, for error messages.
 
     Raises:
-      UserError: it is not the state of a network, or of one that we don't have.
+      UserError: it is not the state of a network, or of one that pgan_tf does not have.
     """
     spec, values, lod = _checked_state(state, where)
     options = dict(spec)
@@ -69,7 +69,7 @@ def read_theano_network(state: Any, where: str) -> OriginalNetwork:
     where = f"{where}: {builder}"
     kind = _BUILDERS[builder]
     for name in ("fused_scale", "mbstd_group_size"):
-        if name in options:  # options of the other version
+        if name in options:  # an option of the TensorFlow version
             raise UserError(f"{where}: its option {name} is none of the Theano version's")
     scaled = bool(options.get("use_wscale", True))
     config = _fitting_config(kind, options, values, scaled, where)
@@ -88,7 +88,7 @@ def read_theano_network(state: Any, where: str) -> OriginalNetwork:
 
 
 def _checked_state(state: Any, where: str) -> tuple[Mapping[str, Any], list[Any], Any]:
-    """Options, arrays and lod."""
+    """Return the options, the arrays and the lod."""
     kinds = {"build_func_spec": dict, "param_values": (list, tuple), "toplevel_params": dict}
     if not isinstance(state, dict):
         raise UserError(f"{where}: a network without a state. Received: {type(state).__name__}")
@@ -103,7 +103,7 @@ def _checked_state(state: Any, where: str) -> tuple[Mapping[str, Any], list[Any]
 def _fitting_config(
     kind: Kind, options: dict[str, Any], values: list[Any], scaled: bool, where: str
 ) -> NetworkConfig:
-    """The network of `options`, with the defaults for those left out that fit the arrays."""
+    """Return the configuration of `options`, with those defaults that fit the arrays."""
     configs = []
     for base, most in _FEATURES:
         defaults = {**_DIALECT.defaults, "fmap_base": base, "fmap_max": most}
@@ -114,20 +114,20 @@ def _fitting_config(
         shapes = [_theano_shape(layer) for layer in layers(kind, config).values()]
         if shapes == [getattr(kernel, "shape", None) for kernel in kernels]:
             return config
-    return configs[-1]  # what does not fit is said when it is read
+    return configs[-1]  # reading the arrays raises the error
 
 
 def _weights(
     layer: LayerSpec, values: Iterator[Any], scaled: bool, where: str
 ) -> dict[str, np.ndarray]:
-    """Takes one layer's arrays: its weights, their scale if they have one, and its bias."""
+    """Take one layer's arrays: its weights, their scale if they have one, and its bias."""
     kernel = checked_weights(next(values), _theano_shape(layer), f"{where} weights")
     if scaled:
         scale = next(values)
         shape = (1,) if isinstance(scale, np.ndarray) and scale.ndim else ()
         with np.errstate(over="ignore", invalid="ignore"):
             kernel = kernel * checked_weights(scale, shape, f"{where} scale")
-    # Where it has none, ours takes its place: the weights in use are the same.
+    # Divided by our own scale, so that the weights in use are the same.
     with np.errstate(over="ignore"):
         stored = _in_our_layout(kernel, layer) / np.float32(layer.gain / layer.fan_in**0.5)
     stored = checked_weights(stored, layer.kernel_shape, f"{where} scaled weights")
@@ -136,7 +136,7 @@ def _weights(
 
 
 def _theano_shape(layer: LayerSpec) -> tuple[int, ...]:
-    """Of a layer's weights as they stand in the file."""
+    """Return the shape of a layer's weights in the file."""
     inputs, outputs = layer.kernel_shape[-2:]
     if layer.makes_images:
         return (outputs // 16, inputs, 4, 4)
@@ -153,12 +153,12 @@ def _reads_images(layer: LayerSpec) -> bool:
 
 
 def _in_our_layout(kernel: np.ndarray, layer: LayerSpec) -> np.ndarray:
-    # Theano convolves in the mathematical sense, with flipped kernels, and puts outputs first.
+    # Theano convolves with flipped kernels, as mathematics has it, and stores outputs first.
     if layer.makes_images:
-        # One pixel of latents spread by a 4x4 kernel: nothing to flip.
+        # The kernel spreads one pixel of latents to 4x4: nothing to flip.
         kernel = kernel.transpose(1, 0, 2, 3)
     elif _reads_images(layer):
-        # A 4x4 image gathered into one pixel.
+        # The kernel gathers a 4x4 image into one pixel.
         kernel = kernel[:, :, ::-1, ::-1].reshape(kernel.shape[0], -1).transpose()
     elif kernel.ndim == 4:
         kernel = kernel.transpose(2, 3, 1, 0)[::-1, ::-1]

@@ -1,6 +1,6 @@
-"""What a stage costs: multiplications, counted from the convolutions and dense layers.
+"""Multiplications of a stage, counted from the layer table, and step times computed from them.
 
-Used to extrapolate the speed of one stage to the others. Plain Python.
+Used to extrapolate the speed of one stage to the others. Standard library only.
 """
 
 import math
@@ -14,26 +14,26 @@ from pgan_tf.networks.layer_table import (
     layers_at,
 )
 
-# Seconds that starting a step's two to three thousand operations takes, whatever their size.
+# Seconds that starting the two to three thousand operations of a step takes, whatever their size.
 TYPICAL_OVERHEAD = 0.015
 
 
 def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
-    """Multiply-adds of a discriminator step and its part of a generator step.
+    """Return the cost of a discriminator step and its share of a generator step.
 
     Returns:
-      In forward passes of both networks, which cost about the same. With the defaults, 9: 14 of the
-      discriminator and 4 of the generator.
+      Multiply-adds in units of a forward pass of both networks, which cost about the same. With the
+      defaults, 9: 14 passes of the discriminator and 4 of the generator.
     """
-    # Forward for reals and fakes, and two back through each.
+    # One pass forward for reals and for fakes, and two back for each.
     discriminator_step = 6
     if loss.has_gradient_penalty:
-        # Forward for the images that it is taken at, one back to them, two back through each.
+        # One forward for the images of the penalty, one back to them, and two back for each.
         discriminator_step += 6
     if optimizer.simultaneous_updates:
-        # Forward and two back through the generator; one back through reals and fakes to these.
+        # One forward and two back through the generator; one back to reals and to fakes.
         return (discriminator_step + 3 + 2) / 2
-    # One of the generator to show fakes; its own step takes three, and two of the discriminator.
+    # The generator: one for the fakes, and three in its own step; the discriminator: two there.
     return (discriminator_step + 1 + 5 / optimizer.discriminator_steps) / 2
 
 
@@ -65,26 +65,25 @@ def _multiplications(layer: LayerSpec) -> int:
 
 
 class StepTimes:
-    """Seconds a step takes in each phase: as measured, or else overhead + multiplications / rate.
+    """Seconds of a step in each phase: as measured, or else overhead + multiplications / rate.
 
-    Small stages are bound by the overhead of starting their operations, which large ones hardly
-    notice; so time does not grow in proportion to the multiplications.
+    Time does not grow in proportion to the multiplications: small stages are bound by the overhead
+    of starting operations.
+
+    Args:
+      config: the networks.
     """
 
     def __init__(self, config: NetworkConfig):
-        """
-        Args:
-          config: the networks.
-        """
         self._config = config
         self._measured: dict[float, float] = {}  # seconds of a step by its multiplications
 
     def add(self, phase: Phase, seconds_per_image: float) -> None:
-        """Notes the speed measured in a phase; the last one counts."""
+        """Record the speed measured in a phase, in place of an earlier one."""
         self._measured[self._work(phase)] = seconds_per_image * phase.batch_size
 
     def seconds(self, phase: Phase) -> float:
-        """Seconds of a step in a phase, after at least one was measured."""
+        """Return the seconds of a step in a phase; at least one phase must have been measured."""
         work = self._work(phase)
         if work in self._measured:
             return self._measured[work]
@@ -93,12 +92,12 @@ class StepTimes:
         if most > least and longest > shortest:
             per_work = (longest - shortest) / (most - least)
         else:
-            # Of one measurement, what is not the usual overhead, and something in any case.
+            # Of a single measurement, all but the usual overhead, and at least a tenth.
             per_work = max(longest - TYPICAL_OVERHEAD, 0.1 * longest) / most
         return max(longest + (work - most) * per_work, min(shortest, TYPICAL_OVERHEAD))
 
     def remaining(self, schedule: Schedule, images_seen: int) -> float:
-        """Seconds until the end of a schedule from `images_seen` on."""
+        """Return the seconds from `images_seen` to the end of a schedule."""
         return sum(
             self.seconds(phase)
             * max(0, phase.end - max(phase.start, images_seen))

@@ -1,6 +1,6 @@
-"""Trying a run out: some steps of every phase, timed, and the batch that fits where one does not.
+"""The dry run: a few steps of every phase, timed; and where a batch does not fit, one that does.
 
-This file imports no TensorFlow: the steps run in a process of their own.
+Needs no TensorFlow here: the steps run in a process of their own.
 """
 
 import dataclasses
@@ -8,16 +8,17 @@ import signal
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
-from pgan_tf.planning.plan import Row, describe, fitted, table
+from pgan_tf.planning.phase_table import PhaseRow, format_table
+from pgan_tf.planning.plan import complete_from_data, headline
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import (
     Crashed,
     Measured,
     Message,
-    Mistake,
     OutOfMemory,
     Started,
     Trial,
+    UserMistake,
     memory_limit,
     trial_process,
 )
@@ -26,55 +27,56 @@ from tfrecords_tools.errors import UserError, required
 
 
 def dry_run(config: TrainConfig, trial: Trial) -> None:
-    """Runs some steps of every phase at its real batch size, on the real devices and data.
+    """Run a few steps of every phase at its real batch size, on the real devices and data.
 
     The phases that need most memory come first. One that runs out of memory is tried again with
-    half the batch, and so on. Prints a line a phase, then the table. Writes nothing.
+    half the batch, and so on. Prints a line for each phase, then the table. Writes no files.
 
     Args:
-      config: as the flags and the run directory tell it.
-      trial: a function that can be pickled.
+      config: from flags and the run directory.
+      trial: runs the steps in the child process; can be pickled.
 
     Raises:
-      UserError: the data do not fit the configuration, or a batch does not fit in memory; the table
-        was printed then, and the error names the batches that fit.
+      UserError: the data do not fit the configuration, or a batch does not fit in memory. Then the
+        table has been printed, and the error names the batches that fit.
     """
     required(config.data.data_dir, "data_dir", "pgan-train")
-    config = fitted(config)
+    config = complete_from_data(config)
     schedule = Schedule(config.schedule, config.network.final_resolution)
     progress = _Progress(config, schedule)
     while progress.pending:
         with trial_process(trial, config, progress.pending, progress.limit) as messages:
             for message in messages:
                 progress.note(message)
-    print(f"\n{table(progress.rows())}\n\n{progress.explanation()}", flush=True)
-    progress.refuse_batches_that_do_not_fit()
+    print(f"\n{format_table(progress.rows())}\n\n{progress.explanation()}", flush=True)
+    progress.raise_for_batches_too_large()
 
 
 class _Progress:
-    """What was tried, and what is still to be.
+    """Results so far, and the phases still to try.
 
     Attributes:
-      pending: phases to be tried, in order, with the batch sizes to try.
-      limit: bytes of the host's memory that tensors may take; None if that is unknown.
+      pending: phases to try, in order, with the batch sizes to try.
+      limit: bytes of the host's memory that tensors may take; None if unknown.
     """
 
     def __init__(self, config: TrainConfig, schedule: Schedule):
         self._config = config
         self._schedule = schedule
         self._measured: dict[int, tuple[Phase, Measured]] = {}  # by the phase's index
-        self._too_large: dict[int, int] = {}  # the smallest batch that did not fit, by resolution
+        self._too_large: dict[int, int] = {}  # smallest batch that did not fit, by resolution
         self._started: Started | None = None
         self.limit = memory_limit()
         self.pending = sorted(schedule.phases, key=self._predicted, reverse=True)
 
     def note(self, message: Message) -> None:
-        """Takes note of what the trial's process says.
+        """Record a message of the trial's process.
 
         Raises:
-          UserError: it says that the user made a mistake.
+          UserError: the message is a user's mistake.
+          RuntimeError: the process crashed for another reason than a lack of memory.
         """
-        if isinstance(message, Mistake):
+        if isinstance(message, UserMistake):
             error = UserError(message.text)
             error.exit_code = message.exit_code
             raise error
@@ -91,11 +93,11 @@ class _Progress:
             )
         elif isinstance(message, Started) and self._started is None:
             self._started = message
-            _say(f"{describe(self._config, message.replicas)}: {message.devices}")
+            _say(f"{headline(self._config, message.replicas)}: {message.devices}")
 
     def _note_crash(self, code: int) -> None:
-        # The operating system ends what takes the last memory. And on CPUs, some of TensorFlow's
-        # kernels don't ask whether they got the memory that they use.
+        # The operating system kills processes when memory runs out. And on CPUs, some of
+        # TensorFlow's kernels use memory without checking that they got it.
         killed = code == -signal.SIGKILL
         crashed = code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS)
         if killed or (crashed and self._is_memory_short()):
@@ -115,7 +117,7 @@ class _Progress:
         tried = self.pending[0]
         resolution = tried.resolution
         if self._config.run.distribution == "multi_worker":
-            # The others wait for this worker's part of the step, and could not try another batch.
+            # The other workers wait for this one's gradients, and could not try another batch.
             raise UserError(
                 f"{tried.name}, batch {tried.batch_size}: this worker ran out of memory. To find "
                 "what fits, give one worker its part of the batch, with --distribution=mirrored"
@@ -132,23 +134,23 @@ class _Progress:
         retried = [dataclasses.replace(p, batch_size=smaller) for p in stage] if smaller else []
         self.pending = retried + others
 
-    def rows(self) -> list[Row]:
-        """The table: a phase whose batch does not fit is followed by itself with one that does."""
+    def rows(self) -> list[PhaseRow]:
+        """Return the table's rows; a batch that does not fit is followed by one that does."""
         replicas = self._started.replicas if self._started else 1
         rows = []
         for phase in self._schedule.phases:
             tried, measured = self._measured.get(phase.index, (None, None))
             if tried != phase:
-                rows.append(Row(phase, replicas, None, None, phase.batch_size, "does not fit"))
+                rows.append(PhaseRow(phase, replicas, None, None, phase.batch_size, "does not fit"))
             if tried and measured:
                 note = "" if tried == phase else "fits"
                 # None where all tensors are too small to be counted.
                 seconds, peak = measured.step_seconds, measured.peak or None
-                rows.append(Row(phase, replicas, seconds, peak, tried.batch_size, note))
+                rows.append(PhaseRow(phase, replicas, seconds, peak, tried.batch_size, note))
         return rows
 
     def explanation(self) -> str:
-        """Where the table's figures are from."""
+        """Return remarks on where the table's numbers are from."""
         resident = max((m.resident for _, m in self._measured.values()), default=0)
         return (
             "seconds: measured, of the steps after the first; reading, grids, checkpoints and the "
@@ -157,8 +159,8 @@ class _Progress:
             f"{resident / 2**30:.2f} GiB of the host's"
         )
 
-    def refuse_batches_that_do_not_fit(self) -> None:
-        """Raises UserError, naming the batches that fit, unless all do."""
+    def raise_for_batches_too_large(self) -> None:
+        """Raise UserError, naming the batches that fit, unless all of them fit."""
         if not self._too_large:
             return
         fitting = {phase.resolution: phase.batch_size for phase, _ in self._measured.values()}

@@ -1,9 +1,9 @@
-"""What a run will take: one row a phase, as a table. Plain Python, nothing is run.
+"""The plan of a run: time and memory of each phase, estimated without running anything.
 
-`dry_run.py` fills in the same table with what it measures. See docs/guide/planning.md.
+`dry_run.py` fills the same table with measurements. See docs/guide/planning.md. Needs no
+TensorFlow.
 """
 
-import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from pgan_tf.config import ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.distribution.cluster import VARIABLE, read_cluster
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.planning.phase_table import PhaseRow, format_number, format_table
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import RunDirectory
@@ -18,140 +19,93 @@ from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
-# What the two weeks that the original reports for 12,000 kimg at 1024x1024 on one V100 amount to.
+# At this rate 12,000 kimg at 1024x1024 take the two weeks that the original reports for one V100.
 V100_TFLOPS = 5.0
-
-_SECONDS_A_DAY = 86400
-_COLUMNS = (
-    ("resolution", 10),
-    ("phase", 9),
-    ("batch", 5),
-    ("per replica", 11),
-    ("learning rate", 13),
-    ("kimg", 9),
-    ("s/kimg", 9),
-    ("peak GiB", 8),
-    ("days", 9),
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What one phase of a run takes.
-
-    Attributes:
-      phase: the phase.
-      replicas: that a global batch is split over.
-      step_seconds: of one step; None where it is not known.
-      peak: bytes of the fullest device; None where it is not known.
-      batch_size: global, where it is not the phase's own.
-      note: a few words behind the figures.
-    """
-
-    phase: Phase
-    replicas: int
-    step_seconds: float | None
-    peak: float | None
-    batch_size: int
-    note: str = ""
-
-    @property
-    def kimg(self) -> float:
-        """Length of the phase."""
-        return (self.phase.end - self.phase.start) / 1000
-
-    @property
-    def seconds_per_kimg(self) -> float | None:
-        """Seconds for a thousand real images."""
-        return None if self.step_seconds is None else 1000 * self.step_seconds / self.batch_size
-
-    @property
-    def days(self) -> float | None:
-        """Days of the whole phase."""
-        return self.days_after(self.phase.start)
-
-    def days_after(self, images_seen: int) -> float | None:
-        """Days that the phase still takes from `images_seen` on."""
-        if self.seconds_per_kimg is None:
-            return None
-        remaining = max(0, self.phase.end - max(self.phase.start, images_seen))
-        return remaining / 1000 * self.seconds_per_kimg / _SECONDS_A_DAY
 
 
 def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V100_TFLOPS) -> str:
-    """What a run will take, as text: a table and where its figures are from.
+    """Return the table of a run's phases, and remarks on where its numbers are from.
 
     Args:
-      config: as the flags and the run directory tell it. Without data, images have three channels
-        and no labels.
-      replicas: that batches are split over; None for what the flags tell, else one.
-      tflops: see `estimate`. A run that has begun is judged by its own speed instead.
+      config: from flags and the run directory. Without data, images have three channels and no
+        labels.
+      replicas: number of replicas; None takes it from the flags, or else one.
+      tflops: see `estimate`. For a run that has begun, its own speed counts instead.
 
     Raises:
-      UserError: neither data nor a resolution are given, or they do not fit each other or the
+      UserError: neither data nor a resolution are given, or they fit neither each other nor the
         replicas.
     """
     run_dir = config.run.run_dir
     if config.data.data_dir:
-        config = fitted(config)
+        config = complete_from_data(config)
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
     schedule = Schedule(config.schedule, config.network.final_resolution)
-    # Of hardware, only what the flags tell: that of another machine is often what is planned for.
+    # This machine's hardware does not count: plans are often for another one.
     replicas = replicas or _replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
     images_seen, measured = (
         read_speeds(RunDirectory(run_dir).metrics_log, schedule) if run_dir else (0, [])
     )
-    shared_memory = config.run.logical_cpus > 0
     rows = estimate(
         schedule,
         config,
         replicas=replicas,
-        shared_memory=shared_memory,
+        shared_memory=_shares_memory(config),
         tflops=tflops,
         measured=measured,
     )
-    lines = [describe(config, replicas), "", table(rows), ""]
+    remarks = _remarks(config, tflops=tflops, measured=bool(measured))
     if images_seen:
         days = sum(row.days_after(images_seen) or 0 for row in rows)
-        lines.append(
+        remarks.insert(
+            0,
             f"{run_dir}: {images_seen / 1000:.1f} of {config.schedule.total_kimg:g} "
-            f"kimg are done; {_figure(days)} days remain"
+            f"kimg are done; {format_number(days)} days remain",
         )
+    return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
+
+
+def _remarks(config: TrainConfig, *, tflops: float, measured: bool) -> list[str]:
+    """Return lines on where the table's numbers are from."""
     if measured:
-        lines.append(
+        remarks = [
             "seconds: this run's own, of the last tick of each phase marked measured; the others "
             "in proportion to their multiplications"
-        )
+        ]
     else:
-        lines.append(
+        remarks = [
             f"seconds: estimated from multiplications at {tflops:g} TFLOP/s a replica "
             "(--plan_tflops; 5 is about a V100), without exchanging gradients"
-        )
+        ]
     if ramps := _ramps(config.schedule):
-        lines.append(f"learning rate: {ramps}")
-    where = "of all replicas together" if shared_memory else "of each device"
-    lines.append(f"memory: estimated from the layers, {where}; TensorFlow itself comes on top")
-    lines.append("--dry_run measures both")
-    return "\n".join(lines)
+        remarks.append(f"learning rate: {ramps}")
+    where = "of all replicas together" if _shares_memory(config) else "of each device"
+    remarks.append(f"memory: estimated from the layers, {where}; TensorFlow itself comes on top")
+    return [*remarks, "--dry_run measures both"]
+
+
+def _shares_memory(config: TrainConfig) -> bool:
+    """Return whether all replicas share one memory, as logical CPUs do."""
+    return config.run.logical_cpus > 0
 
 
 def _ramps(config: ScheduleConfig) -> str:
-    """Where the table's learning rates do not hold, in words; empty where they always do."""
-    parts = []
+    """Describe the parts of the run at other learning rates than the table's; empty: none."""
+    ramps = []
     if config.rampup_kimg:
-        parts.append(f"rises to the table's over the first {config.rampup_kimg:g} kimg")
+        ramps.append(f"rises to the table's over the first {config.rampup_kimg:g} kimg")
     if config.rampdown_kimg:
-        parts.append(f"falls to 0 over the last {config.rampdown_kimg:g}")
-    return ", ".join(parts)
+        ramps.append(f"falls to 0 over the last {config.rampdown_kimg:g}")
+    return ", ".join(ramps)
 
 
-def fitted(config: TrainConfig) -> TrainConfig:
-    """The configuration with what only the data can tell filled in.
+def complete_from_data(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the resolution, channels and labels of its data.
 
     Raises:
-      UserError: there are no such data, or they do not fit.
+      UserError: there are no such data, or they do not fit the configuration.
     """
     if "://" not in config.data.data_dir:
         return fit_to_data(config, open_pyramid(config.data.data_dir))
@@ -160,8 +114,8 @@ def fitted(config: TrainConfig) -> TrainConfig:
     return fit_to_data(config, open_data(config))
 
 
-def describe(config: TrainConfig, replicas: int) -> str:
-    """Which networks are planned for, in a line; and a warning where training ends too early."""
+def headline(config: TrainConfig, replicas: int) -> str:
+    """Return one line about the networks, and a warning if training ends below their resolution."""
     network, schedule = config.network, Schedule(config.schedule, config.network.final_resolution)
     final, last = network.final_resolution, schedule.phases[-1].resolution
     labels = f"{network.label_size} labels" if network.label_size else "no labels"
@@ -190,17 +144,17 @@ def estimate(
     shared_memory: bool,
     tflops: float,
     measured: Sequence[tuple[Phase, float]] = (),
-) -> list[Row]:
-    """Every phase's row, from formulas.
+) -> list[PhaseRow]:
+    """Return the rows of all phases, from formulas.
 
     Args:
       schedule: the run's.
-      config: with what only the data can tell filled in, as far as it is known.
-      replicas: that batches are split over.
-      shared_memory: whether the replicas fill one memory, as logical CPUs do.
-      tflops: what a replica's convolutions reach, in 10^12 floating-point operations a second; a
-        multiply-add is two. Not used where something was measured.
-      measured: phases and the seconds an image took in them, as the run itself noted them.
+      config: completed from the data, if there are any.
+      replicas: number of replicas that batches are split over.
+      shared_memory: whether all replicas share one memory, as logical CPUs do.
+      tflops: speed of a replica's convolutions in 10^12 floating-point operations a second, two for
+        each multiply-add. Not used where something was measured.
+      measured: phases of this run, and the seconds an image took in each.
     """
     step_times = StepTimes(config.network)
     for phase, seconds_per_image in measured:
@@ -216,7 +170,7 @@ def estimate(
             config, phase.resolution, phase.batch_size // replicas, fading=phase.fading
         )
         rows.append(
-            Row(
+            PhaseRow(
                 phase,
                 replicas,
                 seconds,
@@ -255,60 +209,3 @@ def read_speeds(log: MetricsLog, schedule: Schedule) -> tuple[int, list[tuple[Ph
         phase = schedule.phase_at(max(0, images_seen - int(batch_size)))
         speeds[phase.index] = seconds_per_kimg / 1000
     return images_seen, [(schedule.phases[index], seconds) for index, seconds in speeds.items()]
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows below a header and above the total, in aligned columns of text."""
-    header = "  ".join(f"{name:>{width}}" for name, width in _COLUMNS)
-    return "\n".join([header, *(_line(row) for row in rows), _total(rows)])
-
-
-def _line(row: Row) -> str:
-    phase = row.phase
-    return _aligned(
-        f"{phase.resolution}x{phase.resolution}",
-        "fade" if phase.fading else "stabilize",
-        f"{row.batch_size}",
-        f"{row.batch_size // row.replicas}",
-        f"{phase.learning_rate:g}",
-        f"{row.kimg:g}",
-        _figure(row.seconds_per_kimg),
-        _gib(row.peak),
-        _figure(row.days),
-        row.note,
-    )
-
-
-def _total(rows: Sequence[Row]) -> str:
-    # A phase whose batch does not fit in memory has another row, with the batch that does.
-    phases = {row.phase.index: row for row in rows}.values()
-    days = [row.days for row in phases]
-    known = [value for value in days if value is not None]
-    kimg = sum(row.kimg for row in phases)
-    peak = max((row.peak for row in phases if row.peak is not None), default=None)
-    return _aligned(
-        "total",
-        *[""] * 4,
-        f"{kimg:g}",
-        _figure(sum(known) * _SECONDS_A_DAY / kimg if len(known) == len(days) else None),
-        _gib(peak),
-        _figure(sum(known) if len(known) == len(days) else None),
-        "",
-    )
-
-
-def _aligned(*cells: str) -> str:
-    *columns, note = cells
-    padded = [f"{cell:>{width}}" for cell, (_, width) in zip(columns, _COLUMNS, strict=True)]
-    return "  ".join([*padded, note]).rstrip()
-
-
-def _gib(count: float | None) -> str:
-    return _figure(None if count is None else count / 2**30)
-
-
-def _figure(value: float | None) -> str:
-    """About three digits; none after the point from 100 on."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,6 +1,6 @@
-"""What a step holds in memory: bytes, counted from the layers. Plain Python.
+"""Memory of a training step, estimated from the layer table. Standard library only.
 
-A rough formula, meant to tell batches that fit from those that do not. docs/guide/planning.md
+A rough formula, which tells batches that fit from those that do not. docs/guide/planning.md
 compares it with measurements. A dry run measures.
 """
 
@@ -14,24 +14,24 @@ from pgan_tf.networks.layer_table import (
 
 _FLOAT32 = 4
 
-# What a step makes of each weight of the larger network at its stage: gradients before and after
-# they are averaged, kernels scaled for use, and those of 4x4 that fused resampling sums up.
+# Copies that a step makes of each weight of the larger network at its stage: gradients before and
+# after averaging, scaled kernels, and the 4x4 kernels of fused resampling.
 WEIGHT_COPIES = 6
 
 # Tensors of the size of each of the discriminator's outputs that are alive at once, as measured.
-# Eight are to be expected: before and after activation, for reals, fakes and mixed images, and the
-# two gradients that the penalty is made of.
+# Eight are expected: before and after activation, for reals, fakes and mixed images, and the two
+# gradients of the gradient penalty.
 ACTIVATION_COPIES = 9
 
 
 def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading: bool) -> float:
-    """Bytes that the tensors of one replica take at most, training one stage.
+    """Return the peak of bytes that one replica's tensors take in a step of one stage.
 
     Args:
-      config: with what only the data can tell filled in.
-      resolution: the stage's.
+      config: the run's, completed from its data.
+      resolution: of the stage.
       batch_size: of this replica, in images.
-      fading: whether the lower resolution's RGB layers take part.
+      fading: whether the stage fades in, so that the lower resolution's RGB layers take part.
     """
     network = config.network
     # Weights, Adam's two moments, and the generator's moving average, of every resolution.

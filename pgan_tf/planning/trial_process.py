@@ -1,7 +1,7 @@
-"""A process that tries steps out, and what it says to the one that started it.
+"""The child process of a dry run, and its messages to the parent.
 
-A process of its own, because TensorFlow may be ended by the operating system when memory is short,
-and cannot exchange gradients any more after it ran out. This file imports no TensorFlow.
+The steps run in a child, because the operating system may kill it when memory runs out, and because
+TensorFlow cannot exchange gradients after that. Needs no TensorFlow here.
 """
 
 import contextlib
@@ -20,20 +20,20 @@ from pgan_tf.config.phases import Phase
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.host import available_memory
 
-# Read by TensorFlow's allocator on CPUs with oneDNN: beyond it, steps fail as they do on GPUs.
+# TensorFlow's allocator on CPUs with oneDNN reads it: steps above it fail as they do on GPUs.
 LIMIT_VARIABLE = "TF_MKL_ALLOC_MAX_BYTES"
 
-# What TensorFlow takes beside its tensors: libraries, graphs, scratch memory of kernels.
+# Bytes that TensorFlow takes beside its tensors: libraries, graphs, scratch memory of kernels.
 _BESIDE_TENSORS = 3 * 2**29
 
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """The trial's process is ready.
+    """The child is ready.
 
     Attributes:
-      replicas: that batches are split over.
-      devices: that they run on, as `GPU:0, GPU:1`.
+      replicas: number of replicas that batches are split over.
+      devices: of the replicas, as `GPU:0, GPU:1`.
     """
 
     replicas: int
@@ -42,13 +42,13 @@ class Started:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """A phase's step ran.
+    """The steps of a phase ran.
 
     Attributes:
-      prepared: seconds of the first, which makes its graph.
-      step_seconds: of those that followed.
+      prepared: seconds of the first step, which makes the graph.
+      step_seconds: seconds of each of the following steps.
       peak: bytes of tensors on the fullest device.
-      resident: bytes that the process has taken of the host's memory so far.
+      resident: most bytes of the host's memory that the child has taken so far.
     """
 
     prepared: float
@@ -59,10 +59,10 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class OutOfMemory:
-    """A phase's step did not fit; the process ends.
+    """A step did not fit in memory; the child ends.
 
     Attributes:
-      expected: it was not run, because the formula of `step_memory.py` says so.
+      expected: the step was not run, because the formula in `step_memory.py` exceeds the memory.
     """
 
     expected: bool = False
@@ -70,34 +70,43 @@ class OutOfMemory:
 
 @dataclasses.dataclass(frozen=True)
 class Crashed:
-    """The process ended without a word; `code` is its exit code, a negative signal's number."""
+    """The child ended without a last message.
+
+    Attributes:
+      code: its exit code; negative: minus the number of the signal that killed it.
+    """
 
     code: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """All was said; the process ends."""
+    """All phases were tried; the child ends."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A user's mistake, which ends the process; `text` and `exit_code` are the error's."""
+class UserMistake:
+    """A `UserError`, which ends the child.
+
+    Attributes:
+      text: of the error.
+      exit_code: of the error.
+    """
 
     text: str
     exit_code: int = UserError.exit_code
 
 
-Message = Started | Measured | OutOfMemory | Crashed | Finished | Mistake
+Message = Started | Measured | OutOfMemory | Crashed | Finished | UserMistake
 Send = Callable[[Message], None]
 
-# Runs in the trial's process: tries the phases, with the batch sizes in them, in order, and sends a
-# `Started`, then for each a `Measured`, or an `OutOfMemory` after which nothing follows.
+# Runs in the child: tries the phases in order, at the batch sizes in them. Sends `Started`, then
+# `Measured` for each phase, or `OutOfMemory` as the last message.
 Trial = Callable[[TrainConfig, list[Phase], Send], None]
 
 
 def memory_limit() -> int | None:
-    """Bytes of the host's memory that tensors may take; None if that is unknown."""
+    """Return the bytes of the host's memory that tensors may take; None if unknown."""
     given = os.environ.get(LIMIT_VARIABLE, "")
     if given.isdigit():
         return int(given)
@@ -109,7 +118,14 @@ def memory_limit() -> int | None:
 def trial_process(
     trial: Trial, config: TrainConfig, phases: list[Phase], limit: int | None
 ) -> Iterator[Iterator[Message]]:
-    """A process that tries the phases, as what it says."""
+    """Start a child that tries the phases; yield an iterator over its messages.
+
+    Args:
+      trial: runs in the child.
+      config: the run's, completed from its data.
+      phases: to try, in order, with the batch sizes to try.
+      limit: bytes of the host's memory that tensors may take; None sets no limit.
+    """
     # Spawned, not forked, so that its TensorFlow is its own.
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
@@ -126,7 +142,7 @@ def trial_process(
 
 
 def _messages(receiver: Connection, process: SpawnProcess) -> Iterator[Message]:
-    """What the process says until it ends, and then how it ended, if it could not say so."""
+    """Yield the child's messages until it ends, with `Crashed` last if it sends no last message."""
     last: Message | None = None
     while not isinstance(last, Finished | OutOfMemory):
         try:
@@ -142,11 +158,11 @@ def _messages(receiver: Connection, process: SpawnProcess) -> Iterator[Message]:
 def _try(
     trial: Trial, config: TrainConfig, phases: list[Phase], limit: int | None, sender: Connection
 ) -> None:
-    """The process's own part."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
+    """Run in the child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the child
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):
-        # Should the machine run out of memory, this is the process to end, no other.
+        # Should the machine run out of memory, this process is to be killed, no other.
         Path("/proc/self/oom_score_adj").write_text("1000")
     if limit is not None:
         os.environ[LIMIT_VARIABLE] = str(limit)
@@ -154,7 +170,7 @@ def _try(
         trial(config, phases, sender.send)
         sender.send(Finished())
     except UserError as error:
-        sender.send(Mistake(str(error), error.exit_code))
+        sender.send(UserMistake(str(error), error.exit_code))
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,7 @@
-"""Trials with made-up results, for tests of dry runs. They start fast: without TensorFlow."""
+"""Trials with made-up results, and the cells of the tables made of them.
+
+For tests of dry runs. They start fast: without TensorFlow.
+"""
 
 import os
 import signal
@@ -71,3 +74,11 @@ def is_a_mistake(config, phases, send):
 def is_a_fault(config, phases, send):
     send(Started(1, "GPU:0"))
     raise ZeroDivisionError
+
+
+def rows_of(text):
+    """Return the cells of a table's lines, without its header."""
+    lines = [line.split() for line in text.splitlines()]
+    start = next(i for i, line in enumerate(lines) if line[:1] == ["resolution"])
+    end = next(i for i, line in enumerate(lines) if line[:1] == ["total"])
+    return lines[start + 1 : end + 1]

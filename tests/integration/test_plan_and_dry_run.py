@@ -12,7 +12,7 @@ from pgan_tf.config import NetworkConfig, TrainConfig
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE
 from tests.helpers.tiny import write_pyramid
-from tests.pgan_tf.planning.test_plan import rows_of
+from tests.helpers.trials import rows_of
 
 SMALL = [
     "--fmap_base=32",

@@ -9,7 +9,7 @@ from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE
 from tests.helpers import trials
 from tests.helpers.tiny import write_pyramid
-from tests.pgan_tf.planning.test_plan import rows_of
+from tests.helpers.trials import rows_of
 from tfrecords_tools.errors import UserError
 
 

@@ -7,9 +7,11 @@ import pytest
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
-from pgan_tf.planning.plan import Row, estimate, plan, read_speeds, table
+from pgan_tf.planning.phase_table import PhaseRow, format_table
+from pgan_tf.planning.plan import estimate, plan, read_speeds
 from pgan_tf.runs.metrics_log import MetricsLog
 from tests.helpers.tiny import tiny_config, write_pyramid
+from tests.helpers.trials import rows_of
 from tfrecords_tools.errors import UserError
 
 CONFIG = TrainConfig(
@@ -26,17 +28,9 @@ CONFIG = TrainConfig(
 SCHEDULE = Schedule(CONFIG.schedule, 16)
 
 
-def rows_of(text):
-    """The cells of a table's lines, without its header."""
-    lines = [line.split() for line in text.splitlines()]
-    start = next(i for i, line in enumerate(lines) if line[:1] == ["resolution"])
-    end = next(i for i, line in enumerate(lines) if line[:1] == ["total"])
-    return lines[start + 1 : end + 1]
-
-
 def test_the_table_has_a_line_a_phase_and_the_total():
-    rows = [Row(p, 4, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
-    assert rows_of(table(rows)) == [
+    rows = [PhaseRow(p, 4, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
+    assert rows_of(format_table(rows)) == [
         ["4x4", "stabilize", "32", "8", "0.001", "10", "3.12", "1", "0.000362"],
         ["8x8", "fade", "16", "4", "0.001", "20", "6.25", "1", "0.00145"],
         ["8x8", "stabilize", "16", "4", "0.001", "10", "6.25", "1", "0.000723"],
@@ -47,16 +41,17 @@ def test_the_table_has_a_line_a_phase_and_the_total():
 
 
 def test_the_columns_are_aligned():
-    rows = [Row(p, 1, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
-    lines = table(rows).splitlines()
+    rows = [PhaseRow(p, 1, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
+    lines = format_table(rows).splitlines()
     assert len({len(line) for line in lines}) == 1
 
 
 def test_the_total_counts_a_phase_once_and_with_the_batch_that_fits():
-    first, *others = [Row(p, 1, 0.1, 1.0, p.batch_size) for p in SCHEDULE.phases]
-    too_large = Row(first.phase, 1, None, None, 64, "does not fit")
-    assert rows_of(table([too_large, first, *others]))[-1] == rows_of(table([first, *others]))[-1]
-    assert rows_of(table([too_large, *others]))[-1] == ["total", "100", "-", "9.31e-10", "-"]
+    first, *others = [PhaseRow(p, 1, 0.1, 1.0, p.batch_size) for p in SCHEDULE.phases]
+    too_large = PhaseRow(first.phase, 1, None, None, 64, "does not fit")
+    total = rows_of(format_table([first, *others]))[-1]
+    assert rows_of(format_table([too_large, first, *others]))[-1] == total
+    assert rows_of(format_table([too_large, *others]))[-1] == ["total", "100", "-", "9.31e-10", "-"]
 
 
 def test_seconds_are_overhead_and_multiplications_of_a_replica():

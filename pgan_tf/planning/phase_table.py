@@ -1,0 +1,119 @@
+"""The table of a run's phases: estimates of a plan, or measurements of a dry run."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from pgan_tf.config.phases import Phase
+
+_SECONDS_A_DAY = 86400
+_COLUMNS = (
+    ("resolution", 10),
+    ("phase", 9),
+    ("batch", 5),
+    ("per replica", 11),
+    ("learning rate", 13),
+    ("kimg", 9),
+    ("s/kimg", 9),
+    ("peak GiB", 8),
+    ("days", 9),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PhaseRow:
+    """Time and memory of one phase.
+
+    Attributes:
+      phase: the phase.
+      replicas: number of replicas that a global batch is split over.
+      step_seconds: seconds of one step; None if unknown.
+      peak: bytes on the fullest device; None if unknown.
+      batch_size: global; smaller than the phase's own where that does not fit in memory.
+      note: a remark at the end of the row.
+    """
+
+    phase: Phase
+    replicas: int
+    step_seconds: float | None
+    peak: float | None
+    batch_size: int
+    note: str = ""
+
+    @property
+    def kimg(self) -> float:
+        """Length of the phase, in thousands of real images."""
+        return (self.phase.end - self.phase.start) / 1000
+
+    @property
+    def seconds_per_kimg(self) -> float | None:
+        """Seconds for a thousand real images; None if unknown."""
+        return None if self.step_seconds is None else 1000 * self.step_seconds / self.batch_size
+
+    @property
+    def days(self) -> float | None:
+        """Days of the whole phase; None if unknown."""
+        return self.days_after(self.phase.start)
+
+    def days_after(self, images_seen: int) -> float | None:
+        """Return the days from `images_seen` to the end of the phase; None if unknown."""
+        if self.seconds_per_kimg is None:
+            return None
+        remaining = max(0, self.phase.end - max(self.phase.start, images_seen))
+        return remaining / 1000 * self.seconds_per_kimg / _SECONDS_A_DAY
+
+
+def format_table(rows: Sequence[PhaseRow]) -> str:
+    """Return a header, the rows and their total in aligned columns of text."""
+    header = "  ".join(f"{name:>{width}}" for name, width in _COLUMNS)
+    return "\n".join([header, *(_line(row) for row in rows), _total(rows)])
+
+
+def _line(row: PhaseRow) -> str:
+    phase = row.phase
+    return _aligned(
+        f"{phase.resolution}x{phase.resolution}",
+        "fade" if phase.fading else "stabilize",
+        f"{row.batch_size}",
+        f"{row.batch_size // row.replicas}",
+        f"{phase.learning_rate:g}",
+        f"{row.kimg:g}",
+        format_number(row.seconds_per_kimg),
+        _gib(row.peak),
+        format_number(row.days),
+        row.note,
+    )
+
+
+def _total(rows: Sequence[PhaseRow]) -> str:
+    # A phase whose batch does not fit in memory has another row, with the batch that does.
+    phases = {row.phase.index: row for row in rows}.values()
+    days = [row.days for row in phases]
+    known = [value for value in days if value is not None]
+    kimg = sum(row.kimg for row in phases)
+    peak = max((row.peak for row in phases if row.peak is not None), default=None)
+    return _aligned(
+        "total",
+        *[""] * 4,
+        f"{kimg:g}",
+        format_number(sum(known) * _SECONDS_A_DAY / kimg if len(known) == len(days) else None),
+        _gib(peak),
+        format_number(sum(known) if len(known) == len(days) else None),
+        "",
+    )
+
+
+def _aligned(*cells: str) -> str:
+    *columns, note = cells
+    padded = [f"{cell:>{width}}" for cell, (_, width) in zip(columns, _COLUMNS, strict=True)]
+    return "  ".join([*padded, note]).rstrip()
+
+
+def _gib(count: float | None) -> str:
+    return format_number(None if count is None else count / 2**30)
+
+
+def format_number(value: float | None) -> str:
+    """Format to about three digits, without decimals from 100 on; `-` for None."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
