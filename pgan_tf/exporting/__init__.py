@@ -1,6 +1,7 @@
-"""A saved generator in other formats, each read back and compared with Keras.
+"""Export of saved generators in other formats, each read back and compared with Keras.
 
-Imports generating and all below it. Begin with `export.py`.
+Begin with `export.py`; the other files write and read one format each. Imports generating and all
+below it.
 """
 
 from pgan_tf.exporting.export import (

@@ -1,4 +1,4 @@
-"""Exports a generator, reads the result back, and compares it with Keras."""
+"""Export of a generator in another format, checked against Keras."""
 
 import dataclasses
 import math
@@ -32,7 +32,7 @@ from pgan_tf.runs.saved_generator import (
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import staged_directory, whole_output_file
 
-# By format: what its file is called in a directory; "" where the directory itself is the export.
+# File name in a directory, by format; "" if the directory itself is the export.
 FORMATS = {
     "keras": "generator.keras",
     "saved_model": "",
@@ -43,24 +43,24 @@ OUTPUT_TYPES = ("float32", "uint8")
 TFLITE_PRECISIONS = ("float32", "float16")
 
 # Largest differences from Keras, of images in [-1, 1]. Half precision keeps 11 bits of each weight,
-# which a deep network makes more of: 0.05 is 6 of 255 levels.
+# and a deep network amplifies the error: 0.05 is 6 of 255 levels.
 _TOLERANCE = 1e-4
 _FLOAT16_TOLERANCE = 0.05
-# Batches of several sizes, because a graph may have been made for one.
+# Batches of two sizes, because a graph may work for one size only.
 _BATCH_SIZES = (2, 1)
-# At which the signature for it is compared.
+# Truncations at which the signature `truncated` is compared.
 _TRUNCATIONS = (1.0, 0.5)
 _HALF_A_LEVEL = 0.5 / 127.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """What was exported.
+    """An export that was written.
 
     Attributes:
       path: the file or directory.
       bytes: its size.
-      difference: the largest from Keras, of images in [-1, 1], that was found.
+      difference: the largest difference from Keras that was found, of images in [-1, 1].
     """
 
     path: Path
@@ -77,20 +77,20 @@ def export_generator(
     tflite_precision: str = "float32",
     overwrite: bool = False,
 ) -> Export:
-    """Writes a generator in another format, once what was written is known to draw the same.
+    """Write a generator in another format, and check that it generates the same images.
 
     Args:
       network: a run directory or a `.keras` file.
-      output: a directory for `saved_model`. Otherwise a file, or a directory to put it in: see
-        `output_file`.
+      output: a directory for `saved_model`; otherwise a file, or a directory for it (see
+        `output_file`).
       file_format: one of `FORMATS`.
-      output_type: "float32" in [-1, 1], or "uint8". A Keras file has floats.
-      tflite_precision: of the weights: "float32" or "float16".
+      output_type: "float32" in [-1, 1], or "uint8"; a Keras file has floats.
+      tflite_precision: "float32" or "float16", of the weights.
       overwrite: whether an export that exists may be replaced.
 
     Raises:
-      UserError: no such network; the output exists; an option of another format; the extra is not
-        installed; or the export does not draw what Keras does.
+      UserError: there is no such network, the output exists, an option is of another format, the
+        extra is not installed, or the export's images differ from those of Keras.
     """
     _check_options(file_format, output_type, tflite_precision)
     _check_suffix(Path(output), file_format)
@@ -108,7 +108,7 @@ def export_generator(
             for truncation in _TRUNCATIONS:
                 truncated = read_truncated(partial, truncation)
                 found = _largest_difference(model, truncated, truncation)
-                difference = float(np.maximum(difference, found))  # which keeps not-a-number
+                difference = float(np.maximum(difference, found))  # which keeps NaN
         half = file_format == "tflite" and tflite_precision == "float16"
         allowed = _FLOAT16_TOLERANCE if half else _TOLERANCE
         allowed += _HALF_A_LEVEL if output_type == "uint8" else 0.0
@@ -122,7 +122,7 @@ def export_generator(
 
 
 def output_file(output: Path, file_format: str) -> Path:
-    """Where an export goes: `output` if it ends as the format's files do, else a file in it."""
+    """Return the path of an export: `output` if it has the format's suffix, else a file in it."""
     name = FORMATS[file_format]
     return output if not name or output.suffix == Path(name).suffix else output / name
 
@@ -146,7 +146,7 @@ def _check_options(file_format: str, output_type: str, tflite_precision: str) ->
 
 
 def _check_suffix(output: Path, file_format: str) -> None:
-    """That a new output is not called as a file of another format."""
+    """Check that a new output does not have the suffix of another format."""
     own = Path(FORMATS[file_format]).suffix
     others = {Path(name).suffix: other for other, name in FORMATS.items() if name}
     if output.suffix != own and output.suffix in others and not output.is_dir():
@@ -171,7 +171,7 @@ def _check_output(path: Path, file_format: str, overwrite: bool) -> None:
         return
     elif not (path / MARK).is_file():
         raise UserError(
-            f"--output={path}: holds something else than a SavedModel, so it is never replaced; "
+            f"--output={path}: holds files other than a SavedModel, so it is never replaced; "
             "name a new directory"
         )
     if not overwrite:
@@ -200,7 +200,7 @@ def _read_keras(path: Path) -> Generate:
     return as_function(load_generator(path))
 
 
-# The export at a path as a function of arrays.
+# By format, a reader that returns an export as a function of arrays.
 READERS: dict[str, Callable[[Path], Generate]] = {
     "keras": _read_keras,
     "saved_model": read_saved_model,
@@ -210,7 +210,7 @@ READERS: dict[str, Callable[[Path], Generate]] = {
 
 
 def _largest_difference(model: keras.Model, exported: Generate, truncation: float = 1.0) -> float:
-    """The largest difference between images of Keras and of an export, which may be uint8."""
+    """Return the largest difference between images of Keras and of an export."""
     drawn = truncated_function(model, truncation)
     latent_size, *label_size = [int(i.shape[-1]) for i in model.inputs]
     differences = []
@@ -226,7 +226,7 @@ def _largest_difference(model: keras.Model, exported: Generate, truncation: floa
         if images.shape != expected.shape:
             return math.inf
         differences.append(np.abs(images - expected).max())
-    return float(np.max(differences))  # unlike Python's own, it keeps what is not a number
+    return float(np.max(differences))  # unlike Python's max, it keeps NaN
 
 
 def _size(path: Path) -> int:

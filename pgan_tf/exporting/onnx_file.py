@@ -1,4 +1,4 @@
-"""ONNX files, for onnxruntime and whatever else reads them."""
+"""ONNX files, for onnxruntime and other runtimes."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.exporting.signature import image_function, input_specs
+from pgan_tf.exporting.saved_model import image_function, input_specs
 from pgan_tf.runs.grids import Generate
 from tfrecords_tools.extras import require
 
@@ -21,12 +21,12 @@ OPSET = 17
 def write_onnx(
     model: keras.Model, path: Path, description: Mapping[str, Any], output_type: str
 ) -> None:
-    """Writes an ONNX file: inputs `latents` and `labels` as the generator's, output `images`.
+    """Write an ONNX file with the generator's inputs, `latents` and `labels`, and output `images`.
 
     Args:
       model: a generator.
       path: of the file.
-      description: kept in the file's metadata, as JSON under `pgan_tf`.
+      description: JSON values, kept in the file's metadata under `pgan_tf`.
       output_type: see `image_function`.
 
     Raises:
@@ -47,7 +47,7 @@ def write_onnx(
 
 
 def read_onnx(path: Path) -> Generate:
-    """An ONNX file as a function of arrays, computed by onnxruntime on the CPU."""
+    """Return an ONNX file as a function of arrays, computed by onnxruntime on the CPU."""
     onnxruntime = require("onnxruntime", "onnx")
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 

@@ -1,4 +1,4 @@
-"""Keras files of Keras's own layers, which load where this project is not installed."""
+"""Models of Keras's own layers alone, which load without this project."""
 
 from typing import Any
 
@@ -19,16 +19,16 @@ from pgan_tf.layers import (
 
 
 def as_plain_keras(model: keras.Model) -> keras.Model:
-    """The same function made of Keras's own layers, in float32.
+    """Return a model that computes the same with Keras's own layers, in float32.
 
-    The scales of equalized layers are multiplied into their kernels, so it is for drawing images:
-    training would go on with other learning rates. Layer names stay as they are.
+    The scales of equalized layers are multiplied into their kernels, so the model is for generating
+    images: training it further would have other learning rates. Layer names stay as they are.
 
     Args:
       model: a generator.
 
     Returns:
-      A model of the same inputs and output; `model` itself if it is such a one.
+      A model of the same inputs and output; `model` itself if it has only Keras's layers.
     """
     if not any(isinstance(layer, EqualizedDense) for layer in model.layers):
         return model
@@ -44,7 +44,7 @@ def as_plain_keras(model: keras.Model) -> keras.Model:
         if isinstance(layer, WeightedSum) and layer.alpha is not None:
             _fold_fade(weights, layer.alpha)
         elif isinstance(layer, ChannelBias):
-            # Pixels of a feature map share one bias, and its 16 units lie together.
+            # The 16 pixels of a feature map share one bias, and are 16 consecutive units.
             bias = keras.ops.convert_to_numpy(layer.bias)
             weights["4x4_dense"][1] = np.repeat(bias, 16)
     for name, values in weights.items():
@@ -53,12 +53,12 @@ def as_plain_keras(model: keras.Model) -> keras.Model:
 
 
 def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """What takes a layer's place."""
+    """Return the Keras layer that replaces a layer."""
     common = {"name": layer.name, "dtype": "float32"}
     if isinstance(layer, EqualizedDense):
         return keras.layers.Dense(layer.units, **common)
     if isinstance(layer, ChannelBias):
-        return keras.layers.Identity(**common)  # the bias is the dense layer's now
+        return keras.layers.Identity(**common)  # the dense layer has the bias now
     if isinstance(layer, BatchNorm):
         return keras.layers.BatchNormalization(
             momentum=layer.momentum, epsilon=layer.epsilon, **common
@@ -82,14 +82,14 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 
 
 def _rms_normalization(name: str, epsilon: float) -> keras.layers.Layer:
-    """Pixel norm as Keras has it: with a scale for each channel, which stays 1."""
+    """Return pixel norm as a Keras layer, with a scale of 1 for each channel."""
     return keras.layers.RMSNormalization(
         epsilon=epsilon, trainable=False, name=name, dtype="float32"
     )
 
 
 class _RepeatedNorms:
-    """Calls layers, each normalization a new one: its scale has a fixed number of channels."""
+    """Calls layers, making a new normalization for each use: its scale has as many channels."""
 
     def __init__(self) -> None:
         self._uses: dict[str, int] = {}
@@ -109,14 +109,14 @@ def _plain_weights(layer: EqualizedConv2D | EqualizedDense | BatchNorm) -> list[
     kernel = layer.scaled_kernel
     if isinstance(layer, EqualizedConv2D) and layer.resample == "upscale":
         kernel = transposed_kernel(kernel)
-    # Where a layer of its own adds the bias, none is added here.
+    # If another layer adds the bias, it is zero here.
     size = layer.filters if isinstance(layer, EqualizedConv2D) else layer.units
     bias = keras.ops.convert_to_numpy(layer.bias) if layer.use_bias else np.zeros(size, np.float32)
     return [np.asarray(kernel), bias]
 
 
 def _fold_fade(weights: dict[str, list[np.ndarray]], alpha: float) -> None:
-    """Moves the weights of a fade's two images into the layers that make them."""
+    """Multiply the weights of a fade, 1 - alpha and alpha, into the layers that make its images."""
     names = [name for name in weights if name.startswith("to_rgb_")]
     lower, new = sorted(names, key=lambda name: int(name.rsplit("x", 1)[1]))
     weights[lower] = [value * (1.0 - alpha) for value in weights[lower]]

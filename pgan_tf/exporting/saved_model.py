@@ -1,7 +1,10 @@
-"""TensorFlow SavedModels, for TensorFlow Serving and for Python without this project."""
+"""TensorFlow SavedModels, for TensorFlow Serving and for Python without this project.
+
+The functions that they serve are those of ONNX and TFLite files too.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,26 +12,51 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.exporting.signature import image_function, input_specs
 from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import Generate
 from pgan_tf.runs.saved_generator import DESCRIPTION_NAME
 
+# The file by which a directory is known as a SavedModel.
 MARK = "saved_model.pb"
+
+
+def input_specs(model: keras.Model) -> list[tf.TensorSpec]:
+    """Return the inputs of a model as tensor specifications: float32, of any batch size."""
+    return [tf.TensorSpec([None, *i.shape[1:]], tf.float32, name=i.name) for i in model.inputs]
+
+
+def image_function(model: keras.Model, output_type: str) -> Callable[..., dict[str, tf.Tensor]]:
+    """Return a function of a generator's inputs that returns `{"images": [b h w c]}`.
+
+    Args:
+      model: a generator.
+      output_type: "float32", nominally in [-1, 1], or "uint8", rounded and clipped.
+    """
+
+    def generate(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+        return {"images": quantize(images) if output_type == "uint8" else images}
+
+    return generate
+
+
+def quantize(images: tf.Tensor) -> tf.Tensor:
+    """Convert floats in [-1, 1] to uint8 in [0, 255], as `runs.grids.to_uint8` does."""
+    return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
 
 
 def write_saved_model(
     model: keras.Model, path: Path, description: Mapping[str, Any], output_type: str
 ) -> None:
-    """Writes a SavedModel with two signatures.
+    """Write a SavedModel with two signatures, both of any batch size.
 
-    `serving_default` takes `latents` and, where the generator is conditional, `labels`. `truncated`
-    also takes `truncation`, a scalar. Both give `images`, and take any batch size.
+    `serving_default` takes `latents` and, if the generator is conditional, `labels`; `truncated`
+    also takes `truncation`, a scalar. Both return `images`.
 
     Args:
       model: a generator.
       path: of the directory.
-      description: kept in it as `pgan_tf.json`.
+      description: JSON values, kept in it as `pgan_tf.json`.
       output_type: see `image_function`.
     """
     specs = input_specs(model)
@@ -41,7 +69,7 @@ def write_saved_model(
 
     truncation = tf.TensorSpec([], tf.float32, name="truncation")
     module = tf.Module()
-    # Plain variables: with the layers themselves, loading would look for their classes.
+    # Plain variables: with the layers themselves, loading would need their classes.
     module.weights = [variable.value for variable in model.variables]
     signatures = {
         "serving_default": serve,
@@ -52,8 +80,8 @@ def write_saved_model(
 
 
 def read_saved_model(path: Path) -> Generate:
-    """The default signature of a SavedModel as a function of arrays."""
-    # The signature does not keep alive what it was loaded with, so the function must.
+    """Return the default signature of a SavedModel as a function of arrays."""
+    # A signature does not keep its SavedModel alive, so the function must.
     loaded = tf.saved_model.load(str(path))
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
@@ -66,7 +94,7 @@ def read_saved_model(path: Path) -> Generate:
 
 
 def read_truncated(path: Path, truncation: float) -> Generate:
-    """The signature `truncated` of a SavedModel at one truncation, as a function of arrays."""
+    """Return the signature `truncated` of a SavedModel, at one truncation, as a function."""
     loaded = tf.saved_model.load(str(path))
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:

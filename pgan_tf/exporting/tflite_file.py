@@ -16,16 +16,16 @@ from pgan_tf.runs.grids import Generate
 
 
 def write_tflite(model: keras.Model, path: Path, output_type: str, precision: str) -> None:
-    """Writes a TFLite file with the signature `serving_default`, of any batch size.
+    """Write a TFLite file with the signature `serving_default`, of any batch size.
 
     Args:
       model: a generator.
       path: of the file.
       output_type: see `image_function`.
-      precision: "float32", or "float16" for weights of half the size. Either way, inputs and the
+      precision: "float32", or "float16" for weights of half the size. In both, inputs and the
         arithmetic on a CPU are float32.
     """
-    with tempfile.TemporaryDirectory() as directory, _without_chatter():
+    with tempfile.TemporaryDirectory() as directory, _quiet():
         write_saved_model(model, Path(directory), {}, output_type)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             directory, signature_keys=["serving_default"]
@@ -37,9 +37,9 @@ def write_tflite(model: keras.Model, path: Path, output_type: str, precision: st
 
 
 def read_tflite(path: Path) -> Generate:
-    """The default signature of a TFLite file as a function of arrays."""
+    """Return the default signature of a TFLite file as a function of arrays."""
     with warnings.catch_warnings():
-        # That the interpreter will move to a package of its own, which TensorFlow doesn't bring.
+        # The interpreter will move to a package of its own, which TensorFlow doesn't include.
         warnings.simplefilter("ignore")
         interpreter = tf.lite.Interpreter(model_path=str(path))
     runner = interpreter.get_signature_runner("serving_default")
@@ -52,7 +52,7 @@ def read_tflite(path: Path) -> Generate:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Keeps the converter's progress, which it prints, to itself."""
+def _quiet() -> Iterator[None]:
+    """Suppress the progress that the converter prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield

@@ -1,4 +1,6 @@
-"""Pictures and videos of a saved generator, and of a run while it trains.
+"""Pictures and videos of a saved generator, and videos of a run's training.
 
-Imports legacy and all below it. Begin with `pictures.py`.
+Begin with `sampler.py`, a loaded generator. `pictures.py` and `video.py` write its images;
+`latents.py` and `truncation.py` hold the math. `timelapse.py` makes a video of a run's grids.
+Imports legacy and all below it.
 """

@@ -1,4 +1,4 @@
-"""Latents that are not simply drawn: read from a file, walked through, added up."""
+"""Latents from a file, of walks through latent space, and of sums of seeds."""
 
 import os
 import re
@@ -12,17 +12,17 @@ _TERM = re.compile(r"([+-]?)(\d+)")
 
 
 def read_latents(path: str | os.PathLike, latent_size: int) -> np.ndarray:
-    """Latents of a file of NumPy's.
+    """Read latents from a NumPy file.
 
     Args:
       path: of an `.npy` file.
-      latent_size: components that the network's latents have.
+      latent_size: components of the network's latents.
 
     Returns:
       `[n latent_size]` float32, n at least 1.
 
     Raises:
-      UserError: it can't be read, has another shape, or holds something else than finite numbers.
+      UserError: it can't be read, has another shape, or holds anything other than finite numbers.
     """
     try:
         latents = np.load(path, allow_pickle=False)
@@ -52,14 +52,14 @@ def _first_bad_row(latents: np.ndarray) -> int:
 def looping_walks(
     count: int, frames: int, latent_size: int, *, smoothing: float, seed: int
 ) -> np.ndarray:
-    """Smooth walks through latent space that end where they began.
+    """Return smooth walks through latent space that end where they begin.
 
-    White noise, filtered along time by a Gaussian that wraps around, and scaled so that the latents
-    of every frame are standard normal, as those the network was trained with.
+    They are white noise, filtered along time by a Gaussian that wraps around, and scaled so that
+    the latents of every frame are standard normal, as in training.
 
     Args:
-      count: of walks; the first walks of a seed are the same for every count.
-      frames: of a loop.
+      count: number of walks; the first walks of a seed are the same for every count.
+      frames: length of a loop.
       latent_size: components of a latent vector.
       smoothing: standard deviation of the Gaussian, in frames.
       seed: of the noise.
@@ -68,8 +68,8 @@ def looping_walks(
       `[count frames latent_size]` float32.
     """
     noise = np.random.default_rng(seed).standard_normal([count, frames, latent_size])
-    frequencies = np.fft.fftfreq(frames)  # cycles a frame
-    # The Fourier transform of a Gaussian is one.
+    frequencies = np.fft.fftfreq(frames)  # cycles per frame
+    # The Fourier transform of a Gaussian is a Gaussian.
     response = np.exp(-2.0 * (np.pi * smoothing * frequencies) ** 2)
     filtered = np.fft.ifft(np.fft.fft(noise, axis=1) * response[:, np.newaxis], axis=1).real
     # By Parseval's theorem the variance of filtered white noise is the mean of response^2.
@@ -77,10 +77,10 @@ def looping_walks(
 
 
 def parse_arithmetic(expression: str) -> list[tuple[int, int]]:
-    """Terms of a sum of seeds: `1-2+3` is [(1, 1), (-1, 2), (1, 3)], each a sign and a seed.
+    """Parse a sum of seeds: `1-2+3` is [(1, 1), (-1, 2), (1, 3)], each a sign and a seed.
 
     Raises:
-      UserError: it is no such sum.
+      UserError: it is not a sum of seeds.
     """
     compact = expression.replace(" ", "")
     terms = _TERM.findall(compact)
@@ -93,13 +93,14 @@ def parse_arithmetic(expression: str) -> list[tuple[int, int]]:
 
 
 def evaluate_arithmetic(terms: list[tuple[int, int]], latent_size: int) -> np.ndarray:
-    """Latents of each seed and, last, of their sum.
+    """Return the latents of each seed and, last, of their sum.
 
-    The latents of a seed are those of the first image that `--seed` gives. The sum is scaled to the
-    length that latents have on average, sqrt(latent_size), as labels beside it expect.
+    The latents of a seed are those of the first image of `--seed`. The sum is scaled to
+    sqrt(latent_size), the usual length of latents, because the network normalizes it together with
+    the labels.
 
     Args:
-      terms: of `parse_arithmetic`.
+      terms: from `parse_arithmetic`.
       latent_size: components of a latent vector.
 
     Returns:
@@ -108,5 +109,5 @@ def evaluate_arithmetic(terms: list[tuple[int, int]], latent_size: int) -> np.nd
     rows = [draw_latents(1, latent_size, seed=seed)[0] for _, seed in terms]
     total = sum(sign * row for (sign, _), row in zip(terms, rows, strict=True))
     root_mean_square = np.sqrt(np.mean(np.square(total)))
-    # 1-1 is nothing, and stays so.
+    # The sum 1-1 is zero, which can't be scaled.
     return np.stack([*rows, total / root_mean_square if root_mean_square > 0 else total])

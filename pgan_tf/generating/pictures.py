@@ -1,4 +1,4 @@
-"""From a saved generator to pictures and videos in a directory."""
+"""Pictures and videos of a saved generator, written to a directory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,24 +26,24 @@ def generate_pngs(
     classes: Sequence[str] = (),
     grid: bool = True,
 ) -> int:
-    """Writes images as PNGs, and as one grid.
+    """Write images as PNG files, and as one grid.
 
-    Files are `000000.png` on, and `000000-<class>.png` where the generator is conditional: classes
-    take turns, so that each gets as many images, and the grid has one class a row. Where labels are
-    no classes (several may hold of an image), those of real images are used, in turn.
+    Files are `000000.png` and so on; if the generator is conditional, `000000-<class>.png`. Classes
+    take turns, so that each gets as many images, and the grid has one class per row. If labels are
+    not classes (an image may have several), labels of real images take turns.
 
     Args:
       sampler: of the generator.
       output: a directory, made if it is new.
       latents: `[n latent_size]`.
-      classes: names or numbers; empty takes all of them.
-      grid: whether to write `grid.png` (of the first 1024 images).
+      classes: names or numbers; empty for all.
+      grid: whether to write `grid.png`, of the first 1024 images.
 
     Returns:
-      How many images were written.
+      The number of images written.
 
     Raises:
-      UserError: no such class.
+      UserError: there is no such class.
     """
     names, rows = sampler.labels(classes)
     turns, labels = _take_turns(len(latents), rows)
@@ -62,20 +62,20 @@ def generate_pngs(
 def generate_table(
     sampler: Sampler, output: Path, *, columns: int, seed: int, classes: Sequence[str] = ()
 ) -> list[str]:
-    """Writes `table.png`: one class a row, one latent vector a column.
+    """Write `table.png`, with one class per row and one latent vector per column.
 
     Args:
       sampler: of a conditional generator.
       output: a directory, made if it is new.
-      columns: how many latents.
+      columns: number of latent vectors.
       seed: of the latents.
-      classes: names or numbers; empty takes all of them.
+      classes: names or numbers; empty for all.
 
     Returns:
-      Names of the rows; empty where labels are no classes.
+      Names of the rows; empty if labels are not classes.
 
     Raises:
-      UserError: no such class, or the generator is not conditional.
+      UserError: there is no such class, or the generator is not conditional.
     """
     names, rows = sampler.labels(classes)
     if rows is None:
@@ -90,16 +90,16 @@ def generate_table(
 def generate_arithmetic(
     sampler: Sampler, output: Path, *, expressions: Sequence[str], classes: Sequence[str] = ()
 ) -> None:
-    """Writes `arithmetic.png`: a row for each sum of seeds (and class), its result last.
+    """Write `arithmetic.png`, with a row for each sum of seeds (and class), its result last.
 
     Args:
       sampler: of the generator.
       output: a directory, made if it is new.
       expressions: such as `1-2+3`; see `latents.parse_arithmetic`.
-      classes: names or numbers; empty takes all of them.
+      classes: names or numbers; empty for all.
 
     Raises:
-      UserError: no such class, or an expression that is no sum of seeds.
+      UserError: there is no such class, or an expression is not a sum of seeds.
     """
     parsed = [parse_arithmetic(expression) for expression in expressions]
     _, labels = sampler.labels(classes)
@@ -129,21 +129,21 @@ def generate_interpolation(
     seed: int,
     classes: Sequence[str] = (),
 ) -> None:
-    """Writes a video of walks through latent space, side by side, that loops without a seam.
+    """Write a seamlessly looping video of walks through latent space, side by side.
 
     Args:
       sampler: of the generator.
       path: ends in `.mp4`, `.gif` or `.webp`.
-      walks: how many; classes take turns, as in `generate_pngs`.
-      seconds: of a loop.
-      fps: frames a second.
-      smoothing: how long a walk keeps its direction, in seconds: the standard deviation of the
-        Gaussian that smooths it.
+      walks: number of walks; classes take turns, as in `generate_pngs`.
+      seconds: length of a loop.
+      fps: frames per second.
+      smoothing: standard deviation of the Gaussian that smooths a walk, in seconds; about the time
+        for which a walk keeps its direction.
       seed: of the walks.
-      classes: names or numbers; empty takes all of them.
+      classes: names or numbers; empty for all.
 
     Raises:
-      UserError: no such class, or what `video.save_video` raises.
+      UserError: there is no such class, or the video can't be written (`video.save_video`).
     """
     names, rows = sampler.labels(classes)
     _, labels = _take_turns(walks, rows)
@@ -157,7 +157,7 @@ def generate_interpolation(
 
 
 def _grids(images: Iterator[np.ndarray], per_grid: int, classes: int) -> Iterator[np.ndarray]:
-    """Every so many images as one grid."""
+    """Yield a grid of every `per_grid` images."""
     kept: list[np.ndarray] = []
     for image in images:
         kept.append(image)
@@ -167,7 +167,7 @@ def _grids(images: Iterator[np.ndarray], per_grid: int, classes: int) -> Iterato
 
 
 def _take_turns(count: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Which row of labels each image takes, and the labels `[count label_size]`."""
+    """Return the row of labels that each image takes, and the labels `[count label_size]`."""
     if rows is None:
         return np.zeros(count, np.int64), None
     turns = np.arange(count) % len(rows)
@@ -175,9 +175,9 @@ def _take_turns(count: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.nda
 
 
 def _grid(images: np.ndarray, classes: int) -> np.ndarray:
-    """A near-square grid; with classes that take turns, one class a row."""
+    """Arrange images in a near-square grid; with classes that take turns, one class per row."""
     if classes:
-        classes = min(classes, len(images))  # no rows for those whose turn does not come
+        classes = min(classes, len(images))  # no rows for classes without images
         columns = -(-len(images) // classes)
         cells = np.zeros([classes * columns, *images.shape[1:]], images.dtype)
         for i, image in enumerate(images):
@@ -187,5 +187,5 @@ def _grid(images: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _file_name(name: str) -> str:
-    """A class name without what a file name can't hold."""
+    """Replace the characters of a class name that a file name can't hold."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)

@@ -1,4 +1,4 @@
-"""A saved generator, ready to draw: its classes, its truncation, batches that fit into memory."""
+"""A saved generator, ready to generate: classes, truncation, batches that fit into memory."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,21 +14,22 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.host import available_memory
 
 _MAX_BATCH = 64
-# What a batch may take: enough to keep any device busy, not more than small GPUs have.
+# Limit of a batch: enough to keep any device busy, not more than the memory of small GPUs.
 _MAX_BATCH_BYTES = 4 * 2**30
 _MEMORY_SHARE = 0.25
-# Features as they leave a convolution, their activation, their square, and normalised: in float32.
+# Output of a convolution, its activation, its square, and its norm: in float32.
 _BYTES_PER_FEATURE = 4 * 4
 
 
 class Sampler:
-    """Draws images of a saved generator.
+    """Generates images of a saved generator.
 
     Attributes:
       file: the generator's.
       latent_size: components of a latent vector.
       label_size: components of a label, 0 without labels.
-      class_names: what classes are called, their numbers where they have no names; empty without.
+      class_names: names of the classes, or their numbers if they have no names; empty without
+        classes.
       resolution: of the images, in pixels.
       batch_size: images at a time.
     """
@@ -36,14 +37,15 @@ class Sampler:
     def __init__(
         self, network: str | os.PathLike, *, truncation: float = 1.0, batch_size: int | None = None
     ):
-        """
+        """Load the generator.
+
         Args:
           network: a run directory or a `.keras` file.
           truncation: from 0 to 1; see `truncation.with_truncation`.
           batch_size: images at a time; None for as many as fit into memory, up to 64.
 
         Raises:
-          UserError: no such network, or a truncation out of its range.
+          UserError: there is no such network, or truncation is out of its range.
         """
         if not 0.0 <= truncation <= 1.0:
             raise UserError(f"--truncation must be from 0 to 1. Received: {truncation}")
@@ -58,15 +60,15 @@ class Sampler:
         self._generate = truncated_function(model, truncation)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
-        """The labels to draw, of which images take turns.
+        """Return the labels that images take in turn.
 
         Args:
-          classes: names or numbers; empty takes all of them.
+          classes: names or numbers; empty for all.
 
         Returns:
-          Names of the classes, and one-hot labels `[classes label_size]` float32. Where labels are
-          no classes (several may hold of an image), no names, and labels of real images. Where
-          there are no labels, no names and None.
+          Names of the classes, and one-hot labels `[classes label_size]` float32. If labels are
+          not classes (an image may have several): no names, and labels of real images. Without
+          labels: no names, and None.
 
         Raises:
           UserError: there is no such class.
@@ -98,7 +100,7 @@ class Sampler:
         return chosen
 
     def draw(self, latents: np.ndarray, labels: np.ndarray | None) -> Iterator[np.ndarray]:
-        """Draws images one by one, showing progress.
+        """Generate images one by one, with a progress bar.
 
         Args:
           latents: `[n latent_size]`.
@@ -116,7 +118,7 @@ class Sampler:
 
 
 def fitting_batch_size(model: keras.Model) -> int:
-    """Images that a generator can draw at a time within a quarter of the free memory, 1 to 64."""
+    """Return the images per batch that fit into a quarter of the free memory, from 1 to 64."""
     features = sum(
         int(np.prod(layer.output.shape[1:])) for layer in model.layers if hasattr(layer, "filters")
     )
@@ -128,7 +130,7 @@ def fitting_batch_size(model: keras.Model) -> int:
 
 
 def _input_sizes(model: keras.Model) -> tuple[int, int]:
-    """Components of a latent vector and of a label; 0 for the second without labels."""
+    """Return the components of a latent vector, and of a label (0 without labels)."""
     sizes = [int(i.shape[-1]) for i in model.inputs]
     return sizes[0], sizes[1] if len(sizes) > 1 else 0
 

@@ -1,4 +1,4 @@
-"""A video of a run's training, from the grids that it wrote."""
+"""A video of a run's training, made of the grids that it wrote."""
 
 import os
 from collections.abc import Iterator
@@ -25,9 +25,9 @@ class Grid:
 
     Attributes:
       file: the PNG.
-      kimg: when it was drawn.
-      resolution: of the stage, in pixels; None if `metrics.jsonl` does not tell.
-      seconds: of training until then; None if `metrics.jsonl` does not tell.
+      kimg: thousands of real images shown until then.
+      resolution: of the stage, in pixels; None if the metrics log does not have it.
+      seconds: of training until then; None if the metrics log does not have them.
     """
 
     file: Path
@@ -37,7 +37,7 @@ class Grid:
 
     @property
     def caption(self) -> str:
-        """Such as `120.0 kimg   32x32   1h 20m`."""
+        """Text in the corner of the grid, such as `120.0 kimg   32x32   1h 20m`."""
         parts = [f"{self.kimg:.1f} kimg"]
         if self.resolution is not None:
             parts.append(f"{self.resolution}x{self.resolution}")
@@ -47,13 +47,13 @@ class Grid:
 
 
 def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
-    """A run's grids of fakes, oldest first.
+    """Find a run's grids of fakes, oldest first.
 
-    The time of a grid is that of training alone, summed from the speed of each tick: pauses between
+    The time of a grid is that of training alone, summed from the speed at each tick: pauses between
     interrupted and continued runs do not count, nor does the writing of grids and checkpoints.
 
     Raises:
-      UserError: `run_dir` is no run directory, or has no grids.
+      UserError: `run_dir` is not a run directory, or has no grids.
     """
     run_dir = Path(run_dir)
     if not run_dir.is_dir():
@@ -63,7 +63,7 @@ def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
     if not found:
         raise UserError(f"{run_dir}: no grids in it; expected fakes-NNNNNN.png")
     ticks = _read_ticks(RunDirectory(run_dir).metrics_log)
-    # Names of grids are rounded down, unless grids are written within a kimg.
+    # Names of grids are rounded down to kimg, unless the run writes several per kimg.
     unit = 1e-3 if any("." in file.stem for _, file in found) else 1.0
     return [_at_its_tick(kimg, file, ticks, unit) for kimg, file in found]
 
@@ -71,7 +71,7 @@ def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
 def _at_its_tick(
     kimg: float, file: Path, ticks: list[tuple[float, int, float]], unit: float
 ) -> Grid:
-    """A grid with what is known of the last tick that its name may mean."""
+    """Return a grid with the values of the last tick that its name may stand for."""
     if kimg == 0 and ticks:
         return Grid(file, 0.0, ticks[0][1], 0.0)  # drawn before any tick
     within = [tick for tick in ticks if kimg <= tick[0] < kimg + unit]
@@ -97,22 +97,22 @@ def _read_ticks(log: MetricsLog) -> list[tuple[float, int, float]]:
 def generate_timelapse(
     run_dir: str | os.PathLike, path: Path, *, seconds: float, fps: float
 ) -> int:
-    """Writes a video of a run's grids, each with kimg, resolution and time in its corner.
+    """Write a video of a run's grids, each with kimg, resolution and time in its corner.
 
     Time in the video is proportional to images seen. The last grid is shown for another second.
 
     Args:
-      run_dir: of a run.
+      run_dir: the run directory.
       path: ends in `.mp4`, `.gif` or `.webp`.
-      seconds: that training takes in the video.
-      fps: frames a second.
+      seconds: length of the training in the video.
+      fps: frames per second.
 
     Returns:
-      How many grids there are.
+      The number of grids.
 
     Raises:
-      UserError: there are no grids; one can't be read or has another size; or the extra `video` is
-        not installed.
+      UserError: there are no grids, a grid can't be read or has another size, or the extra `video`
+        is not installed.
     """
     grids = find_grids(run_dir)
     times = np.linspace(grids[0].kimg, grids[-1].kimg, max(2, round(seconds * fps)))
@@ -137,7 +137,7 @@ def _frames(grids: list[Grid], shown: list[int]) -> Iterator[np.ndarray]:
 
 
 def _captioned(grid: Grid) -> np.ndarray:
-    """`[h w 3]` uint8 with the caption in its lower left corner."""
+    """Return a grid as `[h w 3]` uint8 with the caption in its lower left corner."""
     try:
         with Image.open(grid.file) as file:
             image = file.convert("RGB")

@@ -1,4 +1,4 @@
-"""Truncation: images nearer to the generator's average, at the price of variety."""
+"""Truncation: images closer to the generator's mean, with less variety."""
 
 import keras
 import numpy as np
@@ -9,37 +9,36 @@ from pgan_tf.runs.saved_generator import as_function
 
 
 def with_truncation(model: keras.Model) -> keras.Model:
-    """A generator with one more input, sharing its weights.
+    """Return a generator with an input for truncation, which shares the given one's weights.
 
-    The generator normalises its latents (appendix A of the paper), so that their length says
-    nothing, and neither scaling them nor redrawing their large components would bring images closer
-    to each other. What truncation scales is the latents once they are normalised:
+    The generator normalizes its latents (appendix A of the paper), so that their length has no
+    effect, and neither scaling them nor redrawing their large components brings images closer to
+    each other. Truncation scales the latents after they are normalized:
 
-        features = bias + kernel . (truncation * normalised latents, normalised labels)
+        features = bias + kernel . (truncation * normalized latents, normalized labels)
 
-    Latents are symmetric about zero, so the mean of these features over all latents, given the
-    label, is what remains at 0. Truncation is thus linear interpolation from the mean features to
-    those of the latents, deterministic for each of them: 1 changes nothing, 0 gives every latent
-    of a class the same image.
+    Latents are symmetric about zero, so at truncation 0 the features are their mean over all
+    latents, given the label. Truncation is thus linear interpolation from the mean features to
+    those of the latents: 1 changes nothing, 0 gives every latent vector of a class the same image.
 
     Args:
-      model: of `load_generator`.
+      model: from `load_generator`.
 
     Returns:
-      Inputs `latents [b latent_size]`, `labels [b n]` where it is conditional, and
+      A model of the inputs `latents [b latent_size]`, `labels [b n]` if it is conditional, and
       `truncation [b 1]` in [0, 1]; the output is the generator's.
 
     Raises:
-      ValueError: the model has no layer `latent_norm`, as every generator of this project has.
+      ValueError: the model has no layer `latent_norm`, which every generator of this project has.
     """
-    normalised = model.get_layer(LATENT_NORM).output
-    head = keras.Model(_one_or_list(model.inputs), normalised)
-    tail = keras.Model(normalised, model.outputs[0])
+    normalized = model.get_layer(LATENT_NORM).output
+    head = keras.Model(_one_or_list(model.inputs), normalized)
+    tail = keras.Model(normalized, model.outputs[0])
     inputs = [keras.Input(i.shape[1:], name=i.name, dtype="float32") for i in model.inputs]
     truncation = keras.Input([1], name="truncation", dtype="float32")
     x = head(_one_or_list(inputs))
     latent_size = inputs[0].shape[1]
-    # Where labels are, they keep their weight: it is the latents' share that is drawn to the mean.
+    # Labels keep their weight: only the latents are drawn to the mean.
     x = keras.ops.concatenate(
         [x[:, :latent_size] * keras.ops.cast(truncation, x.dtype), x[:, latent_size:]], axis=1
     )
@@ -47,7 +46,7 @@ def with_truncation(model: keras.Model) -> keras.Model:
 
 
 def truncated_function(model: keras.Model, truncation: float) -> Generate:
-    """A generator at one truncation from 0 to 1, as a function of arrays."""
+    """Return a generator at one truncation, from 0 to 1, as a function of arrays."""
     if truncation == 1.0:
         return as_function(model)
     truncated = with_truncation(model)
@@ -61,5 +60,5 @@ def truncated_function(model: keras.Model, truncation: float) -> Generate:
 
 
 def _one_or_list(inputs: list) -> object:
-    """A lone input by itself, because Keras warns when it gets a list in its place."""
+    """Return a single input without its list, because Keras warns of a list in its place."""
     return inputs[0] if len(inputs) == 1 else inputs

@@ -1,4 +1,4 @@
-"""From frames to a video file: MP4 by ffmpeg, GIF and WebP by Pillow."""
+"""Video files: MP4 by ffmpeg, GIF and WebP by Pillow."""
 
 import contextlib
 import itertools
@@ -17,33 +17,33 @@ from tfrecords_tools.extras import require
 from tfrecords_tools.files import whole_file
 
 FORMATS = ("mp4", "gif", "webp")
-# Small pictures are enlarged: players blur them, and H.264 halves the resolution of colours.
+# Small pictures are enlarged: players blur them, and H.264 halves the resolution of colors.
 _MIN_SIDE = 512
-# Half-pixels of colour, and few enough artefacts that textures of a network are its own.
+# Few enough artifacts that the textures in the video are the network's own.
 _MP4_OPTIONS = ["-crf", "16", "-preset", "medium", "-movflags", "+faststart"]
-# GIFs count hundredths of a second, and players take less than two for ten.
+# GIFs count hundredths of a second, and players treat fewer than two as ten.
 _GIF_TICKS, _GIF_MIN_TICKS = 100, 2
 _WEBP_TICKS = 1000
-# Which part of ffmpeg speaks, with its address in memory.
+# The prefix of a message: the part of ffmpeg that it comes from, with its address in memory.
 _FFMPEG_PART = re.compile(r"^(\[[^\]]*\] *)+")
 _ANIMATION_MAX_BYTES = 2 * 2**30
 _WEBP_QUALITY = 90
 
 
 def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
-    """Writes a video, whole or not at all. GIF and WebP repeat for ever.
+    """Write a video, whole or not at all; GIF and WebP repeat forever.
 
-    Frames of less than 512 pixels are enlarged by a whole factor. An MP4 has even sides: what is
-    missing is filled by repeating the last row or column.
+    Frames smaller than 512 pixels are enlarged by an integer factor. An MP4 has even sides: odd
+    ones are padded by repeating the last row or column.
 
     Args:
       path: ends in `.mp4`, `.gif` or `.webp`; its directory is made.
       frames: `[h w 1 or 3]` uint8, all of one size, at least one.
-      fps: frames a second.
+      fps: frames per second.
 
     Raises:
-      UserError: `path` ends otherwise; the extra `video` is not installed; `fps` is too high for
-        a GIF; or ffmpeg fails, for want of disk space perhaps.
+      UserError: `path` has another suffix, the extra `video` is not installed, `fps` is too high
+        for a GIF, or ffmpeg fails, as when the disk is full.
     """
     suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
@@ -51,7 +51,7 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
     if suffix == "gif" and fps > _GIF_TICKS / _GIF_MIN_TICKS:
         raise UserError(f"--fps must be at most 50 for a GIF. Received: {fps:g}")
     if suffix == "mp4":
-        require("imageio_ffmpeg", "video")  # before anything is drawn
+        require("imageio_ffmpeg", "video")  # before anything is generated
     path.parent.mkdir(parents=True, exist_ok=True)
     enlarged = map(_as_rgb, frames)
     with whole_file(path) as temporary:
@@ -62,25 +62,25 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
 
 
 def _as_rgb(frame: np.ndarray) -> np.ndarray:
-    """`[h w 1 or 3]` enlarged and with three channels."""
+    """Enlarge a frame `[h w 1 or 3]` and give it three channels."""
     factor = max(1, _MIN_SIDE // max(frame.shape[:2]))
     enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     return np.broadcast_to(enlarged, (*enlarged.shape[:2], 3))
 
 
-def _save_mp4(path: Path, called: Path, frames: Iterator[np.ndarray], fps: float) -> None:
-    """Writes to `path`, which errors call `called`."""
+def _save_mp4(path: Path, target: Path, frames: Iterator[np.ndarray], fps: float) -> None:
+    """Write a video to the temporary `path`; errors name `target`."""
     first = _with_even_sides(next(frames))
     height, width = first.shape[:2]
     command = [
         require("imageio_ffmpeg", "video").get_ffmpeg_exe(),
         *("-y", "-loglevel", "error"),
         *("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps)),
-        *("-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"),  # what every player takes
+        *("-i", "-", "-an", "-c:v", "libx264", "-pix_fmt", "yuv420p"),  # for all players
         *_MP4_OPTIONS,
         f"file:{path}",
     ]
-    # By hand, because imageio_ffmpeg's writer does not tell how ffmpeg ended.
+    # Not by imageio_ffmpeg's writer, which does not report ffmpeg's errors.
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(
@@ -99,11 +99,11 @@ def _save_mp4(path: Path, called: Path, frames: Iterator[np.ndarray], fps: float
             log.seek(0)
             said = log.read().decode(errors="replace").strip().splitlines()
             reason = _FFMPEG_PART.sub("", said[0]) if said else f"exit code {process.returncode}"
-            raise UserError(f"{called}: ffmpeg could not write it: {reason}")
+            raise UserError(f"{target}: ffmpeg could not write it: {reason}")
 
 
 def _feed(stdin: IO[bytes], frames: Iterator[np.ndarray]) -> bool:
-    """Gives frames to ffmpeg; returns whether it took all of them."""
+    """Write frames to ffmpeg; return False if it ended before the last one."""
     try:
         for frame in frames:
             stdin.write(frame.tobytes())
@@ -122,7 +122,7 @@ def _with_even_sides(frame: np.ndarray) -> np.ndarray:
 
 def _save_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> None:
     images, repeats = _distinct(path, frames)
-    # Rounded one by one, durations would add up to another speed.
+    # Durations rounded one by one would add up to another speed.
     ticks = _GIF_TICKS if path.suffix == ".gif" else _WEBP_TICKS
     ends = np.rint(np.cumsum([0, *repeats]) * ticks / fps)
     milliseconds = (np.diff(ends) * 1000 / ticks).astype(int).tolist()
@@ -137,7 +137,7 @@ def _save_animation(path: Path, frames: Iterator[np.ndarray], fps: float) -> Non
 
 
 def _distinct(path: Path, frames: Iterator[np.ndarray]) -> tuple[list[Image.Image], list[int]]:
-    """Frames without repetition, which Pillow wants all at once, and how often each is repeated."""
+    """Merge equal consecutive frames; return the images, and how often each is repeated."""
     kept: list[np.ndarray] = []
     repeats: list[int] = []
     for frame in frames:

@@ -227,7 +227,7 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
         (["--format=onnx", "--output=TMP/text/new"], "text is a file"),
         (
             ["--format=saved_model", "--output=TMP/folder.onnx", "--overwrite"],
-            "holds something else than a SavedModel, so it is never replaced",
+            "holds files other than a SavedModel, so it is never replaced",
         ),
         (["--format=onnx", "--output=TMP/text.keras/g.onnx"], "g.onnx: can't be written"),
         (["--format=tflite", "--output=/proc/g.tflite"], "/proc/g.tflite: can't be written"),
