@@ -6,8 +6,8 @@ import numpy as np
 
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import inputs
 
 
 def step(strategy, config):
@@ -15,7 +15,7 @@ def step(strategy, config):
     state = TrainState(config, strategy)
     train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
     many = strategy.num_replicas_in_sync > 1
-    result = train_step(inputs(16, strategy=strategy if many else None))
+    result = train_step(step_inputs(16, strategy=strategy if many else None))
     copies = {
         name: [copy.numpy() for copy in strategy.experimental_local_results(variable)]
         for name, variable in state.variables().items()

@@ -4,8 +4,8 @@ import tensorflow as tf
 from pgan_tf.reporting.histograms import histograms
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import record_gradients, step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import inputs, record_gradients
 
 
 def test_histograms_count_the_weights_and_last_gradients_of_a_stage(one_device, monkeypatch):
@@ -14,7 +14,7 @@ def test_histograms_count_the_weights_and_last_gradients_of_a_stage(one_device, 
     recorded = record_gradients(monkeypatch)
     tf.config.run_functions_eagerly(True)
     try:
-        TrainStep(state, config, one_device, resolution=8, fading=True)(inputs())
+        TrainStep(state, config, one_device, resolution=8, fading=True)(step_inputs())
     finally:
         tf.config.run_functions_eagerly(False)
     found = dict(histograms(state, resolution=8, fading=True))

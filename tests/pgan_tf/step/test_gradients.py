@@ -1,4 +1,4 @@
-"""Losses of toy networks, against NumPy: their gradients by finite differences in float64."""
+"""Losses of toy networks against NumPy, and their gradients against finite differences."""
 
 import functools
 import types
@@ -42,7 +42,7 @@ class Toy:
         return [types.SimpleNamespace(value=tf.Variable(v)) for v in network.values()]
 
     def networks(self, g, d):
-        """As `gradients.py` calls them, with labels."""
+        """Return both networks as `gradients.py` calls them, with labels."""
         gain, shift = (variable.value for variable in g)
         w, c, v = (variable.value for variable in d)
 
@@ -70,7 +70,7 @@ def fakes_of(toy, g, labels):
     return toy.latents * g["gain"] + (0.0 if labels is None else labels @ g["shift"])
 
 
-def judge(d, x):
+def score(d, x):
     return x @ d["w"] + d["c"][0] * (x * x).sum(axis=1) / 2
 
 
@@ -85,7 +85,7 @@ def squared_norms(d, x):
 
 def discriminator_loss(toy, config, g, d, labels):
     fakes = fakes_of(toy, g, labels)
-    real, fake = judge(d, toy.reals), judge(d, fakes)
+    real, fake = score(d, toy.reals), score(d, fakes)
     scale = 0.5 if config.gradient_penalty_resolution == "final" else 1.0  # 8x8 of 16x16
     if config.loss == "wgan_gp":
         mixed = toy.mixing * fakes + (1 - toy.mixing) * toy.reals
@@ -106,7 +106,7 @@ def discriminator_loss(toy, config, g, d, labels):
 
 def generator_loss(toy, config, g, d, labels, weight):
     fakes = fakes_of(toy, g, labels)
-    fake = judge(d, fakes)
+    fake = score(d, fakes)
     loss = {
         "wgan_gp": -fake,
         "lsgan": (fake - 1) ** 2,
@@ -118,7 +118,7 @@ def generator_loss(toy, config, g, d, labels, weight):
 
 
 def differences(loss, parameters):
-    """The gradient of a function of arrays by name, by central differences."""
+    """Return the gradients of a function of named arrays, by central differences."""
     gradients = []
     for name, value in parameters.items():
         gradient = np.zeros_like(value)
@@ -163,29 +163,29 @@ def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
     expected = differences(
         lambda d: discriminator_loss(toy, config, toy.generator, d, labels), toy.discriminator
     )
-    gradients, terms = discriminator_gradients(
+    gradients, scalars = discriminator_gradients(
         *toy.networks(g, d), d, config, norm_scale=norm_scale, **given
     )
     check(gradients, expected)
     loss = discriminator_loss(toy, config, toy.generator, toy.discriminator, labels)
-    assert float(terms["loss/discriminator"]) == pytest.approx(loss)
+    assert float(scalars["loss/discriminator"]) == pytest.approx(loss)
 
     weight = options.get("generator_label_weight", options.get("label_weight", 1.0))
     of_generator = differences(
         lambda g: generator_loss(toy, config, g, toy.discriminator, labels, weight), toy.generator
     )
     shown = {name: given[name] for name in ("labels", "latents")}
-    gradients, terms = generator_gradients(*toy.networks(g, d), g, config, **shown)
+    gradients, scalars = generator_gradients(*toy.networks(g, d), g, config, **shown)
     check(gradients, of_generator)
     loss = generator_loss(toy, config, toy.generator, toy.discriminator, labels, weight)
-    assert float(terms["loss/generator"]) == pytest.approx(loss)
+    assert float(scalars["loss/generator"]) == pytest.approx(loss)
 
-    first, second, terms = simultaneous_gradients(
+    first, second, scalars = simultaneous_gradients(
         *toy.networks(g, d), g, d, config, norm_scale=norm_scale, **given
     )
     check(first, of_generator)
     check(second, expected)
-    assert float(terms["loss/generator"]) == pytest.approx(loss)
+    assert float(scalars["loss/generator"]) == pytest.approx(loss)
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ def test_a_term_of_no_weight_is_neither_computed_nor_reported(options, penalty, 
         calls.append(args)
         return discriminator(*args, **kwargs)
 
-    _, terms = discriminator_gradients(
+    _, scalars = discriminator_gradients(
         generator, counted, d, LossConfig(**options), norm_scale=1.0, **toy.tensors(None)
     )
     assert len(calls) == passes
-    assert ("loss/gradient_penalty" in terms) == ("loss/gradient_norm" in terms) == penalty
-    assert ("loss/drift" in terms) == drift
-    assert "loss/label_real" not in terms
+    assert ("loss/gradient_penalty" in scalars) == ("loss/gradient_norm" in scalars) == penalty
+    assert ("loss/drift" in scalars) == drift
+    assert "loss/label_real" not in scalars
 
 
 def test_gradients_of_one_pass_are_those_of_both_steps_with_its_latents(one_device, rng):
@@ -238,10 +238,26 @@ def test_gradients_of_one_pass_are_those_of_both_steps_with_its_latents(one_devi
         functools.partial(network, resolution=8, alpha=tf.constant(0.3), training=True)
         for network in (state.generator, state.discriminator)
     ]
-    of_d, d_terms = discriminator_gradients(*networks, d, config.loss, **shown, **more)
-    of_g, g_terms = generator_gradients(*networks, g, config.loss, **shown)
-    both_g, both_d, terms = simultaneous_gradients(*networks, g, d, config.loss, **shown, **more)
-    assert terms.keys() == d_terms.keys() | g_terms.keys()
+    of_d, d_scalars = discriminator_gradients(*networks, d, config.loss, **shown, **more)
+    of_g, g_scalars = generator_gradients(*networks, g, config.loss, **shown)
+    both_g, both_d, scalars = simultaneous_gradients(*networks, g, d, config.loss, **shown, **more)
+    assert scalars.keys() == d_scalars.keys() | g_scalars.keys()
     for actual, expected in ((both_g, of_g), (both_d, of_d)):
         for one, other in zip(actual, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_generator_gradients_do_not_touch_the_discriminator(one_device):
+    config = tiny_config()
+    state = TrainState(config, one_device)
+    variables = state.generator.variables_at(8, fading=False)
+    gradients, scalars = generator_gradients(
+        functools.partial(state.generator, resolution=8, training=True),
+        functools.partial(state.discriminator, resolution=8, training=True),
+        variables,
+        LossConfig(),
+        labels=None,
+        latents=tf.ones([8, 8]),
+    )
+    assert len(gradients) == len(variables)
+    assert set(scalars) == {"loss/generator"}

@@ -11,8 +11,8 @@ from pgan_tf.step.loss_scale import (
 )
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import arrays, inputs
 
 
 def test_gradients_are_those_of_the_loss_itself():
@@ -58,7 +58,7 @@ def test_only_float16_has_a_scale_and_checkpoints_hold_it(one_device):
 
 
 def test_float16_learns_what_float32_learns(one_device):
-    gradients, figures = {}, {}
+    gradients, found = {}, {}
     for precision in ("float32", "mixed_float16"):
         config = tiny_config(precision=precision, label_size=2)
         state = TrainState(config, one_device)
@@ -67,9 +67,9 @@ def test_float16_learns_what_float32_learns(one_device):
                 variable.assign(256.0)  # where it would have fallen to
         before = arrays(state.generator)
         train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
-        metrics = train_step(inputs(label_size=2)).last_scalars
-        assert float(metrics["updates/generator_skipped"]) == 0.0
-        figures[precision] = {name: float(value) for name, value in metrics.items()}
+        scalars = train_step(step_inputs(label_size=2)).last_scalars
+        assert float(scalars["updates/generator_skipped"]) == 0.0
+        found[precision] = {name: float(value) for name, value in scalars.items()}
         # With beta1 0 the first moments are the last gradients.
         gradients[precision] = np.concatenate(
             [
@@ -79,8 +79,8 @@ def test_float16_learns_what_float32_learns(one_device):
             ]
         )
         assert any((arrays(state.generator)[name] != before[name]).any() for name in before)
-    for name, value in figures["float32"].items():
-        assert figures["mixed_float16"][name] == pytest.approx(value, rel=0.02, abs=0.01), name
+    for name, value in found["float32"].items():
+        assert found["mixed_float16"][name] == pytest.approx(value, rel=0.02, abs=0.01), name
     error = np.linalg.norm(gradients["mixed_float16"] - gradients["float32"])
     assert error < 0.02 * np.linalg.norm(gradients["float32"])
 
@@ -93,9 +93,9 @@ def test_overflow_on_one_replica_lowers_the_scale_of_both(two_replicas):
     scale, _ = state.discriminator_loss_scale.variables
     two_replicas.experimental_local_results(scale)[1].assign(2.0**60)
     train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
-    metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
-    assert float(metrics["updates/discriminator_skipped"]) == 1.0
-    assert float(metrics["updates/generator_skipped"]) == 0.0
+    scalars = train_step(step_inputs(16, strategy=two_replicas)).last_scalars
+    assert float(scalars["updates/discriminator_skipped"]) == 1.0
+    assert float(scalars["updates/generator_skipped"]) == 0.0
     for name, value in arrays(state.discriminator).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
     first, second = two_replicas.experimental_local_results(scale)

@@ -1,4 +1,4 @@
-"""A batch in parts: the same numbers, and only where parts are independent and cores few."""
+"""Microbatches: the numbers of the whole batch; only independent ones, and on few cores."""
 
 import dataclasses
 import os
@@ -16,13 +16,13 @@ from pgan_tf.layers import MinibatchStdDev
 from pgan_tf.step import microbatches
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import arrays, inputs
 
 
 @pytest.fixture
 def two_cores(monkeypatch):
-    """As on two cores, once `set_up_threads` has given each operation one thread."""
+    """Two cores, after `set_up_threads` has given each operation one thread."""
     monkeypatch.setattr(microbatches, "core_count", lambda: 2)
     monkeypatch.setattr(microbatches, "one_thread_per_operation", lambda: True)
 
@@ -39,7 +39,7 @@ def config_of(*, batch_size=16, batch_sizes=None, run=None, evaluation=None, los
 
 @pytest.mark.parametrize("simultaneous", [False, True])
 @pytest.mark.parametrize("label_size", [0, 3])
-def test_a_step_in_two_parts_learns_what_a_whole_one_does(
+def test_a_step_in_two_microbatches_learns_what_a_whole_one_does(
     one_device, monkeypatch, label_size, simultaneous
 ):
     def learned(cores):
@@ -51,21 +51,21 @@ def test_a_step_in_two_parts_learns_what_a_whole_one_does(
         state = TrainState(config, one_device)
         step = TrainStep(state, config, one_device, resolution=8, fading=True)
         for seen in (0, 16):
-            result = step(inputs(16, images_seen=seen, label_size=label_size))
+            result = step(step_inputs(16, images_seen=seen, label_size=label_size))
         networks = state.generator, state.discriminator, state.ema_generator
         return [arrays(network) for network in networks], result.last_scalars
 
-    (*whole, _), metrics = learned(1)
-    (*parts, _), metrics_of_parts = learned(2)
-    assert list(metrics) == list(metrics_of_parts)
-    for name, value in metrics.items():
-        assert metrics_of_parts[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
-    for expected, actual in zip(whole, parts, strict=True):
+    (*whole, _), scalars = learned(1)
+    (*split, _), split_scalars = learned(2)
+    assert list(scalars) == list(split_scalars)
+    for name, value in scalars.items():
+        assert split_scalars[name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
+    for expected, actual in zip(whole, split, strict=True):
         for path, value in expected.items():
             np.testing.assert_allclose(actual[path], value, atol=2e-4, err_msg=path)
 
 
-def test_parts_keep_the_groups_of_minibatch_stddev(two_cores):
+def test_microbatches_keep_the_groups_of_minibatch_stddev(two_cores):
     layer_input = tf.random.stateless_normal([16, 2, 2, 3], [1, 2])
     stddev = MinibatchStdDev(4)
     seen = []
@@ -80,12 +80,12 @@ def test_parts_keep_the_groups_of_minibatch_stddev(two_cores):
     finally:
         tf.config.run_functions_eagerly(False)
     expected = stddev(layer_input)[:, 0, 0, -1]
-    for i, part in enumerate(seen):
-        np.testing.assert_allclose(part, expected[i::2], rtol=1e-6)
+    for i, deviation in enumerate(seen):
+        np.testing.assert_allclose(deviation, expected[i::2], rtol=1e-6)
     assert float(mean) == pytest.approx(float(tf.reduce_mean(layer_input)), rel=1e-5)
 
 
-def test_what_has_no_gradient_has_none_in_parts():
+def test_what_has_no_gradient_has_none_in_microbatches():
     compute = microbatches.in_microbatches(lambda x, y: ([None, tf.reduce_sum(x)], {"y": y}), 2)
     (none, mean), named = compute(x=tf.constant([1.0, 2.0, 3.0, 4.0]), y=None)
     assert none is None and named == {"y": None}
@@ -111,7 +111,7 @@ def test_what_has_no_gradient_has_none_in_parts():
     ],
     ids=str,
 )
-def test_only_batches_whose_parts_are_independent_are_split(two_cores, options, count):
+def test_only_batches_whose_microbatches_are_independent_are_split(two_cores, options, count):
     config = config_of(**options)
     batch_size = options.get("batch_size", 16)
     assert microbatches.count_microbatches(config, batch_size, replicas=1) == count

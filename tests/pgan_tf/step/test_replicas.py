@@ -1,4 +1,4 @@
-"""Two replicas learn what one learns; of several processes, see integration/test_workers.py."""
+"""Two replicas learn what one learns; for several processes, see integration/test_workers.py."""
 
 import dataclasses
 
@@ -12,15 +12,15 @@ from pgan_tf.step import iteration
 from pgan_tf.step.noise import normal
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import arrays, inputs
 
 # bfloat16 has 8 bits of precision, and sums in another order round otherwise.
 TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
 
 
 def train(strategy, config, *, steps, monkeypatch, label_size=0):
-    """Weights and moments after some steps, and the gradients that the updates were made of."""
+    """Return the state after some iterations, and the last gradients and scalars."""
     recorded = {}
     original = iteration.apply_gradients
 
@@ -38,13 +38,13 @@ def train(strategy, config, *, steps, monkeypatch, label_size=0):
     train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
     chosen = strategy if strategy.num_replicas_in_sync > 1 else None
     for i in range(steps):
-        given = inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
-        metrics = train_step(given).last_scalars
-    return state, recorded, metrics
+        given = step_inputs(16, images_seen=16 * i, strategy=chosen, label_size=label_size)
+        scalars = train_step(given).last_scalars
+    return state, recorded, scalars
 
 
 def with_options(config):
-    """What draws more, and in another order, than the plain step."""
+    """Return a configuration that draws more noise, in another order, than the plain step."""
     return dataclasses.replace(
         config,
         data=DataConfig(mirror_augment=True, dequantize=True),
@@ -72,7 +72,7 @@ def test_two_replicas_make_the_step_of_one(
     for strategy in (one_device, two_replicas):
         with monkeypatch.context() as patched:
             results.append(train(strategy, config, steps=1, monkeypatch=patched, label_size=2))
-    (one, one_gradients, one_metrics), (two, two_gradients, two_metrics) = results
+    (one, one_gradients, one_scalars), (two, two_gradients, two_scalars) = results
     tolerance = TOLERANCE[precision]
     assert len(one_gradients) == len(two_gradients) > 20
     for name, gradient in one_gradients.items():
@@ -80,9 +80,9 @@ def test_two_replicas_make_the_step_of_one(
         np.testing.assert_allclose(
             two_gradients[name], gradient, atol=tolerance * scale, err_msg=name
         )
-    for name, value in one_metrics.items():
+    for name, value in one_scalars.items():
         np.testing.assert_allclose(
-            two_metrics[name], value, rtol=10 * tolerance, atol=tolerance, err_msg=name
+            two_scalars[name], value, rtol=10 * tolerance, atol=tolerance, err_msg=name
         )
     if precision == "float32":
         # Adam's first update is the learning rate times a sign, so where a gradient is all
@@ -101,8 +101,8 @@ def test_replicas_are_bit_equal_after_fifty_steps(two_replicas):
     state = TrainState(config, two_replicas)
     train_step = TrainStep(state, config, two_replicas, resolution=8, fading=True)
     for i in range(50):
-        metrics = train_step(inputs(16, images_seen=16 * i, strategy=two_replicas)).last_scalars
-    assert np.isfinite(float(metrics["loss/discriminator"]))
+        result = train_step(step_inputs(16, images_seen=16 * i, strategy=two_replicas))
+    assert np.isfinite(result.last_scalars["loss/discriminator"])
     counters = ("images_seen", "phase_index", "rollbacks")
     for name, variable in state.variables().items():
         if name not in counters:
@@ -124,7 +124,7 @@ def test_replicas_stay_bit_equal_with_several_discriminator_steps(two_replicas):
         for kind in (True, False)
     }
     for i in range(6):
-        given = inputs(16, images_seen=16 * i, strategy=two_replicas, images=images)
+        given = step_inputs(16, images_seen=16 * i, strategy=two_replicas, images=images)
         steps[optimizer.trains_generator(i)](given)
     for network in (state.generator, state.discriminator, state.ema_generator):
         for name, variable in network.variables.items():
@@ -156,22 +156,22 @@ def test_a_bad_gradient_on_one_replica_skips_the_update_on_both(two_replicas):
     bias = state.discriminator.variables["4x4_dense1/bias"].value
     two_replicas.experimental_local_results(bias)[1].assign([np.nan])
     train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
-    metrics = train_step(inputs(16, strategy=two_replicas)).last_scalars
-    assert float(metrics["updates/discriminator_skipped"]) == 1.0
+    scalars = train_step(step_inputs(16, strategy=two_replicas)).last_scalars
+    assert float(scalars["updates/discriminator_skipped"]) == 1.0
     for name, value in arrays(state.discriminator).items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
 
 
-def test_votes_are_summed_over_replicas(two_replicas):
+def test_stop_flags_are_summed_over_replicas(two_replicas):
     config = tiny_config()
     state = TrainState(config, two_replicas)
     train_step = TrainStep(state, config, two_replicas, resolution=8, fading=False)
-    result = train_step(inputs(16, strategy=two_replicas, stop_flags=(0.0, 1.0)))
+    result = train_step(step_inputs(16, strategy=two_replicas, stop_flags=(0.0, 1.0)))
     np.testing.assert_array_equal(result.stop_flags, [0.0, 2.0])
 
 
 class FakeStrategy:
-    """As many replicas here and elsewhere as a test wants."""
+    """A number of workers with a number of replicas each."""
 
     def __init__(self, workers, local):
         self.num_replicas_in_sync = workers * local

@@ -10,8 +10,8 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
-from tests.pgan_tf.step.test_step import arrays, inputs
 
 
 def noise(strength=0.1, seed=(1, 2)):
@@ -45,7 +45,7 @@ def test_features_are_multiplied(rng):
     )
 
 
-def test_every_layer_part_and_pass_has_another_stream():
+def test_every_layer_minibatch_and_pass_has_another_stream():
     ones = tf.ones([8, 1, 1, 5])
     drawn = [
         noise()(ones, layer="8x8_conv0", num_minibatches=2)[:4],
@@ -107,8 +107,8 @@ def test_a_step_has_noise_once_scores_of_reals_are_high(one_device):
         for name, variable in state.variables().items():
             variable.assign(begin[name])
         state.real_score.assign(real_score)
-        metrics = train_step(inputs()).last_scalars
-        return [float(metrics[f]) for f in ("scores/real", "scores/fake", "loss/generator")]
+        scalars = train_step(step_inputs()).last_scalars
+        return [float(scalars[f]) for f in ("scores/real", "scores/fake", "loss/generator")]
 
     without, low, high, again = (step(real_score) for real_score in (0.0, 0.5, 3.0, 3.0))
     assert without == low

@@ -1,0 +1,162 @@
+"""The updates of an iteration, in their order, against NumPy."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pgan_tf.config import LossConfig, OptimizerConfig
+from pgan_tf.step.gradients import simultaneous_gradients
+from pgan_tf.step.step import TrainStep
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import arrays, record_gradients, step_inputs
+from tests.helpers.tiny import tiny_config
+
+
+class NumpyAdam:
+    """Adam as in its paper, with epsilon outside of the bias correction as in TensorFlow 1."""
+
+    def __init__(self, beta2=0.99, epsilon=1e-8):
+        self.beta2, self.epsilon, self.t, self.v = beta2, epsilon, 0, {}
+
+    def step(self, weights, gradients, learning_rate):
+        self.t += 1
+        rate = learning_rate * np.sqrt(1 - self.beta2**self.t)
+        updated = dict(weights)
+        for name, g in gradients.items():
+            self.v[name] = self.beta2 * self.v.get(name, 0.0) + (1 - self.beta2) * g**2
+            updated[name] = weights[name] - rate * g / (np.sqrt(self.v[name]) + self.epsilon)
+        return updated
+
+
+@pytest.fixture
+def eager():
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_a_step_updates_discriminator_then_average_then_generator(one_device, monkeypatch):
+    config = tiny_config(label_size=2)
+    state = TrainState(config, one_device)
+    recorded = record_gradients(monkeypatch)
+    train_step = TrainStep(state, config, one_device, resolution=8, fading=True)
+    adam, generator_adam = NumpyAdam(), NumpyAdam()
+    tf.config.run_functions_eagerly(True)
+    try:
+        for i in range(3):
+            before_g, before_d = arrays(state.generator), arrays(state.discriminator)
+            before_ema = arrays(state.ema_generator)
+            scalars = train_step(step_inputs(images_seen=8 * i, label_size=2)).last_scalars
+            for network, gradients in recorded.items():
+                norm = np.sqrt(sum((g.astype(np.float64) ** 2).sum() for g in gradients.values()))
+                assert float(scalars[f"updates/{network}_gradient_norm"]) == pytest.approx(
+                    norm, rel=1e-5
+                )
+            expected = adam.step(before_d, recorded["discriminator"], 0.01)
+            for name, value in arrays(state.discriminator).items():
+                np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+            expected = generator_adam.step(before_g, recorded["generator"], 0.01)
+            for name, value in arrays(state.generator).items():
+                np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+            for name, value in arrays(state.ema_generator).items():
+                # Of the generator's weights as they were before this step's generator update.
+                mean = before_ema[name] + (before_g[name] - before_ema[name]) * (1 - 0.9)
+                np.testing.assert_allclose(value, mean, atol=2e-6, err_msg=name)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def with_optimizer(config, **options):
+    return dataclasses.replace(config, optimizer=OptimizerConfig(**options))
+
+
+def stepped(strategy, config, *, trains_generator=True):
+    """Return the networks before and after an iteration at 4x4, and the iteration's scalars."""
+    state = TrainState(config, strategy)
+    for variable in state.ema_generator.variables.values():
+        variable.assign(tf.ones_like(variable.value))
+    networks = {"d": state.discriminator, "g": state.generator, "ema": state.ema_generator}
+    before = {name: arrays(network) for name, network in networks.items()}
+    images = np.zeros([8, 3, 4, 4], np.uint8)
+    train_step = TrainStep(
+        state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
+    )
+    scalars = train_step(step_inputs(images=images)).last_scalars
+    return before, {name: arrays(network) for name, network in networks.items()}, scalars
+
+
+@pytest.mark.parametrize("update", ["discriminator_step", "generator_step"])
+def test_a_step_without_the_generator_leaves_it_alone(one_device, eager, update):
+    config = with_optimizer(tiny_config(), ema_update=update, ema_decay=0.5, discriminator_steps=2)
+    before, after, scalars = stepped(one_device, config, trains_generator=False)
+    name = "4x4_conv/kernel"
+    assert (after["d"][name] != before["d"][name]).any()
+    np.testing.assert_array_equal(after["g"][name], before["g"][name])
+    averaged = 0.5 + 0.5 * before["g"][name] if update == "discriminator_step" else 1.0
+    np.testing.assert_allclose(after["ema"][name], averaged, atol=1e-6)
+    assert "updates/discriminator_skipped" in scalars
+    assert not [name for name in scalars if "generator" in name]
+
+
+@pytest.mark.parametrize(
+    ("options", "decay"),
+    [
+        ({"ema_update": "generator_step", "ema_decay": 0.9}, 0.9),
+        ({"ema_update": "generator_step", "ema_half_life_kimg": 0.016}, 0.5**0.5),
+        ({"ema_update": "off"}, 0.0),
+    ],
+)
+def test_after_the_generators_step_the_average_takes_its_new_weights(
+    one_device, eager, options, decay
+):
+    before, after, _ = stepped(one_device, with_optimizer(tiny_config(), **options))
+    name = "4x4_conv/kernel"
+    assert (after["g"][name] != before["g"][name]).any()
+    expected = decay + (1 - decay) * after["g"][name]
+    np.testing.assert_allclose(after["ema"][name], expected, atol=1e-6)
+    if decay == 0.0:
+        np.testing.assert_array_equal(after["ema"][name], after["g"][name])
+
+
+@pytest.mark.parametrize("update", ["discriminator_step", "generator_step", "off"])
+def test_simultaneous_updates_take_both_gradients_before_either(
+    one_device, eager, monkeypatch, update
+):
+    recorded = {}
+
+    def spy(*args, **kwargs):
+        g, d, scalars = simultaneous_gradients(*args, **kwargs)
+        for name, variables, gradients in (("g", args[2], g), ("d", args[3], d)):
+            pairs = zip(variables, gradients, strict=True)
+            recorded[name] = {v.path: gradient.numpy() for v, gradient in pairs}
+        return g, d, scalars
+
+    monkeypatch.setattr("pgan_tf.step.iteration.simultaneous_gradients", spy)
+    options = {} if update == "off" else {"ema_decay": 0.5}
+    config = with_optimizer(tiny_config(), simultaneous_updates=True, ema_update=update, **options)
+    before, after, scalars = stepped(one_device, config)
+    for network in ("g", "d"):
+        expected = NumpyAdam().step(before[network], recorded[network], 0.01)
+        for name, value in after[network].items():
+            np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+    name = "4x4_conv/kernel"
+    averaged = {
+        "discriminator_step": 0.5 + 0.5 * before["g"][name],
+        "generator_step": 0.5 + 0.5 * after["g"][name],
+        "off": after["g"][name],
+    }
+    np.testing.assert_allclose(after["ema"][name], averaged[update], atol=1e-6)
+    assert {"updates/generator_skipped", "loss/generator", "loss/discriminator"} <= set(scalars)
+
+
+def test_gradient_norms_are_taken_at_the_final_resolution_or_the_stages(one_device, eager):
+    norms = {}
+    for resolution in ("final", "stage"):
+        loss = LossConfig(gradient_penalty_resolution=resolution)
+        _, _, scalars = stepped(one_device, dataclasses.replace(tiny_config(), loss=loss))
+        norms[resolution] = scalars["loss/gradient_norm"]
+    # Of 8x8 networks at 4x4.
+    assert norms["final"] == pytest.approx(norms["stage"] * 4 / 8, rel=1e-5)
+    assert norms["stage"] > 0
