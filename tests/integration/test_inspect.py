@@ -40,7 +40,7 @@ def inspect(tmp_path, monkeypatch, capsys):
     return inspect
 
 
-def test_info_says_what_is_there_and_draws_it(inspect, shapes):
+def test_info_describes_and_draws_a_pyramid(inspect, shapes):
     code, out, _ = inspect("info", shapes)
     assert code == 0
     for words in ("images    12, 3x16x16 (C H W), RGB", "stored    png, 2 file(s) a level"):
@@ -57,7 +57,7 @@ def test_info_says_what_is_there_and_draws_it(inspect, shapes):
     assert os.listdir() == ["shapes-preview.png"]
 
 
-def test_info_writes_where_it_is_told(inspect, shapes):
+def test_info_writes_to_the_given_file(inspect, shapes):
     assert inspect("info", shapes, "--output=a/b.png")[0] == 0
     assert inspect("info", shapes, "--output=")[0] == 0
     assert os.listdir() == ["a"] and os.listdir("a") == ["b.png"]
@@ -74,7 +74,7 @@ def golden_pyramid():
     return GOLDEN / "original_pyramid"
 
 
-def test_verify_tells_whole_from_damaged(inspect, shapes, tmp_path):
+def test_verify_distinguishes_intact_from_damaged(inspect, shapes, tmp_path):
     code, out, _ = inspect("verify", shapes)
     assert code == 0 and f"OK: {shapes}: 12 images at 3 levels" in out
     copy = tmp_path / "copy"
@@ -152,7 +152,7 @@ def test_names_of_classes_cannot_leave_the_folder(inspect, tmp_path, monkeypatch
     assert len([name for _, _, files in os.walk("out") for name in files]) == 12
 
 
-def test_compare_tells_equal_from_different(inspect, shapes):
+def test_compare_distinguishes_equal_from_different(inspect, shapes):
     flags = ["--source=synthetic", "--resolution=16", "--labels=classes", "--num_workers=1"]
     assert prepare([*flags, "--num_images=12", "--output=raw"]) == 0
     code, out, _ = inspect("compare", shapes, "raw")
@@ -203,7 +203,7 @@ def test_help_needs_no_pyramid(inspect, arguments):
     assert ("--output" in out) == (len(arguments) == 2)
 
 
-def test_a_reader_that_has_seen_enough_is_no_fault(shapes):
+def test_a_closed_pipe_is_no_fault(shapes):
     command = [sys.executable, "-m", "tfrecords_tools.cli.inspect", "info", str(shapes)]
     with subprocess.Popen(
         [*command, "--output="], stdout=subprocess.PIPE, stderr=subprocess.PIPE

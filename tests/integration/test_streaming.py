@@ -51,7 +51,7 @@ def refuse(capsys, *arguments):
     return error
 
 
-def test_what_cannot_be_streamed_is_refused_before_anything_is_written(tmp_path, data, capsys):
+def test_data_that_cannot_be_streamed_are_refused_before_any_writing(tmp_path, data, capsys):
     run = f"--run_dir={tmp_path / 'run'}"
     error = refuse(capsys, f"--data_dir=file://{data}", run, "--deterministic")
     assert "--deterministic needs a pyramid on a local disk" in error
@@ -60,7 +60,7 @@ def test_what_cannot_be_streamed_is_refused_before_anything_is_written(tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_record_that_is_damaged_ends_the_run_with_its_files_name(tmp_path, data, capsys):
+def test_a_damaged_record_ends_the_run_with_its_files_name(tmp_path, data, capsys):
     path = data / "tiny-r03.tfrecords"
     contents = bytearray(path.read_bytes())
     contents[len(contents) // 2] ^= 1

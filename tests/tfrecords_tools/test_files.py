@@ -70,7 +70,7 @@ def test_an_existing_pyramid_survives_a_failed_replacement(tmp_path):
     assert os.listdir(tmp_path) == ["out"]
 
 
-def test_overwrite_does_not_delete_what_is_no_pyramid(tmp_path):
+def test_overwrite_never_deletes_other_files(tmp_path):
     output = tmp_path / "home"
     make(output)
     (output / "thesis.tex").write_text("")
@@ -100,7 +100,7 @@ def test_the_root_directory_is_no_output(tmp_path):
         check_pyramid_output(tmp_path.parents[-1], overwrite=True)
 
 
-def test_a_place_where_nothing_can_be_written_is_named(tmp_path, monkeypatch):
+def test_a_directory_that_is_not_writable_is_named(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
@@ -109,7 +109,7 @@ def test_a_place_where_nothing_can_be_written_is_named(tmp_path, monkeypatch):
         make(tmp_path / "out")
 
 
-def test_what_a_killed_run_left_is_removed_but_not_what_a_running_one_writes(tmp_path):
+def test_the_directory_of_a_killed_run_is_removed_but_not_that_of_a_running_one(tmp_path):
     abandoned, busy = tmp_path / ".out.partial-dead", tmp_path / ".out.partial-alive"
     foreign = tmp_path / ".other.partial-dead"
     for path in (abandoned, busy, foreign):
@@ -180,7 +180,7 @@ def test_an_output_file_that_can_not_be_written_is_refused_before_any_work(tmp_p
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_what_killed_processes_left_of_files_is_removed_and_nothing_else(tmp_path):
+def test_partial_files_of_killed_processes_are_removed_and_nothing_else(tmp_path):
     left = [
         ".a.png.123.partial",
         ".metrics.partial",

@@ -84,7 +84,7 @@ def test_an_array_of_python_2_is_read():
 
 @pytest.fixture
 def network_class(monkeypatch):
-    """A class as other programs define it, in a module that is gone when the pickle is read."""
+    """Return a class of another program, in a module that is gone when the pickle is read."""
     module = types.ModuleType("nets")
     exec(
         "class Network:\n"
@@ -139,7 +139,7 @@ OPEN = "open('owned', 'w')"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_code_is_refused_by_name_and_not_run(tmp_path, monkeypatch, attack, named, protocol):
+def test_code_is_refused_and_named_and_not_run(tmp_path, monkeypatch, attack, named, protocol):
     monkeypatch.chdir(tmp_path)
     data = pickle.dumps({"data": attack}, protocol)
     with pytest.raises(ForbiddenPickleError, match=f"^batch: not loaded: .* Received: .*{named}"):
@@ -250,7 +250,7 @@ def test_promises_of_much_memory_are_refused(data):
 
 
 def calls(function, *arguments, times):
-    """A list of what one function makes of the same arguments, again and again."""
+    """Return a pickle that calls one function with the same arguments again and again."""
     numbered = range(1, len(arguments) + 1)
     kept = b"".join(argument + b"q%c0" % i for i, argument in zip(numbered, arguments, strict=True))
     call = b"h\x00(" + b"".join(b"h%c" % i for i in numbered) + b"tR"
@@ -292,7 +292,7 @@ def test_an_array_takes_its_content_once():
 
 
 def tower(floors):
-    """Tuples in one another, each twice in the next: hashing the last takes 2^floors steps."""
+    """Nest tuples, each twice in the next: hashing the last takes 2^floors steps."""
     return b")q\x00" + b"".join(b"0h\x00h\x00\x86q\x00" for _ in range(floors))
 
 

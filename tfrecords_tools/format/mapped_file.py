@@ -1,7 +1,7 @@
 """A file on disk, mapped into memory.
 
 Reading copies nothing: the operating system loads the pages that are looked at, and drops them
-when it needs the memory. It is told in advance what will be read.
+when it needs the memory. The reader requests what it will need next.
 """
 
 import ctypes

@@ -173,7 +173,7 @@ def test_no_step_waits_for_the_first_reads_of_the_next_level():
     pytest.fail("the next level never came")
 
 
-def test_the_next_level_is_read_before_anyone_asks_for_it():
+def test_the_next_level_is_read_ahead():
     pyramid = ColdPyramid(seconds=0.0)
     for step, _ in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
         if step.images_seen == 0:

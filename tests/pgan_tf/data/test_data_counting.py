@@ -1,4 +1,4 @@
-"""Every image once an epoch: counted by images that spell their own numbers."""
+"""Every image comes once in an epoch: counted by images that encode their own numbers."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ def pyramids(tmp_path_factory):
 
 
 def read_by(workers, pyramid, schedule, images_seen, steps):
-    """The numbers of a few steps' images, in order, read by so many workers; and where it ends."""
+    """Return the numbers of a few steps' images, in order, and images_seen after them."""
     streams = [
         read_batches(
             pyramid,
@@ -123,7 +123,7 @@ def test_an_epoch_over_more_than_a_million_images_shows_each_once(tmp_path):
     assert (np.bincount(epoch, minlength=PAST_A_MILLION) == 1).all()
 
 
-def test_the_order_of_a_million_images_takes_a_moment_to_compute():
+def test_the_order_of_a_million_images_is_computed_quickly():
     positions = np.arange(PAST_A_MILLION)
     records_at(positions[:1], count=PAST_A_MILLION, seed=SEED)
     started = time.process_time()

@@ -19,7 +19,7 @@ def test_every_epoch_shows_every_image_once_whatever_the_batches(count, seed, ba
         assert sorted(records[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
-def test_epochs_and_seeds_have_orders_of_their_own():
+def test_each_epoch_and_seed_has_another_order():
     first, second = (records_at(np.arange(100) + e * 100, count=100, seed=1) for e in (0, 1))
     other = records_at(np.arange(100), count=100, seed=2)
     assert (first != second).any()

@@ -26,7 +26,7 @@ def directory(request, tmp_path):
 
 @pytest.mark.parametrize("manifest", [True, False])
 @pytest.mark.parametrize("scheme", ["ram", "file"])
-def test_a_remote_pyramid_holds_what_the_local_one_does(directory, scheme, manifest):
+def test_a_remote_pyramid_equals_the_local_one(directory, scheme, manifest):
     local = open_pyramid(directory)
     if not manifest:
         (directory / MANIFEST_NAME).unlink()
@@ -58,7 +58,7 @@ def test_pyramids_of_the_original_are_read(tmp_path, channels):
 
 
 def refusal(url):
-    """The one line with which a URL is refused."""
+    """Return the error of one line that refuses a URL."""
     with pytest.raises(UserError) as error:
         open_remote_pyramid(url)
     assert "\n" not in str(error.value)
@@ -75,7 +75,7 @@ def test_a_url_without_a_pyramid_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("scheme", ["s3://", "hdfs://", "typo://"])
-def test_a_scheme_that_tensorflow_does_not_know_is_named(scheme):
+def test_an_unknown_scheme_is_named(scheme):
     said = refusal(f"{scheme}bucket/faces")
     assert f"no file system for {scheme}; it has file://, gs://" in said
 
@@ -102,7 +102,7 @@ def test_a_scheme_that_tensorflow_does_not_know_is_named(scheme):
         (lambda d: edit(d / MANIFEST_NAME, '"count": 25', '"count": 26'), "manifest.json: damaged"),
     ],
 )
-def test_damaged_pyramids_are_refused_by_the_files_name(tmp_path, spoil, message):
+def test_damaged_pyramids_are_refused_and_the_file_is_named(tmp_path, spoil, message):
     directory = write(tmp_path / "numbered", "raw", 1)
     spoil(directory)
     assert message in refusal(f"file://{directory}")
@@ -185,12 +185,12 @@ def test_errors_of_a_file_system_are_one_line(tmp_path, monkeypatch):
     [("gs://b/x", True), ("ram://x", True), ("file:///x", True), ("/x", False), ("x/y", False),
      ("C:x", False), ("data://x", True), ("a/b://c", False)],
 )  # fmt: skip
-def test_a_url_is_told_by_its_scheme(path, remote):
+def test_a_url_is_recognized_by_its_scheme(path, remote):
     assert is_remote(path) == remote
 
 
 def cut(path, size):
-    """Takes bytes off a file's end; for None, half of them, a whole number of records."""
+    """Cut bytes off a file's end; for None, the last 5 of its records."""
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // COUNT * 20] if size is None else data[:-size])
 

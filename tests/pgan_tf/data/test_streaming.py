@@ -1,4 +1,4 @@
-"""Streams are tried in TensorFlow's own file system in memory, `ram://`."""
+"""Streams from TensorFlow's own file system in memory, `ram://`, and from `file://`."""
 
 import itertools
 import time
@@ -36,7 +36,7 @@ def remote(request, tmp_path):
 
 
 def shown(pyramid, *, seed=3, shard=WHOLE, images_seen=0, steps=None, config=CONFIG):
-    """The batches of a run, labels and all."""
+    """Return the batches of a run, with labels."""
     stream = stream_batches(
         pyramid, Schedule(config, 8).steps(images_seen), seed=seed, label_size=3, shard=shard
     )
@@ -57,7 +57,7 @@ def test_every_pass_over_a_level_shows_every_image_once(remote):
             assert sorted(read[start : start + COUNT]) == list(range(COUNT))
 
 
-def test_passes_levels_and_seeds_have_orders_of_their_own(remote):
+def test_each_pass_level_and_seed_has_another_order(remote):
     read = numbers(shown(remote))
     assert (read[:COUNT] != read[COUNT : 2 * COUNT]).any()
     assert (read[:COUNT] != np.arange(COUNT)).sum() > COUNT // 2
@@ -80,7 +80,7 @@ def test_labels_follow_their_images(remote):
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4])
-def test_each_worker_streams_a_shard_of_its_own(remote, workers):
+def test_shards_of_workers_do_not_overlap_and_cover_the_data(remote, workers):
     config = ScheduleConfig(start_resolution=8, total_kimg=0.24, batch_size=24)
     shards = []
     for index in range(workers):

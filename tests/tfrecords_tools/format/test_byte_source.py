@@ -28,7 +28,7 @@ def test_bytes_are_read_up_to_the_files_end(directory, start, end):
     assert read.dtype == np.uint8 and read.tobytes() == CONTENTS[start:end]
 
 
-def test_parts_are_found_where_the_spans_say(directory):
+def test_spans_lead_to_their_bytes(directory):
     spans = np.array([(7, 9), (0, 200), (5, 5)])
     data, found = directory.open("file").read_spans(spans)
     parts = [data[begin:end].tobytes() for begin, end in found]
@@ -36,13 +36,13 @@ def test_parts_are_found_where_the_spans_say(directory):
 
 
 @pytest.mark.parametrize("parts", [[b"ab", b"", b"cde"], [b"x"], []])
-def test_joined_parts_are_found_again(parts):
+def test_spans_lead_to_joined_parts(parts):
     data, spans = joined(parts)
     assert spans.shape == (len(parts), 2) and spans.dtype == np.int64
     assert [data[begin:end].tobytes() for begin, end in spans] == parts
 
 
-def test_what_is_no_directory_is_refused(tmp_path):
+def test_anything_but_a_directory_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="file: not a directory"):
         LocalDirectory(tmp_path / "file").list()

@@ -43,7 +43,7 @@ def example_of(shape, data):
 
 
 def check_record(record):
-    """The example in a record."""
+    """Return the example in a record."""
     length, length_crc = struct.unpack("<QI", record[:12])
     example, (crc,) = record[12:-4], struct.unpack("<I", record[-4:])
     assert length == len(example)
@@ -54,7 +54,7 @@ def check_record(record):
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 3, 8, 8), np.uint8)
 
 
-def test_the_example_that_the_page_shows_is_what_is_written(write, array_source):
+def test_the_writer_writes_the_pages_example(write, array_source):
     directory = write(array_source(IMAGES, shuffled=False))
     size = 98  # by the page's table
     record = (directory / "pyramid-r02.tfrecords").read_bytes()[3 * size : 4 * size]
@@ -65,7 +65,7 @@ def test_the_example_that_the_page_shows_is_what_is_written(write, array_source)
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-def test_raw_records_are_as_the_page_says(write, array_source, shards):
+def test_raw_records_match_the_page(write, array_source, shards):
     directory = write(array_source(IMAGES, shuffled=False), shards=shards)
     names = ["pyramid-r03.tfrecords"]
     if shards > 1:
@@ -81,7 +81,7 @@ def test_raw_records_are_as_the_page_says(write, array_source, shards):
         assert check_record(record) == example_of((3, 8, 8), image.tobytes())
 
 
-def test_png_records_are_as_the_page_says(write, array_source):
+def test_png_records_match_the_page(write, array_source):
     directory = write(array_source(IMAGES, shuffled=False), encoding="png", shards=2)
     read = []
     for s in range(2):

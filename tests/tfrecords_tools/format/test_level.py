@@ -30,7 +30,7 @@ def level_of(*paths):
 
 
 def both_ways(level, indices):
-    """The images read into new memory, after those read into memory that is given are the same."""
+    """Read images into new memory; check that those read into given memory are the same."""
     indices = np.asarray(indices, np.int64)
     out = np.full((len(indices), 3, 8, 8), 77, np.uint8)
     assert level.read(indices, out=out) is out

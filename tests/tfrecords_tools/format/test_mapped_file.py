@@ -11,14 +11,14 @@ CONTENTS = np.random.default_rng(0).integers(0, 256, 3 << 20, np.uint8)
 
 @pytest.fixture
 def mapped(tmp_path, monkeypatch):
-    """A file that is too large to be asked for as a whole."""
+    """A file that is too large to be requested as a whole."""
     monkeypatch.setattr(mapped_file, "_SMALL_FILE_BYTES", len(CONTENTS) - 1)
     CONTENTS.tofile(tmp_path / "file")
     return MappedFile(tmp_path / "file")
 
 
 class Requests:
-    """In place of the mapping: what the operating system would be asked for."""
+    """Records requests in place of the mapping."""
 
     def __init__(self):
         self.spans = []
@@ -29,7 +29,7 @@ class Requests:
         self.spans.append((start, start + length))
 
 
-def test_a_file_is_there_as_it_is_and_cannot_be_written_to(mapped):
+def test_a_mapped_file_is_read_only(mapped):
     np.testing.assert_array_equal(mapped.data, CONTENTS)
     with pytest.raises(ValueError, match="read-only"):
         mapped.data[0] = 1
@@ -42,13 +42,13 @@ def test_an_empty_file_has_no_bytes(tmp_path):
     empty.will_read(np.array([(0, 10)]))
 
 
-def test_asking_for_parts_ahead_leaves_their_bytes_alone(mapped):
+def test_requesting_parts_does_not_change_them(mapped):
     mapped.will_read(np.array([(0, 1), (5000, 2_000_000), (2_900_000, len(CONTENTS))]))
     np.testing.assert_array_equal(mapped.data, CONTENTS)
 
 
 def pages_but(missing, mapped):
-    """In place of the C library's `mincore`: all of a file is in memory but one page."""
+    """Return a fake of the C library's `mincore`: all pages but one are in memory."""
 
     def mincore(start, size, pages):
         first = (start - mapped.data.ctypes.data) // mmap.PAGESIZE
@@ -60,7 +60,7 @@ def pages_but(missing, mapped):
 
 
 @pytest.mark.parametrize("missing", [3, 100, 3 + (1 << 20) // mmap.PAGESIZE])
-def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped, missing):
+def test_every_page_of_a_part_is_requested_and_none_around_it(mapped, missing):
     mapped._mapping = requests = Requests()
     mapped._mincore = pages_but(missing, mapped)
     start, end = 3 * mmap.PAGESIZE + 17, 3 * mmap.PAGESIZE + 17 + (1 << 20)
@@ -72,15 +72,15 @@ def test_every_page_of_a_part_is_asked_for_and_none_around_it(mapped, missing):
     assert max(b - a for a, b in requests.spans) <= 1 << 19
 
 
-def test_a_large_part_that_is_in_memory_is_not_asked_for(mapped):
+def test_a_large_part_that_is_in_memory_is_not_requested(mapped):
     mapped._mapping = requests = Requests()
     assert mapped.data.sum() > 0  # read, hence in memory
     mapped.will_read(np.array([(17, 17 + (1 << 20)), (1 << 21, 3 << 20)]))
     assert requests.spans == []
 
 
-@pytest.mark.parametrize("reason", ["may not be written to", "is not told"])
-def test_where_memory_is_not_told_truly_all_is_asked_for(mapped, monkeypatch, tmp_path, reason):
+@pytest.mark.parametrize("reason", ["may not be written to", "fails"])
+def test_all_is_requested_where_pages_in_memory_are_unknown(mapped, monkeypatch, tmp_path, reason):
     if reason == "may not be written to":
         monkeypatch.setattr("os.access", lambda path, mode: False)
         mapped = MappedFile(tmp_path / "file")
@@ -91,14 +91,14 @@ def test_where_memory_is_not_told_truly_all_is_asked_for(mapped, monkeypatch, tm
     assert sum(end - start for start, end in requests.spans) == 1 << 20
 
 
-def test_what_lies_past_the_end_is_left_out(mapped):
+def test_bytes_past_the_end_are_left_out(mapped):
     mapped.will_read(np.array([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)]))
     mapped._mapping = requests = Requests()
     mapped.will_read(np.array([(len(CONTENTS) - 1, len(CONTENTS) + 10_000), (1 << 30, 1 << 31)]))
     assert [end for _, end in requests.spans] == [len(CONTENTS)]
 
 
-def test_a_small_file_is_asked_for_once_as_a_whole(mapped, monkeypatch):
+def test_a_small_file_is_requested_once_as_a_whole(mapped, monkeypatch):
     monkeypatch.setattr(mapped_file, "_SMALL_FILE_BYTES", len(CONTENTS))
     mapped._mincore = None
     mapped._mapping = requests = Requests()

@@ -44,7 +44,7 @@ def test_noise_keeps_the_bound(random_images, resolution):
     assert len(encode_png(image)) <= png_bound(3, resolution)
 
 
-def test_what_compression_would_enlarge_beyond_the_bound_is_stored(monkeypatch):
+def test_an_image_beyond_the_bound_is_stored_uncompressed(monkeypatch):
     image = np.zeros((3, 64, 64), np.uint8)
     monkeypatch.setattr(png_file, "png_bound", lambda channels, side: 10)
     stored = encode_png(image)
@@ -61,7 +61,7 @@ def test_an_example_is_read_in_both_orders(data_first):
 
 
 @given(st.binary(max_size=100))
-def test_bytes_that_are_no_example_are_a_value_error(data):
+def test_other_bytes_than_an_example_are_a_value_error(data):
     with pytest.raises(ValueError, match="."):
         parse_example(data)
 
@@ -85,8 +85,8 @@ def opened(path):
 
 @settings(max_examples=200)
 @given(data=st.data())
-def test_any_flipped_bit_of_file_or_index_is_refused_by_name(level, data):
-    """Every record that is returned is right, and the damaged one is not returned."""
+def test_any_flipped_bit_of_file_or_index_is_refused_and_named(level, data):
+    """No image of a damaged record is returned."""
     index = index_path(level)
     target = data.draw(st.sampled_from([level, index]))
     whole = target.read_bytes()

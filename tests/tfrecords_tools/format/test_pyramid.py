@@ -48,7 +48,7 @@ def test_a_renamed_directory_opens_by_its_files_names(golden_copy):
     assert open_pyramid(str(renamed)).name == PREFIX
 
 
-def test_a_level_that_is_not_there_is_refused(golden):
+def test_an_unknown_resolution_is_refused(golden):
     pyramid = open_pyramid(golden)
     with pytest.raises(UserError, match=r"levels are 4, 8, 16, 32\. Received: 64"):
         pyramid.level(64)
@@ -86,7 +86,7 @@ def test_a_level_below_4x4_is_refused(golden_copy):
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(data=st.data())
-def test_a_level_truncated_anywhere_is_refused_by_name(golden_copy, golden, data):
+def test_a_level_truncated_anywhere_is_refused_and_named(golden_copy, golden, data):
     resolution = data.draw(st.sampled_from([4, 8, 16, 32]))
     name = level_name(PREFIX, resolution)
     whole = (golden / name).read_bytes()
@@ -133,7 +133,7 @@ def test_a_compressed_level_is_refused(golden_copy):
     refused(golden_copy, "r02.tfrecords: compressed by gzip")
 
 
-def test_a_file_of_something_else_is_refused(golden_copy):
+def test_a_file_of_other_data_is_refused(golden_copy):
     (golden_copy / level_name(PREFIX, 4)).write_bytes(b"something else" * 100)
     refused(golden_copy, "r02.tfrecords: its first record has no feature 'shape'")
 
@@ -167,7 +167,7 @@ def test_unreadable_labels_are_refused(golden_copy, damage):
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0)])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_labels_are_read_however_numpy_writes_them(golden_copy, version, order):
+def test_labels_are_read_in_each_of_numpys_formats(golden_copy, version, order):
     labels = np.asarray(np.random.default_rng(0).random((12, 4)), np.float32, order)
     with (golden_copy / f"{PREFIX}-rxx.labels").open("wb") as file:
         np.lib.format.write_array(file, labels, version)

@@ -9,7 +9,7 @@ from tfrecords_tools.format.record import masked
 
 
 @pytest.mark.parametrize("resolution", [4, 8, 16, 32])
-def test_records_of_the_originals_images_are_the_originals_bytes(golden, resolution):
+def test_records_equal_the_originals_bytes(golden, resolution):
     path = golden / f"original_pyramid-r{resolution.bit_length() - 1:02d}.tfrecords"
     layout = record_layout(3, resolution)
     records = np.fromfile(path, layout.dtype)
@@ -41,7 +41,7 @@ def test_a_layout_with_data_first_has_the_same_length_and_other_offsets():
     assert shape_first.tail == b"" and data_first.tail
 
 
-def test_the_shape_of_a_record_is_found_wherever_it_is(random_images):
+def test_the_shape_of_a_record_is_found_in_both_orders(random_images):
     record = encode_records(random_images(1, 3, 128)).tobytes()
     assert find_shape(record) == (3, 128, 128)
     layout = record_layout(1, 512, data_first=True)

@@ -76,7 +76,7 @@ def test_an_unknown_format_is_refused_when_opening(sharded, changes, words):
     refused(sharded, "manifest.json: ", *words)
 
 
-def test_an_edited_manifest_is_refused_unless_its_checksum_goes_too(sharded):
+def test_an_edited_manifest_is_refused_unless_its_checksum_is_removed(sharded):
     path = sharded / "manifest.json"
     path.write_text(path.read_text().replace('"array"', '"other"'))
     refused(sharded, "manifest.json: damaged, or edited: its checksum is wrong")
@@ -84,7 +84,7 @@ def test_an_edited_manifest_is_refused_unless_its_checksum_goes_too(sharded):
     assert open_pyramid(sharded).manifest["source"] == {"kind": "other"}
 
 
-def test_without_a_manifest_the_index_says_that_images_are_encoded(sharded):
+def test_without_a_manifest_an_index_means_png(sharded):
     (sharded / "manifest.json").unlink()
     assert open_pyramid(sharded).encoding == "png"
 

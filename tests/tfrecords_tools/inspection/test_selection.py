@@ -1,4 +1,4 @@
-"""Which images are chosen, and how files are written whole."""
+"""The choice of images, by numbers, classes and seed."""
 
 import numpy as np
 import pytest
@@ -53,7 +53,7 @@ def test_a_seed_chooses_at_random_the_same_every_time(pyramid):
         ("0", "owl", "no image is chosen"),
     ],
 )
-def test_a_choice_of_nothing_is_an_error(pyramid, images, label, expected):
+def test_an_empty_choice_is_an_error(pyramid, images, label, expected):
     with pytest.raises(UserError) as caught:
         select_images(pyramid, images, label, None, None)
     assert expected in str(caught.value)

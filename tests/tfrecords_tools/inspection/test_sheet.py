@@ -7,7 +7,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.inspection.sheet import draw_sheet, enlarge, stack
 
 
-def test_each_image_is_at_its_place_at_whole_multiples(random_images):
+def test_each_image_is_in_its_place_and_enlarged_by_a_whole_factor(random_images):
     images = random_images(5, 3, 16)
     sheet = np.asarray(draw_sheet(images, columns=3))
     assert sheet.shape == (2 + 2 * 66, 2 + 3 * 66, 3)
@@ -37,7 +37,7 @@ def test_captions_stay_below_their_image(random_images, caption):
     assert (below.min() < 200) == bool(caption)
 
 
-def test_a_picture_too_large_is_an_error(monkeypatch, random_images):
+def test_a_sheet_that_is_too_large_is_refused(monkeypatch, random_images):
     monkeypatch.setattr("tfrecords_tools.inspection.sheet._MAX_PIXELS", 10_000)
     with pytest.raises(UserError, match=r"a sheet of 9 images of 64x64 would be 200x200 pixels"):
         draw_sheet(random_images(9, 1, 64))

@@ -1,4 +1,4 @@
-"""Damage of every kind is found; and the trainer's reader refuses it, or is not misled by it."""
+"""Damage of every kind is found, and never misleads the trainer's reader."""
 
 import json
 import os
@@ -24,7 +24,7 @@ LABELS = np.eye(3, dtype=np.float32)[np.arange(COUNT) % 3]
 
 @pytest.fixture(scope="module")
 def pyramids(tmp_path_factory, array_source):
-    """A whole pyramid of each storage, never to be damaged."""
+    """An intact pyramid of each storage; tests damage copies."""
     root = tmp_path_factory.mktemp("whole")
     source = array_source(IMAGES, LABELS, shuffled=False, label_names=("a", "b", "c"))
     made = {}
@@ -135,7 +135,7 @@ def test_a_level_of_other_images_is_found_though_its_checksums_are_right(golden_
 
 
 def test_means_of_rounded_levels_are_found(golden_copy):
-    """A common mistake of other writers: each level from the rounded one above."""
+    """Other writers often compute each level from the rounded one above."""
     images = open_pyramid(golden_copy).level(32).read(np.arange(12))
     level = images
     for log2 in (4, 3, 2):
@@ -147,7 +147,7 @@ def test_means_of_rounded_levels_are_found(golden_copy):
     assert not any("r04" in problem for problem in problems)
 
 
-def test_missing_and_strange_files_are_named(copy):
+def test_missing_and_unknown_files_are_named(copy):
     (copy / "notes.txt").write_text("")
     labels = copy / "x-rxx.labels"
     labels.unlink()
@@ -156,7 +156,7 @@ def test_missing_and_strange_files_are_named(copy):
     assert "x-rxx.labels: missing; manifest.json lists it" in problems
 
 
-def test_labels_that_are_no_numbers_are_found(golden_copy):
+def test_labels_that_are_not_finite_are_found(golden_copy):
     path = golden_copy / "original_pyramid-rxx.labels"
     labels = np.load(path).copy()
     labels[7, 2] = np.nan
@@ -175,7 +175,7 @@ def test_one_damaged_level_does_not_hide_damage_in_another(copy):
     assert f"{small}: truncated" in problems and f"{full}: record 0" in problems
 
 
-def test_a_manifest_without_a_checksum_is_said(copy):
+def test_a_manifest_without_a_checksum_is_reported(copy):
     path = copy / "manifest.json"
     manifest = json.loads(path.read_text())
     del manifest["checksum"]
@@ -186,7 +186,7 @@ def test_a_manifest_without_a_checksum_is_said(copy):
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])
-def test_where_there_is_no_pyramid_is_a_users_error(tmp_path, name):
+def test_a_directory_without_a_pyramid_is_a_users_error(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=rf"{name}: no "):
         verify(tmp_path / name, 1)

@@ -23,7 +23,7 @@ def test_arrays_are_of_the_shape_asked_for():
         array[...] = 1  # may be written to
 
 
-def test_memory_is_used_again_once_nobody_refers_to_it():
+def test_memory_is_used_again_once_no_reference_is_left():
     buffers = Buffers()
     first = buffers.empty(SHAPE)
     where = address(first)
@@ -40,7 +40,7 @@ def test_memory_is_used_again_once_nobody_refers_to_it():
     ],
     ids=["a view of a view", "another type", "a memoryview"],
 )
-def test_memory_stays_as_it_is_as_long_as_anything_refers_to_it(refer):
+def test_memory_is_kept_as_long_as_a_reference_is_left(refer):
     buffers = Buffers()
     array = buffers.empty(SHAPE)
     array[...] = 7
@@ -51,7 +51,7 @@ def test_memory_stays_as_it_is_as_long_as_anything_refers_to_it(refer):
     assert (np.asarray(referring) == 7).all()
 
 
-def test_memory_of_the_stage_before_is_let_go():
+def test_memory_of_an_earlier_stage_is_freed():
     buffers = Buffers()
     of_before = buffers.empty(SHAPE)
     memory = weakref.ref(of_before.base.base.obj)

@@ -57,14 +57,14 @@ def test_images_that_cannot_be_shared_are_copied(take):
     np.testing.assert_array_equal(tensor[0], expected)
 
 
-def test_stacked_tensors_that_live_at_once_have_memory_of_their_own():
+def test_stacked_tensors_do_not_share_memory():
     given = [images_of(MANY, seed) for seed in range(4)]
     tensors = [stacked_images([given[i], given[i + 1]]) for i in range(3)]
     for number, tensor in enumerate(tensors):
         np.testing.assert_array_equal(tensor, np.stack(given[number : number + 2]))
 
 
-def test_a_tensor_keeps_its_images_as_long_as_anything_uses_them():
+def test_a_tensor_keeps_its_images_as_long_as_they_are_used():
     buffers = Buffers()
     images = buffers.empty(MANY)
     images[...] = 7

@@ -1,4 +1,4 @@
-"""Batches stand in for whatever is read ahead: read in no time, slowly, or never."""
+"""Reading ahead: the order of results, errors, shared memory."""
 
 import time
 
@@ -14,7 +14,7 @@ from tfrecords_tools.errors import UserError
 
 
 def slow_reader(slow, *, damaged=None):
-    """Reads a step in no time, or in 0.2 s, or finds a damaged record."""
+    """Return a reader that takes no time, or 0.2 s, or finds a damaged record."""
 
     def read(step):
         number = step.images_seen // 10
