@@ -1,14 +1,13 @@
-"""What was learned, in figures: arrays in, floats out.
+"""Metrics of generated images: arrays in, floats out.
 
-Features, statistics and metrics are separate, so that any extractor fits any metric:
+Features, statistics and metrics are separate, so that any extractor works with any metric:
 
     extract = load_inception("inception-2015-12-05.tgz")  # or load_features("module:function")
     a, b = extract(reals), extract(fakes)                 # [n h w 3] uint8 each
     fid = frechet_distance(feature_statistics(a.features), feature_statistics(b.features))
 
-Sliced Wasserstein distance and MS-SSIM need pixels alone.
-
-The trainer is not imported from here, and TensorFlow only where a graph is run.
+Sliced Wasserstein distance and MS-SSIM need pixels alone. One file holds one metric. This room
+imports no other room, and TensorFlow only where a graph is run.
 """
 
 from pgan_tf.metrics.digit_classifier import (

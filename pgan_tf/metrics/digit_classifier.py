@@ -1,4 +1,4 @@
-"""A classifier of handwritten digits: trained, saved as a `.keras` file, read back."""
+"""A classifier of handwritten digits, trained or loaded from a `.keras` file."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ _TRAINING_BATCH_SIZE = 64
 
 
 class DigitClassifier:
-    """Reads digits with a Keras model.
+    """Classifies digits with a Keras model.
 
     Attributes:
       name: of its file.
@@ -31,10 +31,10 @@ class DigitClassifier:
         self._model = model
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """The most likely digit of each of `[n h w]` uint8 images, `[n]` int64.
+        """Return the most likely digits `[n]` int64 of images `[n h w]` uint8.
 
         Raises:
-          UserError: the images are not of the size that the model was made for.
+          UserError: the images do not have the size that the model takes.
         """
         size = self._model.input_shape[1:3]
         if any(
@@ -52,14 +52,14 @@ class DigitClassifier:
 
 
 def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
-    """Loads a classifier.
+    """Load a classifier.
 
     Args:
-      path: a `.keras` file, such as a model of `train_digit_classifier` saves: it takes
+      path: a `.keras` file of a model such as those of `train_digit_classifier`: it takes
         `[n h w 1]` pixels from 0 to 255, white on black, and returns `[n 10]` scores.
 
     Raises:
-      UserError: there is no such file, or it is something else.
+      UserError: there is no such file, or it is not such a model.
     """
     import keras
 
@@ -86,14 +86,14 @@ def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
 def train_digit_classifier(
     images: np.ndarray, labels: np.ndarray, *, epochs: int = 10, seed: int = 0
 ) -> "keras.Model":
-    """Trains a small convolutional network.
+    """Train a small convolutional network.
 
     Args:
-      images: `[n h w]` uint8, white on black, of the size of the images that it is to read:
-        MNIST's 28x28 are padded to 32x32 in MNIST-RGB. At least 4x4.
+      images: `[n h w]` uint8, white on black, at least 4x4, of the same size as the images to
+        classify: MNIST's 28x28 are padded to 32x32 in MNIST-RGB.
       labels: `[n]` integers from 0 to 9.
-      epochs: how often each image is shown.
-      seed: of the weights, the order and what is dropped.
+      epochs: number of times that each image is shown.
+      seed: of the weights, the order of images, and dropout.
 
     Returns:
       A compiled model: `[n h w 1]` pixels from 0 to 255 to `[n 10]` scores before the softmax.
@@ -136,10 +136,10 @@ def train_digit_classifier(
         keras.optimizers.Adam(1e-3),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        # Compiling takes longer than what it saves.
+        # Compiling would take longer than it saves.
         jit_compile=False,
     )
-    # Shuffled here, because fit would shuffle by the process's own seed.
+    # Shuffled here, because `fit` would shuffle by the process's global seed.
     batches = (
         tf.data.Dataset.from_tensor_slices((images[..., None], labels))
         .shuffle(len(images), seed=seed, reshuffle_each_iteration=True)

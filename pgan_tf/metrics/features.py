@@ -1,4 +1,4 @@
-"""Features of images: what an extractor is, and how one's own function becomes one."""
+"""Feature extractors: their interface, and extractors made from a user's function."""
 
 import dataclasses
 import hashlib
@@ -15,12 +15,12 @@ from tfrecords_tools.errors import UserError
 
 
 class Features(NamedTuple):
-    """What an extractor says of a batch.
+    """An extractor's output for a batch.
 
     Attributes:
       features: `[b d]` float32.
-      logits: `[b k]` float32, scores of k classes before the softmax; None where the extractor is
-        no classifier.
+      logits: `[b k]` float32, scores of k classes before the softmax; None if the extractor is not
+        a classifier.
     """
 
     features: np.ndarray
@@ -28,30 +28,34 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(Protocol):
-    """Turns images into features.
+    """A function from images to features.
 
     Attributes:
-      name: how a table or a message calls it.
-      digest: changes whenever the features may; part of the key of whatever is cached.
+      name: for tables and messages.
+      digest: changes whenever the features may; part of the keys of caches.
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Name for tables and messages."""
+        ...
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Digest that changes whenever the features may."""
+        ...
 
     def __call__(self, images: np.ndarray) -> Features:
-        """Features of `[b h w 3]` uint8 images."""
+        """Return the features of `[b h w 3]` uint8 images."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class FunctionExtractor:
-    """A user's function as an extractor, with what it returns checked.
+    """An extractor made from a user's function, whose output is checked.
 
     Attributes:
-      name: as it was given, "module:function".
+      name: "module:function", as it was given.
       digest: see `FeatureExtractor`.
       function: `[b h w 3]` uint8 images to `[b d]` features, or to a pair of those and `[b k]`
         logits.
@@ -62,10 +66,10 @@ class FunctionExtractor:
     function: Callable[[np.ndarray], Any]
 
     def __call__(self, images: np.ndarray) -> Features:
-        """Features of `[b h w 3]` uint8 images.
+        """Return the features of `[b h w 3]` uint8 images.
 
         Raises:
-          UserError: what the function returns has a wrong shape, or is not finite.
+          UserError: the function's output has a wrong shape, or is not finite.
         """
         returned = self.function(images)
         features, logits = returned, None
@@ -80,13 +84,13 @@ class FunctionExtractor:
 
 
 def load_features(reference: str) -> FeatureExtractor:
-    """Makes an extractor of one's own function.
+    """Make an extractor from a user's function.
 
     Args:
-      reference: "module:function". The module is one that Python finds, or lies in the current
-        directory. The function takes `[b h w 3]` uint8 images and returns `[b d]` features, or a
-        pair of those and `[b k]` logits. If it has an attribute `digest`, a string, that names its
-        version for caches; else the text of its module does.
+      reference: "module:function". The module is installed, or lies in the current directory. The
+        function takes `[b h w 3]` uint8 images and returns `[b d]` features, or a pair of those and
+        `[b k]` logits. If it has an attribute `digest`, a string, that is its version for caches;
+        else the text of its module is.
 
     Raises:
       UserError: there is no such module or function.
@@ -108,19 +112,19 @@ def load_features(reference: str) -> FeatureExtractor:
 
 
 def check_features(features: Any, logits: Any, *, count: int, origin: str) -> Features:
-    """Holds what an extractor returned against what was promised.
+    """Check the output of an extractor.
 
     Args:
-      features: should be `[count d]` finite numbers.
-      logits: should be None or `[count k]` finite numbers.
-      count: number of images that went in.
-      origin: whose they are, for messages.
+      features: must be `[count d]` finite numbers.
+      logits: must be None or `[count k]` finite numbers.
+      count: number of images.
+      origin: name of the extractor, for messages.
 
     Returns:
       Both as float32.
 
     Raises:
-      UserError: one is not.
+      UserError: an array has another shape, or is not finite.
     """
     checked = _check_matrix(features, count, f"{origin}: the features")
     if logits is None:
@@ -143,10 +147,10 @@ def _check_matrix(values: Any, count: int, what: str) -> np.ndarray:
 
 
 def require_finite(values: np.ndarray, what: str) -> None:
-    """Refuses NaN and infinity.
+    """Check that an array has no NaN and no infinity.
 
     Raises:
-      UserError: there is one in `values`.
+      UserError: it has.
     """
     finite = np.isfinite(values)
     if not finite.all():
@@ -157,7 +161,7 @@ def require_finite(values: np.ndarray, what: str) -> None:
 
 
 def require_matrix(values: np.ndarray, what: str, *, least: int) -> np.ndarray:
-    """Refuses what is no finite `[n d]` array of at least `least` rows.
+    """Check that an array is finite and `[n d]`, of at least `least` rows; return it.
 
     Raises:
       UserError: it is not.
@@ -172,7 +176,7 @@ def require_matrix(values: np.ndarray, what: str, *, least: int) -> np.ndarray:
 
 
 def require_same_width(a: np.ndarray, b: np.ndarray, what: str) -> None:
-    """Refuses two arrays of features that can't come from one extractor.
+    """Check that two arrays of features may come from one extractor.
 
     Raises:
       UserError: their last dimensions differ.
@@ -185,7 +189,7 @@ def require_same_width(a: np.ndarray, b: np.ndarray, what: str) -> None:
 
 
 def _import_module(reference: str, name: str) -> Any:
-    # An installed command doesn't look into the current directory by itself.
+    # An installed command does not have the current directory on its path.
     here = os.getcwd()
     added = here not in sys.path and "" not in sys.path
     if added:
@@ -194,7 +198,7 @@ def _import_module(reference: str, name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there and misses another one
+            raise  # the module is there, but imports one that is missing
         raise UserError(
             f"features {reference}: no module {name}, neither installed nor in {here}"
         ) from error

@@ -1,7 +1,7 @@
 """The Fréchet distance between two sets of features, known as FID on Inception's.
 
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium",
-NIPS 2017, equation 6. All of it is computed in float64.
+NIPS 2017, equation 6. Everything is computed in float64.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ class FeatureStatistics:
     Attributes:
       mean: `[d]` float64.
       covariance: `[d d]` float64, unbiased: divided by count - 1.
-      count: number of images they come from.
+      count: number of images.
     """
 
     mean: np.ndarray
@@ -28,10 +28,10 @@ class FeatureStatistics:
 
 
 class StatisticsAccumulator:
-    """Collects statistics batch by batch, in memory that doesn't depend on the number of images.
+    """Computes statistics batch by batch, in memory that does not depend on the number of images.
 
-    Batches are merged by their means and their sums of squares around them (Chan et al., 1979),
-    which loses no precision where the mean is large against the spread.
+    Batches are merged by their means and sums of squared deviations (Chan et al., 1979), which
+    loses no precision if the mean is large compared to the deviation.
     """
 
     def __init__(self) -> None:
@@ -45,10 +45,10 @@ class StatisticsAccumulator:
         return self._count
 
     def add(self, features: np.ndarray) -> None:
-        """Takes in `[b d]` features.
+        """Add `[b d]` features.
 
         Raises:
-          UserError: they are not finite, or d is not that of the features before.
+          UserError: they are not finite, or d differs from earlier features.
         """
         batch = require_matrix(features, "features", least=1).astype(np.float64)
         if self._count == 0:
@@ -56,20 +56,20 @@ class StatisticsAccumulator:
             self._scatter = np.zeros([batch.shape[1]] * 2)
         require_same_width(self._mean, batch, "a mean")
         mean = batch.mean(axis=0)
-        centred = batch - mean
+        centered = batch - mean
         shift = mean - self._mean
         total = self._count + len(batch)
-        # The last row turns the shift of the means into one more row of the same product.
-        rows = np.vstack([centred, shift * np.sqrt(self._count * len(batch) / total)])
+        # The last row adds the shift of the means to the same product.
+        rows = np.vstack([centered, shift * np.sqrt(self._count * len(batch) / total)])
         self._scatter += rows.T @ rows
         self._mean += shift * (len(batch) / total)
         self._count = total
 
     def result(self) -> FeatureStatistics:
-        """The statistics of all that was added.
+        """Return the statistics of all features.
 
         Raises:
-          UserError: that were fewer than two images.
+          UserError: there are fewer than two images.
         """
         if self._count < 2:
             raise UserError(
@@ -79,10 +79,10 @@ class StatisticsAccumulator:
 
 
 def feature_statistics(features: np.ndarray) -> FeatureStatistics:
-    """Mean and unbiased covariance of `[n d]` features.
+    """Compute the mean and the unbiased covariance of `[n d]` features.
 
     Raises:
-      UserError: there are fewer than two, or they are not finite.
+      UserError: there are fewer than two images, or the features are not finite.
     """
     accumulator = StatisticsAccumulator()
     accumulator.add(require_matrix(features, "features", least=2))
@@ -90,10 +90,10 @@ def feature_statistics(features: np.ndarray) -> FeatureStatistics:
 
 
 def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
-    """The squared Fréchet distance of two Gaussians, as every FID is given.
+    """Compute the squared Fréchet distance of two Gaussians, as FIDs are reported.
 
     `|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))`. The trace of the root is the sum of the
-    singular values of `C_a^(1/2) C_b^(1/2)`. So no root of an unsymmetric matrix is taken, and
+    singular values of `C_a^(1/2) C_b^(1/2)`. So no root of an asymmetric matrix is computed, and
     covariances of fewer images than features need no offset on their diagonals.
 
     Returns:
@@ -114,9 +114,9 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
-    """`[d rank]`: a matrix R with R R^T = covariance, without directions that don't vary."""
+    """Return R `[d rank]` with R R^T = covariance; directions without variance are left out."""
     values, vectors = np.linalg.eigh(covariance)
-    # What is left of a zero after rounding. Its root would not be small.
+    # The rounding error of a zero eigenvalue, whose root would not be small.
     noise = max(values[-1], 0.0) * len(values) * np.finfo(np.float64).eps
     kept = values > noise
     return vectors[:, kept] * np.sqrt(values[kept])

@@ -1,7 +1,7 @@
-"""Features and logits of the 2015 Inception graph, which published FIDs and Inception scores use.
+"""Features and logits of the 2015 Inception graph, as used for published FIDs and Inception scores.
 
-The graph is run as it is, with its own resizing (bilinear to 299x299, corners not aligned) and
-scaling within. Only what keeps today's TensorFlow from running it on batches is mended.
+The graph runs as it is, with its own resizing (bilinear to 299x299, corners not aligned) and
+scaling. Only the operations that today's TensorFlow can't run on batches are replaced.
 """
 
 import os
@@ -18,11 +18,11 @@ from tfrecords_tools.errors import UserError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# [1 h w 3] float32 in [0, 255]; what comes before it decodes a JPEG.
+# [1 h w 3] float32 in [0, 255]; the nodes before it decode a JPEG file.
 _IMAGES = "ExpandDims"
 # [1 1 1 d]
 _FEATURES = "pool_3"
-# Its second input are the weights [d k]. The bias is added after it.
+# Its second input is the weights [d k]. The bias is added after it.
 _LOGITS = "softmax/logits/MatMul"
 _OLD_BATCH_NORM = "BatchNormWithGlobalNormalization"
 
@@ -31,8 +31,8 @@ class InceptionExtractor:
     """A frozen Inception graph as an extractor.
 
     Features are those of `pool_3`, 2048 in the published graph. Logits are the features times the
-    weights of the last layer, without its bias, for all of its 1008 outputs: so the Inception score
-    has been computed ever since its paper.
+    weights of the last layer, without its bias, for all of its 1008 outputs, as Inception scores
+    have been computed since the original paper.
 
     Attributes:
       name: see `FeatureExtractor`.
@@ -40,14 +40,14 @@ class InceptionExtractor:
     """
 
     def __init__(self, graph_file: GraphFile, *, batch_size: int = 50):
-        """Loads the graph.
+        """Load the graph.
 
         Args:
-          graph_file: what was read of it.
-          batch_size: most images at a time, which bounds the memory: about 15 MB an image.
+          graph_file: of the graph.
+          batch_size: the most images at a time, which bounds the memory: about 15 MB per image.
 
         Raises:
-          UserError: it is not such a graph.
+          UserError: it is not an Inception graph.
         """
         self.name = "Inception (2015-12-05)" if graph_file.is_published else graph_file.path.name
         self.digest = graph_file.sha256
@@ -56,10 +56,10 @@ class InceptionExtractor:
         self._run = _as_function(graph_file, self._origin)
 
     def __call__(self, images: np.ndarray) -> Features:
-        """Features `[b d]` and logits `[b k]` of `[b h w 3]` uint8 images of any size.
+        """Return features `[b d]` and logits `[b k]` of `[b h w 3]` uint8 images of any size.
 
         Raises:
-          UserError: the images are of another shape or type, or what comes out is not finite.
+          UserError: the images have another shape or type, or the output is not finite.
         """
         import tensorflow as tf
 
@@ -68,34 +68,34 @@ class InceptionExtractor:
                 "Inception takes [b h w 3] uint8 images."
                 f" Received: {list(images.shape)} {images.dtype}"
             )
-        parts = []
+        batches = []
         for start in range(0, len(images), self._batch_size):
-            batch = images[start : start + self._batch_size]
+            chosen = images[start : start + self._batch_size]
             try:
-                features, logits = self._run(tf.constant(batch))
+                features, logits = self._run(tf.constant(chosen))
             except tf.errors.InvalidArgumentError as error:
-                # The graph looks for NaN itself, at every convolution.
+                # The graph itself checks for NaN, at every convolution.
                 cause = str(error).partition("\n\t [[")[0].splitlines()[-1]
                 raise _damaged(self._origin, cause) from error
-            parts.append(
+            batches.append(
                 check_features(
-                    features.numpy(), logits.numpy(), count=len(batch), origin=self._origin
+                    features.numpy(), logits.numpy(), count=len(chosen), origin=self._origin
                 )
             )
-        if not parts:
+        if not batches:
             raise UserError("Inception takes at least one image. Received: none")
         return Features(
-            np.concatenate([part.features for part in parts]),
-            np.concatenate([part.logits for part in parts if part.logits is not None]),
+            np.concatenate([batch.features for batch in batches]),
+            np.concatenate([batch.logits for batch in batches if batch.logits is not None]),
         )
 
 
 def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
-    """Loads the Inception graph.
+    """Load the Inception graph.
 
     Args:
-      path: of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it. None takes
-        it from the cache, and downloads it the first time; see `inception_file.find_inception`.
+      path: of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it; None for
+        the cached file, which is downloaded the first time (`inception_file.find_inception`).
 
     Raises:
       UserError: there is no such file, it is damaged, or it cannot be downloaded.
@@ -105,7 +105,7 @@ def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
     if not graph_file.is_published:
         logging.warning(
             "%s is not the published Inception graph of 2015 (its SHA-256 is %s): "
-            "figures from it can't be compared with others'",
+            "metrics computed with it can't be compared with published ones",
             graph_file.path,
             graph_file.sha256,
         )
@@ -113,7 +113,7 @@ def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
 
 
 def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
-    """The graph as a function of `[b h w 3]` uint8 images to features and logits."""
+    """Return the graph as a function from `[b h w 3]` uint8 images to features and logits."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -129,14 +129,14 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
         raise _damaged(origin, f"{_LOGITS} is not the product of two matrices")
     weights = nodes[_LOGITS].input[1]
     needed = _needed(nodes, [_FEATURES, weights])
-    mended = tf.compat.v1.GraphDef(versions=graph.versions)
+    modern = tf.compat.v1.GraphDef(versions=graph.versions)
     for node in graph.node:
         if node.name in needed:
-            mended.node.extend(_mend(node))
+            modern.node.extend(_modernize(node))
 
     def run(images: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         pooled, matrix = tf.graph_util.import_graph_def(
-            mended,
+            modern,
             input_map={f"{_IMAGES}:0": tf.cast(images, tf.float32)},
             return_elements=[f"{_FEATURES}:0", weights if ":" in weights else f"{weights}:0"],
             name="",
@@ -154,9 +154,9 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
 
 
 def _needed(nodes: dict[str, Any], outputs: Iterable[str]) -> set[str]:
-    """Names of the nodes that outputs are computed from, as far back as the images.
+    """Return the names of the nodes that outputs depend on, as far back as the images.
 
-    What comes after them in the graph is for a single image only.
+    The nodes after the outputs work for a single image only.
     """
     needed: set[str] = set()
     waiting = [_node_name(name) for name in outputs]
@@ -169,31 +169,31 @@ def _needed(nodes: dict[str, Any], outputs: Iterable[str]) -> set[str]:
 
 
 def _node_name(tensor: str) -> str:
-    """Of which node an input is: "^name" waits for it, "name:1" is its second output."""
+    """Return the node of an input: "^name" is a control input, "name:1" a second output."""
     return tensor.removeprefix("^").partition(":")[0]
 
 
-def _mend(node: Any) -> list[Any]:
-    """Expresses batch normalization as of 2015, which functions no longer run, by today's."""
+def _modernize(node: Any) -> list[Any]:
+    """Replace batch normalization of 2015, which functions no longer run, by today's operation."""
     import tensorflow as tf
 
     if node.op != _OLD_BATCH_NORM:
         return [node]
     images, mean, variance, beta, gamma, *control = node.input
-    mended = tf.compat.v1.NodeDef(name=node.name, op="FusedBatchNormV3", device=node.device)
+    modern = tf.compat.v1.NodeDef(name=node.name, op="FusedBatchNormV3", device=node.device)
     before = []
     if not node.attr["scale_after_normalization"].b:
         gamma = f"{node.name}/ones"
         ones = tf.compat.v1.NodeDef(name=gamma, op="OnesLike", input=[beta])
         ones.attr["T"].CopyFrom(node.attr["T"])
         before.append(ones)
-    mended.input.extend([images, gamma, beta, mean, variance, *control])
-    mended.attr["T"].CopyFrom(node.attr["T"])
-    mended.attr["U"].CopyFrom(node.attr["T"])
-    mended.attr["epsilon"].f = node.attr["variance_epsilon"].f
-    mended.attr["is_training"].b = False
-    mended.attr["data_format"].s = b"NHWC"
-    return [*before, mended]
+    modern.input.extend([images, gamma, beta, mean, variance, *control])
+    modern.attr["T"].CopyFrom(node.attr["T"])
+    modern.attr["U"].CopyFrom(node.attr["T"])
+    modern.attr["epsilon"].f = node.attr["variance_epsilon"].f
+    modern.attr["is_training"].b = False
+    modern.attr["data_format"].s = b"NHWC"
+    return [*before, modern]
 
 
 def _damaged(origin: str, reason: object) -> UserError:

@@ -1,4 +1,4 @@
-"""The file of the Inception graph: found or downloaded, unpacked, known by its checksum."""
+"""The file of the Inception graph: found or downloaded, unpacked, verified by its checksum."""
 
 import dataclasses
 import hashlib
@@ -17,11 +17,11 @@ from tfrecords_tools.files import whole_file
 
 ARCHIVE = "inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
-# Plain http as everywhere else: the checksum below is what is trusted.
+# Plain http, because only the checksum below is trusted.
 ADDRESS = f"http://download.tensorflow.org/models/image/imagenet/{ARCHIVE}"
-# Says where a copy is, for networks that do not reach the original.
+# Environment variable with the address of a copy, for networks that do not reach the original.
 ADDRESS_VARIABLE = "PGAN_TF_INCEPTION_URL"
-# Of the graph within the archive (95,673,916 bytes), as independent projects record it.
+# Of the graph in the archive (95,673,916 bytes), as independent projects record it.
 GRAPH_SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6"
 
 _REMEDY = "say where it is by --inception=PATH (while training: --eval_inception=PATH)"
@@ -32,7 +32,7 @@ _TIMEOUT_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class GraphFile:
-    """A frozen graph as it was read.
+    """A file of a frozen graph, and its content.
 
     Attributes:
       path: the file that was read: the graph, or the archive that holds it.
@@ -46,16 +46,17 @@ class GraphFile:
 
     @property
     def is_published(self) -> bool:
-        """Whether this is the graph that published figures come from."""
+        """Whether this is the graph that published metrics were computed with."""
         return self.sha256 == GRAPH_SHA256
 
 
 def find_inception(path: str | os.PathLike | None) -> GraphFile:
-    """The Inception graph from a given file, or else from the cache, or else downloaded into it.
+    """Read the Inception graph from a given file or the cache; download it if need be.
 
     Args:
-      path: a `.pb`, or a `.tgz` with `classify_image_graph_def.pb` in it; None for the published
-        archive, which is kept in `$XDG_CACHE_HOME/pgan_tf/`, by default `~/.cache/pgan_tf/`.
+      path: a `.pb` file, or a `.tgz` file with `classify_image_graph_def.pb` in it; None for the
+        published archive, which is cached in `$XDG_CACHE_HOME/pgan_tf/`, by default
+        `~/.cache/pgan_tf/`.
 
     Raises:
       UserError: there is no such file, it is damaged, or it cannot be downloaded.
@@ -74,15 +75,15 @@ def find_inception(path: str | os.PathLike | None) -> GraphFile:
 
 
 def cache_directory() -> Path:
-    """Where downloads are kept."""
+    """Return the directory of downloads."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pgan_tf"
 
 
 def read_graph(path: Path) -> GraphFile:
-    """Reads a `.pb`, or the graph within a `.tgz`; which of them it is, its first bytes tell.
+    """Read a `.pb` file, or the graph in a `.tgz` file; the first bytes decide.
 
     Raises:
-      UserError: there is no such file, or no graph to be had of it.
+      UserError: there is no such file, or no graph in it.
     """
     if not path.is_file():
         kind = "a directory" if path.is_dir() else "no such file"
@@ -93,14 +94,14 @@ def read_graph(path: Path) -> GraphFile:
 
 
 def download(address: str, target: Path) -> None:
-    """Fetches the archive, and keeps it only when the graph in it is the published one.
+    """Download the archive, and keep it only if the graph in it is the published one.
 
     Args:
       address: of the archive.
-      target: where it goes, whole or not at all.
+      target: the file to write, whole or not at all.
 
     Raises:
-      UserError: it cannot be fetched, or is not what it should be. Says what to do instead.
+      UserError: it cannot be downloaded, or is not the published one; says what to do instead.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     remedy = f"Put {ARCHIVE} at {target} by other means, or {_REMEDY}"
@@ -124,7 +125,7 @@ def download(address: str, target: Path) -> None:
 
 
 def _fetch(address: str, path: Path) -> None:
-    """Writes what is at an address to a file."""
+    """Download an address to a file."""
     with (
         urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response,
         path.open("wb") as file,
@@ -150,7 +151,7 @@ def _graph_file(path: Path, content: bytes) -> GraphFile:
 
 
 def _read_published(path: Path) -> GraphFile:
-    """The graph within an archive, which must be the published one."""
+    """Read the graph in an archive, which must be the published one."""
     graph = _graph_file(path, _unpack(path))
     if not graph.is_published:
         raise UserError(
@@ -160,7 +161,7 @@ def _read_published(path: Path) -> GraphFile:
 
 
 def _unpack(path: Path) -> bytes:
-    """The graph within an archive."""
+    """Return the graph in an archive."""
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
@@ -174,6 +175,6 @@ def _unpack(path: Path) -> bytes:
                     return content
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's trouble, not the file's
+            raise  # an error of the disk, not of the file
         raise UserError(f"{path}: damaged, or no .tgz archive: {error}") from error
     raise UserError(f"{path}: no {GRAPH} in this archive; expected {ARCHIVE}")

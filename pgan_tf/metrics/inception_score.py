@@ -12,15 +12,15 @@ from tfrecords_tools.errors import UserError
 
 
 def inception_score(logits: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """The Inception score, `exp(E KL(p(y|x) || p(y)))`, of each split.
+    """Compute the Inception score, `exp(E KL(p(y|x) || p(y)))`.
 
     Args:
       logits: `[n k]`, scores of k classes before the softmax, in the order of generation.
-      splits: how many consecutive parts, as equal as can be, are scored each by itself.
+      splits: number of consecutive splits, as equal as possible, each with a score of its own.
 
     Returns:
-      Mean and standard deviation over the splits, each score between 1 and k. The deviation is the
-      population's (divided by `splits`), as it is usually given.
+      Mean and standard deviation over the splits; scores are between 1 and k. The deviation is the
+      population's (divided by `splits`), as is usual.
 
     Raises:
       UserError: there are fewer images than splits, or the logits are not finite.

@@ -12,21 +12,21 @@ from tfrecords_tools.errors import UserError
 def kernel_distance(
     a: np.ndarray, b: np.ndarray, *, seed: int, subsets: int = 100, subset_size: int = 1000
 ) -> tuple[float, float]:
-    """The squared maximum mean discrepancy with the kernel `(x.y / d + 1)^3`, unbiased.
+    """Estimate the squared maximum mean discrepancy with the kernel `(x.y / d + 1)^3`.
 
-    Each subset takes as many images of `a` as of `b`, without repetition.
+    Each subset has as many images of `a` as of `b`, without repetition.
 
     Args:
       a: `[n d]` features.
       b: `[m d]` features.
       seed: of the choice of subsets.
       subsets: number of estimates.
-      subset_size: images of each set an estimate; fewer where a set has fewer. Where that takes
-        both sets whole, there is one estimate, and no deviation.
+      subset_size: images of each set per estimate; fewer if a set has fewer. If a subset is all of
+        both sets, there is one estimate, and the deviation is 0.
 
     Returns:
-      Mean and standard deviation over the subsets. As it is: often it is printed times 1000. It is
-      unbiased, so it may be negative where the sets are alike.
+      Mean and standard deviation over the subsets, not multiplied by 1000 as is often done. The
+      estimate is unbiased, so it may be negative if the sets are similar.
 
     Raises:
       UserError: a set has fewer than two images, the two differ in d, or are not finite.
@@ -54,10 +54,10 @@ def kernel_distance(
 
 
 def _unbiased_mmd(a: np.ndarray, b: np.ndarray) -> float:
-    """The unbiased estimate of the squared discrepancy of two sets of n features, `[n d]` each."""
+    """Return the unbiased estimate of the squared discrepancy of two sets of features `[n d]`."""
     pairs = len(a) * (len(a) - 1)
     within_a, within_b = _kernel(a, a), _kernel(b, b)
-    # A feature's kernel with itself is what would bias the estimate.
+    # The kernel of a feature with itself would bias the estimate.
     within = within_a.sum() - np.trace(within_a) + within_b.sum() - np.trace(within_b)
     return float(within / pairs - 2.0 * _kernel(a, b).mean())
 

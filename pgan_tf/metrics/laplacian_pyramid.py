@@ -1,4 +1,4 @@
-"""Laplacian pyramids: an image as its details at every resolution, and a small rest (section 5)."""
+"""Laplacian pyramids: the details of an image at every resolution (section 5)."""
 
 import numpy as np
 
@@ -6,10 +6,10 @@ _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 
 
 def laplacian_pyramid(images: np.ndarray, levels: int) -> list[np.ndarray]:
-    """Splits images into bands of frequencies (Burt and Adelson, 1983).
+    """Split images into frequency bands (Burt and Adelson, 1983).
 
-    Each level is an image minus what is left of it after halving and doubling its resolution; the
-    last one is the low-pass rest. `reconstruct` undoes it.
+    Each level is an image minus its low-pass version, halved and doubled in resolution; the last
+    level is the low-pass residual. `reconstruct` is the inverse.
 
     Args:
       images: `[b h w c]`, of any number type; a square of a power of two.
@@ -28,7 +28,7 @@ def laplacian_pyramid(images: np.ndarray, levels: int) -> list[np.ndarray]:
 
 
 def reconstruct(pyramid: list[np.ndarray]) -> np.ndarray:
-    """The images `[b h w c]` float32 that `laplacian_pyramid` was given, up to rounding."""
+    """Return the images `[b h w c]` float32 of a Laplacian pyramid, up to rounding."""
     image = pyramid[-1]
     for band in reversed(pyramid[:-1]):
         image = upscale(image) + band
@@ -36,7 +36,7 @@ def reconstruct(pyramid: list[np.ndarray]) -> np.ndarray:
 
 
 def downscale(images: np.ndarray) -> np.ndarray:
-    """Smoothes `[b h w c]` float32 by the 5x5 binomial filter and keeps every second pixel.
+    """Smooth `[b h w c]` float32 by the 5x5 binomial filter, and keep every second pixel.
 
     Borders are mirrored without repeating the edge.
     """
@@ -44,9 +44,9 @@ def downscale(images: np.ndarray) -> np.ndarray:
 
 
 def upscale(images: np.ndarray) -> np.ndarray:
-    """Doubles the resolution of `[b h w c]` float32: zeros in between, then the filter times 4.
+    """Double the resolution of `[b h w c]` float32: insert zeros, then apply 4 times the filter.
 
-    The zeros' neighbours are mirrored as in `downscale`.
+    Borders are mirrored as in `downscale`.
     """
     return _upscale_axis(_upscale_axis(images, 1), 2)
 
@@ -62,9 +62,9 @@ def _downscale_axis(images: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _upscale_axis(images: np.ndarray, axis: int) -> np.ndarray:
-    # The filter falls on pixels that are all zero but every second one: on three of them where
-    # there was a pixel, on two in between. What the mirror shows before the first pixel is the
-    # second one, and after the last pixel and its zero, the last one again.
+    # Once zeros are inserted, the five taps of the filter meet three pixels where a pixel was, and
+    # two in between. With mirrored borders, the pixel before the first is the second, and the one
+    # after the last and its zero is the last again.
     size = images.shape[axis]
     before = images[_along(axis, slice(1, 2))]
     after = images[_along(axis, slice(size - 1, size))]
@@ -74,8 +74,8 @@ def _upscale_axis(images: np.ndarray, axis: int) -> np.ndarray:
     shape = list(images.shape)
     shape[axis] = 2 * size
     result = np.empty(shape, np.float32)
-    outer, inner, centre = 2 * _BINOMIAL[:3]
-    result[_along(axis, slice(0, None, 2))] = centre * images + outer * (previous + following)
+    outer, inner, center = 2 * _BINOMIAL[:3]
+    result[_along(axis, slice(0, None, 2))] = center * images + outer * (previous + following)
     result[_along(axis, slice(1, None, 2))] = inner * (images + following)
     return result
 

@@ -1,7 +1,7 @@
-"""How many of MNIST-RGB's thousand modes a generator draws, and how evenly.
+"""Mode coverage on MNIST-RGB, which has a thousand modes.
 
 Metz et al., "Unrolled Generative Adversarial Networks", ICLR 2017, section 3.3.1; the paper's
-appendix on MNIST-RGB measures the same. Each colour channel of an image is a digit. A classifier
+appendix on MNIST-RGB uses the same metric. Each color channel of an image is a digit. A classifier
 reads them as a number from 000 to 999: red is its first digit, blue its last.
 """
 
@@ -19,13 +19,13 @@ Classify = Callable[[np.ndarray], np.ndarray]
 
 
 class Modes(NamedTuple):
-    """How generated numbers are spread over the thousand.
+    """Mode coverage of generated numbers.
 
     Attributes:
-      hit: how many of the 1000 occur at least once.
+      hit: count of the 1000 numbers that occur at least once.
       kl: Kullback-Leibler divergence of their frequencies from the uniform distribution,
-        KL(frequencies || uniform), with the natural logarithm: from 0 to ln 1000 = 6.91. Of n
-        evenly drawn numbers it is not 0 but about 999 / 2n: 0.0195 of 25,600.
+        KL(frequencies || uniform), in nats: from 0 to ln 1000 = 6.91. For n numbers drawn uniformly
+        it is not 0 but about 999 / 2n: 0.0195 for 25,600.
     """
 
     hit: int
@@ -33,23 +33,23 @@ class Modes(NamedTuple):
 
 
 def modes(images: np.ndarray, classify: Classify) -> Modes:
-    """Modes hit, and the divergence from all being hit evenly.
+    """Compute the mode coverage of images.
 
     Args:
-      images: `[n h w 3]` uint8. Metz et al. and the paper take n = 25,600.
-      classify: reads digits, such as `load_digit_classifier` returns.
+      images: `[n h w 3]` uint8. Metz et al. and the paper have n = 25,600.
+      classify: a classifier of digits, such as that of `load_digit_classifier`.
 
     Raises:
-      UserError: the images are of another kind, or there are none.
+      UserError: the images have another shape or type, or there are none.
     """
     return mode_coverage(read_numbers(images, classify))
 
 
 def read_numbers(images: np.ndarray, classify: Classify) -> np.ndarray:
-    """The numbers from 0 to 999 that `[n h w 3]` uint8 images show, `[n]` int64.
+    """Read the numbers from 0 to 999 in images `[n h w 3]` uint8; `[n]` int64.
 
     Raises:
-      UserError: the images are of another kind, or the classifier returns no digits.
+      UserError: the images have another shape or type, or the classifier does not return digits.
     """
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
         raise UserError(
@@ -61,7 +61,7 @@ def read_numbers(images: np.ndarray, classify: Classify) -> np.ndarray:
 
 
 def mode_coverage(numbers: np.ndarray) -> Modes:
-    """Modes of numbers that were read before.
+    """Compute the mode coverage of numbers.
 
     Args:
       numbers: `[n]` integers from 0 to 999.
@@ -73,7 +73,7 @@ def mode_coverage(numbers: np.ndarray) -> Modes:
         raise UserError("modes needs at least one image. Received: none")
     counts = np.bincount(numbers, minlength=MODES)
     frequencies = counts[counts > 0] / len(numbers)
-    # ln(f / (1 / 1000)); what does not occur adds nothing.
+    # ln(f / (1 / 1000)); numbers that do not occur add nothing.
     divergence = np.sum(frequencies * np.log(frequencies * MODES))
     return Modes(int(np.count_nonzero(counts)), max(0.0, float(divergence)))
 

@@ -1,10 +1,10 @@
 """Sliced Wasserstein distance between patches of two sets of images (section 5 of the paper).
 
-For each level of the images' Laplacian pyramids, from the full resolution down to 16x16, small
-patches are cut out at random places. The distance of a level is that between the two distributions
-of patches, taken along random directions, where it is a matter of sorting. It is small where the
-images look alike at that scale: the full resolution tells of sharpness and noise, 16x16 of large
-shapes.
+Small patches are cut out at random positions of each level of the images' Laplacian pyramids, from
+the full resolution down to 16x16. The distance of a level is the Wasserstein distance between the
+two distributions of patches, averaged over projections to random directions, where it only takes
+sorting. It is small if the images are similar at that scale: the full resolution shows sharpness
+and noise, 16x16 large shapes.
 """
 
 import concurrent.futures
@@ -20,21 +20,21 @@ PATCHES_PER_IMAGE = 128
 DIRECTION_REPEATS = 4
 DIRECTIONS_PER_REPEAT = 128
 
-# Seeds that keep places and directions apart.
-_PLACES, _DIRECTIONS = 0, 1
+# Seeds that keep positions and directions apart.
+_POSITIONS, _DIRECTIONS = 0, 1
 # Directions that are sorted at a time, and patches that are projected at a time.
 _DIRECTIONS_AT_ONCE = 32
 _PATCHES_AT_ONCE = 1 << 14
 
-# (resolution, shape) -> an array of that shape to be filled, in memory or mapped from a file.
+# (resolution, shape) -> an array of that shape to fill, in memory or mapped from a file.
 Allocate = Callable[[int, tuple[int, int]], np.ndarray]
 
 
 def swd_resolutions(resolution: int) -> tuple[int, ...]:
-    """The levels that are compared: from `resolution` down to 16.
+    """Return the levels that are compared, from `resolution` down to 16.
 
     Raises:
-      ValueError: there are none.
+      ValueError: `resolution` is less than 16, or not a power of two.
     """
     if resolution < MIN_RESOLUTION or resolution & (resolution - 1):
         raise ValueError(
@@ -47,9 +47,9 @@ def swd_resolutions(resolution: int) -> tuple[int, ...]:
 class PatchSampler:
     """Cuts patches out of the Laplacian pyramids of images that come batch by batch.
 
-    Image i gives the same patches whatever the sizes of batches. What is kept is 128 patches of 7x7
-    an image and level: 25 kB of float32 a channel, so 1.2 GB a level for 16,384 RGB images. Images
-    themselves are not kept.
+    The patches of image i do not depend on the sizes of batches. Kept are 128 patches of 7x7 per
+    image and level: 25 kB of float32 per channel, thus 1.2 GB per level for 16,384 RGB images. The
+    images themselves are not kept.
     """
 
     def __init__(
@@ -61,13 +61,14 @@ class PatchSampler:
         seed: int,
         allocate: Allocate | None = None,
     ):
-        """
+        """Allocate room for all patches.
+
         Args:
-          num_images: how many will be added.
-          resolution: their side.
+          num_images: number of images that will be added.
+          resolution: of the images.
           channels: 1 or 3.
-          seed: of the places; two sets of images need two.
-          allocate: where patches are kept; None for memory.
+          seed: of the positions; two sets of images need different seeds.
+          allocate: returns arrays for the patches; None for arrays in memory.
 
         Raises:
           ValueError: the resolution has no level of 16x16.
@@ -77,7 +78,7 @@ class PatchSampler:
         self._added = 0
         self._num_images = num_images
         self._random = {
-            level: np.random.default_rng([_PLACES, seed, level])
+            level: np.random.default_rng([_POSITIONS, seed, level])
             for level in swd_resolutions(resolution)
         }
         components = channels * PATCH_SIZE**2
@@ -87,10 +88,10 @@ class PatchSampler:
         }
 
     def add(self, images: np.ndarray) -> None:
-        """Adds images `[b h w c]` in 0..255, of any number type.
+        """Add images `[b h w c]` in 0..255, of any number type.
 
         Raises:
-          ValueError: they are of another shape, or too many.
+          ValueError: they have another shape, or are too many.
         """
         if images.shape[1:] != self._shape or self._added + len(images) > self._num_images:
             raise ValueError(
@@ -105,10 +106,10 @@ class PatchSampler:
             patches[rows] = _cut(band, self._random[level])
 
     def finish(self) -> dict[int, np.ndarray]:
-        """By resolution, `[num_images * 128 49 * c]` float32; channels are the outer of a row.
+        """Return patches by resolution, `[num_images * 128 c * 49]` float32.
 
         Raises:
-          ValueError: fewer images were added than were announced.
+          ValueError: fewer images were added than announced.
         """
         if self._added != self._num_images:
             raise ValueError(f"expected {self._num_images} images. Received: {self._added}")
@@ -116,12 +117,12 @@ class PatchSampler:
 
 
 def _cut(band: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """`[b * 128 c * 49]` patches from random places of one level `[b h w c]`."""
+    """Cut patches `[b * 128 c * 49]` out of random positions of one level `[b h w c]`."""
     count, height, width, channels = band.shape
     # Fractions, since random integers would depend on the sizes of batches.
-    places = random.random((count, PATCHES_PER_IMAGE, 2))
-    y = (places[..., 0] * (height - PATCH_SIZE + 1)).astype(np.intp)
-    x = (places[..., 1] * (width - PATCH_SIZE + 1)).astype(np.intp)
+    positions = random.random((count, PATCHES_PER_IMAGE, 2))
+    y = (positions[..., 0] * (height - PATCH_SIZE + 1)).astype(np.intp)
+    x = (positions[..., 1] * (width - PATCH_SIZE + 1)).astype(np.intp)
     windows = np.lib.stride_tricks.sliding_window_view(
         band.transpose(0, 3, 1, 2), (PATCH_SIZE, PATCH_SIZE), axis=(2, 3)
     ).transpose(0, 2, 3, 1, 4, 5)
@@ -132,25 +133,24 @@ def _cut(band: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def sliced_wasserstein(
     first: np.ndarray, second: np.ndarray, *, channels: int, seed: int = 0
 ) -> float:
-    """The distance between two sets of patches.
+    """Compute the sliced Wasserstein distance between two sets of patches.
 
-    Each channel of each set is brought to mean 0 and standard deviation 1; then the distance is the
-    mean difference of sorted projections, over 4 x 128 random unit directions. Patches of one
-    channel stand for three equal ones, as the original repeats grayscale images.
+    Each channel of each set is normalized to mean 0 and standard deviation 1; then the distance is
+    the mean difference of sorted projections, over 4 x 128 random unit directions. Patches of one
+    channel stand for three equal channels, as the original repeats grayscale images. The memory is
+    two arrays of 32 directions for all patches, 540 MB in all for 16,384 images.
 
     Args:
-      first: `[n 49 * channels]` float32, channels the outer; may be mapped from a file.
+      first: `[n channels * 49]` float32; may be mapped from a file.
       second: likewise, as many.
       channels: 1 or 3.
       seed: of the directions.
 
     Returns:
-      0 for equal sets; figures are usually shown times 1000.
-
-    Memory: two arrays of 32 directions for all patches, 540 MB in all for 16,384 images.
+      The distance, 0 for equal sets; usually reported times 1000.
 
     Raises:
-      ValueError: the shapes differ or are no patches.
+      ValueError: the shapes differ, or are not those of patches.
     """
     if first.shape != second.shape or first.shape[1] != channels * PATCH_SIZE**2:
         raise ValueError(
@@ -158,21 +158,21 @@ def sliced_wasserstein(
             f"Received: {list(first.shape)} and {list(second.shape)}"
         )
     directions = _directions(channels, seed)
-    scaled = [_normalise(patches, directions, channels) for patches in (first, second)]
-    workspaces = [np.empty((_DIRECTIONS_AT_ONCE, len(first)), np.float32) for _ in scaled]
+    scaled = [_fold_normalization(patches, directions, channels) for patches in (first, second)]
+    buffers = [np.empty((_DIRECTIONS_AT_ONCE, len(first)), np.float32) for _ in scaled]
     total = 0.0
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for start in range(0, len(directions), _DIRECTIONS_AT_ONCE):
-            sets = zip((first, second), scaled, workspaces, strict=True)
+            sets = zip((first, second), scaled, buffers, strict=True)
             for patches, (weights, offsets), projections in sets:
                 chosen = slice(start, start + _DIRECTIONS_AT_ONCE)
                 _project(patches, weights[chosen], offsets[chosen], projections)
-            total += sum(pool.map(_sorted_distance, *workspaces))
+            total += sum(pool.map(_sorted_distance, *buffers))
     return total / len(directions)
 
 
 def _directions(channels: int, seed: int) -> np.ndarray:
-    """`[512 49 * channels]` float64 of length 1; of three channels, added up if there is one."""
+    """Return unit directions `[512 channels * 49]` float64, summed over RGB for one channel."""
     random = np.random.default_rng([_DIRECTIONS, seed])
     count = DIRECTION_REPEATS * DIRECTIONS_PER_REPEAT
     directions = random.standard_normal((count, 3, PATCH_SIZE**2))
@@ -182,23 +182,23 @@ def _directions(channels: int, seed: int) -> np.ndarray:
     return directions.reshape(count, -1)
 
 
-def _normalise(
+def _fold_normalization(
     patches: np.ndarray, directions: np.ndarray, channels: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Directions that normalise as they project, so that no normalised copy of patches is made.
+    """Fold the normalization of patches into directions, so that the patches are not copied.
 
     Returns:
       Weights `[k d]` and offsets `[k]`, float32: projections are weights @ patches.T + offsets.
     """
     total, squares = np.zeros(channels), np.zeros(channels)
     for start in range(0, len(patches), _PATCHES_AT_ONCE):
-        part = patches[start : start + _PATCHES_AT_ONCE].reshape(-1, channels, PATCH_SIZE**2)
-        total += part.sum((0, 2), np.float64)
-        squares += np.einsum("ncd,ncd->c", part, part, dtype=np.float64)
+        block = patches[start : start + _PATCHES_AT_ONCE].reshape(-1, channels, PATCH_SIZE**2)
+        total += block.sum((0, 2), np.float64)
+        squares += np.einsum("ncd,ncd->c", block, block, dtype=np.float64)
     count = len(patches) * PATCH_SIZE**2
     mean = total / count
     deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    # A channel without any contrast, as of a network that draws black alone, stays at 0.
+    # A channel without contrast, as of a generator of black images, stays at 0.
     deviation[deviation < 1e-4] = np.inf
     scaled = directions.reshape(len(directions), channels, -1) / deviation[:, np.newaxis]
     offsets = -(scaled.sum(axis=2) @ mean)
@@ -215,7 +215,7 @@ def _project(
 
 
 def _sorted_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """The mean difference of two rows of projections, which are sorted in place."""
+    """Return the mean difference of two rows of projections, which are sorted in place."""
     first.sort()
     second.sort()
     first -= second
@@ -229,10 +229,10 @@ def swd(
     channels: int,
     seed: int = 0,
 ) -> dict[str, float]:
-    """The distance at every level and their mean, times 1000 as the paper shows them.
+    """Compute the distance at every level and their mean, times 1000 as in the paper.
 
     Args:
-      reals: patches by resolution, of `PatchSampler.finish`.
+      reals: patches by resolution, from `PatchSampler.finish`.
       fakes: likewise.
       channels: 1 or 3.
       seed: of the directions.
