@@ -8,7 +8,7 @@ from typing import Any
 
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
-from pgan_tf.evaluation.catalogue import Metric, find_metrics
+from pgan_tf.evaluation.catalog import Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache

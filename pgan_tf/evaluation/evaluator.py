@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from tqdm import tqdm
 
-from pgan_tf.evaluation.catalogue import ImageFeatures, Metric
+from pgan_tf.evaluation.catalog import ImageFeatures, Metric
 from pgan_tf.evaluation.extraction import (
     ACCUMULATORS,
     Allocate,

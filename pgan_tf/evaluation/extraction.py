@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pgan_tf import metrics
-from pgan_tf.evaluation.catalogue import ImageFeatures, Metric
+from pgan_tf.evaluation.catalog import ImageFeatures, Metric
 from pgan_tf.metrics import DigitClassifier, FeatureExtractor
 from tfrecords_tools.errors import UserError
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from pgan_tf.evaluation.catalogue import ImageFeatures
+from pgan_tf.evaluation.catalog import ImageFeatures
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import (
     partial_directory,

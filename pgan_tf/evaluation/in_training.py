@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.evaluation.catalogue import find_metrics
+from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache

@@ -210,7 +210,7 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         logging.warning(
-            "%s can't be read, evaluating anew: %s: %s", path, type(error).__name__, error
+            "%s can't be read, evaluating again: %s: %s", path, type(error).__name__, error
         )
         return []
     return entries

@@ -126,7 +126,7 @@ def test_every_snapshot_is_followed_and_drawn(run, tmp_path, capsys):
     assert again.replace("  (as found before)", "") == first
 
 
-def test_a_metric_more_leaves_what_was_found_and_is_computed_alone(run, tmp_path, monkeypatch):
+def test_one_more_metric_is_computed_alone_and_leaves_the_others(run, tmp_path, monkeypatch):
     arguments = [f"--network={run}", "--num_images=16", f"--output={tmp_path}"]
     path = tmp_path / "metrics-000000.096.json"
     assert evaluate.main([*arguments, "--metrics=swd"]) == 0
@@ -187,7 +187,7 @@ def test_an_evaluation_that_was_lost_is_made_up_for_once(run, tmp_path):
     assert train_to(0.064) == [32, 48, 56, 64]
 
 
-def test_what_does_not_fit_is_refused_before_anything_is_measured(run, tmp_path, capsys):
+def test_networks_that_do_not_fit_are_refused_before_any_work(run, tmp_path, capsys):
     networks = tmp_path / "run" / "networks"
     networks.mkdir(parents=True)
     for file in (run / "networks").glob("generator-*.keras"):
@@ -297,7 +297,7 @@ def other_data(tmp_path):
         (["--network={broken}", "--data_dir={data}"], "broken.keras: not a"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(run, tmp_path, other_data, capsys, arguments, message):
+def test_mistakes_are_reported_in_one_line(run, tmp_path, other_data, capsys, arguments, message):
     lone = tmp_path / "lone.keras"
     lone.write_bytes(find_generator(run).read_bytes())
     broken = tmp_path / "broken.keras"

@@ -6,11 +6,11 @@ import pytest
 from PIL import Image
 
 from pgan_tf.evaluation import curves
-from tests.pgan_tf.evaluation.test_results import EARLIER, RESULT
+from tests.helpers.results import EARLIER, RESULT
 from tfrecords_tools.errors import UserError
 
 
-def test_curves_are_drawn_in_a_panel_a_metric(tmp_path):
+def test_curves_are_drawn_in_one_panel_per_metric(tmp_path):
     curves.plot(tmp_path / "two.png", [EARLIER, RESULT])
     one = [
         dataclasses.replace(result, values={"ms_ssim": result.images_seen / 1e6})
@@ -24,7 +24,7 @@ def test_curves_are_drawn_in_a_panel_a_metric(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]
 
 
-def test_networks_that_do_not_say_when_they_were_saved_are_not_drawn(tmp_path, caplog):
+def test_networks_of_unknown_images_seen_are_not_drawn(tmp_path, caplog):
     untimed = dataclasses.replace(RESULT, images_seen=None)
     assert not curves.plot(tmp_path / "none.png", [untimed])
     assert "no network says when it was saved" in caplog.text

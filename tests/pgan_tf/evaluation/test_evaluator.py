@@ -3,7 +3,7 @@ import pytest
 
 from pgan_tf import metrics
 from pgan_tf.evaluation import images
-from pgan_tf.evaluation.catalogue import find_metrics
+from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.feature_cache import FeatureCache
 from pgan_tf.evaluation.images import Fakes, Reals
@@ -241,7 +241,7 @@ def test_an_extractor_that_returns_no_features_is_refused_at_once(
     assert not (tmp_path / "key.json").exists()
 
 
-def test_a_classifier_that_can_not_read_the_images_is_refused_at_once(pyramid, tmp_path):
+def test_a_classifier_that_cannot_read_the_images_is_refused_at_once(pyramid, tmp_path):
     gray = open_pyramid(write_pyramid(tmp_path / "gray", resolution=16, channels=1))
     blank = np.zeros([1, 8, 8], np.uint8)
     model = metrics.train_digit_classifier(blank, np.zeros(1, int), epochs=0)

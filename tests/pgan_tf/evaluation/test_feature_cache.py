@@ -43,7 +43,7 @@ def test_a_damaged_entry_is_extracted_again(tmp_path, caplog):
     assert cache.load(KEY)["16"][1, 2] == 5
 
 
-def test_an_entry_that_was_not_finished_is_none(tmp_path):
+def test_an_unfinished_entry_is_removed(tmp_path):
     cache = FeatureCache(tmp_path)
     with pytest.raises(RuntimeError), cache.entry(KEY) as entry:
         entry.allocate("16", (2, 3))
@@ -67,7 +67,7 @@ def test_room_for_fakes_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_killed_processes_left_is_removed_and_others_are_not(tmp_path):
+def test_leftovers_of_killed_processes_are_removed_and_others_are_not(tmp_path):
     mine = tmp_path / f".patches-1.{socket.gethostname()}.{os.getppid()}.partial"
     dead = tmp_path / f".patches-1.{socket.gethostname()}.{2**22 + 1}.partial"
     elsewhere = tmp_path / f".patches-1.another-host.{2**22 + 1}.partial"
@@ -77,7 +77,7 @@ def test_what_killed_processes_left_is_removed_and_others_are_not(tmp_path):
     assert mine.exists() and elsewhere.exists() and not dead.exists()
 
 
-def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
+def test_a_full_disk_is_a_users_error(tmp_path, monkeypatch):
     def refuse(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -89,7 +89,7 @@ def test_a_full_disk_is_said_plainly(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_room_is_taken_where_the_system_can_not_reserve_it(tmp_path, monkeypatch):
+def test_room_is_taken_on_systems_that_cannot_reserve_it(tmp_path, monkeypatch):
     monkeypatch.delattr(feature_cache.os, "posix_fallocate")
     monkeypatch.setattr(feature_cache, "_BLOCK", 7)
     cache = FeatureCache(tmp_path)
@@ -100,7 +100,7 @@ def test_room_is_taken_where_the_system_can_not_reserve_it(tmp_path, monkeypatch
     assert array.sum() == 40
 
 
-def test_data_are_known_by_their_content_where_they_have_no_manifest(tmp_path):
+def test_data_without_a_manifest_are_known_by_their_content(tmp_path):
     digests = []
     for name, seed in (("a", 0), ("b", 1)):
         directory = write_pyramid(tmp_path / name, resolution=8, channels=1, seed=seed)

@@ -79,7 +79,7 @@ def test_fakes_do_not_depend_on_the_size_of_batches():
     np.testing.assert_array_equal(one, many)
 
 
-def test_a_broken_network_is_said_to_be_broken():
+def test_a_network_of_images_that_are_not_finite_is_called_broken():
     def generate(latents, labels):
         images = np.zeros([len(latents), 4, 4, 1])
         images[1] = np.nan
@@ -89,7 +89,7 @@ def test_a_broken_network_is_said_to_be_broken():
         list(fakes(generate).read(8))
 
 
-def test_replicas_share_out_a_batch_and_make_the_same_images(rng, one_device, two_replicas):
+def test_replicas_split_a_batch_and_generate_the_same_images(rng, one_device, two_replicas):
     config = NetworkConfig(resolution=8, fmap_base=32, fmap_max=8, label_size=2)
     latents = rng.standard_normal([5, 8]).astype(np.float32)
     labels = np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 1]]

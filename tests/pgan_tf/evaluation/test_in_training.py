@@ -140,7 +140,7 @@ def test_without_metrics_there_is_nothing_to_evaluate(config, one_device):
     assert make_evaluation(without, None, None, one_device) is None
 
 
-def test_what_the_best_says_of_itself_is_json(config, one_device):
+def test_the_description_of_the_best_is_json(config, one_device):
     watched, _ = evaluation(config, one_device)
     said = []
     watched.offer({"swd/average": 5.0}, said.append)

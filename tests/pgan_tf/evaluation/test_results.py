@@ -3,13 +3,11 @@ import fcntl
 import json
 import math
 import os
-from pathlib import Path
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgan_tf.evaluation.results import (
-    SnapshotMetrics,
     format_value,
     read_stored,
     require_writable,
@@ -18,18 +16,8 @@ from pgan_tf.evaluation.results import (
     values_of,
     write_tensorboard,
 )
+from tests.helpers.results import EARLIER, RESULT
 from tfrecords_tools.errors import UserError
-
-RESULT = SnapshotMetrics(
-    network=Path("runs/x/networks/generator-000150.keras"),
-    digest="ab12",
-    label="000150",
-    images_seen=150000,
-    values={"swd/16": 12.3456, "ms_ssim": 0.25},
-    settings={"seed": 0, "num_images": {"swd": 10, "ms_ssim": 10}},
-    floor={"swd/16": 1.5, "ms_ssim": 0.26},
-)
-EARLIER = dataclasses.replace(RESULT, label="000020", images_seen=20000)
 
 
 def test_json_holds_the_values_and_all_they_depend_on(tmp_path):
@@ -73,7 +61,7 @@ def test_a_file_that_is_damaged_is_written_anew(tmp_path, caplog, content):
     path = result_path(tmp_path, RESULT.label)
     path.write_text(content)
     assert read_stored(path, digest="ab12", settings=RESULT.settings) == {}
-    assert "evaluating anew" in caplog.text
+    assert "evaluating again" in caplog.text
     RESULT.write_json(tmp_path)
     assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
 
@@ -139,7 +127,7 @@ def test_another_network_under_the_same_name_begins_a_new_file(tmp_path):
     assert json.loads(path.read_text())["metrics"] == {"swd/16": 3.0}
 
 
-def test_a_directory_that_can_not_be_written_is_refused(tmp_path):
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
     require_writable(tmp_path / "new" / "one")
     assert list((tmp_path / "new" / "one").iterdir()) == []
     (tmp_path / "file").write_text("")

@@ -147,7 +147,7 @@ def test_an_exported_keras_file_is_a_generator_like_any_other(tmp_path):
     assert export_generator(again.path, tmp_path / "s", file_format="saved_model").difference < 1e-6
 
 
-def test_what_was_said_of_a_network_goes_along(tmp_path):
+def test_the_description_is_exported_too(tmp_path):
     import onnx
 
     save_tiny_generator(tmp_path / "g.keras", description={"label_names": ["cat"]})
@@ -158,7 +158,7 @@ def test_what_was_said_of_a_network_goes_along(tmp_path):
     assert (prop.key, json.loads(prop.value)) == ("pgan_tf", {"label_names": ["cat"]})
 
 
-def test_an_export_that_draws_something_else_is_not_kept(tmp_path, monkeypatch):
+def test_an_export_of_other_images_is_not_kept(tmp_path, monkeypatch):
     save_tiny_generator(tmp_path / "g.keras")
     honest = READERS["onnx"]
 
@@ -236,7 +236,7 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
         (["--format=gif", "--output=OUT"], "keras|saved_model|onnx|tflite"),
     ],
 )
-def test_mistakes_are_said_in_one_line(tmp_path, capsys, arguments, message):
+def test_mistakes_are_reported_in_one_line(tmp_path, capsys, arguments, message):
     save_tiny_generator(tmp_path / "g.keras")
     (tmp_path / "text.keras").write_text("none")
     (tmp_path / "text").write_text("none")

@@ -36,7 +36,7 @@ def test_latents_are_read_as_float32(tmp_path):
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_a_file_of_something_else_is_refused(tmp_path, content, message):
+def test_a_file_of_anything_else_is_refused(tmp_path, content, message):
     path = tmp_path / "z.npy"
     if isinstance(content, np.ndarray):
         np.save(path, content)
@@ -105,6 +105,6 @@ def test_a_sum_has_the_direction_of_the_sum_and_the_length_of_latents():
     np.testing.assert_allclose(latents[3], total * 4 / np.linalg.norm(total), rtol=1e-5)
 
 
-def test_nothing_left_of_a_sum_is_no_division_by_zero():
+def test_a_sum_of_zero_is_not_divided_by_its_length():
     latents = evaluate_arithmetic([(1, 1), (-1, 1)], 8)
     np.testing.assert_array_equal(latents[-1], np.zeros(8))

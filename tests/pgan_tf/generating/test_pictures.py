@@ -44,7 +44,7 @@ def test_an_unconditional_generator_needs_no_labels(network, tmp_path):
     assert_shows(output / "grid.png", make_grid(expected, 3))
 
 
-def test_labels_that_are_no_classes_are_those_of_real_images_in_turn(network, tmp_path):
+def test_labels_that_are_not_classes_are_those_of_real_images_in_turn(network, tmp_path):
     rows = [[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     model = save_tiny_generator(network, label_size=3, description={"label_rows": rows})
     generate_pngs(Sampler(network), tmp_path / "out", latents=latents_of(3))
@@ -69,7 +69,7 @@ def test_fewer_images_than_classes_leave_no_empty_rows(network, tmp_path):
     assert_shows(tmp_path / "out" / "grid.png", make_grid(expected, 1))
 
 
-def test_a_directory_that_can_not_be_made_is_said_before_a_network_is_loaded(
+def test_a_directory_that_cannot_be_made_is_reported_before_a_network_is_loaded(
     tmp_path, capsys, monkeypatch
 ):
     def never(flags):
@@ -93,7 +93,7 @@ def test_a_class_name_can_not_climb_out_of_the_output(network, tmp_path):
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["000000-.._cat.png"]
 
 
-def test_truncation_draws_images_to_the_average(network):
+def test_truncation_brings_images_closer_to_the_mean(network):
     save_tiny_generator(network)
     plain, none, all_of_it = (
         np.stack(list(Sampler(network, truncation=t).draw(latents_of(4), None))).astype(int)
@@ -104,7 +104,7 @@ def test_truncation_draws_images_to_the_average(network):
     assert np.ptp(plain, axis=0).max() > 20
 
 
-def test_a_table_has_one_class_a_row_and_one_latent_a_column(network, tmp_path):
+def test_a_table_has_one_class_per_row_and_one_latent_vector_per_column(network, tmp_path):
     model = save_tiny_generator(network, label_size=3, description={"label_names": list("abc")})
     sampler = Sampler(network, batch_size=2)
     names = generate_table(sampler, tmp_path / "out", columns=4, seed=7, classes=["c", "a"])
@@ -204,7 +204,9 @@ def test_a_file_of_latents_is_drawn(network, tmp_path):
         (["--output=TMP/g.keras"], "must be a directory"),
     ],
 )
-def test_mistakes_are_said_in_one_line_and_leave_nothing(network, tmp_path, capsys, flags, message):
+def test_mistakes_are_reported_in_one_line_and_leave_nothing(
+    network, tmp_path, capsys, flags, message
+):
     save_tiny_generator(network)
     given = [flag.replace("TMP", str(tmp_path)) for flag in flags]
     assert call(network, tmp_path / "out", *given) == 2

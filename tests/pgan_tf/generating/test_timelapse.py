@@ -91,7 +91,7 @@ def test_a_video_of_grids_is_written(tmp_path):
         assert image.n_frames == 3  # repeated frames become longer ones
 
 
-def test_what_is_no_run_with_grids_of_one_size_is_refused(tmp_path):
+def test_a_run_without_grids_of_one_size_is_refused(tmp_path):
     with pytest.raises(UserError, match="needs a run directory"):
         find_grids(tmp_path / "none")
     run = write_run(tmp_path / "run", TICKS, [])

@@ -70,7 +70,7 @@ def test_a_repeated_frame_is_a_longer_one(tmp_path, suffix):
     assert durations == [500, 1000]
 
 
-def test_what_does_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+def test_an_animation_larger_than_memory_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("pgan_tf.generating.video._ANIMATION_MAX_BYTES", 5 * 514 * 520 * 3)
     with pytest.raises(
         UserError, match="more than 5 frames of 514x520 are too large.* make an mp4"
@@ -97,7 +97,7 @@ def test_nothing_is_left_of_a_video_that_fails(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("reads", ["head -c 100000", "cat"])
-def test_why_ffmpeg_failed_is_said_in_one_line(tmp_path, monkeypatch, reads):
+def test_the_error_of_ffmpeg_is_reported_in_one_line(tmp_path, monkeypatch, reads):
     program = tmp_path / "ffmpeg"
     program.write_text(
         f"#!/bin/sh\n{reads} > /dev/null\n"
@@ -115,7 +115,7 @@ def test_why_ffmpeg_failed_is_said_in_one_line(tmp_path, monkeypatch, reads):
     assert list(output.iterdir()) == []
 
 
-def test_what_can_not_be_written_is_refused_before_a_frame_is_drawn(tmp_path, monkeypatch):
+def test_a_video_that_cannot_be_written_is_refused_before_the_first_frame(tmp_path, monkeypatch):
     def never():
         raise AssertionError
         yield

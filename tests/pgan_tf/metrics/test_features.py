@@ -91,7 +91,7 @@ def test_the_digest_follows_the_module_text_or_what_the_function_says(write_modu
         ("(np.zeros([4, 2]), np.full([4, 2], np.inf))", "the logits must be finite"),
     ],
 )
-def test_what_is_no_features_is_refused(write_module, body, message):
+def test_output_that_is_not_features_is_refused(write_module, body, message):
     write_module(f"def extract(images): return {body}")
     with pytest.raises(UserError, match=message) as caught:
         load_features("own_features:extract")(IMAGES)
@@ -112,13 +112,13 @@ def test_what_is_no_features_is_refused(write_module, body, message):
         ("own_features:NUMBER", "has no function NUMBER"),
     ],
 )
-def test_what_is_no_function_is_refused(write_module, reference, message):
+def test_a_reference_without_a_function_is_refused(write_module, reference, message):
     write_module("NUMBER = 3\ndef extract(images): return images")
     with pytest.raises(UserError, match=message):
         load_features(reference)
 
 
-def test_what_a_module_misses_itself_keeps_its_traceback(write_module):
+def test_an_import_error_within_a_module_keeps_its_traceback(write_module):
     write_module("import no_such_library")
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
         load_features("own_features:extract")

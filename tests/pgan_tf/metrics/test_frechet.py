@@ -21,7 +21,7 @@ def random_covariance(rng, size):
 
 
 def by_scipy(a, b):
-    """The formula as it is printed, with the root of an unsymmetric matrix."""
+    """The formula as it is printed, with the root of an asymmetric matrix."""
     root = scipy.linalg.sqrtm(a.covariance @ b.covariance)
     shift = np.sum((a.mean - b.mean) ** 2)
     return shift + np.trace(a.covariance + b.covariance - 2 * root).real

@@ -41,7 +41,7 @@ def test_features_and_logits_are_those_of_numpy(graph_path, rng, size):
     assert features.std(axis=0).min() > 0
 
 
-def test_the_graph_as_it_was_saved_says_the_same_image_by_image(graph_path, content, rng):
+def test_the_graph_as_it_was_saved_gives_the_same_image_by_image(graph_path, content, rng):
     images = random_images(rng, 3, 20, 20)
     graph = tf.Graph()
     with graph.as_default():
@@ -78,7 +78,7 @@ def test_batches_of_any_size_give_the_same(graph_path, rng):
     np.testing.assert_allclose(parts.logits, whole.logits, rtol=1e-5, atol=1e-5)
 
 
-def test_another_graph_than_the_published_one_is_told_apart(
+def test_a_graph_other_than_the_published_one_is_recognized(
     graph_path, content, monkeypatch, caplog
 ):
     with caplog.at_level(logging.WARNING, "absl"):
@@ -102,7 +102,7 @@ def test_another_graph_than_the_published_one_is_told_apart(
         (np.zeros([0, 8, 8, 3], np.uint8), "at least one image"),
     ],
 )
-def test_images_of_another_kind_are_refused(graph_path, images, message):
+def test_images_of_another_shape_or_type_are_refused(graph_path, images, message):
     with pytest.raises(UserError, match=message):
         load_inception(graph_path)(images)
 
@@ -153,7 +153,7 @@ def test_a_graph_that_computes_nan_is_called_damaged(tmp_path, rng):
         load_inception(tmp_path / "sick.pb")(random_images(rng, 2, 8, 8))
 
 
-def test_what_is_no_file_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"absent.tgz: no such file; expected"):
         load_inception(tmp_path / "absent.tgz")
     with pytest.raises(UserError, match="a directory; expected inception-2015-12-05.tgz"):

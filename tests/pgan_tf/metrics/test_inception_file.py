@@ -104,7 +104,7 @@ def other_graph():
     ],
     ids=["other", "truncated", "truncated-unannounced", "page", "empty", "404", "503"],
 )
-def test_what_is_no_archive_of_the_graph_is_not_kept(cache, serve, answer, message):
+def test_an_archive_without_the_graph_is_not_kept(cache, serve, answer, message):
     serve(**answer)
     with pytest.raises(UserError, match=message) as caught:
         find_inception(None)
@@ -145,7 +145,7 @@ def assert_helpful(error, cache):
     assert "--inception=PATH" in str(error)
 
 
-def test_what_was_put_into_the_cache_by_hand_is_taken(cache, serve):
+def test_a_file_put_into_the_cache_by_hand_is_used(cache, serve):
     server = serve()
     cache.mkdir()
     (cache / ARCHIVE).write_bytes(TGZ)

@@ -76,7 +76,7 @@ def test_a_large_offset_of_all_features_changes_nothing(rng):
     assert precision_recall(a + 1e6, b + 1e6) == precision_recall(a, b)
 
 
-def test_equal_features_are_each_others_neighbours():
+def test_equal_features_are_neighbors_of_each_other():
     # Every ball has the radius 0, and still holds its own centre.
     reals = np.zeros([5, 2])
     fakes = np.concatenate([np.zeros([3, 2]), np.ones([2, 2])])

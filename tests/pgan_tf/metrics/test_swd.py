@@ -29,7 +29,7 @@ def test_distances_lie_within_the_spread_of_the_originals():
 
 
 def plain(first, second, directions):
-    """Of patches `[n c 49]`, by normalising copies of them and sorting one direction at a time."""
+    """Of patches `[n c 49]`, by normalizing copies of them and sorting one direction at a time."""
     first, second = (
         (p - p.mean((0, 2), keepdims=True)) / p.std((0, 2), keepdims=True) for p in (first, second)
     )
@@ -40,7 +40,7 @@ def plain(first, second, directions):
     return np.mean(distances)
 
 
-def test_normalising_while_projecting_is_normalising_first(rng):
+def test_normalizing_while_projecting_is_normalizing_first(rng):
     scale = np.array([1.0, 5.0, 30.0])[:, None]
     first, second = rng.gamma(2, scale, [2, 300, 3, 49])
     first, second = first + 100, second**1.5
@@ -97,7 +97,7 @@ def test_the_size_of_batches_does_not_matter(rng):
         np.testing.assert_array_equal(whole[level], split[level])
 
 
-def test_a_network_that_draws_one_colour_alone_has_a_finite_distance(rng):
+def test_a_generator_of_one_color_has_a_finite_distance(rng):
     images = rng.integers(0, 256, [4, 16, 16, 1]).astype(np.uint8)
     black = patches(np.full_like(images, 77), seed=1)
     assert 100 < swd(patches(images, seed=2), black, channels=1)["average"] < 2000

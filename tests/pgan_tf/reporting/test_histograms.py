@@ -36,7 +36,7 @@ def test_histograms_count_the_weights_and_last_gradients_of_a_stage(one_device, 
     assert found == {}
 
 
-def test_histograms_leave_out_other_stages_and_what_is_not_finite(one_device):
+def test_histograms_leave_out_other_stages_and_values_that_are_not_finite(one_device):
     state = TrainState(tiny_config(), one_device)
     bias = state.generator.variables["4x4_conv/bias"]
     bias.assign([np.nan, np.inf, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0])

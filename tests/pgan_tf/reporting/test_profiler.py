@@ -74,7 +74,7 @@ def test_without_steps_nothing_is_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_steps_that_were_never_reached_are_said(tmp_path, caplog):
+def test_steps_that_were_never_reached_are_reported(tmp_path, caplog):
     with Profiler((5, 6), tmp_path) as profiler:
         profiler.run(step, 1)
     assert "--profile=5:6 traced nothing: this process took 1 steps" in caplog.text

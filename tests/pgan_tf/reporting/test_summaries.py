@@ -184,7 +184,7 @@ def test_histograms_reach_tensorboard(summaries, tmp_path):
     assert metadata.plugin_data.plugin_name == "histograms"
 
 
-def test_labels_of_which_several_may_hold_are_no_rows_of_the_grid(tmp_path):
+def test_labels_that_are_not_classes_are_no_rows_of_the_grid(tmp_path):
     labels = np.random.default_rng(0).integers(0, 2, [24, 3]).astype(np.float32)
     data = write_pyramid(tmp_path / "attributes", resolution=8, channels=1, labels=labels)
     run = RunDirectory(tmp_path / "run")

@@ -148,7 +148,7 @@ def test_a_state_that_is_saved_already_is_not_written_again(state, tmp_path):
     assert (tmp_path / "state-100.index").stat().st_mtime_ns == before
 
 
-def test_checkpoints_that_can_not_be_read_at_all_are_an_error(state, tmp_path):
+def test_checkpoints_of_which_none_can_be_read_are_an_error(state, tmp_path):
     save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
     for path in tmp_path.glob("*.data*"):
         path.write_bytes(b"")
@@ -156,7 +156,7 @@ def test_checkpoints_that_can_not_be_read_at_all_are_an_error(state, tmp_path):
         Checkpoints(tmp_path, state, keep=3).restore()
 
 
-def test_a_save_that_fails_says_so_and_keeps_what_was_there(state, tmp_path, monkeypatch):
+def test_a_failed_save_is_reported_and_leaves_earlier_checkpoints(state, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
     monkeypatch.setattr(

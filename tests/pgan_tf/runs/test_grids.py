@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf.runs import grids as sampling
+from pgan_tf.runs import grids
 
 
-def test_latents_of_a_seed_do_not_depend_on_how_many_are_drawn():
-    few, many = sampling.draw_latents(3, 5, seed=1), sampling.draw_latents(9, 5, seed=1)
+def test_latents_of_a_seed_do_not_depend_on_their_number():
+    few, many = grids.draw_latents(3, 5, seed=1), grids.draw_latents(9, 5, seed=1)
     np.testing.assert_array_equal(few, many[:3])
-    assert (sampling.draw_latents(3, 5, seed=2) != few).all()
+    assert (grids.draw_latents(3, 5, seed=2) != few).all()
 
 
 def test_floats_become_bytes_rounded_and_clipped():
     images = np.array([-2.0, -1.0, -0.996, 0.0, 0.999, 1.0, 3.0])
-    np.testing.assert_array_equal(sampling.to_uint8(images), [0, 0, 1, 128, 255, 255, 255])
+    np.testing.assert_array_equal(grids.to_uint8(images), [0, 0, 1, 128, 255, 255, 255])
 
 
 def test_images_are_generated_in_batches_and_in_order():
@@ -24,14 +24,14 @@ def test_images_are_generated_in_batches_and_in_order():
         return (latents[:, :1, None, None] + labels[:, :1, None, None]) / 127.5 - 1
 
     latents, labels = np.arange(7.0)[:, None], np.full([7, 2], 10.0)
-    batches = sampling.generate_images(generate, latents, labels, batch_size=3)
+    batches = grids.generate_images(generate, latents, labels, batch_size=3)
     np.testing.assert_array_equal(np.concatenate(list(batches)).ravel(), np.arange(10, 17))
     assert sizes == [3, 3, 1]
 
 
 def test_a_grid_is_filled_row_by_row_and_gaps_are_black():
     images = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones([1, 2, 2, 3], np.uint8)
-    grid = sampling.make_grid(images, 3)
+    grid = grids.make_grid(images, 3)
     np.testing.assert_array_equal(grid[::2, ::2, 0], [[1, 2, 3], [4, 5, 0]])
     assert grid.shape == (4, 6, 3)
 
@@ -47,20 +47,20 @@ def test_a_grid_is_filled_row_by_row_and_gaps_are_black():
     ],
 )
 def test_the_grid_fits_a_screen_with_a_row_for_each_of_few_labels(resolution, labels, expected):
-    assert sampling.grid_size(resolution, labels) == expected
+    assert grids.grid_size(resolution, labels) == expected
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_png_reads_back_and_leaves_nothing_else(tmp_path, rng, channels):
     image = rng.integers(0, 256, [4, 6, channels]).astype(np.uint8)
-    sampling.save_png(tmp_path / "a.png", image)
+    grids.save_png(tmp_path / "a.png", image)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), image.squeeze())
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_png_that_can_not_be_written_leaves_the_old_one(tmp_path, rng, monkeypatch):
+def test_a_png_that_cannot_be_written_leaves_the_old_one(tmp_path, rng, monkeypatch):
     image = rng.integers(0, 256, [4, 4, 3]).astype(np.uint8)
-    sampling.save_png(tmp_path / "a.png", image)
+    grids.save_png(tmp_path / "a.png", image)
     before = (tmp_path / "a.png").read_bytes()
 
     def fail(self, path, **kwargs):
@@ -69,6 +69,6 @@ def test_a_png_that_can_not_be_written_leaves_the_old_one(tmp_path, rng, monkeyp
 
     monkeypatch.setattr("PIL.Image.Image.save", fail)
     with pytest.raises(OSError, match="No space left"):
-        sampling.save_png(tmp_path / "a.png", image[::-1])
+        grids.save_png(tmp_path / "a.png", image[::-1])
     assert (tmp_path / "a.png").read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

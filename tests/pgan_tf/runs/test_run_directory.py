@@ -76,7 +76,7 @@ def test_a_run_that_another_process_writes_to_is_refused(tmp_path):
     second.open(config, PYRAMID)
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
     config = tiny_config("data", tmp_path)
     with contextlib.closing(RunDirectory(tmp_path)) as run:
         run.open(config, PYRAMID)
@@ -115,20 +115,20 @@ def test_data_of_a_checkpoint_without_an_index_is_removed(tmp_path):
     assert sorted(p.name for p in run.checkpoints.iterdir()) == kept
 
 
-def test_a_configuration_that_is_no_text_is_refused(tmp_path):
+def test_a_configuration_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "config.flags").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UserError, match="not a text file"):
         read_config(tmp_path)
 
 
-def test_a_directory_of_something_else_is_refused(tmp_path):
+def test_a_directory_of_other_files_is_refused(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="neither empty nor a run of pgan-train"):
         RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_a_run_directory_that_can_not_be_made_is_refused(tmp_path):
+def test_a_run_directory_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"--run_dir=.*file/run can't be written: Not a directory"):
         RunDirectory(tmp_path / "file" / "run").open(tiny_config("data", tmp_path), PYRAMID)

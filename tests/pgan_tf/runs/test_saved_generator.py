@@ -87,7 +87,7 @@ def test_a_saved_generator_is_an_ordinary_keras_model(tmp_path, latents):
     assert model.count_params() > 0
 
 
-def test_what_was_said_of_a_generator_is_read_back(tmp_path):
+def test_a_description_is_read_back(tmp_path):
     save(tmp_path / "g.keras", kimg=12.5, label_names=["cat", "dog"])
     assert describe_generator(tmp_path / "g.keras") == {"kimg": 12.5, "label_names": ["cat", "dog"]}
 
@@ -125,14 +125,14 @@ def test_a_run_directory_means_its_newest_generator(tmp_path):
     assert find_generator(tmp_path) == networks / "generator-000100.500.keras"
 
 
-def test_the_newest_generator_is_told_by_what_it_says_and_not_by_its_rounded_name(tmp_path):
+def test_the_newest_generator_is_known_by_its_description_and_not_by_its_rounded_name(tmp_path):
     networks = tmp_path / "networks"
     save(networks / "generator-000123.200.keras", images_seen=123_200)
     save(networks / "generator-000123.keras", images_seen=123_456)
     assert find_generator(tmp_path) == networks / "generator-000123.keras"
 
 
-def test_a_keras_model_of_something_else_is_refused(tmp_path):
+def test_another_keras_model_is_refused(tmp_path):
     inputs = keras.Input([3], name="x")
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
     with pytest.raises(UserError, match=r"other.keras: not a generator: .* Received: x"):
@@ -162,13 +162,13 @@ def of_pictures():
         (lambda: keras.layers.Dense(3), "Received: Dense, without inputs"),
     ],
 )
-def test_what_keras_can_load_but_is_no_generator_is_refused(tmp_path, build, message):
+def test_keras_objects_other_than_generators_are_refused(tmp_path, build, message):
     keras.saving.save_model(build(), tmp_path / "other.keras")
     with pytest.raises(UserError, match=f"other.keras: not a generator.*{message}"):
         pgan_tf.load_generator(tmp_path / "other.keras")
 
 
-def test_a_description_that_is_no_object_is_refused(tmp_path):
+def test_a_description_that_is_not_an_object_is_refused(tmp_path):
     networks = tmp_path / "networks"
     save(networks / "generator-000001.keras")
     save(networks / "generator-000002.keras", images_seen="many")
@@ -198,7 +198,7 @@ def test_an_imported_directory_means_its_generator(tmp_path):
         (".", None, "no generator in it; expected networks/generator-NNNNNN.keras"),
     ],
 )
-def test_what_is_no_generator_is_refused_with_its_path(tmp_path, name, content, message):
+def test_a_path_without_a_generator_is_refused(tmp_path, name, content, message):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:

@@ -62,13 +62,13 @@ def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, .
     Raises:
       UserError: there are no names, or an unknown one.
     """
-    known = ", ".join(CATALOGUE)
+    known = ", ".join(CATALOG)
     if not names:
         raise UserError(f"--{flag} must name metrics, of {known}. Received: none")
     for name in names:
-        if name not in CATALOGUE:
+        if name not in CATALOG:
             raise UserError(f"--{flag} must be of {known}. Received: {name}")
-    return tuple(CATALOGUE[name] for name in dict.fromkeys(names))
+    return tuple(CATALOG[name] for name in dict.fromkeys(names))
 
 
 def _compare_patches(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
@@ -135,4 +135,4 @@ _ALL = (
     ),
     Metric("modes", "numbers", 25600, 1, 1, _count_modes, "modes/kl"),
 )
-CATALOGUE = {metric.name: metric for metric in _ALL}
+CATALOG = {metric.name: metric for metric in _ALL}
