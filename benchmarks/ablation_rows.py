@@ -1,4 +1,4 @@
-"""What benchmarks/ablation.py runs: the rows of the paper's table 1, made smaller alike."""
+"""The rows of the paper's table 1, all made smaller alike, for benchmarks/ablation.py."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ BY_VALUE = ("g", "a", "b", "d", "f", "c", "e", "e*")
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What is run, and where."""
+    """One run of a row: its configuration and its directory."""
 
     out: Path
     data_dir: str
@@ -109,7 +109,7 @@ class Experiment:
         return self.out / f"{row.name.replace('*', '-star')}-seed{seed}"
 
     def result_file(self, row: Row, seed: int) -> Path:
-        """What is known of a run that has ended; beside its directory."""
+        """Path of the results of a run that has ended; beside its directory."""
         return self.run_dir(row, seed).with_suffix(".json")
 
     def train_arguments(self, row: Row, seed: int) -> list[str]:

@@ -161,7 +161,7 @@ def train_classifier(
 def confusion(
     model: keras.Model, images: np.ndarray, classes_of: np.ndarray, *, classes: int
 ) -> np.ndarray:
-    """How many images of each class, by row, are read as which, by column."""
+    """Return the confusion matrix: images of each class, by row, by predicted class, by column."""
     counts = np.zeros((classes, classes), np.int64)
     for start in range(0, len(images), _READ_AT_ONCE):
         chosen = slice(start, start + _READ_AT_ONCE)

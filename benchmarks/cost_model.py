@@ -1,4 +1,4 @@
-"""What limits a step on 1 to 64 GPUs: computed from the configuration, not measured.
+"""The limits of a step on 1 to 64 GPUs: computed from the configuration, not measured.
 
     python benchmarks/cost_model.py [--fmap_base=8192] [--fmap_max=512] [--tflops=5] ...
 

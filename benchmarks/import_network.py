@@ -1,4 +1,4 @@
-"""What pgan-import takes for networks of the paper's size.
+"""Time and memory of pgan-import for networks of the paper's size.
 
     python benchmarks/import_network.py [--resolution=1024] [--directory=/tmp]
 

@@ -1,4 +1,4 @@
-"""How fast images come from a pyramid on disk to tensors that a step can be given.
+"""Speed of the input pipeline: from a pyramid on disk to tensors that a step accepts.
 
     python benchmarks/input_pipeline.py [--resolutions=4,32,256,1024] [--batch_size=N] [--seconds=5]
         [--data_dir=PYRAMID] [--disk]

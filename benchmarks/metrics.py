@@ -1,4 +1,4 @@
-"""How fast sliced Wasserstein distance and MS-SSIM are, next to plain NumPy that loops over images.
+"""Speed of sliced Wasserstein distance and MS-SSIM, next to NumPy that loops over images.
 
     python benchmarks/metrics.py [--num_images=256] [--resolution=64] [--on_disk=/tmp]
 

@@ -1,4 +1,4 @@
-"""How fast pgan-prepare-tfrecords is, next to nothing but decoding the same PNG files.
+"""Speed of pgan-prepare-tfrecords, next to only decoding the same PNG files.
 
     python benchmarks/prepare.py [--small=30000] [--large=200] [--num_workers=2] [--directory=/tmp]
 
@@ -155,7 +155,7 @@ def cpu_seconds() -> float:
 
 @dataclasses.dataclass
 class Usage:
-    """What a session's processes have used at most: bytes of memory, seconds of processor time."""
+    """Peak use of a session's processes: bytes of memory, seconds of processor time."""
 
     memory: int = 0
     cpu: float = 0.0
@@ -184,7 +184,7 @@ def watched(session: int) -> Iterator[Usage]:
 
 
 def current_usage(session: int) -> Usage:
-    """What the processes of a session have now, shared pages shared out, and used so far."""
+    """Return a session's memory now, shared pages divided among processes, and its time so far."""
     usage = Usage()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # a process may end meanwhile

@@ -1,4 +1,4 @@
-"""How much sooner a progressive run ends than one at full resolution from the start.
+"""Speedup of a progressive run over one at full resolution from the start.
 
     python benchmarks/progressive_speedup.py --resolutions=32,64,128
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def configure(resolution: int, given: argparse.Namespace) -> TrainConfig:
-    """What both runs to a final resolution have in common."""
+    """Return the configuration that both runs to a final resolution share."""
     return TrainConfig(
         network=NetworkConfig(
             resolution=resolution, fmap_base=given.fmap_base, fmap_max=given.fmap_max

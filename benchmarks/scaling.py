@@ -1,4 +1,4 @@
-"""What a second replica costs: 2 logical CPUs against 1, on the same cores, with one global batch.
+"""Cost of a second replica: 2 logical CPUs against 1, same cores, same global batch.
 
     python benchmarks/scaling.py [--resolution=32] [--network_resolution=32] [--batch_size=16]
         [--fmap_base=1024] [--fmap_max=128] [--fading | --nofading] [--rounds=10] [--replicas=2]

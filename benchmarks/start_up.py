@@ -1,4 +1,4 @@
-"""How long a run takes to its first step and at stage switches, and how long it waits for data.
+"""Seconds from a run's start to its first step, at stage switches, and of waiting for data.
 
     python benchmarks/start_up.py [--stage_kimg=0.5] [--work_dir=/tmp] [-- FLAGS OF PGAN-TRAIN]
 

@@ -1,4 +1,4 @@
-"""How fast one iteration of training is, and how close to what the machine can multiply.
+"""Speed of one iteration of training, and the fraction of the machine's roof that it reaches.
 
     python benchmarks/train_step.py --resolution=32 --network_resolution=32 --batch_size=16 \
         --fmap_base=1024 --fmap_max=128 --alpha=0.5 --precision=float32 --iterations=10
@@ -202,7 +202,7 @@ def timed(run: Callable[[], object]) -> float:
 
 
 def device_name() -> str:
-    """What ran: the first GPU, or the CPU."""
+    """Return the name of the device: the first GPU, or the CPU."""
     return (tf.config.list_physical_devices("GPU") or [None])[0].name if gpus() else "CPU"
 
 

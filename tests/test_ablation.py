@@ -87,7 +87,7 @@ def test_rows_are_those_of_configs(modules, experiment, row):
 
 
 def finish(experiment, row, seed, *, average, error=None):
-    """What a run that has ended leaves."""
+    """Write the files that a finished run leaves."""
     run = experiment.run_dir(row, seed)
     run.mkdir()
     for name, value in (("000000", 0), ("000004.500", 9), ("000032", 200)):

@@ -1,4 +1,4 @@
-"""What benchmarks compute, where that can be told without measuring."""
+"""The arithmetic of the benchmarks, as far as it needs no measurement."""
 
 import importlib.util
 import json

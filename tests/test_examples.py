@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 def run(directory, name, *arguments):
-    """What a script prints, run in a directory of its own."""
+    """Return the output of a script, run in a directory of its own."""
     result = subprocess.run(
         [sys.executable, EXAMPLES / name, *map(str, arguments)],
         cwd=directory,

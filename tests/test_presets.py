@@ -156,7 +156,7 @@ def read(name) -> TrainConfig:
 
 
 def comment(name) -> str:
-    """What a flagfile says of itself, on one line."""
+    """Return the comments at the top of a flagfile, on one line."""
     lines = flagfiles()[name].read_text().splitlines()
     head = itertools.takewhile(lambda line: line.startswith("#"), lines)
     return " ".join(" ".join(line.strip("# \\") for line in head).split())
@@ -188,7 +188,7 @@ def published(**figures) -> dict:
 
 
 def ablation_row(row) -> dict:
-    """What a row of table 1 differs in from the common settings, the rows before it included."""
+    """Return the flags that a row of table 1 changes, those of the rows before it included."""
     before, changes = ABLATION[row]
     return (ablation_row(before) if before else {}) | changes
 

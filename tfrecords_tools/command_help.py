@@ -30,7 +30,7 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Help:
-    """What a command's help says besides its flags.
+    """The parts of a command's help besides its flags.
 
     Attributes:
       description: begins with a verb and ends with a full stop.

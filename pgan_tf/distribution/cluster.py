@@ -30,7 +30,7 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this worker keeps the run directory: configuration, checkpoints and reports."""
+        """True for the worker that keeps the run directory: configuration, checkpoints, reports."""
         return self.index == 0
 
 

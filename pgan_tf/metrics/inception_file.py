@@ -46,7 +46,7 @@ class GraphFile:
 
     @property
     def is_published(self) -> bool:
-        """Whether this is the graph that published metrics were computed with."""
+        """True for the graph that published metrics were computed with."""
         return self.sha256 == GRAPH_SHA256
 
 

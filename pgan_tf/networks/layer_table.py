@@ -49,7 +49,7 @@ class LayerSpec:
 
     @property
     def is_convolution(self) -> bool:
-        """Whether the kernel is `[k k in out]`."""
+        """True if the kernel is `[k k in out]`."""
         return len(self.kernel_shape) == 4
 
     @property

@@ -1,4 +1,4 @@
-"""How the original implementation names and stores the weights of its (fused) networks."""
+"""Names and layout of the weights in the original implementation's (fused) networks."""
 
 import numpy as np
 

@@ -64,12 +64,12 @@ def tiny_config(data_dir="", run_dir="", *, label_size=0, channels=3, **run) -> 
 
 
 def step_result(metrics, stop_flags=(0.0, 0.0)) -> StepResult:
-    """What a call tells of one step, or of several where each figure is a list of theirs."""
+    """Return the result of a call of one step, or of several if each scalar is a list."""
     columns = [np.atleast_1d(np.asarray(value, np.float32)) for value in metrics.values()]
     columns += [np.full(len(columns[0]), flag, np.float32) for flag in stop_flags]
     return StepResult(tuple(metrics), tf.constant(np.stack(columns, axis=1)))
 
 
 def each_step(inputs: StepInputs) -> list[StepInputs]:
-    """What each step of a call is given."""
+    """Return the inputs of each step of a call."""
     return [inputs.at(index) for index in range(int(inputs.count))]

@@ -92,7 +92,7 @@ def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(name, cap
 
 
 def labels_of(name):
-    """How many labels the data have for which a configuration is made."""
+    """Return the number of labels of the data that a configuration is made for."""
     if "cifar100" in name:
         return 100
     if "celeba_128_cond" in name:

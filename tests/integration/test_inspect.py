@@ -27,7 +27,7 @@ def shapes(tmp_path_factory):
 
 @pytest.fixture
 def inspect(tmp_path, monkeypatch, capsys):
-    """inspect(*arguments) runs the command in `tmp_path`: exit code, stdout, the error's line."""
+    """Return a function that runs the command in `tmp_path`: exit code, stdout, error line."""
     monkeypatch.chdir(tmp_path)
 
     def inspect(*arguments):

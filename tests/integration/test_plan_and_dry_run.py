@@ -1,4 +1,4 @@
-"""What a run will take, before it starts: pgan-train --plan and --dry_run."""
+"""Time and memory of a run before it starts: pgan-train --plan and --dry_run."""
 
 import os
 import subprocess

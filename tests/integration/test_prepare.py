@@ -32,7 +32,7 @@ def photos(tmp_path):
 
 @pytest.fixture
 def prepare(tmp_path, monkeypatch):
-    """prepare(*flags): runs the command in an empty directory, to the output `out`."""
+    """Return a function that runs the command in an empty directory, to the output `out`."""
     monkeypatch.chdir(tmp_path)
     return lambda *flags: main([*flags, "--output=out", "--num_workers=1"])
 

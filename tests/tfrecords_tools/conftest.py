@@ -50,7 +50,7 @@ def array_source():
 
 @pytest.fixture
 def write(tmp_path):
-    """write(source, name, **options): writes a pyramid without a word, returns its directory."""
+    """Return a function that writes a pyramid silently and returns its directory."""
 
     def write(source, name="pyramid", **options):
         options.setdefault("shuffle", source.shuffled)
@@ -74,7 +74,7 @@ def golden_copy(tmp_path):
 
 @pytest.fixture
 def random_images():
-    """random_images(n, c, r): noise, [n c r r] uint8."""
+    """Return a function that draws noise, [count channels resolution resolution] uint8."""
 
     def random_images(count, channels, resolution, seed=0):
         shape = (count, channels, resolution, resolution)

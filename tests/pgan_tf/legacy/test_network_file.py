@@ -1,4 +1,4 @@
-"""What is no network file of the original is refused, and said to be what it is."""
+"""Reading network files of the original, and refusing all others by name."""
 
 import os
 import pickle
@@ -107,7 +107,7 @@ def test_a_truncated_file_is_refused(tmp_path, protocol):
 
 @pytest.fixture(scope="module")
 def damaged_file(tmp_path_factory):
-    """Where a file to be damaged lies, and its content by protocol."""
+    """Return the path of a file to damage, and its content by protocol."""
     path = tmp_path_factory.mktemp("damaged") / "n.pkl"
     states = golden_states("networks_8_gray_labels.npz", GRAY_LABELS)
     contents = {

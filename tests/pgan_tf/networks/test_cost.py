@@ -167,7 +167,7 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
 
 
 def run_operations(graph):
-    """What a graph's outputs and updates need; TensorFlow leaves the rest out."""
+    """Return the operations that outputs and updates need; TensorFlow prunes the rest."""
     pending = [output.op for output in graph.outputs] + list(graph.control_outputs)
     found = set()
     while pending:

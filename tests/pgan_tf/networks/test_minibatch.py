@@ -1,4 +1,4 @@
-"""What the discriminator makes of a minibatch, and the noise it is given, against NumPy."""
+"""The discriminator's minibatch features, and the noise in its features, against NumPy."""
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ def judged(images, weights, *, append=lambda x: x, noise=lambda x, layer: x, fin
     """Scores at 8x8 from the definition.
 
     Args:
+      images: `[b 8 8 c]`.
+      weights: of the discriminator, by name.
       append: what comes before the 4x4 convolution.
       noise: what the input of each hidden layer goes through.
       finish: what comes before the last layer.

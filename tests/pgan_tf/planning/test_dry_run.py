@@ -1,4 +1,4 @@
-"""What is made of a trial's results; the trials here only say what a real one would."""
+"""The table and advice made from a trial's results; the trials here are stand-ins."""
 
 import dataclasses
 

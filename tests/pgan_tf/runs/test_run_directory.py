@@ -19,7 +19,7 @@ PYRAMID = FakePyramid()
 
 
 def as_read(config):
-    """What only the data can tell, and where the run is, are not in its flagfile."""
+    """Drop what a flagfile does not hold: facts of the data, and the run's own path."""
     network = dataclasses.replace(config.network, channels=3, label_size=0)
     run = dataclasses.replace(config.run, run_dir="")
     return dataclasses.replace(config, network=network, run=run)
