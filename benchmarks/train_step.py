@@ -23,7 +23,7 @@ The count: two operations for each multiply-add of the convolutions and dense la
 resolution, however they are computed: the fraction may be above 1 where that saves multiplications.
 With G and D a forward pass of each network, an iteration is 4 G + 14 D: three forward passes of D,
 one back to the mixed images, two back through each of these four, one of G for the fakes; then 3 G
-and 2 D for the generator. Nothing else (activations, normalisation, Adam) counts.
+and 2 D for the generator. Nothing else (activations, normalization, Adam) counts.
 """
 
 import argparse

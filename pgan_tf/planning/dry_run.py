@@ -9,13 +9,13 @@ import signal
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.planning.phase_table import PhaseRow, format_table
-from pgan_tf.planning.plan import complete_from_data, headline
+from pgan_tf.planning.plan import fit_to_data_dir, headline
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import (
     Crashed,
-    Measured,
     Message,
     OutOfMemory,
+    PhaseMeasured,
     Started,
     Trial,
     UserMistake,
@@ -41,7 +41,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
         table has been printed, and the error names the batches that fit.
     """
     required(config.data.data_dir, "data_dir", "pgan-train")
-    config = complete_from_data(config)
+    config = fit_to_data_dir(config)
     schedule = Schedule(config.schedule, config.network.final_resolution)
     progress = _Progress(config, schedule)
     while progress.pending:
@@ -63,7 +63,7 @@ class _Progress:
     def __init__(self, config: TrainConfig, schedule: Schedule):
         self._config = config
         self._schedule = schedule
-        self._measured: dict[int, tuple[Phase, Measured]] = {}  # by the phase's index
+        self._measured: dict[int, tuple[Phase, PhaseMeasured]] = {}  # by the phase's index
         self._too_large: dict[int, int] = {}  # smallest batch that did not fit, by resolution
         self._started: Started | None = None
         self.limit = memory_limit()
@@ -84,7 +84,7 @@ class _Progress:
             self._note_crash(message.code)
         elif isinstance(message, OutOfMemory):
             self._note_out_of_memory("too large, by estimate" if message.expected else "too large")
-        elif isinstance(message, Measured):
+        elif isinstance(message, PhaseMeasured):
             phase = self.pending.pop(0)
             self._measured[phase.index] = phase, message
             _say(

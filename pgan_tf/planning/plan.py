@@ -38,7 +38,7 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
     """
     run_dir = config.run.run_dir
     if config.data.data_dir:
-        config = complete_from_data(config)
+        config = fit_to_data_dir(config)
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
     schedule = Schedule(config.schedule, config.network.final_resolution)
@@ -101,8 +101,8 @@ def _ramps(config: ScheduleConfig) -> str:
     return ", ".join(ramps)
 
 
-def complete_from_data(config: TrainConfig) -> TrainConfig:
-    """Return the configuration with the resolution, channels and labels of its data.
+def fit_to_data_dir(config: TrainConfig) -> TrainConfig:
+    """Open the data; return the configuration with their resolution, channels and labels.
 
     Raises:
       UserError: there are no such data, or they do not fit the configuration.
@@ -149,7 +149,7 @@ def estimate(
 
     Args:
       schedule: the run's.
-      config: completed from the data, if there are any.
+      config: fitted to the data, if there are any.
       replicas: number of replicas that batches are split over.
       shared_memory: whether all replicas share one memory, as logical CPUs do.
       tflops: speed of a replica's convolutions in 10^12 floating-point operations a second, two for

@@ -28,7 +28,7 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
     """Return the peak of bytes that one replica's tensors take in a step of one stage.
 
     Args:
-      config: the run's, completed from its data.
+      config: the run's, fitted to the data.
       resolution: of the stage.
       batch_size: of this replica, in images.
       fading: whether the stage fades in, so that the lower resolution's RGB layers take part.

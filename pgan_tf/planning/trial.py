@@ -18,7 +18,7 @@ from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.order import Shard
 from pgan_tf.distribution.strategy import device_names
 from pgan_tf.planning.step_memory import peak_bytes
-from pgan_tf.planning.trial_process import LIMIT_VARIABLE, Measured, OutOfMemory, Send, Started
+from pgan_tf.planning.trial_process import LIMIT_VARIABLE, OutOfMemory, PhaseMeasured, Send, Started
 from pgan_tf.reporting.scalars import memory_scalars
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -64,7 +64,7 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
         send(OutOfMemory())
 
 
-def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> Measured:
+def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> PhaseMeasured:
     """Time the steps of a phase, averaged over those with and without the generator."""
     state.enter_phase(phase.index, reset_optimizers=True)
     batch = _read_batch(run, phase)
@@ -77,7 +77,7 @@ def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> Measure
         prepared[trains_generator], step_seconds[trains_generator] = _time_steps(
             run, state, batch, trains_generator=trains_generator
         )
-    return Measured(
+    return PhaseMeasured(
         prepared=sum(prepared.values()),
         step_seconds=sum(step_seconds[kind] for kind in group) / len(group),
         peak=_peak(devices),

@@ -41,7 +41,7 @@ class Started:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class PhaseMeasured:
     """The steps of a phase ran.
 
     Attributes:
@@ -97,11 +97,11 @@ class UserMistake:
     exit_code: int = UserError.exit_code
 
 
-Message = Started | Measured | OutOfMemory | Crashed | Finished | UserMistake
+Message = Started | PhaseMeasured | OutOfMemory | Crashed | Finished | UserMistake
 Send = Callable[[Message], None]
 
 # Runs in the child: tries the phases in order, at the batch sizes in them. Sends `Started`, then
-# `Measured` for each phase, or `OutOfMemory` as the last message.
+# `PhaseMeasured` for each phase, or `OutOfMemory` as the last message.
 Trial = Callable[[TrainConfig, list[Phase], Send], None]
 
 
@@ -122,7 +122,7 @@ def trial_process(
 
     Args:
       trial: runs in the child.
-      config: the run's, completed from its data.
+      config: the run's, fitted to the data.
       phases: to try, in order, with the batch sizes to try.
       limit: bytes of the host's memory that tensors may take; None sets no limit.
     """

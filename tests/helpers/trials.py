@@ -6,14 +6,14 @@ For tests of dry runs. They start fast: without TensorFlow.
 import os
 import signal
 
-from pgan_tf.planning.trial_process import Measured, OutOfMemory, Started
+from pgan_tf.planning.trial_process import OutOfMemory, PhaseMeasured, Started
 from tfrecords_tools.errors import UserError
 
 GIB = 2**30
 
 
 def measured(phase):
-    return Measured(
+    return PhaseMeasured(
         1.0, step_seconds=phase.batch_size / 100, peak=phase.batch_size * GIB, resident=5
     )
 

@@ -20,14 +20,14 @@ def test_the_new_channel_is_each_groups_mean_deviation(rng, batch, group_size):
     np.testing.assert_allclose(output[..., 3], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_groups_are_strides_and_not_neighbours():
-    # Samples 0 and 2 are alike, and 1 and 3: strided groups of two see no deviation.
+def test_groups_are_strides_and_not_neighbors():
+    # Samples 0 and 2 are equal, and 1 and 3: strided groups of two have no deviation.
     x = np.zeros([4, 4, 4, 1], np.float32)
     x[[1, 3]] = 5.0
     np.testing.assert_allclose(MinibatchStdDev(2)(x)[..., 1], np.full([4, 4, 4], 1e-4), rtol=1e-3)
 
 
-def test_parts_of_a_batch_are_grouped_apart(rng):
+def test_minibatches_of_a_batch_are_grouped_separately(rng):
     x = rng.normal(size=[16, 4, 4, 3]).astype(np.float32)
     x[8:] *= 3.0
     layer = MinibatchStdDev(4)
@@ -69,7 +69,7 @@ def test_a_negative_group_is_refused():
 
 
 def built(rng, *, inputs=6, kernels=3, dims=2, dtype="float32"):
-    """A layer with no weight at its initial value."""
+    """Return a layer with no weight at its initial value."""
     layer = MinibatchDiscrimination(kernels, dims, seed=1, dtype=dtype)
     layer.build([None, inputs])
     for variable in layer.variables:
@@ -85,7 +85,7 @@ def test_features_are_how_close_the_other_samples_are(rng):
     np.testing.assert_allclose(output[:, 6:], reference.closeness(x, layer), rtol=1e-4, atol=1e-5)
 
 
-def test_parts_of_a_batch_are_compared_apart(rng):
+def test_minibatches_of_a_batch_are_compared_separately(rng):
     layer, x = built(rng), rng.normal(size=[8, 6])
     output = layer(tf.constant(x, tf.float32), parts=2).numpy()
     expected = np.concatenate(
@@ -95,7 +95,7 @@ def test_parts_of_a_batch_are_compared_apart(rng):
 
 
 def test_second_derivatives_are_those_of_the_definition(rng):
-    # What the gradient penalty takes: the gradient of a gradient norm by the weights.
+    # As the gradient penalty needs: the gradient of a gradient norm by the weights.
     layer, x = built(rng, kernels=2), tf.constant(rng.normal(size=[4, 6]), tf.float32)
 
     def norm():
@@ -135,7 +135,7 @@ def test_fitted_to_data_the_nearest_are_at_two_and_features_at_zero(rng, size):
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_samples_that_are_all_alike_leave_the_scale(rng, count):
+def test_equal_samples_leave_the_scale(rng, count):
     layer = built(rng)
     layer.fit(np.ones([count, 6], np.float32))
     np.testing.assert_array_equal(layer.log_scale, np.zeros([3, 2]))
@@ -154,7 +154,7 @@ def test_in_half_precision_distances_are_still_taken_in_float32(rng):
     )
 
 
-def test_its_configuration_makes_the_same_layer(rng):
+def test_discrimination_survives_serialization(rng):
     layer = built(rng)
     again = keras.layers.deserialize(keras.layers.serialize(layer))
     assert (again.kernels, again.dims, again.seed) == (3, 2, 1)

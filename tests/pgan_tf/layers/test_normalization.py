@@ -11,7 +11,7 @@ EPSILON = 1e-4
 
 
 def built(layer, channels, rng):
-    """A layer whose weights are not what they begin with."""
+    """Return a layer with weights other than the initial ones, and the weights by name."""
     layer.build([None, channels])
     for variable in layer.variables:
         variable.assign(rng.uniform(0.5, 1.5, variable.shape))
@@ -25,18 +25,18 @@ def test_batch_norm_takes_the_statistics_of_each_minibatch(rng, shape):
     actual = layer(tf.constant(x, tf.float32), training=True, parts=2)
     axes = tuple(range(len(shape) - 1))
     means, variances = [], []
-    for part, normalised in zip(np.split(x, 2), np.split(actual.numpy(), 2), strict=True):
+    for part, normalized in zip(np.split(x, 2), np.split(actual.numpy(), 2), strict=True):
         means.append(part.mean(axes))
         variances.append(part.var(axes))
         expected = (part - means[-1]) / np.sqrt(variances[-1] + EPSILON)
         expected = expected * weights["scale"] + weights["bias"]
-        np.testing.assert_allclose(normalised, expected, atol=1e-5)
+        np.testing.assert_allclose(normalized, expected, atol=1e-5)
     for name, values in (("moving_mean", means), ("moving_variance", variances)):
         expected = 0.9 * weights[name] + 0.1 * np.mean(values, axis=0)
         np.testing.assert_allclose(getattr(layer, name), expected, rtol=1e-5)
 
 
-def test_batch_norm_uses_moving_averages_where_it_does_not_train(rng):
+def test_batch_norm_uses_moving_averages_outside_of_training(rng):
     layer, weights = built(BatchNorm(), 5, rng)
     x = rng.normal(3.0, 2.0, [4, 2, 2, 5])
     expected = (x - weights["moving_mean"]) / np.sqrt(weights["moving_variance"] + EPSILON)
@@ -99,7 +99,7 @@ def test_gradients_and_gradients_of_gradients_are_those_of_the_formula(rng, kind
 
 
 @pytest.mark.parametrize("kind", [BatchNorm, LayerNorm])
-def test_half_precision_is_for_what_comes_out_alone(rng, kind):
+def test_only_the_output_has_half_precision(rng, kind):
     full, half = kind(), kind(dtype="mixed_bfloat16")
     for layer in (full, half):
         layer.build([None, 3])
@@ -112,7 +112,7 @@ def test_half_precision_is_for_what_comes_out_alone(rng, kind):
 
 
 @pytest.mark.parametrize("layer", [BatchNorm(momentum=0.5, epsilon=0.1), LayerNorm(epsilon=0.1)])
-def test_norms_are_made_again_of_their_configuration(layer):
+def test_norms_survive_serialization(layer):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert again.get_config() == layer.get_config()
     assert again.epsilon == 0.1

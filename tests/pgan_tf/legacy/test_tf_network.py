@@ -175,7 +175,7 @@ def test_options_that_make_another_network_are_read(tmp_path, options, ours):
     plain = read_networks(lone_file(tmp_path, RGB)).ema_generator
     network = read_networks(lone_file(tmp_path, {**RGB, **options})).ema_generator
     assert network.config == dataclasses.replace(plain.config, **ours)
-    # Its weights are the file's in any case: what the options change is how they are used.
+    # The weights are the file's in any case: the options change how they are used.
     for name, weight in plain.weights.items():
         np.testing.assert_array_equal(network.weights[name], weight)
 
@@ -195,7 +195,7 @@ def test_options_that_make_no_difference_are_taken(tmp_path):
         "dtype": "float32",
         "structure": "recursive",
         "is_template_graph": False,
-        # Left over in networks that were brought from the Theano version.
+        # Left over in networks that were converted from the Theano version.
         "use_batchnorm": False,
         "tanh_at_end": None,
         "mbstat_func": "Tstdeps",
@@ -227,7 +227,7 @@ def test_another_state_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("state", "received"), [({"name": "G", "x": 1}, r"\['name', 'x'\]"), (3, "int")]
 )
-def test_a_state_without_its_parts_is_refused(tmp_path, state, received):
+def test_an_incomplete_state_is_refused(tmp_path, state, received):
     path = write_network_file(tmp_path / "n.pkl", [state], container=None)
     with pytest.raises(UserError, match=f"a network without version, .*Received: {received}"):
         read_networks(path)

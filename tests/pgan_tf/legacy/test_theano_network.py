@@ -1,4 +1,4 @@
-"""Networks of the Theano version, against the original's layout computed with in NumPy."""
+"""Networks of the Theano version, against its layout computed in NumPy."""
 
 import dataclasses
 
@@ -71,7 +71,7 @@ def test_images_and_scores_are_those_of_the_arrays_in_the_file(tmp_path, rng, sc
     latents = rng.normal(size=[32, 5]).astype(np.float32)
     for values, original in ((g, networks.generator), (gs, networks.ema_generator)):
         generator = built(Generator(original.config), original)
-        # Not closer: where all features are near 0, the pixel norm enlarges what rounding did.
+        # Not closer: where all features are near 0, the pixel norm magnifies rounding errors.
         images = generator(tf.constant(latents[:4]), resolution=16).numpy()
         expected = reference.generate(values, latents[:4], 3, scaled)
         np.testing.assert_allclose(images.transpose(0, 3, 1, 2), expected, rtol=1e-3, atol=2e-4)

@@ -21,7 +21,7 @@ from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
-# What makes other networks, one at a time.
+# Each makes other networks.
 OPTIONS = [
     {"minibatch_features": "none"},
     {"minibatch_features": "discrimination", "discrimination_kernels": 7},
@@ -38,7 +38,7 @@ def test_multiplications_are_those_of_the_layers(resolution, fading, options):
     config = dataclasses.replace(CONFIG, **options)
 
     def of_layer(variable, network):
-        """Kernel size times the pixels it is applied to, from the variable's name and shape."""
+        """Return kernel size times pixels of its output, from the variable's name and shape."""
         layer, kind = variable.path.split("/")
         if kind not in ("kernel", "direction"):
             return 0
@@ -65,7 +65,7 @@ def test_multiplications_are_those_of_the_layers(resolution, fading, options):
 
 
 def times(schedule, **seconds_per_image):
-    """Step times measured in phases named `p0`, `p1`, ..."""
+    """Return step times measured in phases named `p0`, `p1`, ..."""
     step_times = StepTimes(CONFIG)
     for name, seconds in seconds_per_image.items():
         step_times.add(schedule.phases[int(name[1:])], seconds)
@@ -179,7 +179,7 @@ def run_operations(graph):
 
 
 def multiply_adds(operation):
-    """Of a convolution, its gradients or a matrix product, from its tensors' shapes."""
+    """Return those of a convolution, its gradients or a matrix product, from tensor shapes."""
     sizes = {
         "Conv2D": lambda x, kernel: (operation.outputs[0].shape, kernel.shape[:3]),
         "Conv2DBackpropInput": lambda _, kernel, out: (out.shape, kernel.shape[:3]),

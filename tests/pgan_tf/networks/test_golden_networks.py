@@ -65,7 +65,7 @@ class Golden:
         for path, variable in network.variables.items():
             name = original_name(network.name, path, self.config.resolution)
             expected = from_original(name, self.expected(f"{prefix}_grad/{name}"))
-            # What a stage does not run through has no gradient, where the original has zeros.
+            # Variables that a stage does not use have no gradient here, and zeros in the original.
             actual = computed.get(path, np.zeros(variable.shape, np.float32))
             np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=2e-6, err_msg=path)
 

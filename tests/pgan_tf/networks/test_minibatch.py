@@ -15,9 +15,9 @@ def judged(images, weights, *, append=lambda x: x, noise=lambda x, layer: x, fin
     Args:
       images: `[b 8 8 c]`.
       weights: of the discriminator, by name.
-      append: what comes before the 4x4 convolution.
-      noise: what the input of each hidden layer goes through.
-      finish: what comes before the last layer.
+      append: applied before the 4x4 convolution.
+      noise: applied to the input of each hidden layer.
+      finish: applied before the last layer.
     """
 
     def hidden(x, name):
@@ -55,7 +55,7 @@ def test_without_minibatch_features_an_image_is_judged_alone(rng, images):
     )
 
 
-def test_the_deviation_of_the_whole_minibatch_takes_each_part_apart(rng, images):
+def test_without_groups_the_deviation_is_of_each_minibatch_separately(rng, images):
     discriminator = Discriminator(config(stddev_group_size=0))
     weights = reference.randomised(discriminator, rng)
 
@@ -90,7 +90,7 @@ def test_noise_goes_into_every_hidden_layer_and_nowhere_else(rng, images):
     factors = {
         "8x8_conv0": rng.normal(1, 0.3, [8, 1, 1, 6]),
         "8x8_conv1": rng.normal(1, 0.3, [8, 1, 1, 6]),
-        "4x4_conv": rng.normal(1, 0.3, [8, 1, 1, 7]),  # the deviation's map too
+        "4x4_conv": rng.normal(1, 0.3, [8, 1, 1, 7]),  # the deviation's map included
         "4x4_dense0": rng.normal(1, 0.3, [8, 1, 1, 6]),  # of maps, before they are flattened
     }
 

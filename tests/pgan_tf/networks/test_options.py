@@ -16,7 +16,7 @@ def config(**options):
     return NetworkConfig(resolution=8, fmap_base=32, fmap_max=6, **options)
 
 
-def normalised(x, axes, *, mean=None, variance=None):
+def normalized(x, axes, *, mean=None, variance=None):
     mean = x.mean(axes, keepdims=True) if mean is None else mean
     variance = x.var(axes, keepdims=True) if variance is None else variance
     return (x - mean) / np.sqrt(variance + EPSILON)
@@ -26,9 +26,9 @@ def generated(latents, weights, options, *, training=False):
     """Images at 8x8 and at alpha 0.25."""
     norm = options.get("generator_norm", "pixel")
     epsilon = options.get("pixel_norm_epsilon", 1e-8)
-    leak = options.get("generator_leak", 0.2)
+    negative_slope = options.get("generator_leak", 0.2)
     if options.get("generator_activation") == "relu":
-        leak = 0.0
+        negative_slope = 0.0
     equalized = options.get("equalized_learning_rate", True)
 
     def pixel_norm(x):
@@ -39,8 +39,8 @@ def generated(latents, weights, options, *, training=False):
             of = {kind: weights[f"{name}_norm/{kind}"] for kind in ("scale", "bias")}
             axes = tuple(range(x.ndim - 1))
             moving = {kind: weights[f"{name}_norm/moving_{kind}"] for kind in ("mean", "variance")}
-            x = normalised(x, axes, **({} if training else moving)) * of["scale"] + of["bias"]
-        x = np.where(x > 0, x, leak * x)
+            x = normalized(x, axes, **({} if training else moving)) * of["scale"] + of["bias"]
+        x = np.where(x > 0, x, negative_slope * x)
         return pixel_norm(x) if norm == "pixel" else x
 
     x = pixel_norm(latents) if options.get("normalize_latents", True) else latents
@@ -102,7 +102,7 @@ def test_an_image_of_a_generator_with_batch_norm_does_not_depend_on_the_others(r
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
 @pytest.mark.parametrize("fused_scale", [True, False])
-def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
+def test_the_discriminator_normalizes_what_numpy_does(rng, norm, fused_scale):
     discriminator = Discriminator(config(discriminator_norm=norm, fused_scale=fused_scale))
     weights = reference.randomised(discriminator, rng)
     images = rng.normal(size=[4, 8, 8, 3])
@@ -111,9 +111,9 @@ def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
         x = after(reference.weighted(x, name, weights))
         of = {k.split("/")[1]: v for k, v in weights.items() if k.startswith(f"{name}_norm/")}
         if norm == "layer":
-            x = normalised(x, tuple(range(1, x.ndim))) * of["gain"] + of["bias"]
+            x = normalized(x, tuple(range(1, x.ndim))) * of["gain"] + of["bias"]
         if norm == "batch":
-            x = normalised(x, tuple(range(x.ndim - 1))) * of["scale"] + of["bias"]
+            x = normalized(x, tuple(range(x.ndim - 1))) * of["scale"] + of["bias"]
         return reference.leaky_relu(x)
 
     x = reference.leaky_relu(reference.weighted(images, "from_rgb_8x8", weights))
@@ -132,7 +132,7 @@ def test_the_discriminator_normalises_what_numpy_does(rng, norm, fused_scale):
     np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_minibatches_judged_in_one_pass_are_normalised_apart(rng):
+def test_minibatches_judged_in_one_pass_are_normalized_separately(rng):
     discriminator = Discriminator(config(discriminator_norm="batch"))
     reals, fakes = (tf.constant(rng.normal(m, 1.0, [4, 8, 8, 3]), tf.float32) for m in (0, 2))
     stage = {"resolution": 8, "training": True}
@@ -144,7 +144,7 @@ def test_minibatches_judged_in_one_pass_are_normalised_apart(rng):
 
 
 @pytest.mark.parametrize("norm", ["layer", "batch"])
-def test_the_gradient_penalty_of_a_normalised_discriminator_has_its_gradient(rng, norm):
+def test_the_gradient_penalty_of_a_normalized_discriminator_has_its_gradient(rng, norm):
     discriminator = Discriminator(config(discriminator_norm=norm))
     images = tf.constant(rng.normal(size=[4, 8, 8, 3]), tf.float32)
     variables = [v.value for v in discriminator.trainable_variables_at(8, fading=False)]
@@ -162,7 +162,7 @@ def test_the_gradient_penalty_of_a_normalised_discriminator_has_its_gradient(rng
     with tf.GradientTape() as tape:
         value = penalty()
     gradients = tape.gradient(value, variables, unconnected_gradients="zero")
-    # Along the gradient itself, so that the difference is large next to rounding.
+    # Along the gradient itself, so that the difference is large compared with rounding.
     length = float(tf.linalg.global_norm(gradients))
     assert length > 0.01
     values, size = [], 0.002

@@ -7,7 +7,6 @@ import pytest
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
-from pgan_tf.planning.phase_table import PhaseRow, format_table
 from pgan_tf.planning.plan import estimate, plan, read_speeds
 from pgan_tf.runs.metrics_log import MetricsLog
 from tests.helpers.tiny import tiny_config, write_pyramid
@@ -28,32 +27,6 @@ CONFIG = TrainConfig(
 SCHEDULE = Schedule(CONFIG.schedule, 16)
 
 
-def test_the_table_has_a_line_a_phase_and_the_total():
-    rows = [PhaseRow(p, 4, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
-    assert rows_of(format_table(rows)) == [
-        ["4x4", "stabilize", "32", "8", "0.001", "10", "3.12", "1", "0.000362"],
-        ["8x8", "fade", "16", "4", "0.001", "20", "6.25", "1", "0.00145"],
-        ["8x8", "stabilize", "16", "4", "0.001", "10", "6.25", "1", "0.000723"],
-        ["16x16", "fade", "16", "4", "0.002", "20", "6.25", "1", "0.00145"],
-        ["16x16", "stabilize", "16", "4", "0.002", "40", "6.25", "1", "0.00289"],
-        ["total", "100", "5.94", "1", "0.00687"],
-    ]
-
-
-def test_the_columns_are_aligned():
-    rows = [PhaseRow(p, 1, 0.1, 2**30, p.batch_size) for p in SCHEDULE.phases]
-    lines = format_table(rows).splitlines()
-    assert len({len(line) for line in lines}) == 1
-
-
-def test_the_total_counts_a_phase_once_and_with_the_batch_that_fits():
-    first, *others = [PhaseRow(p, 1, 0.1, 1.0, p.batch_size) for p in SCHEDULE.phases]
-    too_large = PhaseRow(first.phase, 1, None, None, 64, "does not fit")
-    total = rows_of(format_table([first, *others]))[-1]
-    assert rows_of(format_table([too_large, first, *others]))[-1] == total
-    assert rows_of(format_table([too_large, *others]))[-1] == ["total", "100", "-", "9.31e-10", "-"]
-
-
 def test_seconds_are_overhead_and_multiplications_of_a_replica():
     phase = SCHEDULE.phases[-1]
     row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=0.5)[-1]
@@ -66,7 +39,7 @@ def test_seconds_are_overhead_and_multiplications_of_a_replica():
     assert row.days_after(phase.end) == 0
 
 
-def test_the_plan_tells_of_ramps():
+def test_the_plan_describes_ramps():
     schedule = dataclasses.replace(CONFIG.schedule, rampup_kimg=40, rampdown_kimg=10.5)
     text = plan(dataclasses.replace(CONFIG, schedule=schedule))
     assert "rises to the table's over the first 40 kimg, falls to 0 over the last 10.5\n" in text
@@ -144,7 +117,7 @@ def test_data_tell_channels_labels_and_resolution(tmp_path):
         ({"data": DataConfig(data_dir="/nothing/here")}, None, "/nothing/here"),
     ],
 )
-def test_what_can_not_be_planned(config, replicas, message):
+def test_plans_that_are_refused(config, replicas, message):
     with pytest.raises(UserError, match=message):
         plan(TrainConfig(**config), replicas=replicas)
 

@@ -15,7 +15,7 @@ from pgan_tf.planning.step_memory import (
 )
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, label_size=2, channels=1)
-# What makes other networks, one at a time.
+# Each makes other networks.
 OPTIONS = [
     {"generator_norm": "batch", "discriminator_norm": "layer"},
     {"generator_norm": "none", "discriminator_norm": "batch"},

@@ -6,7 +6,7 @@ import pytest
 
 from pgan_tf.config import DataConfig
 from pgan_tf.planning.trial import try_phases
-from pgan_tf.planning.trial_process import Measured, Started
+from pgan_tf.planning.trial_process import PhaseMeasured, Started
 from pgan_tf.training import prepare
 from pgan_tf.training.prepare import prepare_run
 from tests.helpers.tiny import tiny_config
@@ -84,5 +84,5 @@ def test_a_trial_starts_up_as_training_does(pyramid_dir, calls, monkeypatch):
     calls.clear()
     try_phases(run.config, [run.schedule.phases[0]], said.append)
     assert calls == expected
-    assert [type(message) for message in said] == [Started, Measured]
+    assert [type(message) for message in said] == [Started, PhaseMeasured]
     assert said[0] == Started(1, "CPU:0")

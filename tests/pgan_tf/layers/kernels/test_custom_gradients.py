@@ -44,7 +44,7 @@ def test_second_derivative_passes_through_a_bias(rng):
     )
 
 
-def test_large_images_get_a_sum_of_their_own_which_is_not_computed_with_a_kernels_gradient():
+def test_the_bias_gradient_of_large_images_is_a_separate_sum():
     def gradient_operations(side):
         @tf.function
         def gradient(x, kernel, bias):

@@ -85,7 +85,7 @@ def spec(*shape, dtype="float32"):
         (spec(64, 4, 4, 129), spec(3, 3, 129, 128), True),
         (spec(16, 16, 16, 512), spec(3, 3, 512, 512), True),
         (spec(16, 16, 16, 128), spec(3, 3, 128, 128), False),  # the transforms' matrices are large
-        (spec(64, 8, 8, 16), spec(3, 3, 16, 16), False),  # too few features to exchange
+        (spec(64, 8, 8, 16), spec(3, 3, 16, 16), False),  # too few features to mix
         (spec(4, 4, 4, 128), spec(3, 3, 128, 128), False),  # the kernel's transform costs too much
         (spec(None, 8, 8, 128), spec(3, 3, 128, 128), False),
         (spec(32, None, None, 128), spec(3, 3, 128, 128), False),
@@ -95,16 +95,16 @@ def spec(*shape, dtype="float32"):
         (spec(32, 8, 8, 128, dtype="bfloat16"), spec(3, 3, 128, 128, dtype="bfloat16"), False),
     ],
 )
-def test_it_is_taken_where_it_is_faster(images, kernel, expected):
+def test_it_is_used_where_it_is_faster(images, kernel, expected):
     assert winograd.is_faster(images, kernel) is expected
 
 
-def test_gpus_choose_themselves(monkeypatch):
+def test_gpus_never_use_it(monkeypatch):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["GPU:0"])
     assert not winograd.is_faster(spec(32, 8, 8, 128), spec(3, 3, 128, 128))
 
 
-def test_a_layer_takes_it_and_puts_out_the_same(monkeypatch, rng):
+def test_a_layer_uses_it_and_has_the_same_output(monkeypatch, rng):
     layer = EqualizedConv2D(64, seed=1)
     layer.build([None, 8, 8, 64])
     x = tf.constant(rng.normal(size=[32, 8, 8, 64]).astype(np.float32))
@@ -126,7 +126,7 @@ def test_networks_learn_the_same_with_it(monkeypatch, rng):
     monkeypatch.setattr(winograd, "convolve", lambda *args: calls.append(0) or convolve(*args))
 
     def slopes():
-        """Of a generator's loss and of a penalty of the second order, by all weights."""
+        """Gradients of a generator's loss and a second-order penalty by all weights."""
         with tf.GradientTape() as tape:
             images = generator(latents, resolution=8, alpha=tf.constant(0.5))
 
