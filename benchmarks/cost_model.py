@@ -2,7 +2,7 @@
 
     python benchmarks/cost_model.py [--fmap_base=8192] [--fmap_max=512] [--tflops=5] ...
 
-Prints a table (Markdown) of three terms of one iteration, and one line of JSON last:
+Prints a table (Markdown) of the three costs of one iteration, and one line of JSON last:
 
     compute     2 * multiply-adds of a forward pass of both networks * training passes * images of a
                 replica / rate, plus the time that starting the operations takes
@@ -10,10 +10,10 @@ Prints a table (Markdown) of three terms of one iteration, and one line of JSON 
     all-reduce  of both networks' gradients, float32, around a ring: 2 (n - 1) / n * bytes over the
                 slowest link, plus a latency for each doubling of n and each network. Not hidden
                 behind the computation, since updates are decided on the sums
-    input       bytes of a host's images / what its disk reads. Hidden: it counts only where it is
-                the longest
+    input       bytes of a host's images / speed of its disk. Hidden: it counts only where it is the
+                longest
 
-The batch grows with the number of GPUs. efficiency is the compute term over the iteration.
+The batch grows with the number of GPUs. efficiency is the share of compute in the iteration.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _FLOAT32 = 4
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resolution", type=int, default=1024, help="of the networks")
     parser.add_argument("--resolutions", default="4,32,256,1024", help="rows of the table")
@@ -49,7 +49,7 @@ def main() -> None:
         fmap_base=given.fmap_base, fmap_max=given.fmap_max, resolution=given.resolution, channels=3
     )
     rows = [
-        terms(network, resolution, replicas, given)
+        costs(network, resolution, replicas, given)
         for resolution in map(int, given.resolutions.split(","))
         for replicas in REPLICAS
     ]
@@ -57,10 +57,10 @@ def main() -> None:
     print(json.dumps({"benchmark": "cost_model", "computed": True, **vars(given), "rows": rows}))
 
 
-def terms(
+def costs(
     network: NetworkConfig, resolution: int, replicas: int, given: argparse.Namespace
 ) -> dict[str, float | str]:
-    """One row: milliseconds of each term of an iteration, and what they come to."""
+    """Return one row: milliseconds of each cost of an iteration, and the speed they allow."""
     images = IMAGES[resolution]
     work = 2 * multiplications(network, resolution, fading=False) * images
     work *= training_passes(LossConfig(), OptimizerConfig())
@@ -89,7 +89,7 @@ def terms(
 
 
 def table(rows: list[dict[str, float | str]]) -> str:
-    """The rows in Markdown."""
+    """Format the rows in Markdown."""
     names = list(rows[0])
     lines = [names, ["---"] * len(names), *([str(value) for value in row.values()] for row in rows)]
     return "".join(f"| {' | '.join(name.replace('_', ' ') for name in line)} |\n" for line in lines)

@@ -4,18 +4,18 @@
         --fmap_base=1024 --fmap_max=128 --alpha=0.5 --precision=float32 --iterations=10
 
 An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
-moving average, a generator step, both Adam updates, on RGB. With `--steps_per_call` above 1 so many
-of them are one call. Calls are measured whole, with handing them their batches. Prints one line of
-JSON last:
+moving average, a generator step, both Adam updates, on RGB. `--steps_per_call` iterations are one
+call. Calls are timed as a whole, including the transfer of their batches. Prints one line of JSON
+last:
 
     images_per_second, seconds_per_iteration   by the median call
     tflops          multiplications and additions a second, of the count below
     roof_tflops     the best that a large convolution or matrix product reaches in this process,
-                    in the same precision, in turns with the iterations: so both have the same hour
-    fraction_of_roof  of the roof, a best, that the median call reaches
-    fraction_of_median_roof  of the fastest kind of product by its median: like against like, where
-                    other work disturbs the machine
-    peak_memory_mb  of the device where TensorFlow tells it, else of this process
+                    in the same precision, measured in turns with the iterations
+    fraction_of_roof  of the median call, against that best
+    fraction_of_median_roof  of the median call, against the median of the fastest kind of product:
+                    a fair comparison where other work disturbs the machine
+    peak_memory_mb  of the device where TensorFlow counts it, else of this process
     first_seconds   of the first call, which builds the graph
 
 The count: two operations for each multiply-add of the convolutions and dense layers
@@ -62,7 +62,7 @@ _ROOF_TURNS = 10
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resolution", type=int, default=32, help="the stage's")
     parser.add_argument("--network_resolution", type=int, help="final; default: the stage's")
@@ -131,7 +131,7 @@ def main() -> None:
 def training_step(
     config: TrainConfig, resolution: int, batch_size: int, alpha: float, *, fading: bool
 ) -> Callable[[], None]:
-    """A function that trains batches of noise, one for each step of a call, and waits for them."""
+    """Return a function that runs one call on batches of noise, and waits for it."""
     strategy = make_strategy("one_device")
     state = TrainState(config, strategy)
     train_step = TrainStep(state, config, strategy, resolution=resolution, fading=fading)
@@ -152,14 +152,14 @@ def training_step(
 
 
 class Product(NamedTuple):
-    """A computation of so many operations, which returns when it is done."""
+    """A computation that waits for its end, and the number of its operations."""
 
     operations: int
     compute: Callable[[], object]
 
 
 def large_products(precision: str) -> list[Product]:
-    """Matrix products and convolutions large enough to be as fast as such can be.
+    """Return matrix products and convolutions large enough to reach their highest speed.
 
     Where operations have one thread each, as many of one kind at a time as there are cores.
     """
@@ -190,12 +190,12 @@ def large_products(precision: str) -> list[Product]:
 
 
 def measure_rate(product: Product) -> float:
-    """Operations a second."""
+    """Return operations a second."""
     return product.operations / timed(product.compute)
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Seconds that a call takes."""
+    """Return the seconds that a call takes."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
@@ -207,12 +207,12 @@ def device_name() -> str:
 
 
 def gpus() -> list:
-    """The GPUs that TensorFlow sees."""
+    """Return the GPUs that TensorFlow sees."""
     return tf.config.list_physical_devices("GPU")
 
 
 def peak_memory() -> float:
-    """Bytes held at most, of tensors on the GPU, or of this process."""
+    """Return the peak bytes of tensors on the GPU, or of this process."""
     if gpus():
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
