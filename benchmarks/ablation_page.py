@@ -73,7 +73,7 @@ def write_page(
         seeds = [seed for seed in results.get(name, {}) if not results[name][seed]["error"]]
         if seeds:
             image = _save_samples(page.parent / "images", experiment, row, seeds[0])
-            lines += [f"Row {name}, {row.idea}:", "", f"![Row {name}](images/{image})", ""]
+            lines += [f"Row {name}:", "", f"![Row {name}](images/{image})", ""]
     text = "\n".join([*lines, _END])
     before = page.read_text() if page.exists() else f"# The ablation\n\n{_BEGIN}{_END}\n"
     pattern = re.escape(_BEGIN) + ".*?" + re.escape(_END)
