@@ -69,7 +69,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     cluster = read_cluster() if is_one_of_several else ALONE
     pyramid = open_data(config)
     config = fit_to_data(config, pyramid)
-    schedule = Schedule(config.schedule, config.network.resolutions[-1])
+    schedule = Schedule(config.schedule, config.network.final_resolution)
     set_up_threads(config)
     if is_one_of_several:
         print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
@@ -99,7 +99,7 @@ def announce(run: PreparedRun, images_seen: int) -> None:
       images_seen: real images shown so far.
     """
     config, pyramid = run.config, run.pyramid
-    final = config.network.resolutions[-1]
+    final = config.network.final_resolution
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"
