@@ -86,12 +86,12 @@ def write_page(
 
 def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results) -> Iterator[str]:
     levels = ("32", "16", "average")
-    paper, here = ("CelebA: SWD | MS-SSIM", "bedroom: SWD | MS-SSIM"), "here: SWD 32 | 16 | average"
+    paper, here = ("CelebA: SWD, MS-SSIM", "bedroom"), "here: SWD 32 | 16 | average"
     yield f"| row | | {' | '.join(paper)} | {here} | MS-SSIM |"
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|"
     for name, row in table.items():
         published = [
-            f"{swd:.2f} | {similarity:.4f}" for swd, similarity in (row.celeba, row.bedroom)
+            f"{swd:.2f}, {similarity:.4f}" for swd, similarity in (row.celeba, row.bedroom)
         ]
         figures = [""] * (len(levels) + 1)
         if name in found["rows"]:
@@ -102,7 +102,7 @@ def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results)
     floor = found["floor"]
     if floor:
         figures = [_spread([floor[key]]) for key in (*(f"swd/{v}" for v in levels), "ms_ssim")]
-        yield f"| | reals against other reals | | | | | {' | '.join(figures)} |"
+        yield f"| | reals against other reals | | | {' | '.join(figures)} |"
 
 
 def _spread(values: Sequence[float]) -> str:
