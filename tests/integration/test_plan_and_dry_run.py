@@ -99,6 +99,8 @@ def test_a_dry_run_measures_every_phase_on_the_real_devices_and_writes_nothing(
 def test_a_batch_for_which_memory_is_too_short_is_named_with_one_that_fits(
     capfd, tmp_path, data, monkeypatch
 ):
+    # Without oneDNN, TensorFlow counts no memory on CPUs; it is off by default on some processors.
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
     # The limit that a dry run on CPUs gives itself, from the memory that is free.
     monkeypatch.setenv(LIMIT_VARIABLE, str(100 * 2**20))
     arguments = [f"--data_dir={data}", "--resolution=4", "--fmap_base=512", "--fmap_max=64"]
