@@ -57,11 +57,14 @@ class Iteration:
         self._norm_scale = gradient_norm_scale(
             config.loss, resolution, config.network.final_resolution
         )
-        stage: dict[str, Any] = {"resolution": resolution, "fading": fading}
-        self._generator_variables = state.generator.trainable_variables_at(**stage)
-        self._discriminator_variables = state.discriminator.trainable_variables_at(**stage)
-        self._averaged_variables = state.generator.variables_at(**stage)
-        self._averages = state.ema_generator.variables_at(**stage)
+        self._generator_variables = state.generator.trainable_variables_at(
+            resolution, fading=fading
+        )
+        self._discriminator_variables = state.discriminator.trainable_variables_at(
+            resolution, fading=fading
+        )
+        self._averaged_variables = state.generator.variables_at(resolution, fading=fading)
+        self._averages = state.ema_generator.variables_at(resolution, fading=fading)
 
     def __call__(self, inputs: StepInputs) -> Scalars:
         """Train one batch.
