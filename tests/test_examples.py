@@ -13,6 +13,8 @@ from PIL import Image
 from pgan_tf.runs.grids import to_uint8
 from tests.helpers.generators import save_tiny_generator
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 

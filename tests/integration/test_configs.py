@@ -20,6 +20,8 @@ from pgan_tf.runs import grids as sampling
 from tests.helpers import presets
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 BATCH_SIZE = 4  # of the reduced configurations
 PRESETS = presets.presets()
 FLAGFILES = presets.flagfiles()

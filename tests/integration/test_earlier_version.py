@@ -13,6 +13,8 @@ import pytest
 import pgan_tf
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 EARLIER = Path(__file__).parents[1] / "fixtures" / "earlier_version"
 COMMAND = [
     sys.executable,

@@ -27,6 +27,8 @@ from pgan_tf.runs.saved_generator import (
 from tests.helpers.small_inception import SmallInception, archive
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--fmap_base=64",
     "--fmap_max=8",

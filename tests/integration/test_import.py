@@ -20,6 +20,8 @@ from tests.helpers.network_files import (
 )
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def in_tmp_path(tmp_path, monkeypatch):

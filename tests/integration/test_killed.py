@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 # Kills itself while the checkpoint of the given number of images is being written.
 TRAIN_AND_DIE_SAVING = [

@@ -14,6 +14,8 @@ from pgan_tf.planning.trial_process import LIMIT_VARIABLE
 from tests.helpers.tiny import write_pyramid
 from tests.helpers.trials import rows_of
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--fmap_base=32",
     "--fmap_max=8",

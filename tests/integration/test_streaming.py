@@ -8,6 +8,8 @@ from pgan_tf.training.loop import train
 from tests.helpers.numbered import upload
 from tests.helpers.tiny import tiny_config, write_pyramid
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--fmap_base=32", "--fmap_max=8", "--stabilize_kimg=0.032", "--fade_kimg=0.032",
     "--batch_size=8", "--total_kimg=0.096", "--tick_kimg=0.016", "--ema_decay=0.9",

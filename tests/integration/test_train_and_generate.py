@@ -17,6 +17,8 @@ import pgan_tf
 from pgan_tf.cli import generate, train
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--fmap_base=32",
     "--fmap_max=8",

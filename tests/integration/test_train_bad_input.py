@@ -12,6 +12,8 @@ from pgan_tf.cli import train
 from pgan_tf.data.order import records_at
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--fmap_base=32", "--fmap_max=8", "--total_kimg=0.008", "--batch_size=8"]
 
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 ONE_WORKER = [sys.executable, "-m", "tests.integration.one_worker"]

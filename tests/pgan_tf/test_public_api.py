@@ -16,6 +16,8 @@ import tensorflow as tf
 import pgan_tf
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator, tiny_generator
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

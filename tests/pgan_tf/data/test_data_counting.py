@@ -15,6 +15,8 @@ from pgan_tf.data.batches import read_batch, read_batches
 from pgan_tf.data.order import Shard, records_at
 from tests.helpers.numbered import numbers_of, write_numbered
 
+pytestmark = pytest.mark.slow
+
 SEED = 3
 COUNTS = (1, 7, 24, 61)
 PAST_A_MILLION = (1 << 20) + 7

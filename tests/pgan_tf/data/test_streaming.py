@@ -16,6 +16,8 @@ from tests.helpers.numbered import NumberedSource, numbers_of, upload, write_num
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
+pytestmark = pytest.mark.slow
+
 COUNT = 61
 CONFIG = ScheduleConfig(
     stabilize_kimg=0.122,

@@ -14,6 +14,8 @@ from pgan_tf.runs.grids import to_uint8
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def latents(rng):

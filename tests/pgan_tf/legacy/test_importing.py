@@ -21,6 +21,8 @@ from tests.helpers.network_files import (
 )
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 CASES = [("networks_16_rgb.npz", RGB), ("networks_8_gray_labels.npz", GRAY_LABELS)]
 
 

@@ -8,6 +8,8 @@ from pgan_tf.metrics import load_digit_classifier, mode_coverage, modes, read_nu
 from pgan_tf.metrics.digit_classifier import train_digit_classifier
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits():

@@ -20,6 +20,8 @@ from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 
+pytestmark = pytest.mark.slow
+
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8, label_size=2)
 # Each makes other networks.
 OPTIONS = [

@@ -3,11 +3,14 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import step_inputs
 from tests.helpers.tiny import tiny_config
+
+pytestmark = pytest.mark.slow
 
 
 def step(strategy, config):

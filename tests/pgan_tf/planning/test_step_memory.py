@@ -14,6 +14,8 @@ from pgan_tf.planning.step_memory import (
     peak_bytes,
 )
 
+pytestmark = pytest.mark.slow
+
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12, label_size=2, channels=1)
 # Each makes other networks.
 OPTIONS = [

@@ -14,6 +14,8 @@ from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 def test_gradients_are_those_of_the_loss_itself():
     for scale in (DynamicLossScale("test"), NoLossScale()):

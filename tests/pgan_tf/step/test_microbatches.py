@@ -19,6 +19,8 @@ from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def two_cores(monkeypatch):

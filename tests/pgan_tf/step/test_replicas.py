@@ -15,6 +15,8 @@ from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 # bfloat16 has 8 bits of precision, and sums in another order round otherwise.
 TOLERANCE = {"float32": 2e-6, "mixed_bfloat16": 2e-2}
 

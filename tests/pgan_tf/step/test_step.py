@@ -6,6 +6,8 @@ from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_step_leaves_other_stages_alone(one_device):
     config = tiny_config()

@@ -12,6 +12,8 @@ from pgan_tf.training import loop
 from tests.helpers.tiny import each_step, step_result, tiny_config
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def given(monkeypatch):

@@ -23,6 +23,8 @@ from tests.helpers.original_networks import from_original, original_name
 from tests.helpers.tiny import tiny_config
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def begin(config, strategy):
     """Return the state that a run begins with."""

@@ -15,6 +15,8 @@ from pgan_tf.training.recovery import DivergedError, LostWorkerError, explain_lo
 from tests.helpers.tiny import each_step, step_result, tiny_config
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 # A seed is below 2^31; after going back the noise's is above.
 OWN_NOISE = 2**31
 

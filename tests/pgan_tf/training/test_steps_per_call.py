@@ -16,6 +16,8 @@ from pgan_tf.training import loop
 from pgan_tf.training.feeding import to_replicas
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def deterministic():

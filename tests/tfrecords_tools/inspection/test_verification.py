@@ -16,6 +16,8 @@ from tfrecords_tools.inspection.verification import verify
 from tfrecords_tools.writing.levels import make_levels
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
+pytestmark = pytest.mark.slow
+
 COUNT = 7
 STORAGE = [("raw", 1), ("raw", 2), ("png", 2)]
 IMAGES = np.random.default_rng(0).integers(0, 256, (COUNT, 3, 16, 16), np.uint8)

@@ -8,6 +8,8 @@ import pytest
 from tfrecords_tools.format import encode_records, open_pyramid
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
+pytestmark = pytest.mark.slow
+
 COUNT = (1 << 20) + 7
 
 

@@ -16,6 +16,8 @@ from tfrecords_tools.writing import conversion, raw_output
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
+pytestmark = pytest.mark.slow
+
 COUNT = 40
 STORAGE = [("raw", 1), ("raw", 3), ("png", 1), ("png", 3)]
 
