@@ -9,6 +9,8 @@ import pytest
 
 from pgan_tf.runs.metrics_log import MetricsLog
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 

@@ -17,6 +17,8 @@ from PIL import Image
 from tfrecords_tools.cli.prepare import main
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 COUNT = 9
 
 

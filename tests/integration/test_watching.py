@@ -13,6 +13,8 @@ from pgan_tf.cli import train
 from pgan_tf.reporting.tag_descriptions import describe_tag
 from tests.helpers.tiny import write_pyramid
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parent.parent.parent / "docs"
 
 

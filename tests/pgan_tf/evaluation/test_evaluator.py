@@ -13,6 +13,8 @@ from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 # Images that each extractor gets before any work.
 _TRIAL = 2
 

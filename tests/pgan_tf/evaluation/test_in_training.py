@@ -14,6 +14,8 @@ from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def config(tmp_path):

@@ -15,6 +15,8 @@ from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def network(tmp_path):

@@ -5,6 +5,8 @@ from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
 from pgan_tf.metrics.swd import PatchSampler, sliced_wasserstein, swd, swd_resolutions
 from tests.helpers import original_metrics as original
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 4
 
 

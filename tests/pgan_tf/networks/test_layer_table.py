@@ -13,6 +13,8 @@ from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from pgan_tf.networks.layer_table import discriminator_layers, generator_layers, layers_at
 
+pytestmark = pytest.mark.slow
+
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=12)
 # Each makes other networks.
 OPTIONS = [

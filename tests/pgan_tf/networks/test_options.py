@@ -9,6 +9,8 @@ from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from tests.helpers import layer_reference as reference
 
+pytestmark = pytest.mark.slow
+
 EPSILON = 1e-4
 
 

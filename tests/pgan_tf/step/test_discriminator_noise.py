@@ -13,6 +13,8 @@ from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
 
+pytestmark = pytest.mark.slow
+
 
 def noise(strength=0.1, seed=(1, 2)):
     return FeatureNoise(tf.constant(strength), tf.constant(seed, tf.int64))

@@ -14,6 +14,8 @@ from tests.helpers import layer_reference as reference
 from tests.helpers.tiny import step_result, tiny_config, write_pyramid
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 NETWORK = NetworkConfig(
     resolution=8,
     fmap_base=32,

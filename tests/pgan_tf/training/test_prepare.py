@@ -12,6 +12,8 @@ from pgan_tf.training.prepare import prepare_run
 from tests.helpers.tiny import tiny_config
 from tfrecords_tools.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def calls(monkeypatch):

@@ -11,6 +11,8 @@ from tests.helpers.writing import contents
 from tfrecords_tools.cli.prepare import main
 from tfrecords_tools.format import open_pyramid
 
+pytestmark = pytest.mark.slow
+
 SHAPES = ("--source=synthetic", "--num_images=23", "--resolution=8", "--labels=classes")
 
 
