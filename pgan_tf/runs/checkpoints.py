@@ -58,6 +58,7 @@ class Checkpoints:
             return
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            self._state.store_counters()
             self._checkpoint.write(self._path(now))
         except (OSError, tf.errors.OpError) as error:
             raise UserError(
@@ -94,6 +95,7 @@ class Checkpoints:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
+                self._state.load_counters()
                 self._last = candidate
                 for unreadable in candidates[:number]:
                     self._put_aside(unreadable)

@@ -10,6 +10,9 @@ from pgan_tf.networks.generator import Generator
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, DynamicLossScale, LossScale
 from pgan_tf.step.optimizer import Adam
 
+# Counted in Python, because the host decides by them; variables hold them only in checkpoints.
+_COUNTERS = ("images_seen", "phase_index", "rollbacks")
+
 
 class TrainState:
     """The networks, the EMA generator, both optimizers and the counters.
@@ -26,6 +29,9 @@ class TrainState:
       ema_generator: generator whose weights are moving averages; it is sampled, saved and measured.
       generator_optimizer: Adam, built for all variables of the generator.
       discriminator_optimizer: Adam, built for all variables of the discriminator.
+      images_seen: real images shown to the discriminator, by the steps that have been started.
+      phase_index: index of the phase that the optimizers' moments belong to.
+      rollbacks: times that training has gone back to a checkpoint because updates were not finite.
       real_score: moving average of the scores of reals, which the strength of
         `discriminator_noise` follows; None without that noise.
       generator_loss_scale: dynamic with float16.
@@ -54,33 +60,12 @@ class TrainState:
             self.discriminator_loss_scale = _loss_scale(config, "discriminator_loss")
         for name, variable in self.ema_generator.variables.items():
             variable.assign(self.generator.variables[name])
-        self._images_seen = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._phase_index = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._rollbacks = tf.Variable(0, dtype=tf.int64, trainable=False)
-
-    @property
-    def images_seen(self) -> int:
-        """Real images shown to the discriminator."""
-        return int(self._images_seen.numpy())
-
-    @images_seen.setter
-    def images_seen(self, value: int) -> None:
-        # From an array: TensorFlow caches a tensor for every Python number, and never frees it.
-        self._images_seen.assign(np.array(value, np.int64))
-
-    @property
-    def phase_index(self) -> int:
-        """Index of the phase that the optimizers' moments belong to."""
-        return int(self._phase_index.numpy())
-
-    @property
-    def rollbacks(self) -> int:
-        """Times that training has gone back to a checkpoint because updates were not finite."""
-        return int(self._rollbacks.numpy())
-
-    @rollbacks.setter
-    def rollbacks(self, value: int) -> None:
-        self._rollbacks.assign(value)
+        self.images_seen = self.phase_index = self.rollbacks = 0
+        # On a GPU, each look at them would wait for all steps that have been started.
+        with tf.device("CPU:0"):
+            self._stored_counters = {
+                name: tf.Variable(0, dtype=tf.int64, trainable=False) for name in _COUNTERS
+            }
 
     @property
     def noise_seed(self) -> int:
@@ -95,7 +80,7 @@ class TrainState:
           reset_optimizers: whether to clear Adam's moments and step counts, as the original does
             when a fade begins and when it ends.
         """
-        self._phase_index.assign(index)
+        self.phase_index = index
         if reset_optimizers:
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
                 # The learning rate is among them. It is not used: each step is given its own.
@@ -103,7 +88,10 @@ class TrainState:
                     variable.assign(tf.zeros_like(variable.value))
 
     def variables(self) -> dict[str, tf.Variable]:
-        """Return every variable by its name in checkpoints."""
+        """Return every variable by its name in checkpoints.
+
+        Those of the counters hold what `store_counters` has last stored.
+        """
         # Checkpoints of the objects themselves would silently lack Keras layers in lists or dicts,
         # and would restore optimizers by position.
         named = {
@@ -117,12 +105,18 @@ class TrainState:
             named["real_score"] = self.real_score.value
         for loss_scale in (self.generator_loss_scale, self.discriminator_loss_scale):
             named.update({v.name.partition(":")[0]: v for v in loss_scale.variables})
-        counters = {
-            "images_seen": self._images_seen,
-            "phase_index": self._phase_index,
-            "rollbacks": self._rollbacks,
-        }
-        return {**named, **counters}
+        return {**named, **self._stored_counters}
+
+    def store_counters(self) -> None:
+        """Store the counters in their variables, before these are saved or sent."""
+        for name, variable in self._stored_counters.items():
+            # From an array: TensorFlow caches a tensor for every Python number, and never frees it.
+            variable.assign(np.array(getattr(self, name), np.int64))
+
+    def load_counters(self) -> None:
+        """Load the counters from their variables, after these have been restored or received."""
+        for name, variable in self._stored_counters.items():
+            setattr(self, name, int(variable.numpy()))
 
 
 def _adam(config: TrainConfig, name: str, variables: dict[str, keras.Variable]) -> Adam:

@@ -54,12 +54,14 @@ def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: Train
     """Copy the chief's state to every worker, bit by bit: only the chief reads checkpoints."""
     if cluster.count == 1:
         return
+    state.store_counters()
     variables = list(state.variables().values())
     arrays = [variable.numpy() for variable in variables]
     received = broadcast(strategy, arrays, is_chief=cluster.is_chief)
     if not cluster.is_chief:
         for variable, array in zip(variables, received, strict=True):
             variable.assign(array)
+        state.load_counters()
 
 
 def wait_for_all(strategy: tf.distribute.Strategy, cluster: Cluster) -> None:

@@ -41,6 +41,7 @@ def main() -> None:
         # As if this worker had started differently: the chief's state must replace its own.
         for variable in state.variables().values():
             variable.assign(tf.zeros_like(variable) - 3)
+        state.load_counters()
     share_state(strategy, cluster, state)
     if "damaged" in sys.argv:
         bias = state.discriminator.variables["4x4_dense1/bias"]
@@ -67,6 +68,7 @@ def main() -> None:
         column = result.names.index("updates/discriminator_skipped")
         skipped.extend(result.scalars[:, column].tolist())
         state.images_seen = step.images_seen_after
+    state.store_counters()
     arrays = {name: variable.numpy() for name, variable in state.variables().items()}
     np.savez(output, skipped=skipped, loss=result.last_scalars["loss/discriminator"], **arrays)
     wait_for_all(strategy, cluster)

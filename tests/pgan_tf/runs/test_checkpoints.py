@@ -19,9 +19,11 @@ def scramble(state, seed):
     rng = np.random.default_rng(seed)
     for variable in state.variables().values():
         variable.assign(rng.integers(1, 1000, variable.shape).astype(variable.dtype.as_numpy_dtype))
+    state.load_counters()
 
 
 def values(state):
+    state.store_counters()
     return {name: variable.numpy() for name, variable in state.variables().items()}
 
 
