@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
+from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import METRICS
 from tfrecords_tools import command
@@ -99,6 +100,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     integer(
         "logical_cpus", 0, "Split the CPU into this many logical devices; 0: do not split it.", 0
     )
+    define_tf32(flag_values)
     string(
         "inception",
         "The file with the Inception graph for fid, is, kid and precision_recall: "
@@ -117,11 +119,17 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
 
-    with quiet_tensorflow():
-        from pgan_tf.evaluation.evaluate import EvaluateOptions, evaluate
-        from pgan_tf.evaluation.results import table
-    names = EvaluateOptions.__dataclass_fields__
-    evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
+    devices = ready_devices(
+        tf32=flags["tf32"],
+        advice="give a smaller --batch_size",
+        logical_cpus=flags["logical_cpus"],
+    )
+    with devices:
+        with quiet_tensorflow():
+            from pgan_tf.evaluation.evaluate import EvaluateOptions, evaluate
+            from pgan_tf.evaluation.results import table
+        names = EvaluateOptions.__dataclass_fields__
+        evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
     print(evaluation.summary)
     print(table(evaluation.results))
     print(f"written: {_shortened([str(path) for path in evaluation.written])}")
@@ -162,7 +170,7 @@ COMMAND = command.Command(
             command.Section(
                 "devices",
                 "devices and batches",
-                ("batch_size", "distribution", "logical_cpus"),
+                ("batch_size", "distribution", "logical_cpus", "tf32"),
             ),
         ),
     ),

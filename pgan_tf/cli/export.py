@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
+from pgan_tf.cli.devices import ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
@@ -63,16 +64,18 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output", "format"):
         required(flags[name], name, NAME)
-    with quiet_tensorflow():
-        from pgan_tf.exporting import export_generator
-    export = export_generator(
-        flags["network"],
-        flags["output"],
-        file_format=flags["format"],
-        output_type=flags["output_type"],
-        tflite_precision=flags["tflite_precision"],
-        overwrite=flags["overwrite"],
-    )
+    advice = "hide the GPU, with CUDA_VISIBLE_DEVICES=-1"
+    with ready_devices(tf32="on", advice=advice):
+        with quiet_tensorflow():
+            from pgan_tf.exporting import export_generator
+        export = export_generator(
+            flags["network"],
+            flags["output"],
+            file_format=flags["format"],
+            output_type=flags["output_type"],
+            tflite_precision=flags["tflite_precision"],
+            overwrite=flags["overwrite"],
+        )
     print(
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
         f"Keras's by at most {export.difference:.1g}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
+from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
@@ -25,6 +26,7 @@ _PRODUCTS_OF_FLAG = {
     "seed": ("images", "table", "interpolation"),
     "num_images": ("images", "table", "interpolation"),
     "classes": ("images", "table", "arithmetic", "interpolation"),
+    "tf32": ("images", "table", "arithmetic", "interpolation"),
     "truncation": ("images", "table", "arithmetic", "interpolation"),
     "batch_size": ("images", "table", "arithmetic", "interpolation"),
     "seconds": ("interpolation", "training"),
@@ -140,6 +142,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "Number of images to compute at a time. Default: as many as fit into memory, up to 64.",
         lower_bound=1,
     )
+    define_tf32(flag_values)
 
 
 def _generate(flag_values: absl_flags.FlagValues) -> int:
@@ -163,7 +166,14 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
             f"--output={output} holds files already; name another directory, or give --overwrite"
         )
     _check_can_be_written(output)
-    print(_MAKERS[product](flags, output))
+    # Grids that a run has drawn need no network.
+    devices = (
+        contextlib.nullcontext()
+        if product == "training"
+        else ready_devices(tf32=flags["tf32"], advice="give a smaller --batch_size")
+    )
+    with devices:
+        print(_MAKERS[product](flags, output))
     return command.EXIT_OK
 
 
@@ -303,7 +313,7 @@ COMMAND = command.Command(
                 "single images and grids",
                 (
                     *("network", "output", "overwrite", "num_images", "seed", "latents"),
-                    *("classes", "truncation", "grid", "batch_size"),
+                    *("classes", "truncation", "grid", "batch_size", "tf32"),
                 ),
             ),
             command.Section(

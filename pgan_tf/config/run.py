@@ -14,6 +14,7 @@ PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = ("auto", "one_device", "mirrored", "multi_worker")
 JIT_COMPILE = ("auto", "on", "off")
 MICROBATCHES = ("auto", "off")
+TF32 = ("on", "off")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,13 @@ class RunConfig:
         "Type of the numbers that the networks compute with (Keras's dtype policy). mixed_float16 "
         "needs --pixel_norm_epsilon=0.0001.",
         choices=PRECISIONS,
+    )
+    tf32: str = option(
+        "on",
+        "Let GPUs compute float32 products in TF32, which is faster and rounds to 10 bits. No "
+        "effect on CPUs and on older GPUs.",
+        choices=TF32,
+        adjustable=True,
     )
     jit_compile: str = option(
         "auto",
@@ -126,6 +134,7 @@ class RunConfig:
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"seed must be from 0 to 2147483647. Received: {self.seed}")
         require_choice("precision", self.precision, PRECISIONS)
+        require_choice("tf32", self.tf32, TF32)
         require_choice("jit_compile", self.jit_compile, JIT_COMPILE)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
         require_choice("microbatches", self.microbatches, MICROBATCHES)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.distribution.cluster import ALONE, VARIABLE, Cluster
+from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.distribution.rendezvous import meet
 from tfrecords_tools.errors import UserError
 
@@ -49,7 +50,7 @@ def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     meet(cluster)
-    _let_gpu_memory_grow()
+    let_gpu_memory_grow()
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
@@ -64,17 +65,8 @@ def _local_devices(logical_cpus: int) -> list[str]:
     if logical_cpus:
         _split_cpu(logical_cpus)
         return [f"/CPU:{i}" for i in range(logical_cpus)]
-    gpus = _let_gpu_memory_grow()
+    gpus = let_gpu_memory_grow()
     return [f"/GPU:{i}" for i in range(gpus)] or ["/CPU:0"]
-
-
-def _let_gpu_memory_grow() -> int:
-    """Have TensorFlow allocate GPU memory as it needs it; return the number of GPUs."""
-    gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        # By default TensorFlow allocates all memory at once, and peaks can't be measured.
-        tf.config.experimental.set_memory_growth(gpu, True)
-    return len(gpus)
 
 
 def _split_cpu(count: int) -> None:

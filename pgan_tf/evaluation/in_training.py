@@ -9,6 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution.out_of_memory import explain_out_of_memory
 from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors
@@ -21,6 +22,11 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 
 USUAL_NUM_IMAGES = 4096
+
+_NO_MEMORY_BESIDE_TRAINING = (
+    "--eval_metrics needs more than training leaves free; continue without it, and measure the "
+    "saved generators with pgan-evaluate --all_snapshots"
+)
 
 
 def make_evaluation(
@@ -106,7 +112,7 @@ class TrainingEvaluation:
           Values by name.
 
         Raises:
-          UserError: its images are not finite, or the disk is full.
+          UserError: its images are not finite, the disk is full, or memory is exhausted.
         """
 
         def call(latents: tf.Tensor, labels: tf.Tensor | None) -> Any:
@@ -128,7 +134,8 @@ class TrainingEvaluation:
             seed=self._reals.seed,
             batch_size=generate.batch_size,
         )
-        return self._evaluator.evaluate(fakes)
+        with explain_out_of_memory(_NO_MEMORY_BESIDE_TRAINING):
+            return self._evaluator.evaluate(fakes)
 
     def offer(self, values: dict[str, float], save: Callable[[dict[str, Any]], None]) -> bool:
         """Save a generator if it is the best so far; of equally good ones, the first stays.

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pgan_tf.distribution.devices import full_float32
 from pgan_tf.exporting.onnx_file import read_onnx, write_onnx
 from pgan_tf.exporting.plain_keras import as_plain_keras
 from pgan_tf.exporting.saved_model import (
@@ -101,7 +102,8 @@ def export_generator(
     model = load_generator(file, dtype="float32")
     is_directory = not FORMATS[file_format]
     whole = staged_directory(path.absolute()) if is_directory else whole_output_file(path)
-    with whole as partial:
+    # Other programs compute on the CPU, or without TF32.
+    with full_float32(), whole as partial:
         _write(model, partial, description, file_format, output_type, tflite_precision)
         difference = _largest_difference(model, READERS[file_format](partial))
         if file_format == "saved_model":

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
+from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.legacy import OriginalNetwork, OriginalNetworks, read_networks
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
@@ -75,6 +76,7 @@ def import_networks(source: Path, output: Path, *, overwrite: bool = False) -> I
     if ema is None:
         raise UserError(f"{source}: no generator in it. Received: {_name(networks.discriminator)}")
     no_run = _why_no_run(networks, ema)
+    let_gpu_memory_grow()
     with staged_directory(output) as directory:
         files = _write(directory, source, networks, ema, with_run=no_run is None)
     return Imported(ema.version, ema.config, ema.resolution, ema.alpha, files, no_run)

@@ -16,6 +16,7 @@ from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.order import Shard
+from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.distribution.strategy import device_names
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, OutOfMemory, PhaseMeasured, Send, Started
@@ -58,8 +59,8 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
                     return
                 send(_measure_phase(run, state, phase))
             wait_for_all(run.strategy, run.cluster)
-    except tf.errors.OpError as error:
-        if not _is_out_of_memory(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         send(OutOfMemory())
 
@@ -172,13 +173,3 @@ def _is_too_large(config: TrainConfig, phase: Phase, devices: list[str]) -> bool
     # The replicas share the memory, so the global batch counts.
     predicted = peak_bytes(config, phase.resolution, phase.batch_size, fading=phase.fading)
     return predicted > int(limit)
-
-
-def _is_out_of_memory(error: tf.errors.OpError) -> bool:
-    # With several replicas, TensorFlow may report an error of another one, of another class.
-    text = str(error)
-    return (
-        isinstance(error, tf.errors.ResourceExhaustedError)
-        or "OOM when allocating" in text
-        or "out of memory" in text.lower()
-    )

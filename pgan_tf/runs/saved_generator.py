@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.networks.generator import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
@@ -158,6 +159,7 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
       UserError: there is no generator at `path`.
     """
     file = find_generator(path)
+    let_gpu_memory_grow()
     try:
         model = keras.saving.load_model(file, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:

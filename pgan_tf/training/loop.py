@@ -14,11 +14,10 @@ import signal
 import time
 from collections.abc import Iterator
 
-import tensorflow as tf
-
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import max_call_length
 from pgan_tf.config.phases import Phase
+from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.reporting.profiler import Profiler
 from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
@@ -244,11 +243,13 @@ class _Training:
         """Save the state where that is possible, and explain errors that users can mend."""
         try:
             yield
-        except tf.errors.ResourceExhaustedError as error:
-            # In the middle of a step, so the state is not consistent and can't be saved.
-            phase = self.schedule.phases[self.state.phase_index]
-            raise out_of_memory(phase, self.config.run.run_dir) from error
         except (UserError, OSError):
             # Damaged data, or a full disk: between two calls, so what was learned can be saved.
             reporter.save(healthy=self.supervisor.healthy())
             raise
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            # In the middle of a step, so the state is not consistent and can't be saved.
+            phase = self.schedule.phases[self.state.phase_index]
+            raise out_of_memory(self.run, phase, error) from error

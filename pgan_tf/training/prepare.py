@@ -10,7 +10,9 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.dataset import describe_stream, open_data
 from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
+from pgan_tf.distribution.devices import set_tf32
 from pgan_tf.distribution.strategy import device_names, make_strategy
+from pgan_tf.distribution.unused_gpu import warn_of_unused_gpu
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.format import Pyramid
@@ -76,16 +78,19 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     strategy = make_strategy(
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
+    if not config.run.logical_cpus:
+        warn_of_unused_gpu()
     check_batches(schedule, config.network, strategy.num_replicas_in_sync)
     set_up_tensorflow(config)
     return PreparedRun(config, pyramid, schedule, cluster, strategy)
 
 
 def set_up_tensorflow(config: TrainConfig) -> None:
-    """Set seeds, determinism and graph optimization of the process, before networks are made."""
+    """Set seeds, arithmetic and graph optimization of the process, before networks are made."""
     keras.utils.set_random_seed(config.run.seed)
     if config.run.deterministic:
         tf.config.experimental.enable_op_determinism()
+    set_tf32(config.run.tf32)
     # TensorFlow's remapper fuses leaky ReLU into convolutions, which slows them down by more than
     # it saves, and warns about every graph of some networks.
     tf.config.optimizer.set_experimental_options({"remapping": False})

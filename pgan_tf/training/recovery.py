@@ -9,7 +9,9 @@ from absl import logging
 
 from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.cluster import Cluster
+from pgan_tf.distribution.out_of_memory import tensorflow_says
 from pgan_tf.runs.checkpoints import Checkpoints
+from pgan_tf.step.microbatches import fitting_microbatches
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import share_state
 from pgan_tf.training.prepare import PreparedRun
@@ -91,10 +93,27 @@ def explain_lost_workers(cluster: Cluster) -> Iterator[None]:
         ) from error
 
 
-def out_of_memory(phase: Phase, run_dir: str) -> UserError:
-    """Return the error for a phase whose batch does not fit in a device's memory."""
+def out_of_memory(run: PreparedRun, phase: Phase, error: BaseException) -> UserError:
+    """Return the error for a phase whose batch does not fit in a device's memory.
+
+    Args:
+      run: the run.
+      phase: the phase in which memory ran out.
+      error: TensorFlow's.
+    """
+    options, batch_size = run.config.run, phase.batch_size
+    given = str(options.microbatches)
+    more = 2 * int(given) if given.isdigit() else 2
+    count = fitting_microbatches(run.config.network, batch_size // run.replicas, at_least=more)
+    same = (
+        f"To train the same in less memory, continue with --microbatches={count}. Otherwise "
+        if count
+        else ""
+    )
+    lower = ", or --precision=mixed_bfloat16" if options.precision == "float32" else ""
     return UserError(
-        f"out of memory in {phase.name} with --batch_size {phase.batch_size}. The last checkpoint "
-        "stays; --dry_run finds a batch that fits, and a new run can go on from this one with it: "
-        f"--init_from={run_dir} --batch_size_by_resolution={phase.resolution}:..."
+        f"out of memory in {phase.name} with --batch_size {batch_size}. The last checkpoint "
+        f"stays. {same}--dry_run finds a batch that fits, and a new run can go on from this one "
+        f"with it{lower}: --init_from={options.run_dir} "
+        f"--batch_size_by_resolution={phase.resolution}:... {tensorflow_says(error)}"
     )

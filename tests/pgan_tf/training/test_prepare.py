@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import tensorflow as tf
 
 from pgan_tf.config import DataConfig
 from pgan_tf.planning.trial import try_phases
@@ -76,6 +77,12 @@ def test_batches_are_checked_against_the_replicas(pyramid_dir, calls):
     with pytest.raises(UserError, match="must be a multiple of 8, for 2 replicas"):
         prepare_run(dataclasses.replace(config, schedule=schedule))
     assert calls[-1] == "check_batches"
+
+
+@pytest.mark.parametrize("setting", ["off", "on"])
+def test_tf32_is_set_as_the_run_wants_it(pyramid_dir, setting):
+    prepare_run(tiny_config(pyramid_dir, tf32=setting))
+    assert tf.config.experimental.tensor_float_32_execution_enabled() == (setting == "on")
 
 
 def test_a_trial_starts_up_as_training_does(pyramid_dir, calls, monkeypatch):

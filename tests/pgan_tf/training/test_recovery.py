@@ -141,10 +141,17 @@ def test_the_command_explains_divergence_and_exits_with_3(pyramid_dir, tmp_path,
     assert "a new run with a lower --learning_rate" in error
 
 
-def test_running_out_of_memory_names_the_flags_that_help(pyramid_dir, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        tf.errors.NotFoundError(None, None, "No algorithm worked!"),
+    ],
+)
+def test_running_out_of_memory_names_the_flags_that_help(pyramid_dir, tmp_path, monkeypatch, error):
     def make_train_step(*args, **kwargs):
         def fail(inputs):
-            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+            raise error
 
         return fail
 
@@ -153,7 +160,10 @@ def test_running_out_of_memory_names_the_flags_that_help(pyramid_dir, tmp_path, 
         loop.train(config_for(pyramid_dir, tmp_path))
     said = str(caught.value)
     assert "out of memory in 4x4 stabilize with --batch_size 8" in said
-    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:..." in said
+    # Eight images are two groups of minibatch stddev.
+    assert "To train the same in less memory, continue with --microbatches=2. " in said
+    assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:... TensorF" in said
+    assert said.endswith(f"TensorFlow says: {error.message}")
     assert names_of_checkpoints(tmp_path) == ["state-0"]  # nothing is saved in the middle of a step
 
 
