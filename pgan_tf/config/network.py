@@ -253,6 +253,26 @@ class NetworkConfig:
         """True if a network has batch norm."""
         return "batch" in (self.generator_norm, self.discriminator_norm)
 
+    def independent_groups(self, batch_size: int) -> int:
+        """Return the number of groups, of equal size, whose passes do not depend on each other.
+
+        They can be computed apart, as microbatches; 1 if each image depends on all others.
+
+        Args:
+          batch_size: of one replica.
+        """
+        if (
+            self.normalizes_batches
+            or self.minibatch_features == "discrimination"
+            # It is drawn for each pass, and each microbatch would be a pass.
+            or self.discriminator_noise
+        ):
+            return 1
+        if self.minibatch_features == "none":
+            return batch_size
+        group_size = full_stddev_group(self.stddev_group_size, batch_size)
+        return 1 if batch_size % group_size else batch_size // group_size
+
     @property
     def resolution_log2(self) -> int:
         """Base-2 logarithm of the final resolution."""

@@ -107,23 +107,6 @@ def split_over_cores(
     return generate_all
 
 
-def fitting_microbatches(network: NetworkConfig, batch_size: int, *, at_least: int) -> int | None:
-    """Return the smallest number of microbatches, from `at_least` up, that a batch allows.
-
-    Args:
-      network: the options of the networks.
-      batch_size: of the replica.
-      at_least: the smallest number of use.
-
-    Returns:
-      A divisor of the batch that keeps groups of minibatch stddev whole; None if there is none.
-    """
-    if not _can_be_split(network):
-        return None
-    counts = range(at_least, batch_size + 1)
-    return next((n for n in counts if _divides_groups(network, batch_size, n)), None)
-
-
 def _may_set_threads(config: TrainConfig) -> bool:
     """Return whether nothing else in the run depends on TensorFlow's own choice of threads."""
     run = config.run

@@ -164,3 +164,15 @@ def smaller_batch(batch_size: int, network: NetworkConfig, replicas: int) -> int
     per_replica = batch_size // replicas // 2
     per_replica -= per_replica % max(1, _group(per_replica * replicas, network, replicas))
     return per_replica * replicas or None
+
+
+def fitting_microbatches(network: NetworkConfig, batch_size: int, *, at_least: int) -> int | None:
+    """Return the smallest number of microbatches, from `at_least` up, that a batch splits into.
+
+    Args:
+      network: the options of the networks.
+      batch_size: of a replica.
+      at_least: the smallest number of use.
+    """
+    groups = network.independent_groups(batch_size)
+    return next((n for n in range(at_least, groups + 1) if groups % n == 0), None)

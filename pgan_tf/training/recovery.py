@@ -11,9 +11,9 @@ from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.distribution.out_of_memory import tensorflow_says
 from pgan_tf.runs.checkpoints import Checkpoints
-from pgan_tf.step.microbatches import fitting_microbatches
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import share_state
+from pgan_tf.training.preflight import fitting_microbatches
 from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.errors import UserError
 

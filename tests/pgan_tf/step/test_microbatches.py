@@ -219,19 +219,3 @@ def test_a_run_on_two_cores_gives_each_operation_one_thread(pyramid_dir, tmp_pat
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == expected
-
-
-@pytest.mark.parametrize(
-    ("network", "batch_size", "at_least", "count"),
-    [
-        ({}, 16, 2, 2),
-        ({}, 16, 3, 4),  # of its four groups of four, three can't be split evenly
-        ({}, 4, 2, None),  # a single group
-        ({"stddev_group_size": 2}, 4, 2, 2),
-        ({"minibatch_features": "none"}, 3, 2, 3),
-        ({"stddev_group_size": 0}, 16, 2, None),
-    ],
-)
-def test_the_number_of_microbatches_that_a_batch_allows(network, batch_size, at_least, count):
-    options = NetworkConfig(**network)
-    assert microbatches.fitting_microbatches(options, batch_size, at_least=at_least) == count

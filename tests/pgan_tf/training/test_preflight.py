@@ -4,7 +4,12 @@ import pytest
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig
 from pgan_tf.config.phases import Schedule
-from pgan_tf.training.preflight import check_batches, smaller_batch, warn_of_short_phases
+from pgan_tf.training.preflight import (
+    check_batches,
+    fitting_microbatches,
+    smaller_batch,
+    warn_of_short_phases,
+)
 from tfrecords_tools.errors import UserError
 
 GROUPS_OF_4 = NetworkConfig(stddev_group_size=4)
@@ -106,3 +111,20 @@ def test_minibatches_compared_by_replica_are_warned_of(caplog, network, flag, re
         assert f"{flag} on 2 replicas: each image is compared with" in warned[0]
     else:
         assert not warned
+
+
+@pytest.mark.parametrize(
+    ("network", "batch_size", "at_least", "count"),
+    [
+        ({}, 16, 2, 2),
+        ({}, 16, 3, 4),  # of its four groups of four, three can't be split evenly
+        ({}, 4, 2, None),  # a single group
+        ({"stddev_group_size": 2}, 4, 2, 2),
+        ({"minibatch_features": "none"}, 3, 2, 3),
+        ({"stddev_group_size": 0}, 16, 2, None),
+        ({"generator_norm": "batch"}, 16, 2, None),
+    ],
+)
+def test_the_number_of_microbatches_that_a_batch_splits_into(network, batch_size, at_least, count):
+    options = NetworkConfig(**network)
+    assert fitting_microbatches(options, batch_size, at_least=at_least) == count
