@@ -37,9 +37,9 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_boolean(
         "dry_run",
         False,
-        "Run some steps of every phase on the real data and devices, print a table of the time and "
-        "memory that the run will take, and exit. Writes nothing. If memory runs out, it finds the "
-        "batch sizes that fit.",
+        "Run some steps of phases on the real data and devices, for minutes, print a table of the "
+        "time and memory that the run will take, and exit. Writes nothing. If memory runs out, it "
+        "finds the batch sizes that fit.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_integer(

@@ -1,13 +1,17 @@
-"""The dry run: a few steps of every phase, timed; and where a batch does not fit, one that does.
+"""The dry run: a few steps of phases, timed; and where a batch does not fit, one that does.
 
 Needs no TensorFlow here: the steps run in a process of their own.
 """
 
 import dataclasses
+import math
 import signal
+import time
+from collections.abc import Mapping, Sequence
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.networks.cost import StepTimes, multiplications
 from pgan_tf.planning.phase_table import PhaseRow, format_table
 from pgan_tf.planning.plan import fit_to_data_dir, headline
 from pgan_tf.planning.step_memory import peak_bytes
@@ -22,15 +26,24 @@ from pgan_tf.planning.trial_process import (
     memory_limit,
     trial_process,
 )
-from pgan_tf.training.preflight import smaller_batch
+from pgan_tf.training.preflight import fitting_microbatches, smaller_batch
 from tfrecords_tools.errors import UserError, required
+
+# On GPUs, preparing a phase takes up to minutes. After so many seconds, only those phases are still
+# tried of which memory may be short.
+_BUDGET_SECONDS = 180.0
+
+# A phase takes less memory than another if the formula says at most this part: measurements and
+# formula differ by a factor of 0.74 to 1.21 (docs/guide/planning.md).
+_SURELY_LESS = 0.6
 
 
 def dry_run(config: TrainConfig, trial: Trial) -> None:
-    """Run a few steps of every phase at its real batch size, on the real devices and data.
+    """Run a few steps of phases at their real batch size, on the real devices and data.
 
     The phases that need most memory come first. One that runs out of memory is tried again with
-    half the batch, and so on. Prints a line for each phase, then the table. Writes no files.
+    half the batch, and so on. What they leave of three minutes is for the others, whose time is
+    otherwise derived. Prints a line for each phase tried, then the table. Writes no files.
 
     Args:
       config: from flags and the run directory.
@@ -48,6 +61,8 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
         with trial_process(trial, config, progress.pending, progress.limit) as messages:
             for message in messages:
                 progress.note(message)
+                if progress.is_enough():
+                    break
     print(f"\n{format_table(progress.rows())}\n\n{progress.explanation()}", flush=True)
     progress.raise_for_batches_too_large()
 
@@ -56,7 +71,7 @@ class _Progress:
     """Results so far, and the phases still to try.
 
     Attributes:
-      pending: phases to try, in order, with the batch sizes to try.
+      pending: phases to try, in order, with the batch sizes to try; empty when enough is known.
       limit: bytes of the host's memory that tensors may take; None if unknown.
     """
 
@@ -67,7 +82,47 @@ class _Progress:
         self._too_large: dict[int, int] = {}  # smallest batch that did not fit, by resolution
         self._started: Started | None = None
         self.limit = memory_limit()
-        self.pending = sorted(schedule.phases, key=self._predicted, reverse=True)
+        self._quickest = min(schedule.phases, key=self._work)
+        self.pending = self._in_order(schedule.phases)
+        self._began = time.monotonic()
+
+    def _in_order(self, phases: Sequence[Phase]) -> list[Phase]:
+        """Return the phases that may need most memory, the quickest, and those that last longest.
+
+        The times of phases between the quickest and the slowest can be derived.
+        """
+        by_memory = sorted(phases, key=self._predicted, reverse=True)
+        enough = _SURELY_LESS * self._predicted(by_memory[0])
+        first = [phase for phase in by_memory if self._predicted(phase) > enough]
+        others = [phase for phase in phases if phase not in first]
+        others.sort(key=lambda p: (p == self._quickest, self._share_of_run(p)), reverse=True)
+        return first + others
+
+    def _work(self, phase: Phase) -> int:
+        network = self._config.network
+        per_image = multiplications(network, phase.resolution, fading=phase.fading)
+        return per_image * phase.batch_size
+
+    def _share_of_run(self, phase: Phase) -> float:
+        return self._work(phase) / phase.batch_size * (phase.end - phase.start)
+
+    def is_enough(self) -> bool:
+        """Return whether no phase needs to be tried any more; if so, forget those pending."""
+        # All of several workers must try the same phases.
+        is_alone = self._config.run.distribution != "multi_worker"
+        is_over = time.monotonic() - self._began >= _BUDGET_SECONDS
+        if not (is_alone and is_over and self._quickest.index in self._measured):
+            return False
+        if any(map(self._may_need_most, self.pending)):
+            return False
+        self.pending = []
+        return True
+
+    def _may_need_most(self, phase: Phase) -> bool:
+        if phase.resolution in self._too_large:
+            return True
+        most = max(self._predicted(tried) for tried, _ in self._measured.values())
+        return self._predicted(phase) > _SURELY_LESS * most
 
     def note(self, message: Message) -> None:
         """Record a message of the trial's process.
@@ -137,10 +192,16 @@ class _Progress:
     def rows(self) -> list[PhaseRow]:
         """Return the table's rows; a batch that does not fit is followed by one that does."""
         replicas = self._started.replicas if self._started else 1
+        times = StepTimes(self._config.network)
+        for known, result in self._measured.values():
+            times.add(known, result.step_seconds / known.batch_size)
         rows = []
         for phase in self._schedule.phases:
             tried, measured = self._measured.get(phase.index, (None, None))
-            if tried != phase:
+            if self._is_derived(phase):
+                seconds = times.seconds(phase)
+                rows.append(PhaseRow(phase, replicas, seconds, None, phase.batch_size, "derived"))
+            elif tried != phase:
                 rows.append(PhaseRow(phase, replicas, None, None, phase.batch_size, "does not fit"))
             if tried and measured:
                 note = "" if tried == phase else "fits"
@@ -149,15 +210,25 @@ class _Progress:
                 rows.append(PhaseRow(phase, replicas, seconds, peak, tried.batch_size, note))
         return rows
 
+    def _is_derived(self, phase: Phase) -> bool:
+        """Return whether a phase was left out, once enough was known."""
+        return phase.index not in self._measured and phase.resolution not in self._too_large
+
     def explanation(self) -> str:
         """Return remarks on where the table's numbers are from."""
         resident = max((m.resident for _, m in self._measured.values()), default=0)
-        return (
+        lines = [
             "seconds: measured, of the steps after the first; reading, grids, checkpoints and the "
-            "preparation of graphs come on top\n"
-            "memory: measured, of the tensors on the fullest device; the whole process took "
-            f"{resident / 2**30:.2f} GiB of the host's"
-        )
+            "preparation of graphs come on top",
+            "memory: measured, of the tensors on the fullest device after the first step; the "
+            f"whole process took {resident / 2**30:.2f} GiB of the host's",
+        ]
+        if any(map(self._is_derived, self._schedule.phases)):
+            lines.append(
+                "derived: not tried, because these phases need less memory than others; seconds by "
+                "multiplications, from the phases that were measured"
+            )
+        return "\n".join(lines)
 
     def raise_for_batches_too_large(self) -> None:
         """Raise UserError, naming the batches that fit, unless all of them fit."""
@@ -174,10 +245,29 @@ class _Progress:
         batches = {**self._config.schedule.batch_size_by_resolution, **found}
         names = ", ".join(f"{r}x{r}" for r in sorted(self._too_large))
         flag = ",".join(f"{r}:{batch}" for r, batch in sorted(batches.items()))
+        count = self._microbatches(found)
+        same = f"; or, to train the same, --microbatches={count}" if count else ""
         raise UserError(
             f"the batch at {names} does not fit in memory. What does: "
-            f"--batch_size_by_resolution={flag}"
+            f"--batch_size_by_resolution={flag}{same}"
         )
+
+    def _microbatches(self, fitting: Mapping[int, int]) -> int | None:
+        """Return the number of microbatches of at most the batches that fit; None: impossible.
+
+        Args:
+          fitting: global batch sizes that fit, by resolution.
+        """
+        replicas = self._started.replicas if self._started else 1
+        counts = []
+        for resolution, size in fitting.items():
+            wanted = self._config.schedule.batch_size_at(resolution)
+            parts = math.ceil(wanted / size)
+            count = fitting_microbatches(self._config, wanted // replicas, times_more=parts)
+            if count is None:
+                return None
+            counts.append(count)
+        return max(counts)
 
 
 def _say(line: str) -> None:

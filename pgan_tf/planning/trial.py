@@ -4,6 +4,7 @@ Runs in a process of its own; see `trial_process.py`.
 """
 
 import contextlib
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -72,16 +73,16 @@ def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> PhaseMe
     optimizer, devices = run.config.optimizer, device_names(run.strategy)
     # Steps repeat in groups, of which one trains the generator.
     group = [optimizer.trains_generator(i) for i in range(optimizer.discriminator_steps)]
-    _reset_peak(devices)
-    prepared, step_seconds = {}, {}
+    prepared, step_seconds, peak = 0.0, {}, 0
     for trains_generator in set(group):
-        prepared[trains_generator], step_seconds[trains_generator] = _time_steps(
-            run, state, batch, trains_generator=trains_generator
-        )
+        steps = _time_steps(run, state, batch, devices, trains_generator=trains_generator)
+        prepared += steps.prepared
+        step_seconds[trains_generator] = steps.step_seconds
+        peak = max(peak, steps.peak)
     return PhaseMeasured(
-        prepared=sum(prepared.values()),
+        prepared=prepared,
         step_seconds=sum(step_seconds[kind] for kind in group) / len(group),
-        peak=_peak(devices),
+        peak=peak,
         resident=_resident(),
     )
 
@@ -100,14 +101,30 @@ def _read_batch(run: PreparedRun, phase: Phase) -> tuple[Step, Batch]:
     return batch
 
 
-def _time_steps(
-    run: PreparedRun, state: TrainState, batch: tuple[Step, Batch], *, trains_generator: bool
-) -> tuple[float, float]:
-    """Time calls as long as those of training, on the same batch again and again.
+@dataclasses.dataclass(frozen=True)
+class _Steps:
+    """Time and memory of steps of one kind.
 
-    Returns:
-      Seconds of the first call, in which the graph is made, and of a step of later calls.
+    Attributes:
+      prepared: seconds of the first call, in which the graph is made.
+      step_seconds: seconds of each step of the later calls.
+      peak: bytes of tensors on the fullest device in the later calls.
     """
+
+    prepared: float
+    step_seconds: float
+    peak: int
+
+
+def _time_steps(
+    run: PreparedRun,
+    state: TrainState,
+    batch: tuple[Step, Batch],
+    devices: list[str],
+    *,
+    trains_generator: bool,
+) -> _Steps:
+    """Time calls as long as those of training, on the same batch again and again."""
     step, _ = batch
     phase = step.phase
     length = max_call_length(run.config, phase.batch_size, trains_generator=trains_generator)
@@ -127,11 +144,13 @@ def _time_steps(
         return time.monotonic() - started
 
     prepared = time_call()
+    # The first call tries algorithms, whose work space is no part of what training needs.
+    _reset_peak(devices)
     times = [time_call()]
     # Each of several workers must make the same number of calls, so these are not repeated.
     while run.cluster.count == 1 and sum(times) < _LEAST_SECONDS and len(times) < _MOST_CALLS:
         times.append(time_call())
-    return prepared, sum(times) / len(times) / length
+    return _Steps(prepared, sum(times) / len(times) / length, _peak(devices))
 
 
 def _counts_memory(devices: list[str]) -> bool:

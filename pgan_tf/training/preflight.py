@@ -166,13 +166,18 @@ def smaller_batch(batch_size: int, network: NetworkConfig, replicas: int) -> int
     return per_replica * replicas or None
 
 
-def fitting_microbatches(network: NetworkConfig, batch_size: int, *, at_least: int) -> int | None:
-    """Return the smallest number of microbatches, from `at_least` up, that a batch splits into.
+def fitting_microbatches(config: TrainConfig, batch_size: int, *, times_more: int) -> int | None:
+    """Return the smallest number of microbatches that a batch splits into and that is enough.
 
     Args:
-      network: the options of the networks.
+      config: fitted to the data.
       batch_size: of a replica.
-      at_least: the smallest number of use.
+      times_more: the factor by which they must be more than those of the configuration.
+
+    Returns:
+      A number of microbatches; None if there is none.
     """
-    groups = network.independent_groups(batch_size)
-    return next((n for n in range(at_least, groups + 1) if groups % n == 0), None)
+    given = str(config.run.microbatches)
+    least = times_more * (int(given) if given.isdigit() else 1)
+    groups = config.network.independent_groups(batch_size)
+    return next((n for n in range(least, groups + 1) if groups % n == 0), None)

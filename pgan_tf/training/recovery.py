@@ -102,9 +102,7 @@ def out_of_memory(run: PreparedRun, phase: Phase, error: BaseException) -> UserE
       error: TensorFlow's.
     """
     options, batch_size = run.config.run, phase.batch_size
-    given = str(options.microbatches)
-    more = 2 * int(given) if given.isdigit() else 2
-    count = fitting_microbatches(run.config.network, batch_size // run.replicas, at_least=more)
+    count = fitting_microbatches(run.config, batch_size // run.replicas, times_more=2)
     same = (
         f"To train the same in less memory, continue with --microbatches={count}. Otherwise "
         if count

@@ -33,6 +33,15 @@ def sixteen_fit_at_8x8(config, phases, send):
         send(measured(phase))
 
 
+def four_fit_at_32x32(config, phases, send):
+    send(Started(1, "GPU:0"))
+    for phase in phases:
+        if phase.resolution == 32 and phase.batch_size > 4:
+            send(OutOfMemory())
+            return
+        send(measured(phase))
+
+
 def only_the_fade_needs_less(config, phases, send):
     send(Started(1, "GPU:0"))
     for phase in phases:

@@ -119,7 +119,8 @@ def test_a_batch_for_which_memory_is_too_short_is_named_with_one_that_fits(
     assert 0.6 < formula / 2**30 / float(rows[1][7]) < 1.6
     assert captured.err == (
         "pgan-train: error: the batch at 4x4 does not fit in memory. What does: "
-        f"--batch_size_by_resolution=4:{fits}\n"
+        f"--batch_size_by_resolution=4:{fits}; or, to train the same, "
+        f"--microbatches={2048 // fits}\n"
     )
 
 

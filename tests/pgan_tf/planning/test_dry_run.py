@@ -49,9 +49,12 @@ def test_what_needs_most_memory_is_tried_first(config, capfd):
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_both_are_shown(config, capfd):
-    message = "the batch at 8x8 does not fit in memory. What does: "
-    with pytest.raises(UserError, match=f"{message}--batch_size_by_resolution=4:64,8:16$"):
+    with pytest.raises(UserError) as caught:
         dry_run(config, trials.sixteen_fit_at_8x8)
+    assert str(caught.value) == (
+        "the batch at 8x8 does not fit in memory. What does: --batch_size_by_resolution=4:64,8:16; "
+        "or, to train the same, --microbatches=2"
+    )
     rows = rows_of(capfd.readouterr().out)
     assert [(row[0], row[1], row[2], " ".join(row[9:])) for row in rows[:-1]] == [
         ("4x4", "stabilize", "64", ""),
@@ -63,9 +66,60 @@ def test_a_batch_that_does_not_fit_is_halved_and_both_are_shown(config, capfd):
     assert rows[1][6:9] == ["-", "-", "-"]
 
 
+def test_a_batch_that_no_microbatches_can_split_is_only_made_smaller(config, capfd):
+    network = dataclasses.replace(config.network, stddev_group_size=0)
+    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:16$"):
+        dry_run(dataclasses.replace(config, network=network), trials.sixteen_fit_at_8x8)
+
+
+@pytest.fixture
+def grown(config, tmp_path):
+    """Seven phases, up to 32x32, of which the last two need most memory by far."""
+    schedule = dataclasses.replace(config.schedule, batch_size=32, batch_size_by_resolution={})
+    data = DataConfig(data_dir=str(write_pyramid(tmp_path / "grown", resolution=32, channels=3)))
+    return dataclasses.replace(config, data=data, schedule=schedule)
+
+
+def tried(out):
+    return [line.split(",")[0] for line in out.splitlines() if "prepared in" in line]
+
+
+def test_after_three_minutes_only_what_may_need_most_memory_is_tried(grown, capfd, monkeypatch):
+    monkeypatch.setattr("pgan_tf.planning.dry_run._BUDGET_SECONDS", 0.0)
+    dry_run(grown, trials.everything_fits)
+    out = capfd.readouterr().out
+    assert tried(out) == ["32x32 fade", "32x32 stabilize", "4x4 stabilize"]
+    rows = rows_of(out)
+    assert [row[9:] for row in rows[:-1]] == [[], *[["derived"]] * 4, [], []]
+    assert all(row[7] == "-" and float(row[6]) > 0 for row in rows[1:5])
+    assert float(rows[-1][2]) > 0 and rows[-1][3] == "32"
+    assert "derived: not tried, because these phases need less memory than others" in out
+
+
+def test_until_then_every_phase_is_tried_the_quickest_before_others(grown, capfd):
+    dry_run(grown, trials.everything_fits)
+    out = capfd.readouterr().out
+    assert tried(out)[:3] == ["32x32 fade", "32x32 stabilize", "4x4 stabilize"]
+    assert len(tried(out)) == 7 and "derived" not in out
+
+
+def test_what_may_need_most_once_another_batch_is_smaller_is_tried(grown, capfd, monkeypatch):
+    monkeypatch.setattr("pgan_tf.planning.dry_run._BUDGET_SECONDS", 0.0)
+    with pytest.raises(UserError, match="--batch_size_by_resolution=32:4; "):
+        dry_run(grown, trials.four_fit_at_32x32)
+    assert tried(capfd.readouterr().out)[2:] == ["4x4 stabilize", "16x16 fade", "16x16 stabilize"]
+
+
+def test_workers_try_the_same_phases_whatever_the_time(grown, capfd, monkeypatch):
+    monkeypatch.setattr("pgan_tf.planning.dry_run._BUDGET_SECONDS", 0.0)
+    run = dataclasses.replace(grown.run, distribution="multi_worker")
+    dry_run(dataclasses.replace(grown, run=run), trials.everything_fits)
+    assert len(tried(capfd.readouterr().out)) == 7
+
+
 @pytest.mark.parametrize("trial", [trials.only_the_fade_needs_less, trials.is_killed_at_8x8])
 def test_both_phases_of_a_stage_get_the_batch_that_fits_in_both(config, capfd, trial):
-    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:8$"):
+    with pytest.raises(UserError, match="8:8; or, to train the same, --microbatches=4$"):
         dry_run(config, trial)
     rows = rows_of(capfd.readouterr().out)
     assert [row[2] for row in rows if row[0] == "8x8"] == ["32", "8", "32", "8"]
@@ -73,7 +127,7 @@ def test_both_phases_of_a_stage_get_the_batch_that_fits_in_both(config, capfd, t
 
 def test_a_crash_where_memory_is_short_is_for_want_of_it(config, capfd, monkeypatch):
     monkeypatch.setenv(LIMIT_VARIABLE, "1000")
-    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:8$"):
+    with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:8;"):
         dry_run(config, trials.crashes_at_8x8)
     assert "8x8 fade, batch 32: too large, ended by SIGABRT" in capfd.readouterr().out
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from pgan_tf.config import NetworkConfig, ScheduleConfig
+from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.training.preflight import (
     check_batches,
@@ -114,7 +114,7 @@ def test_minibatches_compared_by_replica_are_warned_of(caplog, network, flag, re
 
 
 @pytest.mark.parametrize(
-    ("network", "batch_size", "at_least", "count"),
+    ("network", "batch_size", "times_more", "count"),
     [
         ({}, 16, 2, 2),
         ({}, 16, 3, 4),  # of its four groups of four, three can't be split evenly
@@ -125,6 +125,8 @@ def test_minibatches_compared_by_replica_are_warned_of(caplog, network, flag, re
         ({"generator_norm": "batch"}, 16, 2, None),
     ],
 )
-def test_the_number_of_microbatches_that_a_batch_splits_into(network, batch_size, at_least, count):
-    options = NetworkConfig(**network)
-    assert fitting_microbatches(options, batch_size, at_least=at_least) == count
+def test_the_number_of_microbatches_that_a_batch_splits_into(
+    network, batch_size, times_more, count
+):
+    config = TrainConfig(network=NetworkConfig(**network))
+    assert fitting_microbatches(config, batch_size, times_more=times_more) == count
