@@ -10,8 +10,9 @@ from absl import flags as absl_flags
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.config.phases import Phase
+from pgan_tf.planning.cards import CARDS
 from pgan_tf.planning.dry_run import dry_run
-from pgan_tf.planning.plan import V100_TFLOPS, plan
+from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import read_config
 from tfrecords_tools import command
@@ -50,11 +51,19 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         lower_bound=1,
         flag_values=flag_values,
     )
+    absl_flags.DEFINE_enum(
+        "plan_device",
+        "auto",
+        ["auto", *CARDS],
+        "GPU of each replica that --plan assumes. auto: this machine's if it is listed, or else "
+        "v100.",
+        flag_values=flag_values,
+    )
     absl_flags.DEFINE_float(
         "plan_tflops",
-        V100_TFLOPS,
-        "Speed of a replica that --plan assumes: 10^12 floating-point operations a second that are "
-        "reached in practice.",
+        None,
+        "Speed of a replica that --plan assumes in place of --plan_device: 10^12 floating-point "
+        "operations a second that are reached in practice.",
         flag_values=flag_values,
     )
 
@@ -108,9 +117,12 @@ def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
 
 
 def _plan(given: Mapping[str, Any], config: TrainConfig) -> str:
-    if not 0 < given["plan_tflops"] < math.inf:
-        raise UserError(f"--plan_tflops must be above 0. Received: {given['plan_tflops']}")
-    return plan(config, replicas=given["plan_replicas"], tflops=given["plan_tflops"])
+    device, tflops = given["plan_device"], given["plan_tflops"]
+    if tflops is not None and not 0 < tflops < math.inf:
+        raise UserError(f"--plan_tflops must be above 0. Received: {tflops}")
+    if tflops is not None and device != "auto":
+        raise UserError("--plan_device and --plan_tflops exclude each other; give one of them")
+    return plan(config, replicas=given["plan_replicas"], device=device, tflops=tflops)
 
 
 COMMAND = command.Command(
@@ -129,7 +141,7 @@ COMMAND = command.Command(
             command.Section(
                 "planning",
                 "time and memory of a run before it starts",
-                ("plan", "dry_run", "plan_replicas", "plan_tflops"),
+                ("plan", "dry_run", "plan_replicas", "plan_device", "plan_tflops"),
             ),
         ),
     ),

@@ -55,6 +55,14 @@ def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> 
     )
 
 
+def count_layers(config: NetworkConfig, resolution: int, *, fading: bool) -> int:
+    """Return the number of layers with weights that both networks have at a stage."""
+    return sum(
+        len(layers_at(layers, resolution, fading=fading))
+        for layers in (generator_layers(config), discriminator_layers(config))
+    )
+
+
 def _multiplications(layer: LayerSpec) -> int:
     if not layer.is_convolution:
         return math.prod(layer.kernel_shape)

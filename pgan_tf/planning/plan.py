@@ -6,11 +6,20 @@ TensorFlow.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from pgan_tf.config import ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.distribution.cluster import VARIABLE, read_cluster
-from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.networks.cost import StepTimes
+from pgan_tf.planning.cards import (
+    CARDS,
+    DEFAULT_CARD,
+    Speed,
+    compile_minutes,
+    find_card,
+    model_of_machine,
+)
 from pgan_tf.planning.phase_table import PhaseRow, format_number, format_table
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.runs.metrics_log import MetricsLog
@@ -19,18 +28,27 @@ from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
-# At this rate 12,000 kimg at 1024x1024 take the two weeks that the original reports for one V100.
-V100_TFLOPS = 5.0
 
-
-def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V100_TFLOPS) -> str:
+def plan(
+    config: TrainConfig,
+    *,
+    replicas: int | None = None,
+    device: str = "auto",
+    tflops: float | None = None,
+    root: Path = Path("/"),
+) -> str:
     """Return the table of a run's phases, and remarks on where its numbers are from.
 
     Args:
       config: from flags and the run directory. Without data, images have three channels and no
         labels.
       replicas: number of replicas; None takes it from the flags, or else one.
-      tflops: see `estimate`. For a run that has begun, its own speed counts instead.
+      device: the GPU of each replica, one of `cards.CARDS`; `auto` for this machine's if it is
+        listed, or else `cards.DEFAULT_CARD`. For a run that has begun, its own speed counts
+        instead.
+      tflops: 10^12 floating-point operations a second that a replica reaches, in place of a
+        device's.
+      root: of the file system in which this machine's GPU is looked for.
 
     Raises:
       UserError: neither data nor a resolution are given, or they fit neither each other nor the
@@ -42,21 +60,27 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
     schedule = Schedule(config.schedule, config.network.final_resolution)
-    # This machine's hardware does not count: plans are often for another one.
+    # This machine's number of GPUs does not count: plans are often for another one.
     replicas = replicas or _replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
     images_seen, measured = (
         read_speeds(RunDirectory(run_dir).metrics_log, schedule) if run_dir else (0, [])
     )
+    speed, source = _choose_speed(config, schedule, device, tflops, root)
     rows = estimate(
         schedule,
         config,
         replicas=replicas,
         shared_memory=_shares_memory(config),
-        tflops=tflops,
+        speed=speed,
         measured=measured,
     )
-    remarks = _remarks(config, tflops=tflops, measured=bool(measured))
+    if measured:
+        source = (
+            "this run's own, of the last tick of each phase marked measured; the others in "
+            "proportion to their multiplications"
+        )
+    remarks = [f"seconds: {source}", *_remarks(config)]
     if images_seen:
         days = sum(row.days_after(images_seen) or 0 for row in rows)
         remarks.insert(
@@ -67,18 +91,28 @@ def plan(config: TrainConfig, *, replicas: int | None = None, tflops: float = V1
     return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
 
 
-def _remarks(config: TrainConfig, *, tflops: float, measured: bool) -> list[str]:
-    """Return lines on where the table's numbers are from."""
-    if measured:
-        remarks = [
-            "seconds: this run's own, of the last tick of each phase marked measured; the others "
-            "in proportion to their multiplications"
-        ]
-    else:
-        remarks = [
-            f"seconds: estimated from multiplications at {tflops:g} TFLOP/s a replica "
-            "(--plan_tflops; 5 is about a V100), without exchanging gradients"
-        ]
+def _choose_speed(
+    config: TrainConfig, schedule: Schedule, device: str, tflops: float | None, root: Path
+) -> tuple[Speed, str]:
+    """Return the speed of a replica, and where it is from; see `plan`."""
+    beside = "without exchanging gradients"
+    if tflops is not None:
+        return Speed(tflops), f"from multiplications at {tflops:g} TFLOP/s a replica, {beside}"
+    model = model_of_machine(root) if device == "auto" else None
+    found = find_card(model) if model else None
+    card = found or CARDS[DEFAULT_CARD if device == "auto" else device]
+    source = f"as on NVIDIA's {card.name} (--plan_device), {card.source}, {beside}"
+    if card.name != "V100" and (minutes := compile_minutes(config, schedule.phases)):
+        source += f"; compiling takes about {minutes:.0f} minutes more"
+    if model:
+        listed = "is listed" if found else f"is not listed, only {', '.join(CARDS)}"
+        source += f"; this machine's {model} {listed}"
+    return card.speed(config), source
+
+
+def _remarks(config: TrainConfig) -> list[str]:
+    """Return lines on the other columns of the table."""
+    remarks = []
     if ramps := _ramps(config.schedule):
         remarks.append(f"learning rate: {ramps}")
     where = "of all replicas together" if _shares_memory(config) else "of each device"
@@ -142,7 +176,7 @@ def estimate(
     *,
     replicas: int,
     shared_memory: bool,
-    tflops: float,
+    speed: Speed,
     measured: Sequence[tuple[Phase, float]] = (),
 ) -> list[PhaseRow]:
     """Return the rows of all phases, from formulas.
@@ -152,8 +186,7 @@ def estimate(
       config: fitted to the data, if there are any.
       replicas: number of replicas that batches are split over.
       shared_memory: whether all replicas share one memory, as logical CPUs do.
-      tflops: speed of a replica's convolutions in 10^12 floating-point operations a second, two for
-        each multiply-add. Not used where something was measured.
+      speed: of a replica. Not used where something was measured.
       measured: phases of this run, and the seconds an image took in each.
     """
     step_times = StepTimes(config.network)
@@ -165,7 +198,7 @@ def estimate(
         if measured:
             seconds = step_times.seconds(phase)
         else:
-            seconds = _step_seconds(config, phase, replicas=replicas, tflops=tflops)
+            seconds = speed.seconds(config, phase, replicas=replicas)
         peak = peak_bytes(
             config, phase.resolution, phase.batch_size // replicas, fading=phase.fading
         )
@@ -180,13 +213,6 @@ def estimate(
             )
         )
     return rows
-
-
-def _step_seconds(config: TrainConfig, phase: Phase, *, replicas: int, tflops: float) -> float:
-    work = multiplications(config.network, phase.resolution, fading=phase.fading)
-    passes = training_passes(config.loss, config.optimizer)
-    operations = 2 * passes * work * phase.batch_size / replicas
-    return TYPICAL_OVERHEAD + operations / (tflops * 1e12)
 
 
 def read_speeds(log: MetricsLog, schedule: Schedule) -> tuple[int, list[tuple[Phase, float]]]:

@@ -41,11 +41,15 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
         generator_weights(network, resolution), discriminator_weights(network, resolution)
     )
     outputs = discriminator_outputs(network, resolution, fading=fading)
-    number = _FLOAT32 if config.run.precision == "float32" else _FLOAT32 / 2
     return (
         _FLOAT32 * (state + WEIGHT_COPIES * working)
-        + ACTIVATION_COPIES * number * outputs * batch_size
+        + ACTIVATION_COPIES * bytes_per_number(config) * outputs * batch_size
     )
+
+
+def bytes_per_number(config: TrainConfig) -> int:
+    """Return the bytes of each number that layers output."""
+    return _FLOAT32 if config.run.precision == "float32" else _FLOAT32 // 2
 
 
 def generator_weights(config: NetworkConfig, resolution: int) -> int:

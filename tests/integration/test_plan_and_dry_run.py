@@ -142,6 +142,10 @@ def test_a_damaged_record_is_found(capfd, data):
         (["--plan"], "--plan needs --resolution or --data_dir, to know where the run ends"),
         (["--plan", "--data_dir=/nothing/here"], "/nothing/here: no such directory"),
         (["--plan", "--resolution=8", "--plan_tflops=0"], "--plan_tflops must be above 0"),
+        (
+            ["--plan", "--resolution=8", "--plan_tflops=5", "--plan_device=h200"],
+            "--plan_device and --plan_tflops exclude each other",
+        ),
         (["--plan", "--resolution=8", "--plan_replicas=0"], "plan_replicas"),
         (["--plan", "--resolution=8", "--plan_replicas=3"], "the nearest: 6 and 9. Received: 8"),
         (["--dry_run"], "--data_dir is required"),

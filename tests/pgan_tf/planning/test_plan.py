@@ -7,6 +7,7 @@ import pytest
 from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
+from pgan_tf.planning.cards import Speed
 from pgan_tf.planning.plan import estimate, plan, read_speeds
 from pgan_tf.runs.metrics_log import MetricsLog
 from tests.helpers.tiny import tiny_config, write_pyramid
@@ -29,7 +30,7 @@ SCHEDULE = Schedule(CONFIG.schedule, 16)
 
 def test_seconds_are_overhead_and_multiplications_of_a_replica():
     phase = SCHEDULE.phases[-1]
-    row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=0.5)[-1]
+    row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, speed=Speed(0.5))[-1]
     work = multiplications(CONFIG.network, 16, fading=False)
     seconds = TYPICAL_OVERHEAD + 2 * 9 * work * 8 / 0.5e12
     assert row.step_seconds == pytest.approx(seconds)
@@ -53,13 +54,14 @@ def test_the_papers_run_takes_about_two_weeks_on_a_v100():
         batch_size=4,
         batch_size_by_resolution={4: 128, 8: 128, 16: 128, 32: 64, 64: 32, 128: 16, 256: 8},
     )
-    text = plan(TrainConfig(network=NetworkConfig(resolution=1024), schedule=schedule))
+    config = TrainConfig(network=NetworkConfig(resolution=1024), schedule=schedule)
+    text = plan(config, device="v100")
     assert 13 < float(rows_of(text)[-1][-1]) < 15
 
 
 def test_memory_is_each_devices_unless_they_share_one():
-    alone = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, tflops=1)
-    shared = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=True, tflops=1)
+    alone = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, speed=Speed(1))
+    shared = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=True, speed=Speed(1))
     assert [row.peak for row in shared] == [2 * row.peak for row in alone]
 
 
