@@ -37,6 +37,18 @@ def due_events(config: TrainConfig, before: int, after: int) -> set[str]:
     return {name for name, kimg in config.intervals_kimg.items() if is_crossed(kimg, before, after)}
 
 
+def needs_state(config: TrainConfig, first: Step, last: Step) -> bool:
+    """Return whether anything but a tick is due after a call, so that the state itself is written.
+
+    Args:
+      config: a configuration with the intervals.
+      first: the first step of the call.
+      last: its last step.
+    """
+    due = due_events(config, first.images_seen, last.images_seen_after)
+    return bool(due - {"tick"}) or last.images_seen_after >= last.phase.end
+
+
 def max_call_length(config: TrainConfig, batch_size: int, *, trains_generator: bool) -> int:
     """Return the most steps that a call of `group_into_calls` can have.
 

@@ -1,7 +1,7 @@
 """Batches of a pyramid on disk, read by record number in the order of `order.py`."""
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
 
 def read_batches(
     pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
-) -> Iterator[tuple[Step, Batch]]:
+) -> Generator[tuple[Step, Batch], None, None]:
     """Read the batch of every step, some steps ahead of the one that is asked for.
 
     Args:

@@ -3,7 +3,7 @@
 A pyramid on disk is read by record number, one behind a URL as a stream.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Step
@@ -35,7 +35,7 @@ def open_data(config: TrainConfig) -> Pyramid:
 
 def read_batches(
     pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
-) -> Iterator[tuple[Step, Batch]]:
+) -> Generator[tuple[Step, Batch], None, None]:
     """Read or stream the batch of every step, or a shard of it.
 
     See `batches.read_batches` and `streaming.stream_batches`.

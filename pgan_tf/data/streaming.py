@@ -9,7 +9,7 @@ import collections
 import concurrent.futures
 import functools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -37,7 +37,7 @@ _RECORD_OVERHEAD = 128
 
 def stream_batches(
     pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
-) -> Iterator[tuple[Step, Batch]]:
+) -> Generator[tuple[Step, Batch], None, None]:
     """Stream the batch of every step, some steps ahead of the one that is asked for.
 
     Args:

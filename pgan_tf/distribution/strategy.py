@@ -86,6 +86,11 @@ def device_names(strategy: tf.distribute.Strategy) -> list[str]:
     return [device.rpartition("device:")[2] for device in strategy.extended.worker_devices]
 
 
+def is_on_gpus(strategy: tf.distribute.Strategy) -> bool:
+    """Return whether this process's replicas are on GPUs."""
+    return all(device.startswith("GPU:") for device in device_names(strategy))
+
+
 def local_replicas(strategy: tf.distribute.Strategy) -> int:
     """Return the number of replicas in this process."""
     return len(strategy.extended.worker_devices)

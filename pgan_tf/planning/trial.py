@@ -140,7 +140,7 @@ def _time_steps(
     def time_call() -> float:
         started = time.monotonic()
         inputs = to_replicas(run.strategy, state, [batch] * length, steps_per_call=length)
-        train_step(inputs).tensor.numpy()  # waits for the device
+        train_step(inputs).read()  # waits for the device
         return time.monotonic() - started
 
     prepared = time_call()

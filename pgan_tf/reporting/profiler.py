@@ -39,9 +39,8 @@ class Profiler:
             tf.profiler.experimental.start(self._directory)
             self._tracing = True
         with tf.profiler.experimental.Trace("train", step_num=first, _r=1):
-            result = call()
             # Wait for the device, so that the call's trace holds all of the call's work.
-            result.tensor.numpy()
+            result = call().read()
         if self._step >= self._last:
             self._stop()
         return result

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_value
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
-from pgan_tf.reporting.scalars import Ticker, memory_scalars, progress_line
+from pgan_tf.reporting.scalars import FinishedCall, Ticker, memory_scalars, progress_line
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
-from pgan_tf.step.outputs import StepResult
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 
@@ -75,9 +74,8 @@ class Reporter:
         )
 
     def _begin_counting(self) -> None:
-        self._checked_at = self._state.images_seen  # images_seen at the last look for due events
         self._checkpoint_is_due = False
-        self._ticker = Ticker(self._state.images_seen)
+        self._ticker = Ticker()
 
     def begin(self, phase: Phase, *, continued: bool) -> None:
         """Write the configuration, and drop reports past the checkpoint of a continued run.
@@ -125,75 +123,66 @@ class Reporter:
         """Close the files."""
         self._summaries.close()
 
-    def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
-        """Leave a call that built a graph, such as the first of a phase, out of the speed.
+    def after_call(self, call: FinishedCall) -> None:
+        """Count the steps of a call, and write a tick if one is due.
 
         Args:
-          phase: being trained.
-          result: of that call.
-          started: `time.monotonic()` before it.
+          call: finished after those before it; later ones may have been started.
         """
-        steps = len(result.scalars)  # waits for the device
-        seconds = time.monotonic() - started
-        print(f"{phase.name}: prepared in {seconds:.1f} s", flush=True)
-        self._ticker.exclude(seconds, steps * phase.batch_size)
+        if call.makes_graph:
+            seconds = call.finished - call.started
+            print(f"{call.last_step.phase.name}: prepared in {seconds:.1f} s", flush=True)
+        self._ticker.add(call)
+        first, last = call.steps[0], call.last_step
+        if "tick" in due_events(self._config, first.images_seen, last.images_seen_after):
+            self._write_tick(last)
 
-    def after_call(
-        self,
-        step: Step,
-        result: StepResult,
-        data_wait: float,
-        *,
-        stopping: bool,
-        healthy: Callable[[], bool],
-    ) -> None:
-        """Count the steps of a call and write everything that has come due.
+    def write_state(self, steps: Sequence[Step], *, stopping: bool, healthy: bool) -> None:
+        """Write everything that has come due and needs the state itself, with a tick.
 
         Args:
-          step: the last step of the call; `state.images_seen` is past it.
-          result: of the call.
-          data_wait: seconds that the call waited for its batches.
-          stopping: whether it is the last step of this process, so that everything is due.
-          healthy: returns whether updates are finite. While they are not, all checkpoints but the
-            last are postponed, so that the newest one is worth going back to.
+          steps: of the last call, after which the state is.
+          stopping: whether it is the last call of this process, so that everything is due.
+          healthy: whether updates are finite. While they are not, all checkpoints but the last are
+            postponed, so that the newest one is worth going back to.
         """
-        seen = self._state.images_seen
-        ends_phase = seen >= step.phase.end
+        seen, last_step, phase = self._state.images_seen, steps[-1], steps[-1].phase
+        ends_phase = seen >= phase.end
         ends_run = seen >= self._schedule.total_images
         last = ends_run or stopping
-        self._ticker.add(result, data_wait=data_wait)
-        due = due_events(self._config, self._checked_at, seen)
-        self._checked_at = seen
+        due = due_events(self._config, steps[0].images_seen, seen)
         sample = "sample" in due or ends_phase or last
         self._checkpoint_is_due |= "checkpoint" in due or ends_phase
-        checkpoint = (self._checkpoint_is_due and healthy()) or last
-        network = "network" in due or (ends_phase and not step.phase.fading) or last
-        evaluate = "evaluation" in due or (ends_phase and not step.phase.fading)
+        checkpoint = (self._checkpoint_is_due and healthy) or last
+        network = "network" in due or (ends_phase and not phase.fading) or last
+        evaluate = "evaluation" in due or (ends_phase and not phase.fading)
         # Not when asked to stop: an evaluation may take longer than the user wants to wait.
-        wanted = (evaluate or ends_run) and not stopping and healthy()
+        wanted = (evaluate or ends_run) and not stopping and healthy
         evaluation = self._evaluation if wanted else None
-        if not ("tick" in due or sample or checkpoint or network or evaluation):
+        if not (sample or checkpoint or network or evaluation):
             return
-        self._write_tick(step)
+        if not self._ticker.is_empty:
+            self._write_tick(last_step)
         if sample:
-            self._write_samples(step.phase)
+            self._write_samples(phase)
         if network:
-            self._save_generator(self._run.generator(seen), step.phase)
+            self._save_generator(self._run.generator(seen), phase)
         # Before an evaluation, which may take long: if the process is killed, nothing is lost.
         if checkpoint or evaluation:
-            self._checkpoints.save(healthy=healthy())
+            self._checkpoints.save(healthy=healthy)
             self._checkpoint_is_due = False
         if evaluation:
-            self._evaluate(evaluation, step.phase)
+            self._evaluate(evaluation, phase)
         self.start_clock()
 
     def start_clock(self) -> None:
         """Measure the speed from now on."""
-        self._ticker.restart(self._state.images_seen)
+        self._ticker.restart()
 
     def _write_tick(self, step: Step) -> None:
-        phase, seen = step.phase, self._state.images_seen
-        scalars = self._ticker.report(seen)
+        """Report the steps since the last tick, up to `step`."""
+        phase, seen = step.phase, step.images_seen_after
+        scalars = self._ticker.report()
         alpha = phase.alpha(seen)
         self._step_times.add(phase, scalars["speed/seconds_per_kimg"] / 1000)
         eta = self._step_times.remaining(self._schedule, seen)
@@ -280,18 +269,10 @@ class NullReporter:
     def start_clock(self) -> None:
         """Do nothing."""
 
-    def phase_prepared(self, phase: Phase, result: StepResult, started: float) -> None:
+    def after_call(self, call: FinishedCall) -> None:
         """Do nothing."""
 
-    def after_call(
-        self,
-        step: Step,
-        result: StepResult,
-        data_wait: float,
-        *,
-        stopping: bool,
-        healthy: Callable[[], bool],
-    ) -> None:
+    def write_state(self, steps: Sequence[Step], *, stopping: bool, healthy: bool) -> None:
         """Do nothing."""
 
     def save(self, *, healthy: bool) -> None:

@@ -1,15 +1,16 @@
 """The scalars of a tick: averages over its steps, speed, and memory; and its progress line."""
 
 import collections
+import dataclasses
 import re
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
-from pgan_tf.config.phases import Phase
+from pgan_tf.config.phases import Phase, Step
 from pgan_tf.runs.run_directory import format_duration
 from pgan_tf.step.outputs import StepResult
 
@@ -17,84 +18,112 @@ _GIB = 2.0**30
 _STATUS = Path("/proc/self/status")
 
 
-class Ticker:
-    """Averages the scalars of the steps between two ticks, and measures their speed."""
+@dataclasses.dataclass(frozen=True)
+class FinishedCall:
+    """A call of the training graph whose steps are done.
 
-    def __init__(self, images_seen: int, clock: Callable[[], float] = time.monotonic):
+    Attributes:
+      steps: that it has taken, of one phase.
+      result: of the call, read.
+      data_wait: seconds that training waited for its batches.
+      host_seconds: seconds that the training thread took to start it; on CPUs, to run it.
+      started: `time.monotonic()` when the training thread began to work for it.
+      finished: `time.monotonic()` when its result had been read.
+      makes_graph: whether it was the first of its graph.
+    """
+
+    steps: Sequence[Step]
+    result: StepResult
+    data_wait: float
+    host_seconds: float
+    started: float
+    finished: float
+    makes_graph: bool = False
+
+    @property
+    def last_step(self) -> Step:
+        """The last of the steps."""
+        return self.steps[-1]
+
+
+@dataclasses.dataclass
+class _Work:
+    """Sums over calls."""
+
+    steps: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    host_seconds: float = 0.0
+
+    def add(self, call: FinishedCall) -> None:
+        self.steps += len(call.steps)
+        self.images += len(call.steps) * call.last_step.phase.batch_size
+        self.seconds += call.finished - call.started
+        self.host_seconds += call.host_seconds
+
+
+class Ticker:
+    """Averages the scalars of the steps between two ticks, and measures their speed.
+
+    A tick ends when its last step was done, whenever it is reported.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
         """Start the clock.
 
         Args:
-          images_seen: real images shown so far.
           clock: returns seconds since any fixed time; tests pass their own.
         """
         self._clock = clock
-        self.restart(images_seen)
+        self.restart()
 
-    def restart(self, images_seen: int) -> None:
+    def restart(self) -> None:
         """Start again from here, as after work that is not training."""
-        self._last: StepResult | None = None
+        self._begin(self._clock())
+
+    def _begin(self, now: float) -> None:
         self._totals: collections.defaultdict[str, float] = collections.defaultdict(float)
         self._counts: collections.Counter[str] = collections.Counter()
         self._data_wait = 0.0
-        self._since = self._clock()
-        self._images_seen = images_seen
-        self._excluded_seconds = 0.0
-        self._excluded_images = 0
+        self._since = self._until = now
+        self._measured, self._excluded = _Work(), _Work()
 
-    def exclude(self, seconds: float, images: int) -> None:
-        """Leave some time, and the images trained on in it, out of the speed."""
-        self._excluded_seconds += seconds
-        self._excluded_images += images
+    @property
+    def is_empty(self) -> bool:
+        """True if no step was taken since the last tick."""
+        return not self._measured.steps + self._excluded.steps
 
-    def add(self, result: StepResult, *, data_wait: float) -> None:
-        """Add the steps of a call.
-
-        Their scalars are read while the next call runs, so that no device waits for it.
-
-        Args:
-          result: of the call.
-          data_wait: seconds that the call waited for its batches.
-        """
-        self._sum_up_last()
-        self._last = result
-        self._data_wait += data_wait
-
-    def _sum_up_last(self) -> None:
-        if self._last is None:
-            return
+    def add(self, call: FinishedCall) -> None:
+        """Add the steps of a call. One that made a graph is left out of the speed."""
         # Step by step, so that the sums do not depend on the number of steps in a call.
-        for row in self._last.scalars.tolist():
-            for name, value in zip(self._last.names, row, strict=True):
+        for row in call.result.scalars.tolist():
+            for name, value in zip(call.result.names, row, strict=True):
                 self._totals[name] += value
-        self._counts.update(dict.fromkeys(self._last.names, len(self._last.scalars)))
-        self._last = None
+        self._counts.update(dict.fromkeys(call.result.names, len(call.steps)))
+        self._data_wait += call.data_wait
+        self._until = call.finished
+        (self._excluded if call.makes_graph else self._measured).add(call)
 
-    def report(self, images_seen: int) -> dict[str, float]:
+    def report(self) -> dict[str, float]:
         """Return the scalars since the last tick, and start the next one.
-
-        Args:
-          images_seen: real images shown so far.
 
         Returns:
           Means over the steps that had the scalar (the generator is not trained in every step);
           sums for skipped updates; and speeds.
         """
-        self._sum_up_last()
         scalars = {
             name: total / (1 if name.endswith("_skipped") else self._counts[name])
             for name, total in self._totals.items()
         }
-        # Read the clock after the scalars: reading them waits for the device to finish.
-        seconds = self._clock() - self._since
-        images = images_seen - self._images_seen
-        if images > self._excluded_images:
-            seconds -= self._excluded_seconds
-            images -= self._excluded_images
+        work, seconds = self._excluded, self._until - self._since
+        if self._measured.steps:
+            work, seconds = self._measured, seconds - self._excluded.seconds
         seconds = max(seconds, 1e-9)
-        scalars["speed/images_per_second"] = images / seconds
-        scalars["speed/seconds_per_kimg"] = 1000 * seconds / max(images, 1)
+        scalars["speed/images_per_second"] = work.images / seconds
+        scalars["speed/seconds_per_kimg"] = 1000 * seconds / max(work.images, 1)
         scalars["speed/data_wait_fraction"] = self._data_wait / seconds
-        self.restart(images_seen)
+        scalars["speed/host_seconds_per_step"] = work.host_seconds / max(work.steps, 1)
+        self._begin(self._until)
         return scalars
 
 

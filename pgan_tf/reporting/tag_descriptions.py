@@ -54,6 +54,10 @@ _DESCRIPTIONS = {
     ),
     "speed/seconds_per_kimg": "Seconds per thousand real images.",
     "speed/data_wait_fraction": "Fraction of the time spent waiting for data: 0 is best.",
+    "speed/host_seconds_per_step": (
+        "Seconds in which the host starts a step. On GPUs, which compute meanwhile, it should be "
+        "below the time of a step; on CPUs it includes the computation."
+    ),
     "memory/host_gib": "Memory that this process uses, in GiB.",
     "memory/host_peak_gib": "The most memory that this process has used, in GiB.",
     "memory/gpu*_peak_gib": "The most memory that TensorFlow has used on this GPU, in GiB.",

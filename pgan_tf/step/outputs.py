@@ -1,7 +1,6 @@
 """Outputs of a call of the training step: the scalars that training logs, and stop flags."""
 
 import dataclasses
-import functools
 
 import numpy as np
 import tensorflow as tf
@@ -63,30 +62,28 @@ class StepResult:
 
     Attributes:
       names: of the n scalars of an iteration (`scalar_names`).
-      tensor: `[count n+f]` float32, a row of `reduce_outputs` for each iteration.
+      tensor: `[count n+f]` float32, a row of `reduce_outputs` for each iteration; an array once it
+        has been read.
     """
 
     names: tuple[str, ...]
-    tensor: tf.Tensor
+    tensor: tf.Tensor | np.ndarray
 
-    @functools.cached_property
-    def _array(self) -> np.ndarray:
-        return self.tensor.numpy()
+    def read(self) -> "StepResult":
+        """Return the result in host memory, after one transfer. Waits for the device."""
+        return dataclasses.replace(self, tensor=np.asarray(self.tensor))
 
     @property
     def scalars(self) -> np.ndarray:
-        """`[count n]`, means over the global batch. Waits for the device."""
-        return self._array[:, : len(self.names)]
+        """`[count n]`, means over the global batch."""
+        return np.asarray(self.tensor)[:, : len(self.names)]
 
     @property
     def last_scalars(self) -> dict[str, float]:
-        """Scalars of the last iteration by name. Waits for the device."""
+        """Scalars of the last iteration by name."""
         return dict(zip(self.names, self.scalars[-1].tolist(), strict=True))
 
     @property
     def stop_flags(self) -> np.ndarray:
-        """`[f]`, sums over all replicas: above 0 where any worker has received the signal.
-
-        Waits for the device.
-        """
-        return self._array[-1, len(self.names) :]
+        """`[f]`, sums over all replicas: above 0 where any worker has received the signal."""
+        return np.asarray(self.tensor)[-1, len(self.names) :]

@@ -6,21 +6,28 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config.intervals import group_into_calls
+from pgan_tf.config.intervals import group_into_calls, max_call_length
 from pgan_tf.config.phases import Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.memory.host_images import stacked_images
+from pgan_tf.data.memory.read_ahead import take_ahead
 from pgan_tf.data.order import Shard
-from pgan_tf.distribution.strategy import local_replicas
+from pgan_tf.distribution.strategy import is_on_gpus, local_replicas
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.prepare import PreparedRun
+
+Item = TypeVar("Item")
+
+# Calls whose batches wait on a GPU: one for the next call, one that is being copied.
+_CALLS_ON_DEVICES = 2
 
 # Most inputs of a call, such as alpha, are those of the call before it: as many tensors are kept.
 _CONSTANTS_KEPT = 16
@@ -35,53 +42,84 @@ class Call:
     """The steps that one call of a graph takes, of one phase.
 
     Attributes:
-      batches: the steps, at least one, each with this worker's shard of its batch.
-      data_wait: seconds that training waited for the batches to be read.
+      steps: at least one.
+      inputs: of the call, on the devices, without stop flags.
+      data_wait: seconds that training waited for the batches.
     """
 
-    batches: Sequence[tuple[Step, Batch]]
+    steps: Sequence[Step]
+    inputs: StepInputs
     data_wait: float
 
     @property
     def last_step(self) -> Step:
         """The last of the steps."""
-        step, _ = self.batches[-1]
-        return step
+        return self.steps[-1]
+
+    def inputs_with(self, stop_flags: Sequence[float]) -> StepInputs:
+        """Return the inputs with one flag for each signal: 1.0 if this worker has received it."""
+        return self.inputs._replace(stop_flags=_constant(tuple(stop_flags), np.float32))
 
 
-def read_calls(run: PreparedRun, images_seen: int) -> Iterator[Call]:
-    """Read the batches of all calls from some point of the schedule to its end.
+@contextlib.contextmanager
+def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
+    """Read the batches of all calls from the state's `images_seen` on, and copy them to devices.
 
-    The first call is read before this returns, so that its reads, which open files and allocate
-    memory for all others, are not counted as waiting.
+    The context's value iterates over the calls. On GPUs, batches wait before the call that needs
+    them, copied there by another thread.
+
+    The first call is ready when the context begins, so that its reads, which open files and
+    allocate memory for all others, are not counted as waiting.
 
     Args:
       run: the run; each worker reads its own shard of every batch.
-      images_seen: real images shown so far.
+      state: for the point of the schedule and the seed of the noise, which must stay the same.
 
     Raises:
       UserError: a record is damaged. The iterator raises it too.
     """
     batches = read_batches(
         run.pyramid,
-        run.schedule.steps(images_seen),
+        run.schedule.steps(state.images_seen),
         seed=run.config.run.seed,
         label_size=run.config.network.label_size,
         shard=Shard(run.cluster.index, run.cluster.count),
     )
-    calls = group_into_calls(batches, run.config)
-    first = list(itertools.islice(calls, 1))
-    return _with_waits(itertools.chain(first, calls))
+    groups = group_into_calls(batches, run.config)
+    place = functools.partial(_place, run, state)
+    with contextlib.ExitStack() as stack:
+        stack.callback(batches.close)
+        if is_on_gpus(run.strategy):
+            placed = stack.enter_context(
+                contextlib.closing(take_ahead(map(place, groups), count=_CALLS_ON_DEVICES))
+            )
+            calls = _with_waits(placed, lambda call: call)
+        else:
+            calls = _with_waits(groups, place)
+        first = list(itertools.islice(calls, 1))
+        yield itertools.chain(first, calls)
 
 
-def _with_waits(calls: Iterator[list[tuple[Step, Batch]]]) -> Iterator[Call]:
-    """Yield the calls with the seconds that each was waited for."""
+def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Batch]]) -> Call:
+    """Copy the batches of a call to the replicas."""
+    steps = [step for step, _ in batches]
+    trains_generator = run.config.optimizer.trains_generator(steps[-1].number)
+    length = max_call_length(
+        run.config, steps[-1].phase.batch_size, trains_generator=trains_generator
+    )
+    inputs = to_replicas(run.strategy, state, batches, steps_per_call=length)
+    return Call(steps, inputs, data_wait=0.0)
+
+
+def _with_waits(items: Iterator[Item], place: Callable[[Item], Call]) -> Iterator[Call]:
+    """Yield calls made of items, with the seconds that each item was waited for."""
     while True:
         asked = time.monotonic()
-        batches = next(calls, None)
-        if batches is None:
+        item = next(items, None)
+        if item is None:
             return
-        yield Call(batches, data_wait=time.monotonic() - asked)
+        waited = time.monotonic() - asked
+        yield dataclasses.replace(place(item), data_wait=waited)
 
 
 def to_replicas(

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import max_call_length
+from pgan_tf.config.intervals import needs_state
 from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
@@ -24,16 +24,16 @@ from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
-from pgan_tf.step.outputs import StepResult
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
-from pgan_tf.training.feeding import Call, quick_thread_switches, read_calls, to_replicas
+from pgan_tf.training.feeding import Call, feed, quick_thread_switches
 from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
 from pgan_tf.training.preflight import warn_of_short_phases
 from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
 from pgan_tf.training.recovery import explain_lost_workers, go_back, out_of_memory
+from pgan_tf.training.run_ahead import RunAhead
 from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
 from tfrecords_tools.errors import UserError, required
 
@@ -177,45 +177,59 @@ class _Training:
         Raises:
           TooManySkippedError: training should go back to a checkpoint.
         """
-        with self._faults_handled(reporter):
-            calls = read_calls(self.run, self.state.images_seen)
+        with (
+            RunAhead(self.run.strategy) as ahead,
+            self._faults_handled(reporter, ahead),
+            feed(self.run, self.state) as calls,
+        ):
             reporter.start_clock()
             for call in calls:
-                result = self._take_call(call, reporter)
+                waits = self._start_call(call, ahead)
+                self._look_at_results(reporter, ahead, everything=waits)
                 # Asked once: a signal that arrives during reports waits for the next call.
-                stop = self.supervisor.check(result)
-                reporter.after_call(
-                    call.last_step,
-                    result,
-                    call.data_wait,
-                    stopping=stop is not None,
-                    healthy=self.supervisor.healthy,
-                )
+                stop = self.supervisor.stop_signal()
+                if stop:
+                    self._look_at_results(reporter, ahead, everything=True)
+                elif self.supervisor.should_go_back:
+                    raise TooManySkippedError
+                if stop or waits:
+                    healthy = self.supervisor.healthy
+                    reporter.write_state(call.steps, stopping=stop is not None, healthy=healthy)
                 if stop and self.state.images_seen < self.schedule.total_images:
                     return TrainResult(self.state.images_seen, stop)
         return TrainResult(self.state.images_seen, None)
 
-    def _take_call(self, call: Call, reporter: Reporter | NullReporter) -> StepResult:
-        """Run a call's steps on all replicas, in their phase; may return before they are done."""
-        started, last, phase = time.monotonic(), call.last_step, call.last_step.phase
+    def _start_call(self, call: Call, ahead: RunAhead) -> bool:
+        """Start a call's steps on all replicas, in their phase; may return before they are done.
+
+        Returns:
+          Whether to wait for it before the next one: because the state is written then, because it
+          makes a graph, or because updates are being skipped. All workers wait alike.
+        """
+        started, last = time.monotonic(), call.last_step
+        self._enter_phase(last.phase)
         trains_generator = self.config.optimizer.trains_generator(last.number)
-        self._enter_phase(phase)
-        has_graph = (phase.index, trains_generator) in self.train_steps
-        train_step = self._train_step(phase, trains_generator)
-        inputs = to_replicas(
-            self.run.strategy,
-            self.state,
-            call.batches,
-            steps_per_call=max_call_length(
-                self.config, phase.batch_size, trains_generator=trains_generator
-            ),
-            stop_flags=self.supervisor.stop_flags(),
+        makes_graph = (last.phase.index, trains_generator) not in self.train_steps
+        train_step = self._train_step(last.phase, trains_generator)
+        inputs = call.inputs_with(self.supervisor.stop_flags())
+        run = functools.partial(
+            self.profiler.run, functools.partial(train_step, inputs), len(call.steps)
         )
-        result = self.profiler.run(functools.partial(train_step, inputs), len(call.batches))
+        ahead.start(call, run, started=started, makes_graph=makes_graph)
         self.state.images_seen = last.images_seen_after
-        if not has_graph:
-            reporter.phase_prepared(phase, result, started)
-        return result
+        return (
+            makes_graph
+            or needs_state(self.config, call.steps[0], last)
+            or not self.supervisor.healthy
+        )
+
+    def _look_at_results(
+        self, reporter: Reporter | NullReporter, ahead: RunAhead, *, everything: bool
+    ) -> None:
+        """Look at the results that are due, or at those of all calls, and wait for them."""
+        for call in ahead.finished(everything=everything):
+            self.supervisor.look_at(call.result)
+            reporter.after_call(call)
 
     def _enter_phase(self, phase: Phase) -> None:
         if phase.index != self.state.phase_index:
@@ -239,13 +253,14 @@ class _Training:
         return self.train_steps[key]
 
     @contextlib.contextmanager
-    def _faults_handled(self, reporter: Reporter | NullReporter) -> Iterator[None]:
+    def _faults_handled(self, reporter: Reporter | NullReporter, ahead: RunAhead) -> Iterator[None]:
         """Save the state where that is possible, and explain errors that users can mend."""
         try:
             yield
         except (UserError, OSError):
             # Damaged data, or a full disk: between two calls, so what was learned can be saved.
-            reporter.save(healthy=self.supervisor.healthy())
+            self._look_at_results(reporter, ahead, everything=True)
+            reporter.save(healthy=self.supervisor.healthy)
             raise
         except Exception as error:
             if not is_out_of_memory(error):

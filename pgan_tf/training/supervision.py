@@ -59,10 +59,10 @@ class Interrupts:
 
 
 class Supervisor:
-    """A check of every call's outcome: should training go on, stop, or go back to a checkpoint?
+    """A look at every call's result: should training go on, stop, or go back to a checkpoint?
 
-    The outcome of a call is read while the next call runs, so that no device waits for the host.
-    It is the same on all workers, and so is the decision.
+    Results are the same on all workers, which look at them after the same calls (`run_ahead.py`),
+    and so is the decision.
     """
 
     def __init__(self, cluster: Cluster, interrupts: Interrupts, *, max_skipped_updates: int):
@@ -80,55 +80,39 @@ class Supervisor:
         self.restart()
 
     def restart(self) -> None:
-        """Forget all outcomes, after training has gone back to a checkpoint."""
-        self._last: StepResult | None = None  # of the newest call, not counted yet
+        """Forget all results, after training has gone back to a checkpoint."""
         self._skips = _SkipCount()
+        self._signal: signal.Signals | None = None  # received by any of several workers
+        self.should_go_back = False
 
+    @property
     def healthy(self) -> bool:
-        """Return whether updates are finite, so that the state is worth going back to.
+        """True if updates are finite, so that the state is worth going back to.
 
-        The newest step is not looked at, because that would wait for the device. Of a call of
-        several steps the others are. If too many were skipped in a row, so that the next `check`
-        goes back, the state is not healthy even if later updates were finite.
+        If too many were skipped in a row, it is not, even if later updates were finite.
         """
-        if self._last is None or len(self._last.tensor) == 1:
-            return self._skips.in_a_row == 0
-        counts = self._skips.after(self._last, slice(-1))
-        return counts[-1].in_a_row == 0 and not any(map(self._are_too_many, counts))
+        return self._skips.in_a_row == 0 and not self.should_go_back
 
     def stop_flags(self) -> list[float]:
         """Return one number for each signal: 1.0 if this worker has received it, else 0.0."""
         return [float(self._interrupts.received == number) for number in _SIGNALS]
 
-    def check(self, result: StepResult) -> signal.Signals | None:
-        """Look at the outcome of the call before the one that was just started.
+    def look_at(self, result: StepResult) -> None:
+        """Count the skipped updates and signals in the result of the next call."""
+        counts = self._skips.after(result)
+        self._skips = counts[-1]
+        if self._max_skipped:
+            self.should_go_back |= any(c.in_a_row >= self._max_skipped for c in counts)
+        for number, flag in zip(_SIGNALS, result.stop_flags, strict=True):
+            if flag and self._signal is None:
+                self._signal = number
 
-        Args:
-          result: the result of the call just started, which the next `check` looks at.
+    def stop_signal(self) -> signal.Signals | None:
+        """Return the signal for which training should stop now, or None.
 
-        Returns:
-          The signal for which training should stop after the call just started, or None. Several
-          workers all stop after the same call, whichever of them received the signal.
-
-        Raises:
-          TooManySkippedError: training should go back to a checkpoint.
+        Several workers all stop after the same call, whichever of them received the signal.
         """
-        last, self._last = self._last, result
-        if last is not None:
-            counts = self._skips.after(last)
-            if any(map(self._are_too_many, counts)):
-                raise TooManySkippedError
-            self._skips = counts[-1]
-        if self._cluster.count == 1:
-            return self._interrupts.received
-        if last is not None:
-            for number, flag in zip(_SIGNALS, last.stop_flags, strict=True):
-                if flag:
-                    return number
-        return None
-
-    def _are_too_many(self, count: "_SkipCount") -> bool:
-        return bool(self._max_skipped) and count.in_a_row >= self._max_skipped
+        return self._interrupts.received if self._cluster.count == 1 else self._signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,12 +127,12 @@ class _SkipCount:
     in_a_row: int = 0
     skipping: frozenset[str] = frozenset()
 
-    def after(self, result: StepResult, steps: slice = slice(None)) -> list["_SkipCount"]:
-        """Return the counts after each of a call's steps. Waits for the device."""
+    def after(self, result: StepResult) -> list["_SkipCount"]:
+        """Return the counts after each of a call's steps."""
         names = [name for name in _SKIPPED if name in result.names]
         columns = [result.names.index(name) for name in names]
         counts, count = [], self
-        for skipped in result.scalars[steps, columns].astype(bool).tolist():
+        for skipped in result.scalars[:, columns].astype(bool).tolist():
             count = count._after_step(dict(zip(names, skipped, strict=True)))
             counts.append(count)
         return counts

@@ -66,7 +66,8 @@ def test_every_scalar_is_reported(events):
         "updates": {"discriminator_gradient_norm", "generator_gradient_norm",
                     "discriminator_skipped", "generator_skipped"},
         "progress": {"kimg", "resolution", "alpha", "batch_size", "learning_rate", "eta_hours"},
-        "speed": {"images_per_second", "seconds_per_kimg", "data_wait_fraction"},
+        "speed": {"images_per_second", "seconds_per_kimg", "data_wait_fraction",
+                  "host_seconds_per_step"},
         "memory": {"host_gib", "host_peak_gib"},
     }  # fmt: skip
     found = {tag for tag in tags_of(events, "scalars") if not tag.startswith("memory/gpu")}

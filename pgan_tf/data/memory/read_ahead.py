@@ -1,8 +1,8 @@
-"""Reading ahead in the background, within bounded memory."""
+"""Working ahead of demand in the background, within bounded memory."""
 
 import collections
 import concurrent.futures
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -21,7 +21,7 @@ def read_ahead(
     *,
     size: Callable[[Item], int],
     threads: int = 1,
-) -> Iterator[tuple[Item, Result]]:
+) -> Generator[tuple[Item, Result], None, None]:
     """Call `read` for one item after the other, in other threads, ahead of demand.
 
     Args:
@@ -55,4 +55,26 @@ def read_ahead(
             yield item, future.result()
     finally:
         # A caller that stops early waits only for results that are being read.
+        pool.shutdown(cancel_futures=True)
+
+
+def take_ahead(items: Iterator[Item], *, count: int) -> Generator[Item, None, None]:
+    """Take items from an iterator in another thread, ahead of demand.
+
+    Args:
+      items: used by that thread alone. What it raises is raised where its next item is wanted.
+      count: number of items that are taken ahead.
+
+    Yields:
+      The items, in order.
+    """
+    end = object()
+    pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="feeder")
+    pending = collections.deque(pool.submit(next, items, end) for _ in range(count))
+    try:
+        while (item := pending.popleft().result()) is not end:
+            pending.append(pool.submit(next, items, end))
+            yield item  # type: ignore[misc]
+    finally:
+        # A caller that stops early waits only for the item that is being taken.
         pool.shutdown(cancel_futures=True)

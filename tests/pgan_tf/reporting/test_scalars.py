@@ -2,49 +2,57 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config.phases import Phase
-from pgan_tf.reporting.scalars import Ticker, memory_scalars, progress_line
+from pgan_tf.config.phases import Phase, Step
+from pgan_tf.reporting.scalars import FinishedCall, Ticker, memory_scalars, progress_line
 from tests.helpers.tiny import step_result
 
+STEP = Step(Phase(0, 4, False, 0, 10**6, 0, 100, 0.001), 0, 1.0, 0.001)
 
-class Clock:
-    now = 100.0
 
-    def __call__(self):
-        return self.now
+def finished(metrics, at, *, steps=1, **times):
+    """A call of steps of 100 images that was done at some time, one second after it was started."""
+    times = {"data_wait": 0.0, "host_seconds": 0.5, "started": at - 1, **times}
+    return FinishedCall([STEP] * steps, step_result(metrics), finished=at, **times)
+
+
+def ticker_at(now):
+    return Ticker(lambda: now)
 
 
 def test_a_tick_reports_means_sums_and_speed():
-    clock = Clock()
-    ticker = Ticker(1000, clock)
-    for loss, skipped in ((1.0, 0.0), (3.0, 1.0)):
-        ticker.add(step_result({"loss": loss, "updates/d_skipped": skipped}), data_wait=0.5)
-    clock.now += 10
-    scalars = ticker.report(1200)
-    assert scalars == pytest.approx(
+    ticker = ticker_at(100.0)
+    for at, loss, skipped in ((106, 1.0, 0.0), (110, 3.0, 1.0)):
+        metrics = {"loss": loss, "updates/d_skipped": skipped}
+        ticker.add(finished(metrics, at, data_wait=0.5))
+    assert ticker.report() == pytest.approx(
         {
             "loss": 2.0,
             "updates/d_skipped": 1.0,
             "speed/images_per_second": 20.0,
             "speed/seconds_per_kimg": 50.0,
             "speed/data_wait_fraction": 0.1,
+            "speed/host_seconds_per_step": 0.5,
         }
     )
-    clock.now += 5
-    assert ticker.report(1300) == pytest.approx(
+    # The next one begins when the last step was done, not when it was reported.
+    ticker.add(finished({"loss": 4.0}, 115, host_seconds=0.25))
+    assert ticker.report() == pytest.approx(
         {
+            "loss": 4.0,
             "speed/images_per_second": 20.0,
             "speed/seconds_per_kimg": 50.0,
             "speed/data_wait_fraction": 0.0,
+            "speed/host_seconds_per_step": 0.25,
         }
     )
+    assert ticker.is_empty
 
 
 def test_a_scalar_that_only_some_steps_have_is_their_mean():
-    ticker = Ticker(0, Clock())
+    ticker = ticker_at(0)
     for metrics in ({"d": 1.0}, {"d": 2.0, "g": 5.0}, {"d": 3.0}, {"d": 4.0, "g": 7.0}):
-        ticker.add(step_result(metrics), data_wait=0.0)
-    scalars = ticker.report(100)
+        ticker.add(finished(metrics, 1))
+    scalars = ticker.report()
     assert (scalars["d"], scalars["g"]) == (2.5, 6.0)
 
 
@@ -52,28 +60,28 @@ def test_scalars_are_the_same_to_the_last_bit_however_steps_are_called(rng):
     values = rng.normal(size=60).astype(np.float32)
     found = []
     for steps_per_call in (1, 7, 60):
-        ticker = Ticker(0, Clock())
+        ticker = ticker_at(0)
         for i in range(0, 60, steps_per_call):
-            ticker.add(step_result({"d": values[i : i + steps_per_call]}), data_wait=0.0)
-        found.append(ticker.report(100)["d"])
+            call = values[i : i + steps_per_call]
+            ticker.add(finished({"d": call}, 1, steps=len(call)))
+        found.append(ticker.report()["d"])
     assert found[0] == found[1] == found[2] == pytest.approx(values.mean(), rel=1e-5)
 
 
-def test_time_spent_on_other_work_does_not_count_as_speed():
-    clock = Clock()
-    ticker = Ticker(0, clock)
-    clock.now += 7
-    ticker.exclude(7, 100)
-    clock.now += 2
-    assert ticker.report(300)["speed/images_per_second"] == pytest.approx(100)
+def test_making_a_graph_does_not_count_as_speed():
+    ticker = ticker_at(0)
+    making = {"started": 0, "host_seconds": 6, "makes_graph": True}
+    ticker.add(finished({"d": 1.0}, 7, **making))
+    ticker.add(finished({"d": 3.0}, 9, steps=2))
+    scalars = ticker.report()
+    assert scalars["speed/images_per_second"] == pytest.approx(100)
+    assert scalars["speed/host_seconds_per_step"] == pytest.approx(0.25)
 
 
 def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
-    clock = Clock()
-    ticker = Ticker(0, clock)
-    clock.now += 10
-    ticker.exclude(10, 100)
-    assert ticker.report(100)["speed/images_per_second"] == pytest.approx(10)
+    ticker = ticker_at(0)
+    ticker.add(finished({"d": 1.0}, 10, started=0, makes_graph=True))
+    assert ticker.report()["speed/images_per_second"] == pytest.approx(10)
 
 
 def test_the_progress_line_shows_how_far_training_is():

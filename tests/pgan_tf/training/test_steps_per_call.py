@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.config import disable_op_determinism
 
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
@@ -14,16 +15,9 @@ from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training import loop
 from pgan_tf.training.feeding import to_replicas
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import each_step, tiny_config
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def deterministic():
-    tf.config.experimental.enable_op_determinism()
-    yield
-    disable_op_determinism()
 
 
 def run_of(data_dir, run_dir, steps_per_call):
@@ -75,6 +69,54 @@ def test_a_run_in_calls_of_several_steps_equals_one_in_single_steps(
         path.unlink()
     loop.train(run_of(pyramid_dir, several, 3))
     assert outcome(several) == (state, reports, files)
+
+
+def test_a_run_ahead_of_its_devices_equals_one_that_waits(
+    pyramid_dir, tmp_path, deterministic, request
+):
+    loop.train(run_of(pyramid_dir, tmp_path / "waits", 3))
+    request.getfixturevalue("as_on_gpus")
+    loop.train(run_of(pyramid_dir, tmp_path / "ahead", 3))
+    assert outcome(tmp_path / "ahead") == outcome(tmp_path / "waits")
+
+
+def test_a_run_ahead_that_is_stopped_saves_after_the_last_call_it_has_started(
+    pyramid_dir,
+    tmp_path,
+    deterministic,
+    request,
+    monkeypatch,
+):
+    def config(name):
+        run = run_of(pyramid_dir, tmp_path / name, 1)
+        # Ticks only, so that nothing but the signal makes the run wait.
+        intervals = {"sample_kimg": 9.0, "checkpoint_kimg": 9.0, "tick_kimg": 0.004}
+        return dataclasses.replace(run, run=dataclasses.replace(run.run, **intervals))
+
+    loop.train(config("waits"))
+    request.getfixturevalue("as_on_gpus")
+    make, steps = loop.TrainStep, []
+
+    def make_interrupted(*args, **kwargs):
+        train_step = make(*args, **kwargs)
+
+        def run(inputs):
+            steps.extend(int(step.images_seen) for step in each_step(inputs))
+            if steps[-1] == 48:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return train_step(inputs)
+
+        return run
+
+    monkeypatch.setattr(loop, "TrainStep", make_interrupted)
+    stopped = loop.train(config("ahead"))
+    assert stopped.interrupted_by == signal.SIGTERM
+    assert stopped.images_seen == steps[-1] + 4 == 52
+    assert steps == list(range(0, 52, 4))
+    assert (tmp_path / "ahead" / "checkpoints" / "state-52.index").exists()
+    loop.train(config("ahead"))
+    waits, ahead = outcome(tmp_path / "waits"), outcome(tmp_path / "ahead")
+    assert ahead[:2] == waits[:2]
 
 
 @pytest.mark.parametrize(

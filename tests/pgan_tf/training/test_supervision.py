@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.distribution.cluster import ALONE, Cluster
-from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
+from pgan_tf.training.supervision import Interrupts, Supervisor
 from tests.helpers.tiny import step_result
 
 TWO = Cluster(1, 2)
@@ -25,70 +25,73 @@ def supervisor(cluster=ALONE, *, received=None, max_skipped_updates=3):
     return Supervisor(cluster, interrupts, max_skipped_updates=max_skipped_updates)
 
 
+def look_at(watching, *results):
+    for each in results:
+        watching.look_at(each)
+    return watching
+
+
 def test_a_process_alone_stops_at_once():
-    assert supervisor().check(result()) is None
-    assert supervisor(received=signal.SIGINT).check(result()) == signal.SIGINT
+    assert supervisor().stop_signal() is None
+    assert supervisor(received=signal.SIGINT).stop_signal() == signal.SIGINT
 
 
 @pytest.mark.parametrize(
     ("stop_flags", "expected"),
     [((0, 0), None), ((2, 0), signal.SIGINT), ((0, 1), signal.SIGTERM), ((1, 1), signal.SIGINT)],
 )
-def test_workers_stop_one_step_after_any_of_them_received_a_signal(stop_flags, expected):
+def test_workers_stop_when_all_of_them_know_of_a_signal(stop_flags, expected):
     # Its own signal counts only once all have heard of it.
     watching = supervisor(TWO, received=signal.SIGTERM)
     assert watching.stop_flags() == [0.0, 1.0]
-    assert watching.check(result(stop_flags=tuple(map(float, stop_flags)))) is None
-    assert watching.check(result()) == expected
+    look_at(watching, result())
+    assert watching.stop_signal() is None
+    look_at(watching, result(stop_flags=tuple(map(float, stop_flags))), result())
+    assert watching.stop_signal() == expected
 
 
 def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
-    watching = supervisor()
-    for outcome in (result(discriminator=1.0), result(generator=1.0), result()):
-        assert watching.check(outcome) is None
-    assert not watching.healthy()  # the last one is not looked at yet
-    watching.check(result(discriminator=1.0))
-    assert watching.healthy()
-    for _ in range(2):
-        watching.check(result(generator=1.0))
-    with pytest.raises(TooManySkippedError):
-        watching.check(result())
+    watching = look_at(supervisor(), result(discriminator=1.0), result(generator=1.0))
+    assert not watching.healthy
+    look_at(watching, result())
+    assert watching.healthy
+    look_at(watching, result(discriminator=1.0), result(generator=1.0))
+    assert not watching.should_go_back
+    look_at(watching, result(generator=1.0))
+    assert watching.should_go_back
 
 
 def test_a_step_without_the_generator_neither_counts_for_it_nor_clears_it():
     watching = supervisor()
     alone = step_result({"updates/discriminator_skipped": 0.0})
-    for outcome in (alone, result(generator=1.0), alone, result(generator=1.0), alone, alone):
-        assert watching.check(outcome) is None
-        assert watching.healthy() == (watching._skips.in_a_row == 0)
-    assert watching._skips.in_a_row == 2
-    watching.check(result(generator=1.0))
-    with pytest.raises(TooManySkippedError):
-        watching.check(alone)
+    look_at(watching, alone, result(generator=1.0), alone, result(generator=1.0), alone, alone)
+    assert not watching.healthy
+    assert not watching.should_go_back
+    look_at(watching, result(generator=1.0))
+    assert watching.should_go_back
 
 
 def test_counting_starts_over_after_going_back():
-    watching = supervisor(max_skipped_updates=1)
-    watching.check(result(generator=1.0))
+    watching = look_at(supervisor(max_skipped_updates=1), result(generator=1.0))
+    assert watching.should_go_back
     watching.restart()
-    assert watching.check(result()) is None
-    assert watching.check(result()) is None
-    assert watching.healthy()
+    look_at(watching, result(), result())
+    assert watching.healthy
+    assert not watching.should_go_back
 
 
 def test_the_steps_of_a_call_are_counted_one_by_one():
-    watching = supervisor()
     # Two in a row, none, then one at the end of a call and two at the beginning of the next.
-    for outcomes in ([0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 0.0]):
-        watching.check(result(generator=outcomes))
-        # The call's own steps but the last are looked at when it matters; those of the third are
-        # finite again, but after too many.
-        assert watching.healthy() == (outcomes == [0.0, 0.0, 0.0, 1.0])
-    with pytest.raises(TooManySkippedError):
-        watching.check(result())
+    watching = look_at(supervisor(), result(generator=[0.0, 1.0, 1.0, 0.0]))
+    assert watching.healthy
+    look_at(watching, result(generator=[0.0, 0.0, 0.0, 1.0]))
+    assert not watching.healthy
+    look_at(watching, result(generator=[1.0, 1.0, 0.0, 0.0]))
+    assert watching.should_go_back
+    # Finite again, but after too many.
+    assert not watching.healthy
 
 
 def test_zero_never_goes_back():
-    watching = supervisor(max_skipped_updates=0)
-    for _ in range(100):
-        watching.check(result(generator=1.0))
+    watching = look_at(supervisor(max_skipped_updates=0), *[result(generator=1.0)] * 100)
+    assert not watching.should_go_back

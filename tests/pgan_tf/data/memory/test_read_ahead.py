@@ -1,5 +1,6 @@
 """Reading ahead: the order of results, errors, shared memory."""
 
+import threading
 import time
 
 import numpy as np
@@ -9,7 +10,7 @@ from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.memory.buffers import Buffers
-from pgan_tf.data.memory.read_ahead import read_ahead
+from pgan_tf.data.memory.read_ahead import read_ahead, take_ahead
 from tfrecords_tools.errors import UserError
 
 
@@ -69,3 +70,44 @@ def test_images_of_two_levels_that_are_read_at_once_stay_apart():
         number = step.images_seen // 10
         assert batch.images.shape[-1] == sides[number % 2]
         assert (batch.images == number).all()
+
+
+def test_items_are_taken_ahead_in_order_and_by_one_other_thread():
+    taken, threads = [], set()
+
+    def items():
+        for item in range(6):
+            taken.append(item)
+            threads.add(threading.get_ident())
+            yield item
+
+    ahead = take_ahead(items(), count=2)
+    assert next(ahead) == 0
+    deadline = time.monotonic() + 10
+    while taken != [0, 1, 2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert taken == [0, 1, 2]
+    assert list(ahead) == [1, 2, 3, 4, 5]
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+def test_an_error_ahead_is_raised_at_its_item():
+    def items():
+        yield from range(2)
+        raise UserError("damaged")
+
+    ahead = take_ahead(items(), count=4)
+    assert [next(ahead), next(ahead)] == [0, 1]
+    with pytest.raises(UserError, match="damaged"):
+        next(ahead)
+
+
+def test_stopping_early_leaves_the_rest():
+    remaining = iter(range(1000))
+    ahead = take_ahead(remaining, count=2)
+    next(ahead)
+    ahead.close()
+    assert next(remaining) <= 4
