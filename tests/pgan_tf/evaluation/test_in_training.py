@@ -3,6 +3,7 @@ import json
 import types
 
 import pytest
+import tensorflow as tf
 
 from pgan_tf.config import EvalConfig
 from pgan_tf.evaluation.feature_cache import digest_of
@@ -49,6 +50,16 @@ def test_a_generator_is_evaluated_at_any_stage(config, one_device):
     fading = watched.evaluate(generator, resolution=16, alpha=0.5)
     assert set(small) == {"ms_ssim", "ms_ssim/gap", "swd/16", "swd/average"}
     assert small["swd/16"] > 0 and fading["swd/16"] != small["swd/16"]
+
+
+def test_memory_that_does_not_suffice_beside_training_is_explained(config, one_device, monkeypatch):
+    def exhaust(fakes):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    watched, _ = evaluation(config, one_device)
+    monkeypatch.setattr(watched._evaluator, "evaluate", exhaust)
+    with pytest.raises(UserError, match="out of memory: --eval_metrics needs more than training"):
+        watched.evaluate(Generator(config.network, seed=1), resolution=4, alpha=None)
 
 
 def test_replicas_give_the_same_values(config, one_device, two_replicas):
