@@ -122,6 +122,15 @@ def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
         flags.DEFINE_enum(
             name, default, field.metadata["choices"], help_text, flag_values=flag_values
         )
+    elif words := _words(kind):
+        flags.DEFINE(
+            _NumberOrWordParser(words),
+            name,
+            default,
+            help_text,
+            flag_values=flag_values,
+            serializer=flags.ArgumentSerializer(),
+        )
     elif typing.get_origin(kind) is Mapping:
         parser = _TableParser(typing.get_args(kind)[1])
         flags.DEFINE(
@@ -143,12 +152,40 @@ def _without_none(annotation: Any) -> Any:
     return arguments[0] if is_optional else annotation
 
 
+def _words(annotation: Any) -> tuple[str, ...]:
+    """Return the words that a field may hold in place of a number: of `int | Literal["auto"]`."""
+    literals = [a for a in typing.get_args(annotation) if typing.get_origin(a) is typing.Literal]
+    return tuple(word for literal in literals for word in typing.get_args(literal))
+
+
 def _to_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
         return ",".join(f"{key}:{entry}" for key, entry in sorted(value.items()))
     return str(value)
+
+
+class _NumberOrWordParser(flags.ArgumentParser):
+    """Parser of a whole number, or of one of a few words."""
+
+    def __init__(self, words: tuple[str, ...]):
+        """Parse `words` as themselves."""
+        self.words = words
+        self.syntactic_help = f"a whole number or {' or '.join(words)}"
+
+    def parse(self, argument: Any) -> int | str:
+        """Return the number or word that a text stands for."""
+        if argument in self.words:
+            return argument
+        try:
+            return int(argument)
+        except ValueError:
+            raise ValueError(f"expected {self.syntactic_help}. Received: {argument}") from None
+
+    def flag_type(self) -> str:
+        """Return absl's name for the type of the flag."""
+        return "number or word"
 
 
 class _TableParser(flags.ArgumentParser):

@@ -9,9 +9,14 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.phases import Step
+from pgan_tf.config.phases import Phase, Step
 
 Item = TypeVar("Item")
+
+# Of `--steps_per_call=auto` on GPUs: the steps of a call of small images, and the resolution whose
+# steps take longer than the host needs to start one.
+_MOST_STEPS = 8
+_ONE_STEP_RESOLUTION = 256
 
 
 def is_crossed(interval_kimg: float, before: int, after: int) -> bool:
@@ -49,26 +54,43 @@ def needs_state(config: TrainConfig, first: Step, last: Step) -> bool:
     return bool(due - {"tick"}) or last.images_seen_after >= last.phase.end
 
 
-def max_call_length(config: TrainConfig, batch_size: int, *, trains_generator: bool) -> int:
+def steps_per_call(config: TrainConfig, resolution: int, *, on_gpus: bool) -> int:
+    """Return the most steps of a call at a stage, as configured or chosen for `auto`.
+
+    Args:
+      config: a configuration with `steps_per_call`.
+      resolution: of the stage.
+      on_gpus: whether the replicas are on GPUs. Starting a call takes the host a millisecond or
+        more, in which a GPU takes several steps on small images.
+    """
+    if config.run.steps_per_call != "auto":
+        return config.run.steps_per_call
+    return max(1, min(_MOST_STEPS, _ONE_STEP_RESOLUTION // resolution)) if on_gpus else 1
+
+
+def max_call_length(
+    config: TrainConfig, phase: Phase, *, trains_generator: bool, on_gpus: bool
+) -> int:
     """Return the most steps that a call of `group_into_calls` can have.
 
     That is `steps_per_call`, or fewer if events or `discriminator_steps` end every call earlier.
 
     Args:
       config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
-      batch_size: the phase's global batch size.
+      phase: of the call.
       trains_generator: whether the steps of the call train the generator too.
+      on_gpus: whether the replicas are on GPUs.
     """
-    same_graph = config.run.steps_per_call
+    most = same_graph = steps_per_call(config, phase.resolution, on_gpus=on_gpus)
     if config.optimizer.discriminator_steps > 1:
         same_graph = 1 if trains_generator else config.optimizer.discriminator_steps - 1
     shortest_interval = min(config.intervals_kimg.values()) * 1000
-    until_due = math.ceil(shortest_interval / batch_size)
-    return max(1, min(config.run.steps_per_call, same_graph, until_due))
+    until_due = math.ceil(shortest_interval / phase.batch_size)
+    return max(1, min(most, same_graph, until_due))
 
 
 def group_into_calls(
-    steps: Iterable[tuple[Step, Item]], config: TrainConfig
+    steps: Iterable[tuple[Step, Item]], config: TrainConfig, *, on_gpus: bool
 ) -> Iterator[list[tuple[Step, Item]]]:
     """Group steps into calls of a graph, such that events are due only after the end of a call.
 
@@ -80,6 +102,7 @@ def group_into_calls(
     Args:
       steps: consecutive steps (`Schedule.steps`), each with an item that goes with it.
       config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
+      on_gpus: whether the replicas are on GPUs.
 
     Yields:
       From 1 to `steps_per_call` steps of one phase.
@@ -91,7 +114,7 @@ def group_into_calls(
         call.append((step, item))
         graph = (step.phase.index, trains_generator(step.number))
         if (
-            len(call) == config.run.steps_per_call
+            len(call) == steps_per_call(config, step.phase.resolution, on_gpus=on_gpus)
             or step.images_seen_after >= step.phase.end
             or due_events(config, step.images_seen, step.images_seen_after)
             or trains_generator(step.number) != trains_generator(step.number + 1)

@@ -1,6 +1,7 @@
 """The section about the run: directory, intervals, devices."""
 
 import dataclasses
+from typing import Literal
 
 from pgan_tf.config.options import (
     option,
@@ -81,10 +82,11 @@ class RunConfig:
         choices=MICROBATCHES,
         adjustable=True,
     )
-    steps_per_call: int = option(
-        1,
+    steps_per_call: int | Literal["auto"] = option(
+        "auto",
         "Most steps in one call of the training graph. More steps a call save time between small "
-        "steps; the results stay the same.",
+        "steps; the results stay the same. auto: on GPUs 8 up to 32x32, falling to 1 from 256x256 "
+        "on; on CPUs 1.",
         adjustable=True,
     )
     tick_kimg: float = option(
@@ -128,7 +130,8 @@ class RunConfig:
         for name in ("tick_kimg", "sample_kimg", "checkpoint_kimg", "network_kimg"):
             require_positive(name, getattr(self, name))
         require_at_least("logical_cpus", self.logical_cpus, 0)
-        require_at_least("steps_per_call", self.steps_per_call, 1)
+        if self.steps_per_call != "auto":
+            require_at_least("steps_per_call", self.steps_per_call, 1)
         require_at_least("keep_checkpoints", self.keep_checkpoints, 1)
         require_at_least("max_skipped_updates", self.max_skipped_updates, 0)
         if not 0 <= self.seed < 2**31:

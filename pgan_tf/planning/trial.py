@@ -18,7 +18,7 @@ from pgan_tf.data.batches import Batch
 from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.order import Shard
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
-from pgan_tf.distribution.strategy import device_names
+from pgan_tf.distribution.strategy import device_names, is_on_gpus
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE, OutOfMemory, PhaseMeasured, Send, Started
 from pgan_tf.reporting.scalars import memory_scalars
@@ -127,7 +127,12 @@ def _time_steps(
     """Time calls as long as those of training, on the same batch again and again."""
     step, _ = batch
     phase = step.phase
-    length = max_call_length(run.config, phase.batch_size, trains_generator=trains_generator)
+    length = max_call_length(
+        run.config,
+        phase,
+        trains_generator=trains_generator,
+        on_gpus=is_on_gpus(run.strategy),
+    )
     train_step = TrainStep(
         state,
         run.config,

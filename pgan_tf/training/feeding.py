@@ -85,11 +85,12 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
         label_size=run.config.network.label_size,
         shard=Shard(run.cluster.index, run.cluster.count),
     )
-    groups = group_into_calls(batches, run.config)
+    on_gpus = is_on_gpus(run.strategy)
+    groups = group_into_calls(batches, run.config, on_gpus=on_gpus)
     place = functools.partial(_place, run, state)
     with contextlib.ExitStack() as stack:
         stack.callback(batches.close)
-        if is_on_gpus(run.strategy):
+        if on_gpus:
             placed = stack.enter_context(
                 contextlib.closing(take_ahead(map(place, groups), count=_CALLS_ON_DEVICES))
             )
@@ -105,7 +106,10 @@ def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Ba
     steps = [step for step, _ in batches]
     trains_generator = run.config.optimizer.trains_generator(steps[-1].number)
     length = max_call_length(
-        run.config, steps[-1].phase.batch_size, trains_generator=trains_generator
+        run.config,
+        steps[-1].phase,
+        trains_generator=trains_generator,
+        on_gpus=is_on_gpus(run.strategy),
     )
     inputs = to_replicas(run.strategy, state, batches, steps_per_call=length)
     return Call(steps, inputs, data_wait=0.0)

@@ -55,7 +55,7 @@ def main() -> None:
     )
     skipped: list[float] = []
     train_step, phase = None, None
-    for call in group_into_calls(itertools.islice(batches, int(steps)), config):
+    for call in group_into_calls(itertools.islice(batches, int(steps)), config, on_gpus=False):
         step, _ = call[-1]
         if step.phase != phase:
             phase = step.phase

@@ -40,6 +40,16 @@ def test_malformed_tables_are_refused(text):
         parse(f"--batch_size_by_resolution={text}")
 
 
+def test_a_number_may_be_left_to_the_program():
+    assert parse().run.steps_per_call == "auto"
+    assert parse("--steps_per_call=4").run.steps_per_call == 4
+    assert "--steps_per_call=auto\n" in flags.to_flagfile(TrainConfig())
+    with pytest.raises(absl_flags.IllegalFlagValueError, match="a whole number or auto"):
+        parse("--steps_per_call=some")
+    with pytest.raises(UserError, match="--steps_per_call must be at least 1. Received: 0"):
+        parse("--steps_per_call=0")
+
+
 def test_values_out_of_range_name_their_flag():
     with pytest.raises(UserError, match="--fade_kimg must be at least 0"):
         parse("--fade_kimg=-1")

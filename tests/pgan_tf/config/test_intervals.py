@@ -1,11 +1,19 @@
 import dataclasses
+import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pgan_tf.config import EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
-from pgan_tf.config.intervals import due_events, group_into_calls, is_crossed, max_call_length
+from pgan_tf.config.intervals import (
+    due_events,
+    group_into_calls,
+    is_crossed,
+    max_call_length,
+    needs_state,
+    steps_per_call,
+)
 from pgan_tf.config.phases import Schedule
 
 
@@ -65,7 +73,7 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
     schedule = Schedule(config.schedule, 8)
     steps = list(schedule.steps())
     first = min(begun, len(steps) - 1)  # as when a run is continued
-    calls = list(group_into_calls(schedule_from(steps, first), config))
+    calls = list(group_into_calls(schedule_from(steps, first), config, on_gpus=True))
     assert [step for call in calls for step, _ in call] == steps[first:]
     assert all(number == steps.index(step) for call in calls for step, number in call)
     trains = config.optimizer.trains_generator
@@ -94,7 +102,9 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
     # Inputs are made for as many steps as a call may have, and no more than may be.
     for call in calls:
         step = call[0][0]
-        longest = max_call_length(config, batch_size, trains_generator=trains(step.number))
+        longest = max_call_length(
+            config, step.phase, trains_generator=trains(step.number), on_gpus=True
+        )
         assert len(call) <= longest <= steps_per_call
 
 
@@ -107,7 +117,7 @@ def test_workers_that_begin_at_the_same_step_group_alike_whatever_they_read():
     calls = [
         [
             [step for step, _ in call]
-            for call in group_into_calls(zip(some, reads, strict=False), config)
+            for call in group_into_calls(zip(some, reads, strict=False), config, on_gpus=True)
         ]
         for some, reads in ((steps_of(config), "a" * 500), (steps_of(config), range(500)))
     ]
@@ -136,7 +146,32 @@ def test_the_longest_call_is_as_long_as_calls_can_get(
         ),
         run=RunConfig(steps_per_call=steps_per_call, tick_kimg=tick),
     )
-    assert max_call_length(config, 16, trains_generator=trains_generator) == expected
+    phase = next(steps_of(config)).phase
+    longest = max_call_length(config, phase, trains_generator=trains_generator, on_gpus=True)
+    assert longest == expected
+
+
+def test_auto_takes_several_steps_a_call_where_they_are_short():
+    config = TrainConfig()
+    resolutions = [2**k for k in range(2, 11)]
+    on_gpus = [steps_per_call(config, resolution, on_gpus=True) for resolution in resolutions]
+    assert on_gpus == [8, 8, 8, 8, 4, 2, 1, 1, 1]
+    assert {steps_per_call(config, resolution, on_gpus=False) for resolution in resolutions} == {1}
+    three = TrainConfig(run=RunConfig(steps_per_call=3))
+    assert steps_per_call(three, 1024, on_gpus=True) == 3
+    assert steps_per_call(three, 4, on_gpus=False) == 3
+
+
+def test_the_state_is_needed_by_everything_but_ticks():
+    config = TrainConfig(
+        schedule=ScheduleConfig(stabilize_kimg=1.6, batch_size_by_resolution={}, batch_size=16),
+        run=RunConfig(tick_kimg=0.016, sample_kimg=0.32, checkpoint_kimg=0.8),
+        evaluation=EvalConfig(eval_kimg=10.0),
+    )
+    steps = list(itertools.islice(Schedule(config.schedule, 4).steps(), 100))
+    needing = [s.images_seen_after for s in steps if needs_state(config, s, s)]
+    assert needing == [320, 640, 800, 960, 1280, 1600]
+    assert needs_state(config, steps[18], steps[20])
 
 
 def steps_of(config):
