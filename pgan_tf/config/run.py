@@ -14,7 +14,6 @@ from pgan_tf.config.options import (
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 DISTRIBUTIONS = ("auto", "one_device", "mirrored", "multi_worker")
 JIT_COMPILE = ("auto", "on", "off")
-MICROBATCHES = ("auto", "off")
 TF32 = ("on", "off")
 
 
@@ -75,11 +74,11 @@ class RunConfig:
         "GPUs; 0: do not split it.",
         adjustable=True,
     )
-    microbatches: str = option(
+    microbatches: int | Literal["auto", "off"] = option(
         "auto",
         "auto: on CPUs of two to four cores, split each batch into one microbatch for each core if "
-        "its size allows. The results are the same up to rounding.",
-        choices=MICROBATCHES,
+        "its size allows. A number: split it into up to this many microbatches, computed one after "
+        "the other, which take less memory. The results are the same up to rounding.",
         adjustable=True,
     )
     steps_per_call: int | Literal["auto"] = option(
@@ -140,13 +139,19 @@ class RunConfig:
         require_choice("tf32", self.tf32, TF32)
         require_choice("jit_compile", self.jit_compile, JIT_COMPILE)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
-        require_choice("microbatches", self.microbatches, MICROBATCHES)
+        if self.microbatches not in ("auto", "off"):
+            require_at_least("microbatches", self.microbatches, 1)
         if self.distribution == "multi_worker" and self.logical_cpus:
             raise ValueError(
                 "logical_cpus must be 0 with --distribution=multi_worker, whose replicas are "
                 f"processes. Received: {self.logical_cpus}"
             )
         step_range("profile", self.profile)
+
+    @property
+    def most_microbatches(self) -> int:
+        """The most microbatches to compute one after the other; 1 computes none so."""
+        return self.microbatches if isinstance(self.microbatches, int) else 1
 
     @property
     def profile_steps(self) -> tuple[int, int] | None:

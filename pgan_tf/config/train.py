@@ -70,6 +70,12 @@ class TrainConfig:
                 "dequantize must be off with --output_activation=tanh, whose values stay below "
                 "those of reals with noise. Received: true"
             )
+        if self.run.most_microbatches > 1 and self.network.independent_groups(2**20) == 1:
+            raise ValueError(
+                "microbatches must be auto or off with batch norm, discriminator_noise, "
+                "stddev_group_size=0 or minibatch_features=discrimination, for which each image "
+                f"depends on its whole batch. Received: {self.run.microbatches}"
+            )
         if self.run.jit_compile == "on" and self.network.normalizes_batches:
             raise ValueError(
                 "jit_compile must be auto or off with batch norm, because XLA can't exchange "

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -111,6 +112,16 @@ def sample_offset(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor)
     local = local_replicas(strategy)
     workers = strategy.num_replicas_in_sync // local
     return replica_id // local + workers * (replica_id % local)
+
+
+def all_reduce(op: tf.distribute.ReduceOp, values: Any) -> Any:
+    """Reduce tensors, in any structure, over all replicas; called by each of them.
+
+    A single replica has nothing to exchange, not even with itself: its values stay inside of the
+    program that XLA compiles.
+    """
+    context = tf.distribute.get_replica_context()
+    return values if context.num_replicas_in_sync == 1 else context.all_reduce(op, values)
 
 
 def all_reduce_sum(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:

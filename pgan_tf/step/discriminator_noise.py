@@ -54,14 +54,12 @@ def noise_strength(weight: float, real_score: tf.Tensor) -> tf.Tensor:
     return weight * tf.square(tf.maximum(real_score - 0.5, 0.0))
 
 
-def update_real_score(average: keras.Variable, score: tf.Tensor) -> None:
-    """Move the average score of reals toward their mean score over all replicas.
+def update_real_score(average: keras.Variable, mean: tf.Tensor) -> None:
+    """Move the average score of reals toward their mean score in an iteration.
 
     Args:
       average: scalar; it stays as it is if the mean score is not finite.
-      score: scalar, this replica's mean.
+      mean: scalar, the mean score of reals over all replicas.
     """
-    context = tf.distribute.get_replica_context()
-    mean = context.all_reduce(tf.distribute.ReduceOp.SUM, score / context.num_replicas_in_sync)
     moved = mean + (average - mean) * _SCORE_DECAY
     average.assign(tf.where(tf.math.is_finite(mean), moved, average))

@@ -7,8 +7,37 @@ import tensorflow as tf
 from pgan_tf.step.noise import RandomStream
 
 
+class IterationInputs(NamedTuple):
+    """Inputs of one iteration, on one replica.
+
+    Attributes:
+      images: `[b c h w]` uint8, reals as the pyramid stores them.
+      labels: `[b n]` float32, labels of the reals; n is 0 without labels.
+      fake_labels: `[b n]` float32, drawn from the data's labels, for the generator's step.
+      alpha: scalar float32 in [0, 1].
+      learning_rate: scalar float32.
+      images_seen: scalar int64, real images shown before the iteration.
+      noise_seed: scalar int64, seed of all random numbers.
+      stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    fake_labels: tf.Tensor
+    alpha: tf.Tensor
+    learning_rate: tf.Tensor
+    images_seen: tf.Tensor
+    noise_seed: tf.Tensor
+    stop_flags: tf.Tensor
+
+    def seed(self, stream: RandomStream) -> tf.Tensor:
+        """Return the seed `[2]` of a random stream."""
+        base = tf.stack([self.noise_seed, self.images_seen])
+        return tf.random.fold_in(base, int(stream))
+
+
 class StepInputs(NamedTuple):
-    """Inputs of a call of s iterations (`steps_per_call`), or of one of them (`at`).
+    """Inputs of a call, with room for s iterations (`steps_per_call`).
 
     Attributes:
       images: `[s b c h w]` uint8, reals as the pyramid stores them, different on each replica.
@@ -32,18 +61,15 @@ class StepInputs(NamedTuple):
     noise_seed: tf.Tensor
     stop_flags: tf.Tensor
 
-    def at(self, index: tf.Tensor | int) -> "StepInputs":
-        """Return the inputs of one iteration, without the leading axis."""
-        return self._replace(
+    def at(self, index: tf.Tensor | int) -> IterationInputs:
+        """Return the inputs of one iteration."""
+        return IterationInputs(
             images=self.images[index],
             labels=self.labels[index],
             fake_labels=self.fake_labels[index],
             alpha=self.alpha[index],
             learning_rate=self.learning_rate[index],
             images_seen=self.images_seen[index],
+            noise_seed=self.noise_seed,
+            stop_flags=self.stop_flags,
         )
-
-    def seed(self, stream: RandomStream) -> tf.Tensor:
-        """Return the seed `[2]` of a random stream in one iteration."""
-        base = tf.stack([self.noise_seed, self.images_seen])
-        return tf.random.fold_in(base, int(stream))

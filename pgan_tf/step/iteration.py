@@ -7,6 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution.strategy import all_reduce
+from pgan_tf.step.compilation import Compilation, compiled
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.gradients import (
     BoundDiscriminator,
@@ -16,8 +18,8 @@ from pgan_tf.step.gradients import (
     gradient_norm_scale,
     simultaneous_gradients,
 )
-from pgan_tf.step.inputs import StepInputs
-from pgan_tf.step.microbatches import count_microbatches, in_microbatches
+from pgan_tf.step.inputs import IterationInputs
+from pgan_tf.step.microbatches import in_microbatches
 from pgan_tf.step.noise import RandomStream, normal, uniform
 from pgan_tf.step.optimizer import apply_gradients, update_average
 from pgan_tf.step.outputs import Scalars
@@ -34,6 +36,7 @@ class Iteration:
       resolution: of the stage.
       fading: whether the stage fades in, so that alpha and the lower resolution take part.
       trains_generator: False for a discriminator step that no generator step follows.
+      compilation: extent of the programs that it is compiled to.
       local_replicas: number of replicas that share this process's cores.
     """
 
@@ -45,6 +48,7 @@ class Iteration:
         resolution: int,
         fading: bool,
         trains_generator: bool,
+        compilation: Compilation,
         local_replicas: int,
     ):
         self._state = state
@@ -52,6 +56,7 @@ class Iteration:
         self._resolution = resolution
         self._fading = fading
         self._trains_generator = trains_generator
+        self._compilation = compilation
         self._local_replicas = local_replicas
         self._has_labels = config.network.label_size > 0
         self._norm_scale = gradient_norm_scale(
@@ -66,11 +71,11 @@ class Iteration:
         self._averaged_variables = state.generator.variables_at(resolution, fading=fading)
         self._averages = state.ema_generator.variables_at(resolution, fading=fading)
 
-    def __call__(self, inputs: StepInputs) -> Scalars:
+    def __call__(self, inputs: IterationInputs) -> Scalars:
         """Train one batch.
 
         Args:
-          inputs: of this replica, for one iteration (`StepInputs.at`).
+          inputs: of this replica.
 
         Returns:
           This replica's scalars: those of `scalar_names`.
@@ -78,13 +83,41 @@ class Iteration:
         if self._config.optimizer.simultaneous_updates:
             return self._simultaneous_steps(inputs)
         scalars = self._discriminator_step(inputs)
-        self._update_average(inputs, after="discriminator_step")
         if self._trains_generator:
             scalars |= self._generator_step(inputs)
-            self._update_average(inputs, after="generator_step")
         return scalars
 
-    def _discriminator_step(self, inputs: StepInputs) -> Scalars:
+    def _discriminator_step(self, inputs: IterationInputs) -> Scalars:
+        gradients, scalars = self._program(lambda: self._discriminator_gradients(inputs))
+        gradients, real_score = _mean(gradients), self._mean_real_score(scalars)
+        return scalars | self._program(
+            lambda: self._update_discriminator(gradients, real_score, inputs)
+        )
+
+    def _generator_step(self, inputs: IterationInputs) -> Scalars:
+        gradients, scalars = self._program(lambda: self._generator_gradients(inputs))
+        gradients = _mean(gradients)
+        return scalars | self._program(lambda: self._update_generator(gradients, inputs))
+
+    def _simultaneous_steps(self, inputs: IterationInputs) -> Scalars:
+        """Take both networks' gradients in one pass, before either network is updated."""
+        for_generator, for_discriminator, scalars = self._program(
+            lambda: self._simultaneous_gradients(inputs)
+        )
+        for_generator, for_discriminator = _mean(for_generator), _mean(for_discriminator)
+        real_score = self._mean_real_score(scalars)
+        return scalars | self._program(
+            lambda: (
+                self._update_discriminator(for_discriminator, real_score, inputs)
+                | self._update_generator(for_generator, inputs)
+            )
+        )
+
+    def _program(self, compute: Callable[[], Any]) -> Any:
+        """Compute what lies between two exchanges, compiled if the iteration is not as a whole."""
+        return compiled(compute)() if self._compilation is Compilation.PARTS else compute()
+
+    def _discriminator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
             discriminator_gradients,
             self._generator(inputs),
@@ -94,10 +127,9 @@ class Iteration:
             norm_scale=self._norm_scale,
             loss_scale=self._state.discriminator_loss_scale,
         )
-        gradients, scalars = self._on_batch(compute, self._discriminator_batch(inputs))
-        return scalars | self._update_discriminator(gradients, scalars["scores/real"], inputs)
+        return self._on_batch(compute, self._discriminator_batch(inputs))
 
-    def _generator_step(self, inputs: StepInputs) -> Scalars:
+    def _generator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
             generator_gradients,
             self._generator(inputs),
@@ -106,11 +138,11 @@ class Iteration:
             self._config.loss,
             loss_scale=self._state.generator_loss_scale,
         )
-        gradients, scalars = self._on_batch(compute, self._generator_batch(inputs))
-        return scalars | self._update_generator(gradients, inputs)
+        return self._on_batch(compute, self._generator_batch(inputs))
 
-    def _simultaneous_steps(self, inputs: StepInputs) -> Scalars:
-        """Take both networks' gradients in one pass, before either network is updated."""
+    def _simultaneous_gradients(
+        self, inputs: IterationInputs
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor], Scalars]:
         compute = functools.partial(
             simultaneous_gradients,
             self._generator(inputs),
@@ -122,25 +154,20 @@ class Iteration:
             generator_loss_scale=self._state.generator_loss_scale,
             discriminator_loss_scale=self._state.discriminator_loss_scale,
         )
-        for_generator, for_discriminator, scalars = self._on_batch(
-            compute, self._discriminator_batch(inputs)
-        )
-        scalars |= self._update_discriminator(for_discriminator, scalars["scores/real"], inputs)
-        self._update_average(inputs, after="discriminator_step")
-        scalars |= self._update_generator(for_generator, inputs)
-        self._update_average(inputs, after="generator_step")
-        return scalars
+        return self._on_batch(compute, self._discriminator_batch(inputs))
 
     def _on_batch(self, compute: Callable[..., Any], batch: dict[str, Any]) -> Any:
-        """Call `compute` on tensors `[b ...]`: compiled, in microbatches, or as it is."""
-        if uses_xla(self._config):
-            return tf.function(compute, autograph=False, jit_compile=True)(**batch)
-        count = count_microbatches(
-            self._config, batch["latents"].shape[0], replicas=self._local_replicas
+        """Call `compute` on tensors `[b ...]`, all at once or in microbatches."""
+        split = in_microbatches(
+            compute,
+            self._config,
+            batch["latents"].shape[0],
+            is_compiled=self._compilation is not Compilation.NONE,
+            local_replicas=self._local_replicas,
         )
-        return in_microbatches(compute, count)(**batch)
+        return split(**batch)
 
-    def _discriminator_batch(self, inputs: StepInputs) -> dict[str, Any]:
+    def _discriminator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
         data = self._config.data
         reals = prepare_reals(
             inputs.images,
@@ -155,20 +182,20 @@ class Iteration:
             "mixing": uniform([reals.shape[0], 1, 1, 1], inputs.seed(RandomStream.MIXING)),
         }
 
-    def _generator_batch(self, inputs: StepInputs) -> dict[str, Any]:
+    def _generator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
         return {
             "labels": inputs.fake_labels if self._has_labels else None,
             "latents": self._latents(inputs, RandomStream.GENERATOR_LATENTS),
         }
 
-    def _latents(self, inputs: StepInputs, stream: RandomStream) -> tf.Tensor:
+    def _latents(self, inputs: IterationInputs, stream: RandomStream) -> tf.Tensor:
         shape = [inputs.images.shape[0], self._config.network.resolved_latent_size]
         return normal(shape, inputs.seed(stream))
 
-    def _alpha(self, inputs: StepInputs) -> tf.Tensor | None:
+    def _alpha(self, inputs: IterationInputs) -> tf.Tensor | None:
         return inputs.alpha if self._fading else None
 
-    def _generator(self, inputs: StepInputs) -> BoundGenerator:
+    def _generator(self, inputs: IterationInputs) -> BoundGenerator:
         return functools.partial(
             self._state.generator,
             resolution=self._resolution,
@@ -176,7 +203,7 @@ class Iteration:
             training=True,
         )
 
-    def _discriminator(self, inputs: StepInputs, stream: RandomStream) -> BoundDiscriminator:
+    def _discriminator(self, inputs: IterationInputs, stream: RandomStream) -> BoundDiscriminator:
         """Return the discriminator for the images of one step: reals, fakes, and points between.
 
         Args:
@@ -194,8 +221,12 @@ class Iteration:
         strength = noise_strength(self._config.network.discriminator_noise, self._state.real_score)
         return functools.partial(discriminator, noise=FeatureNoise(strength, inputs.seed(stream)))
 
+    def _mean_real_score(self, scalars: Scalars) -> tf.Tensor | None:
+        """Return the mean score of reals over all replicas; None if no noise depends on it."""
+        return None if self._state.real_score is None else _mean(scalars["scores/real"])
+
     def _update_discriminator(
-        self, gradients: Sequence[tf.Tensor], real_score: tf.Tensor, inputs: StepInputs
+        self, gradients: Sequence[tf.Tensor], real_score: tf.Tensor | None, inputs: IterationInputs
     ) -> Scalars:
         update = apply_gradients(
             self._state.discriminator_optimizer,
@@ -206,12 +237,13 @@ class Iteration:
         )
         if self._state.real_score is not None:
             update_real_score(self._state.real_score, real_score)
+        self._update_average(inputs, after="discriminator_step")
         return {
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,
         }
 
-    def _update_generator(self, gradients: Sequence[tf.Tensor], inputs: StepInputs) -> Scalars:
+    def _update_generator(self, gradients: Sequence[tf.Tensor], inputs: IterationInputs) -> Scalars:
         update = apply_gradients(
             self._state.generator_optimizer,
             gradients,
@@ -219,12 +251,13 @@ class Iteration:
             inputs.learning_rate,
             self._state.generator_loss_scale,
         )
+        self._update_average(inputs, after="generator_step")
         return {
             "updates/generator_skipped": update.skipped,
             "updates/generator_gradient_norm": update.gradient_norm,
         }
 
-    def _update_average(self, inputs: StepInputs, *, after: str) -> None:
+    def _update_average(self, inputs: IterationInputs, *, after: str) -> None:
         """Update the moving average of the generator, if it is due after this step."""
         due = self._config.optimizer.ema_update
         # An average that is off is a copy of the generator.
@@ -235,13 +268,5 @@ class Iteration:
         update_average(self._averages, self._averaged_variables, decay=decay)
 
 
-def uses_xla(config: TrainConfig) -> bool:
-    """Return whether gradients are compiled with XLA.
-
-    By default they are on GPUs, except with batch norm, whose exchange between replicas XLA can't
-    compile.
-    """
-    if config.run.jit_compile == "auto":
-        has_gpu = bool(tf.config.list_physical_devices("GPU"))
-        return has_gpu and not config.network.normalizes_batches
-    return config.run.jit_compile == "on"
+def _mean(values: Any) -> Any:
+    return all_reduce(tf.distribute.ReduceOp.MEAN, values)

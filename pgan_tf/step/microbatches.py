@@ -1,10 +1,15 @@
-"""Microbatches: parts of a replica's batch that the cores of a CPU compute side by side.
+"""Microbatches: parts of a replica's batch that are computed by themselves, and averaged.
 
-An operation that several threads share ends when the slowest of them does, and a training step has
-a thousand operations: threads wait for each other a tenth of the time, and longer where other
-programs disturb one of them. So on CPUs of few cores, TensorFlow computes each operation in one
-thread (`set_up_threads`), and each core computes a microbatch, whose gradients are averaged
-(`in_microbatches`); see docs/development/performance.md.
+Side by side (`side_by_side`), they keep the cores of a CPU busy. An operation that several threads
+share ends when the slowest of them does, and a training step has a thousand operations: threads
+wait for each other a tenth of the time, and longer where other programs disturb one of them. So on
+CPUs of few cores, TensorFlow computes each operation in one thread (`set_up_threads`), and each
+core computes a microbatch; see docs/development/performance.md.
+
+One after the other (`accumulate`), they fit large batches into little memory.
+
+Sample i belongs to microbatch i mod count, which keeps the groups of minibatch stddev together
+(sample i is in group i mod groups).
 """
 
 import contextlib
@@ -14,8 +19,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pgan_tf.config import NetworkConfig, TrainConfig
-from pgan_tf.config.network import full_stddev_group
+from pgan_tf.config import TrainConfig
 from tfrecords_tools.host import core_count
 
 # Two cores were measured. Every microbatch is one more copy of the graph.
@@ -46,7 +50,7 @@ def one_thread_per_operation() -> bool:
 
 
 def count_microbatches(config: TrainConfig, batch_size: int, *, replicas: int) -> int:
-    """Return the number of microbatches of a replica's batch: one for each core, or 1.
+    """Return the number of microbatches to compute side by side: one for each core, or 1.
 
     Args:
       config: of the run.
@@ -54,22 +58,43 @@ def count_microbatches(config: TrainConfig, batch_size: int, *, replicas: int) -
       replicas: number of replicas that share this process's cores.
     """
     # The threads alone do not tell: an earlier run in this process may have set them.
-    wanted = config.run.microbatches != "off" and one_thread_per_operation()
-    if not (wanted and _can_be_split(config.network)):
+    if config.run.microbatches != "auto" or not one_thread_per_operation():
         return 1
     count = max(1, core_count() // replicas)
-    return count if _divides_groups(config.network, batch_size, count) else 1
+    return count if config.network.independent_groups(batch_size) % count == 0 else 1
 
 
-def in_microbatches(compute: Callable[..., Any], count: int) -> Callable[..., Any]:
-    """Return the same function, computed in microbatches whose results are averaged.
-
-    Sample i belongs to microbatch i mod count, which keeps the groups of minibatch stddev together
-    (sample i is in group i mod groups).
+def in_microbatches(
+    compute: Callable[..., Any],
+    config: TrainConfig,
+    batch_size: int,
+    *,
+    is_compiled: bool,
+    local_replicas: int,
+) -> Callable[..., Any]:
+    """Return the same function, computed in the microbatches that the configuration asks for.
 
     Args:
       compute: takes tensors `[b ...]`, or None, by name; returns means over samples, or None, in
         any structure of lists, tuples and dictionaries.
+      config: of the run.
+      batch_size: b.
+      is_compiled: whether it becomes part of a program of XLA's, which shares out cores by itself.
+      local_replicas: number of replicas that share this process's cores.
+    """
+    if config.run.most_microbatches > 1:
+        groups = config.network.independent_groups(batch_size)
+        return accumulate(compute, _largest_divisor(groups, config.run.most_microbatches))
+    if is_compiled:
+        return compute
+    return side_by_side(compute, count_microbatches(config, batch_size, replicas=local_replicas))
+
+
+def side_by_side(compute: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Return the same function, computed in microbatches at the same time, which are averaged.
+
+    Args:
+      compute: as `in_microbatches` takes it.
       count: number of microbatches; divides b.
     """
     if count == 1:
@@ -82,6 +107,50 @@ def in_microbatches(compute: Callable[..., Any], count: int) -> Callable[..., An
             for i in range(count)
         ]
         return tf.nest.map_structure(_mean, *results)
+
+    return compute_all
+
+
+def accumulate(compute: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Return the same function, computed in microbatches one after the other.
+
+    It takes the memory of one microbatch, and that of the sum of their results.
+
+    Args:
+      compute: as `in_microbatches` takes it.
+      count: number of microbatches; divides b.
+    """
+    if count == 1:
+        return compute
+
+    def compute_all(**batch: tf.Tensor | None) -> Any:
+        # Sample i + count * j, of microbatch i, is at [j i].
+        dealt = {
+            name: tf.reshape(x, [x.shape[0] // count, count, *x.shape[1:]])
+            for name, x in batch.items()
+            if x is not None
+        }
+        absent = dict.fromkeys(batch.keys() - dealt.keys())
+        compute_one = tf.function(lambda **x: compute(**x, **absent), autograph=False)
+        specs = {
+            name: tf.TensorSpec([x.shape[0], *x.shape[2:]], x.dtype) for name, x in dealt.items()
+        }
+        one = compute_one.get_concrete_function(**specs)
+        results = tf.nest.flatten(one.structured_outputs)
+
+        def add(index: tf.Tensor, sums: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            more = one(**{name: x[:, index] for name, x in dealt.items()})
+            added = [x for x in tf.nest.flatten(more) if x is not None]
+            return index + 1, [x + y for x, y in zip(sums, added, strict=True)]
+
+        zeros = [tf.zeros(x.shape, x.dtype) for x in results if x is not None]
+        _, sums = tf.while_loop(
+            lambda index, _: index < count, add, [0, zeros], parallel_iterations=1
+        )
+        means = iter(x / count for x in sums)
+        return tf.nest.pack_sequence_as(
+            one.structured_outputs, [None if x is None else next(means) for x in results]
+        )
 
     return compute_all
 
@@ -111,7 +180,7 @@ def _may_set_threads(config: TrainConfig) -> bool:
     """Return whether nothing else in the run depends on TensorFlow's own choice of threads."""
     run = config.run
     return not (
-        run.microbatches == "off"
+        run.microbatches != "auto"
         or run.jit_compile == "on"
         or run.distribution == "multi_worker"
         # Between steps these networks need all threads for each operation.
@@ -129,31 +198,16 @@ def _fills_cores(config: TrainConfig) -> bool:
     replicas = 1 if run.distribution == "one_device" else max(1, run.logical_cpus)
     if replicas >= cores:
         return True
-    if cores % replicas or not _can_be_split(network):
+    if cores % replicas:
         return False
     stages = (r for r in network.resolutions if r >= config.schedule.start_resolution)
     batch_sizes = (config.schedule.batch_size_at(resolution) // replicas for resolution in stages)
-    return all(_divides_groups(network, size, cores // replicas) for size in batch_sizes)
+    count = cores // replicas
+    return all(network.independent_groups(size) % count == 0 for size in batch_sizes)
 
 
-def _can_be_split(network: NetworkConfig) -> bool:
-    """Return whether groups of minibatch stddev are independent of each other in a pass."""
-    return not (
-        network.normalizes_batches
-        or network.minibatch_features == "discrimination"
-        or (network.minibatch_features == "stddev" and not network.stddev_group_size)
-        # It is drawn for each pass, and each microbatch would be a pass.
-        or network.discriminator_noise
-    )
-
-
-def _divides_groups(network: NetworkConfig, batch_size: int, count: int) -> bool:
-    """Return whether `count` microbatches can hold whole groups of minibatch stddev each."""
-    group_size = 1
-    if network.minibatch_features == "stddev":
-        group_size = full_stddev_group(network.stddev_group_size, batch_size)
-    groups, rest = divmod(batch_size, group_size)
-    return rest == 0 and groups > 0 and groups % count == 0
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(d for d in range(min(number, limit), 0, -1) if number % d == 0)
 
 
 def _mean(*results: tf.Tensor | None) -> tf.Tensor | None:

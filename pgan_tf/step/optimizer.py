@@ -21,17 +21,25 @@ class Adam(keras.optimizers.Adam):
         gradients: Sequence[tf.Tensor],
         variables: Sequence[keras.Variable],
         learning_rate: tf.Tensor,
+        applies: tf.Tensor,
     ) -> None:
-        """Update variables and their moments; the caller advances `iterations`.
+        """Update variables and their moments, and count the update, or leave all as it is.
+
+        Arithmetic decides, because a condition would have the host wait for the device.
 
         Args:
           gradients: one for each of `variables`, the same on all replicas.
           variables: any of those that the optimizer was built with.
           learning_rate: scalar float32.
+          applies: scalar bool. If False, gradients that are not finite do no harm.
         """
+        mask = tf.cast(applies, tf.float32)
         step = tf.cast(self.iterations.value + 1, tf.float32)
         beta1, beta2 = (tf.constant(beta, tf.float32) for beta in (self.beta_1, self.beta_2))
         beta1_power, beta2_power = tf.pow(beta1, step), tf.pow(beta2, step)
+        # No rate keeps the variable, and moments that forget nothing and take zeros stay.
+        learning_rate *= mask
+        beta1, beta2 = (tf.where(applies, beta, 1.0) for beta in (beta1, beta2))
         for gradient, variable in zip(gradients, variables, strict=True):
             index = self._get_variable_index(variable)
             tf.raw_ops.ResourceApplyAdam(
@@ -44,8 +52,13 @@ class Adam(keras.optimizers.Adam):
                 beta1=beta1,
                 beta2=beta2,
                 epsilon=self.epsilon,
-                grad=gradient,
+                grad=tf.math.multiply_no_nan(gradient, mask),
             )
+        # By its handle, as above: Keras would synchronize this one variable between replicas.
+        iterations = self.iterations.value
+        tf.raw_ops.AssignAddVariableOp(
+            resource=iterations.handle, value=tf.cast(applies, iterations.dtype)
+        )
 
 
 class Update(NamedTuple):
@@ -53,8 +66,7 @@ class Update(NamedTuple):
 
     Attributes:
       skipped: scalar float32: 1.0 if the update was skipped, else 0.0.
-      gradient_norm: scalar float32, the norm of all gradients together, after their mean over
-        replicas.
+      gradient_norm: scalar float32, the norm of all gradients together.
     """
 
     skipped: tf.Tensor
@@ -68,33 +80,23 @@ def apply_gradients(
     learning_rate: tf.Tensor,
     loss_scale: LossScale = NO_LOSS_SCALE,
 ) -> Update:
-    """Update the variables with the mean of all replicas' gradients, unless one is not finite.
+    """Update the variables, unless a gradient is not finite.
 
     Args:
       optimizer: built with the variables.
-      gradients: this replica's, one for each variable, of the scaled loss.
+      gradients: means over all replicas, one for each variable, of the scaled loss. Since they are
+        the same on all replicas, all decide alike.
       variables: to be updated.
       learning_rate: scalar float32.
       loss_scale: scale of the loss; it is adjusted by whether the gradients were finite.
     """
-    context = tf.distribute.get_replica_context()
-    # Before the decision to skip, so that all replicas decide alike. Keras's own `apply` would
-    # reduce the gradients once more.
-    gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, list(gradients))
     gradients = loss_scale.unscale(gradients)
     # Not finite if any gradient is not, or is so large that Adam could not square it.
     norm = tf.linalg.global_norm(gradients)
     finite = tf.math.is_finite(norm)
-
-    def update() -> tf.Tensor:
-        optimizer.update(gradients, variables, learning_rate)
-        return tf.constant(0.0)
-
-    skipped = tf.cond(finite, update, lambda: tf.constant(1.0))
-    # Outside of the condition, because Keras synchronizes this one variable between replicas.
-    optimizer.iterations.assign_add(tf.cast(finite, optimizer.iterations.dtype))
+    optimizer.update(gradients, variables, learning_rate, finite)
     loss_scale.update(finite)
-    return Update(skipped, norm)
+    return Update(tf.where(finite, 0.0, 1.0), norm)
 
 
 def update_average(

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution.strategy import all_reduce
 from pgan_tf.step.adversarial import adversarial_loss
 
 # A replica's scalars of one iteration by name.
@@ -49,9 +50,9 @@ def reduce_outputs(names: tuple[str, ...], scalars: Scalars, stop_flags: tf.Tens
     """
     if scalars.keys() != set(names):
         raise ValueError(f"scalars must be {sorted(names)}. Received: {sorted(scalars)}")
-    context = tf.distribute.get_replica_context()
-    means = tf.stack([scalars[name] for name in names]) / context.num_replicas_in_sync
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, stop_flags], axis=0))
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    means = tf.stack([scalars[name] for name in names]) / replicas
+    return all_reduce(tf.distribute.ReduceOp.SUM, tf.concat([means, stop_flags], axis=0))
 
 
 @dataclasses.dataclass(frozen=True)

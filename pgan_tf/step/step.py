@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.distribution.strategy import local_replicas
-from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.compilation import Compilation, choose_compilation, compiled
+from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.iteration import Iteration
 from pgan_tf.step.outputs import StepResult, reduce_outputs, scalar_names
 from pgan_tf.step.train_state import TrainState
@@ -39,15 +40,20 @@ class TrainStep:
         trains_generator: bool = True,
     ):
         self._strategy = strategy
+        compilation = choose_compilation(config, replicas=strategy.num_replicas_in_sync)
         self._iteration = Iteration(
             state,
             config,
             resolution=resolution,
             fading=fading,
             trains_generator=trains_generator,
+            compilation=compilation,
             local_replicas=local_replicas(strategy),
         )
         self._names = scalar_names(config, trains_generator=trains_generator)
+        is_whole = compilation is Compilation.WHOLE
+        # The same program whatever the length of a call, so that a phase compiles one.
+        self._iterate = compiled(self._iterate_once) if is_whole else self._iterate_once
         self.graph = tf.function(self._run_all, autograph=False)
 
     def __call__(self, inputs: StepInputs) -> StepResult:
@@ -63,6 +69,8 @@ class TrainStep:
         if inputs.alpha.shape[0] == 1:
             return self._run(inputs, 0)[tf.newaxis]
         # The loop is around the replicas, so that the graph holds, and XLA compiles, one iteration.
+        # TensorFlow counts on the host, which starts the next iteration before the device has ended
+        # this one; a loop compiled by XLA would wait, as its length is not known.
         _, outputs = tf.while_loop(
             lambda index, _: index < inputs.count,
             lambda index, outputs: (index + 1, outputs.write(index, self._run(inputs, index))),
@@ -79,5 +87,7 @@ class TrainStep:
 
     def _run_replica(self, inputs: StepInputs, index: tf.Tensor | int) -> tf.Tensor:
         """`[n+f]`: the outputs of one iteration, on one replica."""
-        scalars = self._iteration(inputs.at(index))
-        return reduce_outputs(self._names, scalars, inputs.stop_flags)
+        return self._iterate(inputs.at(index))
+
+    def _iterate_once(self, inputs: IterationInputs) -> tf.Tensor:
+        return reduce_outputs(self._names, self._iteration(inputs), inputs.stop_flags)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import LossConfig
+from pgan_tf.distribution.strategy import all_reduce
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.step import TrainStep
@@ -125,7 +126,8 @@ def test_replicas_follow_the_mean_of_their_scores(two_replicas):
 
     def update():
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        update_real_score(average, tf.where(tf.equal(replica, 0), 2.0, 5.0))
+        score = tf.where(tf.equal(replica, 0), 2.0, 5.0)
+        update_real_score(average, all_reduce(tf.distribute.ReduceOp.MEAN, score))
 
     two_replicas.run(tf.function(update, autograph=False))
     copies = two_replicas.experimental_local_results(average.value)

@@ -78,7 +78,7 @@ def test_microbatches_keep_the_groups_of_minibatch_stddev(two_cores):
 
     tf.config.run_functions_eagerly(True)
     try:
-        mean = microbatches.in_microbatches(compute, 2)(images=layer_input)
+        mean = microbatches.side_by_side(compute, 2)(images=layer_input)
     finally:
         tf.config.run_functions_eagerly(False)
     expected = stddev(layer_input)[:, 0, 0, -1]
@@ -88,7 +88,7 @@ def test_microbatches_keep_the_groups_of_minibatch_stddev(two_cores):
 
 
 def test_what_has_no_gradient_has_none_in_microbatches():
-    compute = microbatches.in_microbatches(lambda x, y: ([None, tf.reduce_sum(x)], {"y": y}), 2)
+    compute = microbatches.side_by_side(lambda x, y: ([None, tf.reduce_sum(x)], {"y": y}), 2)
     (none, mean), named = compute(x=tf.constant([1.0, 2.0, 3.0, 4.0]), y=None)
     assert none is None and named == {"y": None}
     assert float(mean) == 5.0

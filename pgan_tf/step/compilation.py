@@ -1,0 +1,53 @@
+"""Compilation with XLA: which operations of an iteration become one program."""
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from pgan_tf.config import TrainConfig
+
+
+class Compilation(enum.Enum):
+    """Extent of the programs that a replica's iteration is compiled to.
+
+    Attributes:
+      NONE: there are none; TensorFlow starts one operation after the other.
+      WHOLE: one program holds the iteration, which exchanges nothing with other replicas.
+      PARTS: XLA can't exchange values between replicas, so everything before an exchange is a
+        program, and everything after it is another.
+    """
+
+    NONE = enum.auto()
+    WHOLE = enum.auto()
+    PARTS = enum.auto()
+
+
+def choose_compilation(config: TrainConfig, *, replicas: int) -> Compilation:
+    """Return how an iteration is compiled.
+
+    Args:
+      config: of the run.
+      replicas: number of replicas, of all workers together.
+    """
+    if not _uses_xla(config):
+        return Compilation.NONE
+    return Compilation.WHOLE if replicas == 1 else Compilation.PARTS
+
+
+def compiled(compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of tensors as one XLA program, compiled when it is first called."""
+    return tf.function(compute, autograph=False, jit_compile=True)
+
+
+def _uses_xla(config: TrainConfig) -> bool:
+    """Return whether anything is compiled.
+
+    By default it is on GPUs, except with batch norm, which exchanges statistics between replicas in
+    the middle of a pass.
+    """
+    if config.run.jit_compile == "auto":
+        has_gpu = bool(tf.config.list_physical_devices("GPU"))
+        return has_gpu and not config.network.normalizes_batches
+    return config.run.jit_compile == "on"
