@@ -40,7 +40,6 @@ import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Step
-from pgan_tf.config.run import MICROBATCHES
 from pgan_tf.data.batches import Batch
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.networks.cost import multiplications, training_passes
@@ -74,7 +73,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
     parser.add_argument("--steps_per_call", type=int, default=1)
-    parser.add_argument("--microbatches", choices=MICROBATCHES, default="auto")
+    parser.add_argument("--microbatches", default="auto", help="auto, off or a number")
     given = parser.parse_args()
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,

@@ -82,6 +82,18 @@ class TrainConfig:
                 "statistics between replicas. Received: on"
             )
 
+    def accumulated_microbatches(self, batch_size: int) -> int:
+        """Return the number of microbatches that are computed one after the other.
+
+        Each has the same number of whole groups of minibatch stddev.
+
+        Args:
+          batch_size: of one replica.
+        """
+        groups = self.network.independent_groups(batch_size)
+        most = min(groups, self.run.most_microbatches)
+        return next(count for count in range(most, 0, -1) if groups % count == 0)
+
     @property
     def writes_within_a_kimg(self) -> bool:
         """True if grids or generators are due at fractions of a kimg."""

@@ -41,9 +41,11 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
         generator_weights(network, resolution), discriminator_weights(network, resolution)
     )
     outputs = discriminator_outputs(network, resolution, fading=fading)
+    microbatches = config.accumulated_microbatches(batch_size)
+    copies = WEIGHT_COPIES + (microbatches > 1)  # the sum of the gradients is one more
     return (
-        _FLOAT32 * (state + WEIGHT_COPIES * working)
-        + ACTIVATION_COPIES * bytes_per_number(config) * outputs * batch_size
+        _FLOAT32 * (state + copies * working)
+        + ACTIVATION_COPIES * bytes_per_number(config) * outputs * batch_size / microbatches
     )
 
 

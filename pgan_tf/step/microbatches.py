@@ -83,8 +83,7 @@ def in_microbatches(
       local_replicas: number of replicas that share this process's cores.
     """
     if config.run.most_microbatches > 1:
-        groups = config.network.independent_groups(batch_size)
-        return accumulate(compute, _largest_divisor(groups, config.run.most_microbatches))
+        return accumulate(compute, config.accumulated_microbatches(batch_size))
     if is_compiled:
         return compute
     return side_by_side(compute, count_microbatches(config, batch_size, replicas=local_replicas))
@@ -204,10 +203,6 @@ def _fills_cores(config: TrainConfig) -> bool:
     batch_sizes = (config.schedule.batch_size_at(resolution) // replicas for resolution in stages)
     count = cores // replicas
     return all(network.independent_groups(size) % count == 0 for size in batch_sizes)
-
-
-def _largest_divisor(number: int, limit: int) -> int:
-    return next(d for d in range(min(number, limit), 0, -1) if number % d == 0)
 
 
 def _mean(*results: tf.Tensor | None) -> tf.Tensor | None:

@@ -130,6 +130,16 @@ def test_values_out_of_range_are_refused(make, message):
             "jit_compile must be auto or off with batch norm",
         ),
         (
+            lambda: TrainConfig(
+                network=NetworkConfig(stddev_group_size=0), run=RunConfig(microbatches="4")
+            ),
+            "microbatches must be auto or off with batch norm",
+        ),
+        (
+            lambda: RunConfig(microbatches="0"),
+            "microbatches must be auto, off or a number of at least 1. Received: 0",
+        ),
+        (
             lambda: TrainConfig(network=NetworkConfig(discriminator_noise=0.2)),
             "discriminator_noise must be 0 without --loss=lsgan",
         ),

@@ -100,3 +100,10 @@ def test_a_larger_batch_and_a_fade_take_more_and_half_precision_less():
     assert (
         peak_bytes(config(run={"precision": "mixed_bfloat16"}), 1024, 4, fading=False) < 0.7 * plain
     )
+
+
+def test_microbatches_one_after_the_other_share_the_memory_of_activations():
+    whole = peak_bytes(config(), 256, 16, fading=False)
+    of_one = peak_bytes(config(), 256, 4, fading=False)
+    split = peak_bytes(config(run={"microbatches": "4"}), 256, 16, fading=False)
+    assert of_one < split < of_one + 0.2 * (whole - of_one)
