@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=10)
     parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
     parser.add_argument("--steps_per_call", type=int, default=1)
-    parser.add_argument("--microbatches", default="auto", help="auto, off or a number")
+    parser.add_argument("--microbatches", type=int, help="one after the other; default: auto")
     given = parser.parse_args()
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
@@ -84,7 +84,7 @@ def main() -> None:
     run_config = RunConfig(
         precision=PRECISIONS[given.precision],
         steps_per_call=steps,
-        microbatches=given.microbatches,
+        microbatches=given.microbatches or "auto",
     )
     schedule = ScheduleConfig(start_resolution=given.resolution, batch_size=given.batch_size)
     config = TrainConfig(network=network, schedule=schedule, run=run_config)

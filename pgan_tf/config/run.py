@@ -56,7 +56,7 @@ class RunConfig:
     )
     jit_compile: str = option(
         "auto",
-        "Compile both networks' gradients with XLA. auto: on GPUs, not on CPUs.",
+        "Compile training steps with XLA. auto: on GPUs, not on CPUs.",
         choices=JIT_COMPILE,
         adjustable=True,
     )
@@ -139,7 +139,7 @@ class RunConfig:
         require_choice("tf32", self.tf32, TF32)
         require_choice("jit_compile", self.jit_compile, JIT_COMPILE)
         require_choice("distribution", self.distribution, DISTRIBUTIONS)
-        if self.microbatches not in ("auto", "off"):
+        if isinstance(self.microbatches, int):
             require_at_least("microbatches", self.microbatches, 1)
         if self.distribution == "multi_worker" and self.logical_cpus:
             raise ValueError(

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution.xla_probe import xla_works
 
 
 class Compilation(enum.Enum):
@@ -44,10 +45,10 @@ def compiled(compute: Callable[..., Any]) -> Callable[..., Any]:
 def _uses_xla(config: TrainConfig) -> bool:
     """Return whether anything is compiled.
 
-    By default it is on GPUs, except with batch norm, which exchanges statistics between replicas in
-    the middle of a pass.
+    By default it is on GPUs that XLA works on, except with batch norm, which exchanges statistics
+    between replicas in the middle of a pass.
     """
     if config.run.jit_compile == "auto":
         has_gpu = bool(tf.config.list_physical_devices("GPU"))
-        return has_gpu and not config.network.normalizes_batches
+        return has_gpu and not config.network.normalizes_batches and xla_works()
     return config.run.jit_compile == "on"

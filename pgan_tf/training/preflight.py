@@ -177,7 +177,6 @@ def fitting_microbatches(config: TrainConfig, batch_size: int, *, times_more: in
     Returns:
       A number of microbatches; None if there is none.
     """
-    given = str(config.run.microbatches)
-    least = times_more * (int(given) if given.isdigit() else 1)
+    least = times_more * config.run.most_microbatches
     groups = config.network.independent_groups(batch_size)
     return next((n for n in range(least, groups + 1) if groups % n == 0), None)

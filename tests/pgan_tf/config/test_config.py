@@ -131,13 +131,13 @@ def test_values_out_of_range_are_refused(make, message):
         ),
         (
             lambda: TrainConfig(
-                network=NetworkConfig(stddev_group_size=0), run=RunConfig(microbatches="4")
+                network=NetworkConfig(stddev_group_size=0), run=RunConfig(microbatches=4)
             ),
             "microbatches must be auto or off with batch norm",
         ),
         (
-            lambda: RunConfig(microbatches="0"),
-            "microbatches must be auto, off or a number of at least 1. Received: 0",
+            lambda: RunConfig(microbatches=0),
+            "microbatches must be at least 1. Received: 0",
         ),
         (
             lambda: TrainConfig(network=NetworkConfig(discriminator_noise=0.2)),

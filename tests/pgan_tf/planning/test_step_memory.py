@@ -105,5 +105,5 @@ def test_a_larger_batch_and_a_fade_take_more_and_half_precision_less():
 def test_microbatches_one_after_the_other_share_the_memory_of_activations():
     whole = peak_bytes(config(), 256, 16, fading=False)
     of_one = peak_bytes(config(), 256, 4, fading=False)
-    split = peak_bytes(config(run={"microbatches": "4"}), 256, 16, fading=False)
+    split = peak_bytes(config(run={"microbatches": 4}), 256, 16, fading=False)
     assert of_one < split < of_one + 0.2 * (whole - of_one)

@@ -118,7 +118,7 @@ def test_accumulated_microbatches_are_whole_groups_and_leave_out_what_is_absent(
 def test_accumulated_microbatches_take_less_memory_for_the_same_step(one_device, jit_compile):
     images = np.random.default_rng(0).integers(0, 256, [64, 3, 16, 16]).astype(np.uint8)
     peaks, found = {}, {}
-    for count in ("off", "4"):
+    for count in ("off", 4):
         config = config_of(
             batch_size=64, run={"jit_compile": jit_compile, "microbatches": count}, **TINY
         )
@@ -130,21 +130,21 @@ def test_accumulated_microbatches_take_less_memory_for_the_same_step(one_device,
         before = tf.config.experimental.get_memory_info("CPU:0")["current"]
         step(inputs).tensor.numpy()
         peaks[count] = tf.config.experimental.get_memory_info("CPU:0")["peak"] - before
-    np.testing.assert_allclose(found["4"], found["off"], rtol=1e-4, atol=1e-6)
-    assert 0 < peaks["4"] < 0.4 * peaks["off"]
+    np.testing.assert_allclose(found[4], found["off"], rtol=1e-4, atol=1e-6)
+    assert 0 < peaks[4] < 0.4 * peaks["off"]
 
 
 @pytest.mark.parametrize(
     ("wanted", "options", "count"),
     [
-        ("2", {}, 2),
-        ("4", {}, 4),
-        ("3", {}, 2),  # of four groups
-        ("8", {}, 4),
-        ("8", {"batch_size": 4}, 1),
-        ("3", {"batch_size": 12}, 3),
-        ("4", {"batch_size": 6, "minibatch_features": "none"}, 3),
-        ("1", {}, 1),
+        (2, {}, 2),
+        (4, {}, 4),
+        (3, {}, 2),  # of four groups
+        (8, {}, 4),
+        (8, {"batch_size": 4}, 1),
+        (3, {"batch_size": 12}, 3),
+        (4, {"batch_size": 6, "minibatch_features": "none"}, 3),
+        (1, {}, 1),
         ("off", {}, 1),
         ("auto", {}, 1),
     ],
@@ -161,7 +161,7 @@ def test_batches_are_split_into_at_most_as_many_microbatches_as_are_wanted(wante
         ({}, 2),
         ({"batch_size": 8}, 2),
         ({"run": {"microbatches": "off"}}, 1),
-        ({"run": {"microbatches": "2"}}, 1),  # one after the other
+        ({"run": {"microbatches": 2}}, 1),  # one after the other
         ({"batch_size": 4}, 1),
         ({"batch_size": 12}, 1),  # three groups
         ({"batch_size": 6, "minibatch_features": "none"}, 2),
@@ -200,7 +200,7 @@ def test_nothing_is_split_where_operations_share_threads(monkeypatch):
         ({"batch_sizes": {16: 4}}, 2, False),
         ({"batch_sizes": {32: 4}}, 2, True),  # a stage beyond the run's resolution
         ({"run": {"microbatches": "off"}}, 2, False),
-        ({"run": {"microbatches": "2"}}, 2, False),
+        ({"run": {"microbatches": 2}}, 2, False),
         ({"run": {"jit_compile": "on"}}, 2, False),
         ({"run": {"distribution": "multi_worker"}}, 2, False),
         ({"run": {"logical_cpus": 2}}, 2, True),

@@ -104,11 +104,11 @@ def train(config, strategy, trajectory, phases):
         ("one_device", PLAIN, 3),
         ("two_replicas", PLAIN, 3),
         ("one_device", {**PLAIN, "microbatches": "auto"}, 2),
-        ("one_device", {**PLAIN, "microbatches": "4"}, 2),
+        ("one_device", {**PLAIN, "microbatches": 4}, 2),
         ("one_device", COMPILED, 3),
         # Compiling takes long.
         ("two_replicas", COMPILED, 1),
-        ("one_device", {**COMPILED, "microbatches": "2"}, 1),
+        ("one_device", {**COMPILED, "microbatches": 2}, 1),
     ],
     ids=[
         "plain",
