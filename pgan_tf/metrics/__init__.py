@@ -33,15 +33,14 @@ from pgan_tf.metrics.kernel_distance import kernel_distance
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
 from pgan_tf.metrics.modes import Modes, mode_coverage, modes, read_numbers
 from pgan_tf.metrics.ms_ssim import ms_ssim
-from pgan_tf.metrics.precision_recall import precision_recall
-from pgan_tf.metrics.swd import (
+from pgan_tf.metrics.patches import (
     PATCH_SIZE,
     PATCHES_PER_IMAGE,
     PatchSampler,
-    sliced_wasserstein,
-    swd,
     swd_resolutions,
 )
+from pgan_tf.metrics.precision_recall import precision_recall
+from pgan_tf.metrics.swd import sliced_wasserstein, swd
 
 __all__ = [
     "PATCHES_PER_IMAGE",

@@ -1,8 +1,13 @@
 """Laplacian pyramids: the details of an image at every resolution (section 5)."""
 
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 def laplacian_pyramid(images: np.ndarray, levels: int) -> list[np.ndarray]:
@@ -18,16 +23,44 @@ def laplacian_pyramid(images: np.ndarray, levels: int) -> list[np.ndarray]:
     Returns:
       `[b h w c]`, `[b h/2 w/2 c]`, ... float32, in the images' units.
     """
-    pyramid = [np.asarray(images, np.float32)]
-    for _ in range(levels - 1):
-        image = pyramid[-1]
-        smaller = downscale(image)
-        pyramid[-1] = image - upscale(smaller)
-        pyramid.append(smaller)
-    return pyramid
+    images = np.asarray(images)
+    compute = pyramid_function(images.shape, images.dtype.name, levels)
+    return [band.numpy() for band in compute(images)]
 
 
-def reconstruct(pyramid: list[np.ndarray]) -> np.ndarray:
+@functools.cache
+def pyramid_function(
+    shape: tuple[int, ...], dtype: str, levels: int
+) -> Callable[[np.ndarray], list["tf.Tensor"]]:
+    """Return `laplacian_pyramid` as a TensorFlow function, for images of one shape.
+
+    On CPUs it is compiled, which fuses its sums: about 10 times as fast as without. GPUs need no
+    compiler for it.
+
+    Args:
+      shape: `[b h w c]`.
+      dtype: of the images.
+      levels: see `laplacian_pyramid`.
+    """
+    import tensorflow as tf
+
+    @tf.function(
+        input_signature=[tf.TensorSpec(shape, dtype)],
+        jit_compile=not tf.config.list_logical_devices("GPU"),
+    )
+    def compute(images: tf.Tensor) -> list[tf.Tensor]:
+        pyramid = [tf.cast(images, tf.float32)]
+        for _ in range(levels - 1):
+            image = pyramid[-1]
+            smaller = downscale(image)
+            pyramid[-1] = image - upscale(smaller)
+            pyramid.append(smaller)
+        return pyramid
+
+    return compute.get_concrete_function()
+
+
+def reconstruct(pyramid: Sequence["tf.Tensor | np.ndarray"]) -> "tf.Tensor":
     """Return the images `[b h w c]` float32 of a Laplacian pyramid, up to rounding."""
     image = pyramid[-1]
     for band in reversed(pyramid[:-1]):
@@ -35,7 +68,7 @@ def reconstruct(pyramid: list[np.ndarray]) -> np.ndarray:
     return image
 
 
-def downscale(images: np.ndarray) -> np.ndarray:
+def downscale(images: "tf.Tensor | np.ndarray") -> "tf.Tensor":
     """Smooth `[b h w c]` float32 by the 5x5 binomial filter, and keep every second pixel.
 
     Borders are mirrored without repeating the edge.
@@ -43,7 +76,7 @@ def downscale(images: np.ndarray) -> np.ndarray:
     return _downscale_axis(_downscale_axis(images, 1), 2)
 
 
-def upscale(images: np.ndarray) -> np.ndarray:
+def upscale(images: "tf.Tensor | np.ndarray") -> "tf.Tensor":
     """Double the resolution of `[b h w c]` float32: insert zeros, then apply 4 times the filter.
 
     Borders are mirrored as in `downscale`.
@@ -51,38 +84,39 @@ def upscale(images: np.ndarray) -> np.ndarray:
     return _upscale_axis(_upscale_axis(images, 1), 2)
 
 
-def _downscale_axis(images: np.ndarray, axis: int) -> np.ndarray:
+def _downscale_axis(images: "tf.Tensor | np.ndarray", axis: int) -> "tf.Tensor":
+    import tensorflow as tf
+
     size = images.shape[axis]
-    padded = np.pad(images, _widths(images, axis, 2), mode="reflect")
-    result: np.ndarray = sum(
-        weight * padded[_along(axis, slice(shift, shift + size, 2))]
-        for shift, weight in enumerate(_BINOMIAL)
-    )
-    return result
+    mirrored = np.pad(np.arange(size), 2, mode="reflect")
+    before = [_along(images, axis, i, i + 1) for i in mirrored[:2]]
+    after = _along(images, axis, mirrored[-2], mirrored[-2] + 1)
+    padded = tf.concat([*before, images, after], axis)
+    taps = [_along(padded, axis, shift, shift + size - 1, 2) for shift in range(5)]
+    # Multiples of whole numbers: the first two levels of uint8 images are exact.
+    return (taps[0] + taps[4] + 4 * (taps[1] + taps[3]) + 6 * taps[2]) / 16
 
 
-def _upscale_axis(images: np.ndarray, axis: int) -> np.ndarray:
+def _upscale_axis(images: "tf.Tensor | np.ndarray", axis: int) -> "tf.Tensor":
+    import tensorflow as tf
+
     # Once zeros are inserted, the five taps of the filter meet three pixels where a pixel was, and
     # two in between. With mirrored borders, the pixel before the first is the second, and the one
     # after the last and its zero is the last again.
     size = images.shape[axis]
-    before = images[_along(axis, slice(1, 2))]
-    after = images[_along(axis, slice(size - 1, size))]
-    padded = np.concatenate([before, images, after], axis)
-    previous = padded[_along(axis, slice(0, size))]
-    following = padded[_along(axis, slice(2, size + 2))]
+    before = _along(images, axis, 1, 2)
+    after = _along(images, axis, size - 1, size)
+    padded = tf.concat([before, images, after], axis)
+    previous, following = _along(padded, axis, 0, size), _along(padded, axis, 2, size + 2)
+    even = (previous + following + 6 * images) / 8
+    odd = (images + following) / 2
     shape = list(images.shape)
     shape[axis] = 2 * size
-    result = np.empty(shape, np.float32)
-    outer, inner, center = 2 * _BINOMIAL[:3]
-    result[_along(axis, slice(0, None, 2))] = center * images + outer * (previous + following)
-    result[_along(axis, slice(1, None, 2))] = inner * (images + following)
-    return result
+    return tf.reshape(tf.stack([even, odd], axis + 1), shape)
 
 
-def _along(axis: int, chosen: slice) -> tuple[slice, ...]:
-    return (slice(None),) * axis + (chosen,)
-
-
-def _widths(images: np.ndarray, axis: int, width: int) -> list[tuple[int, int]]:
-    return [(width, width) if i == axis else (0, 0) for i in range(images.ndim)]
+def _along(
+    images: "tf.Tensor | np.ndarray", axis: int, start: int, stop: int, step: int = 1
+) -> "tf.Tensor | np.ndarray":
+    """Return a slice of one axis."""
+    return images[(slice(None),) * axis + (slice(start, stop, step),)]

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from pgan_tf.metrics import patches as module
+from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
+from pgan_tf.metrics.patches import PatchSampler, swd_resolutions
+
+
+def patches(images, *, seed, batch_size=None):
+    count, resolution, _, channels = images.shape
+    sampler = PatchSampler(count, resolution, channels, seed=seed)
+    for start in range(0, count, batch_size or count):
+        sampler.add(images[start : start + (batch_size or count)])
+    return sampler.finish()
+
+
+def test_patches_are_pieces_of_the_images_own_pyramid(rng):
+    image = rng.integers(0, 256, [1, 32, 32, 3]).astype(np.uint8)
+    found = patches(image, seed=3)
+    for level, band in zip((32, 16), laplacian_pyramid(image, 2), strict=True):
+        assert found[level].shape == (128, 147)
+        pieces = np.lib.stride_tricks.sliding_window_view(band[0], (7, 7), axis=(0, 1))
+        pieces = pieces.reshape(-1, 147)
+        places = [(pieces == patch).all(1).argmax() for patch in found[level]]
+        assert all(
+            (pieces[i] == patch).all() for i, patch in zip(places, found[level], strict=True)
+        )
+        side = level - 6
+        # Borders are reached, on every side.
+        rows, columns = np.divmod(places, side)
+        assert {min(rows), min(columns)} == {0}
+        assert {max(rows), max(columns)} == {side - 1}
+
+
+def test_neither_the_size_of_batches_nor_that_of_groups_matters(rng, monkeypatch):
+    images = rng.integers(0, 256, [7, 32, 32, 1]).astype(np.uint8)
+    whole = patches(images, seed=5)
+    monkeypatch.setitem(module._PIXELS_AT_ONCE, "CPU", 2 * 32**2)
+    split = patches(images, seed=5, batch_size=3)
+    for level in (32, 16):
+        np.testing.assert_array_equal(whole[level], split[level])
+
+
+def test_levels_go_from_the_full_resolution_down_to_16():
+    assert swd_resolutions(128) == (128, 64, 32, 16)
+    assert swd_resolutions(16) == (16,)
+
+
+@pytest.mark.parametrize("resolution", [8, 24])
+def test_an_image_too_small_or_odd_is_refused(resolution):
+    with pytest.raises(ValueError, match=f"Received: {resolution}x{resolution}"):
+        swd_resolutions(resolution)
+
+
+def test_images_of_another_shape_or_number_than_announced_are_refused():
+    sampler = PatchSampler(2, 16, 3, seed=0)
+    with pytest.raises(ValueError, match=r"Received: \[1, 16, 16, 1\]"):
+        sampler.add(np.zeros([1, 16, 16, 1], np.uint8))
+    with pytest.raises(ValueError, match="expected 2 images of"):
+        sampler.add(np.zeros([3, 16, 16, 3], np.uint8))
+    with pytest.raises(ValueError, match="Received: 0"):
+        sampler.finish()
