@@ -37,6 +37,7 @@ class RunDirectory:
       networks: subdirectory of the saved generators.
       metrics_log: the log `metrics.jsonl`.
       reals: the grid `reals.png`.
+      compilation: file of the phases that XLA compiles.
     """
 
     def __init__(self, path: str | os.PathLike, *, fractions: bool = False):
@@ -54,6 +55,7 @@ class RunDirectory:
         self.networks = self.path / NETWORKS_NAME
         self.metrics_log = MetricsLog(self.path / "metrics.jsonl")
         self.reals = self.path / "reals.png"
+        self.compilation = self.path / "compilation.json"
 
     def fakes(self, images_seen: int) -> Path:
         """Return the path of a grid of fakes, named by kimg."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.options import MIN_RESOLUTION, log2
 from pgan_tf.config.phases import Phase
+from pgan_tf.step.compilation import Compilation, choose_compilation
+from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.files import whole_file
 
 # Both grow with the number of operations, and so with the number of resolutions that take part.
@@ -42,37 +44,28 @@ class CompileChoice:
     expected, on a slower host or with a cache of compiled programs, change later choices.
 
     Args:
-      path: the file that remembers them; None for a run whose choices depend on its configuration
+      config: of the run.
+      path: the file that remembers the choices; None for those that depend on the configuration
         alone, as they must where several workers, or repetitions to the bit, choose alike.
     """
 
-    def __init__(self, path: Path | None):
+    def __init__(self, config: TrainConfig, path: Path | None):
+        run = dataclasses.replace(config.run, jit_compile="off")
+        self._compiled, self._plain = config, dataclasses.replace(config, run=run)
         self._path = path
         self._records = _read(path) if path else {}
 
-    def config_for(self, config: TrainConfig, phase: Phase) -> TrainConfig:
-        """Return the configuration with `jit_compile` on or off for a phase.
-
-        Args:
-          config: of the run; anything but `auto` is the user's own choice, and stays.
-          phase: about to begin.
-        """
-        if config.run.jit_compile != "auto":
-            return config
+    def config_for(self, phase: Phase) -> TrainConfig:
+        """Return the configuration for the steps of a phase: the run's, or that without XLA."""
         record = self._records.get(phase.name)
         if record is None:
             record = PhaseRecord(pays_off(phase, slowness=self._slowness()))
             self._remember(phase, record)
-        jit_compile = "on" if record.compiled else "off"
-        return dataclasses.replace(
-            config, run=dataclasses.replace(config.run, jit_compile=jit_compile)
-        )
+        return self._compiled if record.compiled else self._plain
 
-    def prepared(self, phase: Phase, seconds: float) -> None:
+    def note_preparation(self, phase: Phase, seconds: float) -> None:
         """Note how long the first call of a phase took."""
-        record = self._records.get(phase.name)
-        if record is not None:
-            self._remember(phase, dataclasses.replace(record, seconds=seconds))
+        self._remember(phase, dataclasses.replace(self._records[phase.name], seconds=seconds))
 
     def _slowness(self) -> float:
         """Return the median ratio of the seconds that compilations took to those expected."""
@@ -89,6 +82,36 @@ class CompileChoice:
             records = {name: dataclasses.asdict(record) for name, record in self._records.items()}
             with whole_file(self._path) as temporary:
                 temporary.write_text(json.dumps(records, indent=2) + "\n")
+
+
+class NoChoice:
+    """The choice of a run that compiles every phase or none: by its flags, or without a GPU."""
+
+    def __init__(self, config: TrainConfig):
+        """Take the run's configuration."""
+        self._config = config
+
+    def config_for(self, phase: Phase) -> TrainConfig:
+        """Return the run's configuration."""
+        return self._config
+
+    def note_preparation(self, phase: Phase, seconds: float) -> None:
+        """Do nothing."""
+
+
+def make_compile_choice(run: PreparedRun, path: Path) -> CompileChoice | NoChoice:
+    """Return the choice for the phases of a run.
+
+    Args:
+      run: the run.
+      path: the file in the run directory that remembers it.
+    """
+    config = run.config
+    compilation = choose_compilation(config, replicas=run.replicas)
+    if config.run.jit_compile != "auto" or compilation is Compilation.NONE:
+        return NoChoice(config)
+    is_repeatable = config.run.deterministic or run.cluster.count > 1
+    return CompileChoice(config, None if is_repeatable else path)
 
 
 def pays_off(phase: Phase, *, slowness: float = 1.0) -> bool:

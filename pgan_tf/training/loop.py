@@ -27,6 +27,7 @@ from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
+from pgan_tf.training.compile_choice import make_compile_choice
 from pgan_tf.training.feeding import Call, feed, quick_thread_switches
 from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
@@ -114,6 +115,7 @@ class _Training:
         )
         profiled_steps = options.profile_steps if run.cluster.is_chief else None
         self.profiler = Profiler(profiled_steps, directory.path)
+        self.compile_choice = make_compile_choice(run, directory.compilation)
         # By the phase's index, and whether the generator is trained; only of the newest phase.
         self.train_steps: dict[tuple[int, bool], TrainStep] = {}
 
@@ -230,6 +232,9 @@ class _Training:
         for call in ahead.finished(everything=everything):
             self.supervisor.look_at(call.result)
             reporter.after_call(call)
+            if call.makes_graph:
+                seconds = call.finished - call.started
+                self.compile_choice.note_preparation(call.last_step.phase, seconds)
 
     def _enter_phase(self, phase: Phase) -> None:
         if phase.index != self.state.phase_index:
@@ -244,7 +249,7 @@ class _Training:
             self.train_steps = {k: v for k, v in self.train_steps.items() if k[0] == phase.index}
             self.train_steps[key] = TrainStep(
                 self.state,
-                self.config,
+                self.compile_choice.config_for(phase),
                 self.run.strategy,
                 resolution=phase.resolution,
                 fading=phase.fading,

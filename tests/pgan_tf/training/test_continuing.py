@@ -25,7 +25,6 @@ def given(monkeypatch):
             graph = {"resolution": resolution, "fading": fading, "generator": trains_generator}
             for given in each_step(inputs):
                 arrays = {name: np.array(value) for name, value in given._asdict().items()}
-                del arrays["count"]
                 steps.append({**graph, **arrays})
             names = ["loss/discriminator"] + ["loss/generator"] * trains_generator
             return step_result({name: np.zeros(int(inputs.count)) for name in names})
