@@ -19,7 +19,7 @@ import json
 import statistics
 
 import keras
-from train_step import timed, training_step
+from train_step import BenchmarkStep, timed
 
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.options import log2
@@ -108,10 +108,10 @@ def seconds_per_image(
 ) -> float:
     """By the median of a few steps of one phase."""
     alpha = 0.5 if fading else 1.0
-    run = training_step(config, resolution, given.batch_size, alpha, fading=fading)
-    run()
-    run()
-    seconds = statistics.median(timed(run) for _ in range(given.steps)) / given.batch_size
+    step = BenchmarkStep(config, resolution, given.batch_size, alpha, fading=fading)
+    step.run()
+    step.run()
+    seconds = statistics.median(timed(step.run) for _ in range(given.steps)) / given.batch_size
     keras.backend.clear_session()
     return seconds
 

@@ -5,18 +5,22 @@
 
 An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
 moving average, a generator step, both Adam updates, on RGB. `--steps_per_call` iterations are one
-call. Calls are timed as a whole, including the transfer of their batches. Prints one line of JSON
-last:
+call. A measurement is of `--calls_in_flight` calls that are started one after the other, with the
+transfer of their batches, until the last result is there. Prints one line of JSON last:
 
-    images_per_second, seconds_per_iteration   by the median call
+    images_per_second, seconds_per_iteration   by the median measurement
+    host_seconds_per_call   until a call returns, with the transfer of its batches; the median. On a
+                    GPU the host is free before the call has ended
     tflops          multiplications and additions a second, of the count below
     roof_tflops     the best that a large convolution or matrix product reaches in this process,
                     in the same precision, measured in turns with the iterations
-    fraction_of_roof  of the median call, against that best
-    fraction_of_median_roof  of the median call, against the median of the fastest kind of product:
-                    a fair comparison where other work disturbs the machine
-    peak_memory_mb  of the device where TensorFlow counts it, else of this process
-    first_seconds   of the first call, which builds the graph
+    fraction_of_roof  of the median measurement, against that best
+    fraction_of_median_roof  of the median measurement, against the median of the fastest kind of
+                    product: a fair comparison where other work disturbs the machine
+    peak_memory_mb  of tensors on the GPU after the first call, which tries kernels; on CPUs of this
+                    process
+    trace_seconds   of building the graph
+    first_seconds   of the first call after that, in which XLA compiles
 
 The count: two operations for each multiply-add of the convolutions and dense layers
 (`pgan_tf.networks.cost`), as sums over the kernel, those that resample as 4x4 kernels at the lower
@@ -29,20 +33,23 @@ and 2 D for the generator. Nothing else (activations, normalization, Adam) count
 import argparse
 import functools
 import json
+import math
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Step
+from pgan_tf.config.run import JIT_COMPILE
 from pgan_tf.data.batches import Batch
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.networks.cost import multiplications, training_passes
+from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.microbatches import one_thread_per_operation, set_up_threads
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -58,6 +65,11 @@ PRECISIONS = {
     "mixed_float16": "mixed_float16",
 }
 _ROOF_TURNS = 10
+_CALLS_IN_FLIGHT = 30
+# A GPU reaches its highest speed in products of this size, and starting them takes no time if one
+# program computes many.
+_GPU_PRODUCT = 8192
+_GPU_REPEATS = 16
 
 
 def main() -> None:
@@ -70,10 +82,16 @@ def main() -> None:
     parser.add_argument("--fmap_max", type=int, default=512)
     parser.add_argument("--alpha", type=float, default=0.5, help="1: the stage has faded in")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
-    parser.add_argument("--iterations", type=int, default=10)
-    parser.add_argument("--warm_up", type=int, default=2, help="iterations that are not measured")
+    parser.add_argument("--iterations", type=int, default=10, help="measurements")
+    parser.add_argument("--warm_up", type=int, default=2, help="calls that are not measured")
+    parser.add_argument(
+        "--calls_in_flight",
+        type=int,
+        help=f"calls of a measurement; default: {_CALLS_IN_FLIGHT} on GPUs, 1 on CPUs",
+    )
     parser.add_argument("--steps_per_call", type=int, default=1)
-    parser.add_argument("--microbatches", type=int, help="one after the other; default: auto")
+    parser.add_argument("--microbatches", default="auto", help="auto, off, or a number")
+    parser.add_argument("--jit_compile", choices=JIT_COMPILE, default="auto")
     given = parser.parse_args()
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
@@ -84,22 +102,35 @@ def main() -> None:
     run_config = RunConfig(
         precision=PRECISIONS[given.precision],
         steps_per_call=steps,
-        microbatches=given.microbatches or "auto",
+        microbatches=_microbatches(given.microbatches),
+        jit_compile=given.jit_compile,
     )
     schedule = ScheduleConfig(start_resolution=given.resolution, batch_size=given.batch_size)
     config = TrainConfig(network=network, schedule=schedule, run=run_config)
     fading = given.alpha < 1 and given.resolution > 4
     set_up_threads(config)
     set_up_tensorflow(config)
-    run = training_step(config, given.resolution, given.batch_size, given.alpha, fading=fading)
-    first = timed(run)
+    step = BenchmarkStep(
+        config,
+        given.resolution,
+        given.batch_size,
+        given.alpha,
+        fading=fading,
+        steps_per_call=steps,
+    )
+    trace_seconds = timed(step.trace)
+    first = timed(step.run)
     for _ in range(given.warm_up):
-        run()
+        step.run()
+    reset_peak_memory()
     products = large_products(config.run.precision)
     rates = [[measure_rate(product)] for product in products]
-    times = []
+    calls = given.calls_in_flight or (_CALLS_IN_FLIGHT if gpus() else 1)
+    times, host_times = [], []
     for iteration in range(given.iterations):
-        times.append(timed(run))
+        seconds, until_return = measure_calls(step.start, calls)
+        times.append(seconds / calls)
+        host_times += until_return
         if iteration % -(-given.iterations // _ROOF_TURNS) == 0:
             for product, measured in zip(products, rates, strict=True):
                 measured.append(measure_rate(product))
@@ -111,15 +142,18 @@ def main() -> None:
     result = {
         "benchmark": "train_step",
         **{name: value for name, value in vars(given).items() if value is not None},
+        "calls_in_flight": calls,
         "cores": core_count(),
         "device": device_name(),
         "images_per_second": given.batch_size / seconds,
         "seconds_per_iteration": seconds,
+        "host_seconds_per_call": statistics.median(host_times),
         "tflops": tflops,
         "roof_tflops": roof / 1e12,
         "fraction_of_roof": tflops * 1e12 / roof,
         "fraction_of_median_roof": tflops * 1e12 / median_roof,
         "peak_memory_mb": peak_memory() / 1e6,
+        "trace_seconds": trace_seconds,
         "first_seconds": first,
     }
     print(
@@ -127,27 +161,61 @@ def main() -> None:
     )
 
 
-def training_step(
-    config: TrainConfig, resolution: int, batch_size: int, alpha: float, *, fading: bool
-) -> Callable[[], None]:
-    """Return a function that runs one call on batches of noise, and waits for it."""
-    strategy = make_strategy("one_device")
-    state = TrainState(config, strategy)
-    train_step = TrainStep(state, config, strategy, resolution=resolution, fading=fading)
-    random = np.random.default_rng(0)
-    shape = (batch_size, config.network.channels, resolution, resolution)
-    images = random.integers(0, 256, shape, np.uint8)
-    no_labels = np.zeros((batch_size, 0), np.float32)
-    phase = Phase(0, resolution, fading, 0, 10**9, 10**9 if fading else 0, batch_size, 0.001)
-    step = Step(phase, 0, alpha, phase.learning_rate)
-    steps = config.run.steps_per_call
-    call = [(step, Batch(images, no_labels, no_labels))] * steps
+def _microbatches(text: str) -> int | Literal["auto", "off"]:
+    return text if text in ("auto", "off") else int(text)  # type: ignore[return-value]
 
-    def run() -> None:
-        inputs = to_replicas(strategy, state, call, steps_per_call=steps)
-        train_step(inputs).tensor.numpy()
 
-    return run
+class BenchmarkStep:
+    """Calls of the training step on batches of noise."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        resolution: int,
+        batch_size: int,
+        alpha: float,
+        *,
+        fading: bool,
+        steps_per_call: int = 1,
+    ):
+        self._strategy = make_strategy("one_device")
+        self._state = TrainState(config, self._strategy)
+        self._train_step = TrainStep(
+            self._state, config, self._strategy, resolution=resolution, fading=fading
+        )
+        random = np.random.default_rng(0)
+        shape = (batch_size, config.network.channels, resolution, resolution)
+        images = random.integers(0, 256, shape, np.uint8)
+        no_labels = np.zeros((batch_size, 0), np.float32)
+        phase = Phase(0, resolution, fading, 0, 10**9, 10**9 if fading else 0, batch_size, 0.001)
+        step = Step(phase, 0, alpha, phase.learning_rate)
+        self._call = [(step, Batch(images, no_labels, no_labels))] * steps_per_call
+
+    def trace(self) -> None:
+        """Build the graph."""
+        self._train_step.graph.get_concrete_function(self._inputs())
+
+    def start(self) -> tf.Tensor:
+        """Start a call; reading its result waits for its end."""
+        return self._train_step(self._inputs()).tensor
+
+    def run(self) -> None:
+        """Take a call, and wait for its end."""
+        self.start().numpy()
+
+    def _inputs(self) -> StepInputs:
+        return to_replicas(self._strategy, self._state, self._call, steps_per_call=len(self._call))
+
+
+def measure_calls(start: Callable[[], tf.Tensor], count: int) -> tuple[float, list[float]]:
+    """Return the seconds of some calls together, and those until each returned."""
+    started, until_return = time.perf_counter(), []
+    for _ in range(count):
+        asked = time.perf_counter()
+        result = start()
+        until_return.append(time.perf_counter() - asked)
+    result.numpy()
+    return time.perf_counter() - started, until_return
 
 
 class Product(NamedTuple):
@@ -163,6 +231,8 @@ def large_products(precision: str) -> list[Product]:
     Where operations have one thread each, as many of one kind at a time as there are cores.
     """
     dtype = tf.as_dtype(precision.removeprefix("mixed_"))
+    if gpus():
+        return [repeated_product(_GPU_PRODUCT, _GPU_REPEATS, dtype)]
     at_a_time = core_count() if one_thread_per_operation() else 1
 
     def product(operations: int, compute: Callable, *shapes: tuple[int, ...]) -> Product:
@@ -188,6 +258,24 @@ def large_products(precision: str) -> list[Product]:
     ]
 
 
+def repeated_product(size: int, repeats: int, dtype: tf.DType) -> Product:
+    """Return products of square matrices, each of the result of the one before, as one program."""
+    # The result keeps its size: each of its numbers is a sum of `size` random ones.
+    matrices = [
+        tf.cast(tf.random.normal((size, size), stddev=1 / math.sqrt(size)), dtype) for _ in range(2)
+    ]
+
+    @functools.partial(tf.function, autograph=False, jit_compile=True)
+    def multiply(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        _, x = tf.while_loop(
+            lambda index, _: index < repeats, lambda index, x: (index + 1, tf.matmul(x, y)), (0, x)
+        )
+        return tf.reduce_max(x)
+
+    multiply(*matrices)
+    return Product(2 * size**3 * repeats, lambda: multiply(*matrices).numpy())
+
+
 def measure_rate(product: Product) -> float:
     """Return operations a second."""
     return product.operations / timed(product.compute)
@@ -202,12 +290,20 @@ def timed(run: Callable[[], object]) -> float:
 
 def device_name() -> str:
     """Return the name of the device: the first GPU, or the CPU."""
-    return (tf.config.list_physical_devices("GPU") or [None])[0].name if gpus() else "CPU"
+    if not gpus():
+        return "CPU"
+    return tf.config.experimental.get_device_details(gpus()[0]).get("device_name", "GPU")
 
 
 def gpus() -> list:
     """Return the GPUs that TensorFlow sees."""
     return tf.config.list_physical_devices("GPU")
+
+
+def reset_peak_memory() -> None:
+    """Count the peak of the GPU's tensors from here on."""
+    if gpus():
+        tf.config.experimental.reset_memory_stats("GPU:0")
 
 
 def peak_memory() -> float:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from pgan_tf.runs.metrics_log import MetricsLog
 
@@ -83,3 +84,47 @@ def test_a_step_is_measured_and_counted(capsys, monkeypatch):
     assert result["images_per_second"] * result["seconds_per_iteration"] == pytest.approx(
         4, rel=0.01
     )
+    assert result["calls_in_flight"] == 1
+    assert 0 < result["host_seconds_per_call"] <= result["seconds_per_iteration"] * 1.01
+
+
+def test_calls_in_flight_are_timed_together_and_apart(monkeypatch):
+    train_step = load("train_step")
+    clock = iter([0.0, 0.0, 1.0, 1.0, 3.0, 9.0])
+    monkeypatch.setattr(train_step.time, "perf_counter", lambda: next(clock))
+    read = []
+
+    class Result:
+        def numpy(self):
+            read.append(self)
+
+    results = [Result(), Result()]
+    started = iter(results)
+    seconds, until_return = train_step.measure_calls(lambda: next(started), 2)
+    assert (seconds, until_return) == (9.0, [1.0, 2.0])
+    assert read == results[-1:]
+
+
+def test_a_gpus_roof_is_of_repeated_large_products(monkeypatch):
+    train_step = load("train_step")
+    product = train_step.repeated_product(32, 3, tf.float32)
+    assert product.operations == 3 * 2 * 32**3
+    assert 0 < float(product.compute()) < 2
+    monkeypatch.setattr(train_step, "gpus", lambda: ["a GPU"])
+    asked = []
+    monkeypatch.setattr(train_step, "repeated_product", lambda *given: asked.append(given))
+    assert len(train_step.large_products("mixed_bfloat16")) == 1
+    assert asked == [(8192, 16, tf.bfloat16)]
+
+
+def test_a_compiled_step_is_measured_with_calls_in_flight(capsys, monkeypatch):
+    flags = ["--resolution=4", "--fmap_base=8", "--fmap_max=2", "--batch_size=4", "--iterations=1"]
+    flags += ["--warm_up=0", "--jit_compile=on", "--calls_in_flight=3", "--steps_per_call=2"]
+    monkeypatch.setattr(sys, "argv", ["train_step.py", *flags])
+    train_step = load("train_step")
+    monkeypatch.setattr(train_step, "large_products", lambda precision: ["a product"])
+    monkeypatch.setattr(train_step, "measure_rate", lambda product: 1e12)
+    train_step.main()
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["jit_compile"] == "on" and result["calls_in_flight"] == 3
+    assert min(result["trace_seconds"], result["first_seconds"]) > 0
