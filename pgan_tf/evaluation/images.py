@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.data.order import records_at
 from pgan_tf.distribution.strategy import local_replicas
-from pgan_tf.runs.grids import Generate, draw_latents, enlarge, to_uint8
+from pgan_tf.runs.grids import draw_latents, enlarge, quantize
 from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
@@ -76,6 +76,18 @@ class Reals:
         return np.asarray(self.pyramid.labels[records])
 
 
+class GeneratedImages(NamedTuple):
+    """A batch of a generator's images.
+
+    Attributes:
+      images: `[b h w c]` uint8.
+      finite: `[b]` bool, whether the generator's output was.
+    """
+
+    images: np.ndarray
+    finite: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Fakes:
     """Images of a generator, of latents that depend on the seed and the image's number alone.
@@ -91,7 +103,7 @@ class Fakes:
     """
 
     origin: str
-    generate: Generate
+    generate: Callable[[np.ndarray, np.ndarray | None], GeneratedImages]
     latent_size: int
     labels: np.ndarray | None
     resolution: int
@@ -108,15 +120,14 @@ class Fakes:
         for start in range(0, count, self.batch_size):
             chosen = slice(start, min(start + self.batch_size, count))
             labels = None if self.labels is None else self.labels[chosen]
-            images = self.generate(latents[chosen], labels)
-            finite = np.isfinite(images)
-            if not finite.all():
-                broken = np.count_nonzero(~finite.all(axis=(1, 2, 3)))
+            images, finite = self.generate(latents[chosen], labels)
+            broken = np.count_nonzero(~finite)
+            if broken:
                 raise UserError(
                     f"{self.origin}: a broken network: its images must be finite. Received: NaN or "
                     f"infinity in {broken} of images {start} to {chosen.stop - 1}"
                 )
-            yield enlarge(to_uint8(images), self.resolution // images.shape[1])
+            yield enlarge(images, self.resolution // images.shape[1])
 
 
 class ReplicatedGenerator:
@@ -156,11 +167,15 @@ class ReplicatedGenerator:
 
         on_cores = split_over_cores(on_replica, batch_size, replicas=self._replicas)
 
+        def quantized(latents: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            images = tf.cast(on_cores(latents, labels), tf.float32)
+            return quantize(images), tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])
+
         @tf.function
         def run(latents: Any, labels: Any) -> Any:
             if self._distributed:
-                return strategy.run(on_cores, (latents, labels))
-            return on_cores(latents, labels)
+                return strategy.run(quantized, (latents, labels))
+            return quantized(latents, labels)
 
         self._run = run
         self._graph: Callable[[Any, Any], Any] | None = None
@@ -170,8 +185,8 @@ class ReplicatedGenerator:
         """Images of a full batch, over all replicas."""
         return self._replica_size * self._replicas
 
-    def __call__(self, latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        """Generate up to `batch_size` images; see `runs.grids.Generate`."""
+    def __call__(self, latents: np.ndarray, labels: np.ndarray | None) -> GeneratedImages:
+        """Generate up to `batch_size` images of latents `[b latent_size]` and labels or None."""
         count = len(latents)
         if labels is None:
             labels = np.zeros([count, self._label_size], np.float32)
@@ -179,11 +194,14 @@ class ReplicatedGenerator:
         if self._graph is None:
             # Calling `run` itself, TensorFlow would warn of a new graph for every generator.
             self._graph = self._run.get_concrete_function(*inputs)
-        images = self._graph(*inputs)
-        shards = (
-            self._strategy.experimental_local_results(images) if self._distributed else [images]
-        )
-        return np.concatenate([np.asarray(shard, np.float32) for shard in shards])[:count]
+        return GeneratedImages(*(self._gather(output)[:count] for output in self._graph(*inputs)))
+
+    def _gather(self, output: Any) -> np.ndarray:
+        """Return the rows of all replicas."""
+        if not self._distributed:
+            return output.numpy()
+        shards = self._strategy.experimental_local_results(output)
+        return np.concatenate([shard.numpy() for shard in shards])
 
     def _split(self, array: np.ndarray) -> Any:
         """Fill an array up to a full batch, and deal consecutive rows to the replicas."""

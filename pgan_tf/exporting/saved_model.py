@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.generating.truncation import with_truncation
-from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.saved_generator import DESCRIPTION_NAME
 
 # The file by which a directory is known as a SavedModel.
@@ -38,11 +38,6 @@ def image_function(model: keras.Model, output_type: str) -> Callable[..., dict[s
         return {"images": quantize(images) if output_type == "uint8" else images}
 
     return generate
-
-
-def quantize(images: tf.Tensor) -> tf.Tensor:
-    """Convert floats in [-1, 1] to uint8 in [0, 255], as `runs.grids.to_uint8` does."""
-    return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
 
 
 def write_saved_model(

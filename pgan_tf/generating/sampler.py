@@ -57,7 +57,7 @@ class Sampler:
         self._label_rows = description.label_rows
         self.resolution = int(model.outputs[0].shape[1])
         self.batch_size = batch_size or fitting_batch_size(model)
-        self._generate = truncated_function(model, truncation)
+        self._generate = truncated_function(model, truncation, as_uint8=True)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
         """Return the labels that images take in turn.

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from pgan_tf.networks.generator import LATENT_NORM
-from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.saved_generator import as_function
 
 
@@ -45,16 +45,19 @@ def with_truncation(model: keras.Model) -> keras.Model:
     return keras.Model([*inputs, truncation], tail(x), name="truncated_generator")
 
 
-def truncated_function(model: keras.Model, truncation: float) -> Generate:
-    """Return a generator at one truncation, from 0 to 1, as a function of arrays."""
+def truncated_function(
+    model: keras.Model, truncation: float, *, as_uint8: bool = False
+) -> Generate:
+    """Return a generator at one truncation, from 0 to 1, as a function; see `as_function`."""
     if truncation == 1.0:
-        return as_function(model)
+        return as_function(model, as_uint8=as_uint8)
     truncated = with_truncation(model)
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         column = np.full([len(latents), 1], truncation, np.float32)
         inputs = [latents, column] if labels is None else [latents, labels, column]
-        return keras.ops.convert_to_numpy(truncated(inputs, training=False))
+        images = truncated(inputs, training=False)
+        return keras.ops.convert_to_numpy(quantize(images) if as_uint8 else images)
 
     return generate
 

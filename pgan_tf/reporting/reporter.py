@@ -20,6 +20,7 @@ from pgan_tf.reporting.histograms import histograms
 from pgan_tf.reporting.scalars import FinishedCall, Ticker, memory_scalars, progress_line
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
+from pgan_tf.runs.grids import quantize
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from pgan_tf.step.train_state import TrainState
@@ -212,7 +213,7 @@ class Reporter:
 
         def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
             inputs = [tf.constant(latents), None if labels is None else tf.constant(labels)]
-            return ema(*inputs, resolution=phase.resolution, alpha=alpha).numpy()
+            return quantize(ema(*inputs, resolution=phase.resolution, alpha=alpha)).numpy()
 
         self._summaries.write_fakes(generate, self._state.images_seen, batch_size=phase.batch_size)
 

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from tfrecords_tools.files import whole_file
 
-# latents [b latent_size], labels [b n] or None -> images [b h w c] float32 in [-1, 1]
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# latents [b latent_size], labels [b n] or None -> images [b h w c], float32 in [-1, 1] or uint8
 Generate = Callable[[np.ndarray, np.ndarray | None], np.ndarray]
 
 # A grid fits a screen, as the original's does, but has at least 4 columns and 2 rows.
@@ -26,7 +30,7 @@ def generate_images(
     """Generate images batch by batch.
 
     Args:
-      generate: the generator.
+      generate: the generator, which returns uint8 (`quantize`).
       latents: `[n latent_size]`.
       labels: `[n label_size]`, or None.
       batch_size: the most images at a time, which bounds the memory.
@@ -36,12 +40,20 @@ def generate_images(
     """
     for start in range(0, len(latents), batch_size):
         chosen = slice(start, start + batch_size)
-        yield to_uint8(generate(latents[chosen], None if labels is None else labels[chosen]))
+        yield generate(latents[chosen], None if labels is None else labels[chosen])
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
     """Convert floats in [-1, 1] to uint8 in [0, 255], rounded; values outside are clipped."""
     return np.clip(np.rint((np.asarray(images, np.float32) + 1.0) * 127.5), 0, 255).astype(np.uint8)
+
+
+def quantize(images: "tf.Tensor") -> "tf.Tensor":
+    """Return `to_uint8` of a tensor, computed on its device: a quarter as much to copy from it."""
+    import tensorflow as tf
+
+    levels = tf.round((tf.cast(images, tf.float32) + 1.0) * 127.5)
+    return tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.uint8)
 
 
 def grid_size(resolution: int, label_size: int = 0) -> tuple[int, int]:

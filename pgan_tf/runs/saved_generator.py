@@ -13,7 +13,7 @@ import numpy as np
 
 from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.networks.generator import LATENT_NORM, Generator
-from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
@@ -288,11 +288,11 @@ def images_seen_of(file: Path) -> int | None:
     return by_name if described is None else described
 
 
-def as_function(model: keras.Model) -> Generate:
-    """Return a generator model as a function of NumPy arrays."""
+def as_function(model: keras.Model, *, as_uint8: bool = False) -> Generate:
+    """Return a generator model as a function of NumPy arrays, of float32 or uint8 images."""
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
-        inputs = latents if labels is None else [latents, labels]
-        return keras.ops.convert_to_numpy(model(inputs, training=False))
+        images = model(latents if labels is None else [latents, labels], training=False)
+        return keras.ops.convert_to_numpy(quantize(images) if as_uint8 else images)
 
     return generate

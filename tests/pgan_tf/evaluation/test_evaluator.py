@@ -6,9 +6,10 @@ from pgan_tf.evaluation import images
 from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.feature_cache import FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals
+from pgan_tf.evaluation.images import Fakes, GeneratedImages, Reals
 from pgan_tf.metrics import Features
 from pgan_tf.metrics.features import FunctionExtractor
+from pgan_tf.runs.grids import to_uint8
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -56,7 +57,8 @@ def noise(channels=3):
 
     def generate(latents, labels):
         seeds = (np.abs(latents[:, 0]) * 1e6).astype(int)
-        return np.stack([np.random.default_rng(s).uniform(-1, 1, [8, 8, channels]) for s in seeds])
+        images = [np.random.default_rng(s).uniform(-1, 1, [8, 8, channels]) for s in seeds]
+        return GeneratedImages(to_uint8(np.stack(images)), np.ones(len(images), bool))
 
     return Fakes("noise", generate, 4, None, resolution=16, seed=1, batch_size=7)
 

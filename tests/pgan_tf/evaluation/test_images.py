@@ -5,8 +5,15 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
-from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
+from pgan_tf.evaluation.images import (
+    Fakes,
+    GeneratedImages,
+    Reals,
+    ReplicatedGenerator,
+    default_batch_size,
+)
 from pgan_tf.networks.generator import Generator
+from pgan_tf.runs.grids import to_uint8
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -50,6 +57,10 @@ def test_labels_come_as_often_as_in_the_data(tmp_path):
     np.testing.assert_array_equal(drawn.sum(0), [17, 3])
 
 
+def all_finite(images):
+    return GeneratedImages(images, np.ones(len(images), bool))
+
+
 def fakes(generate, **changes):
     defaults = {
         "origin": "g.keras",
@@ -64,27 +75,28 @@ def fakes(generate, **changes):
 
 
 def test_small_fakes_are_enlarged_by_repetition():
-    generate = lambda latents, labels: np.tile(  # noqa: E731
-        np.array([[-1.0, 1.0], [0.0, 5.0]])[None, :, :, None], (len(latents), 1, 1, 1)
-    )
+    def generate(latents, labels):
+        image = np.array([[0, 255], [128, 255]], np.uint8)
+        return all_finite(np.tile(image[None, :, :, None], (len(latents), 1, 1, 1)))
+
     (image,) = np.concatenate(list(fakes(generate).read(1)))[..., 0]
     assert image.tolist() == [[0, 0, 255, 255]] * 2 + [[128, 128, 255, 255]] * 2
 
 
 def test_fakes_do_not_depend_on_the_size_of_batches():
     def generate(latents, labels):
-        return np.tanh(latents)[:, :1, None, None] * np.ones([1, 4, 4, 1])
+        return all_finite(to_uint8(latents[:, :1, None, None] * np.ones([1, 4, 4, 1])))
 
     one, many = (np.concatenate(list(fakes(generate, batch_size=size).read(10))) for size in (1, 7))
     np.testing.assert_array_equal(one, many)
 
 
-def test_a_network_of_images_that_are_not_finite_is_called_broken():
-    def generate(latents, labels):
-        images = np.zeros([len(latents), 4, 4, 1])
-        images[1] = np.nan
-        return images
+def test_a_network_of_images_that_are_not_finite_is_called_broken(one_device):
+    def call(latents, labels):
+        images = tf.zeros([4, 4, 4, 1])
+        return tf.tensor_scatter_nd_update(images, [[1, 3, 3, 0], [1, 0, 0, 0]], [np.nan, np.inf])
 
+    generate = ReplicatedGenerator(call, one_device, batch_size=4, label_size=0)
     with pytest.raises(UserError, match=r"g.keras: a broken network.* 1 of images 0 to 3"):
         list(fakes(generate).read(8))
 
@@ -103,12 +115,13 @@ def test_replicas_split_a_batch_and_generate_the_same_images(rng, one_device, tw
 
         generate = ReplicatedGenerator(call, strategy, batch_size=4, label_size=2)
         assert generate.batch_size == 4 * strategy.num_replicas_in_sync
-        images.append(
-            np.concatenate([generate(latents[:4], labels[:4]), generate(latents[4:], labels[4:])])
-        )
+        batches = [generate(latents[:4], labels[:4]), generate(latents[4:], labels[4:])]
+        images.append(np.concatenate([batch.images for batch in batches]))
+        assert [batch.finite.tolist() for batch in batches] == [[True] * 4, [True]]
         plain = generator(tf.constant(latents), tf.constant(labels), resolution=8, alpha=None)
-        np.testing.assert_allclose(images[-1], plain, atol=1e-5)
-    np.testing.assert_allclose(images[0], images[1], atol=1e-5)
+        # Graphs of other batch sizes round differently, rarely to another level.
+        assert np.abs(images[-1] - to_uint8(plain).astype(int)).max() <= 1
+    assert (images[0] == images[1]).mean() > 0.99
 
 
 def test_one_of_several_workers_generates_by_itself():
@@ -120,11 +133,11 @@ def test_one_of_several_workers_generates_by_itself():
             raise AssertionError("the other workers do not take part")
 
     generate = ReplicatedGenerator(
-        lambda latents, labels: 2 * latents, OfFour(), batch_size=4, label_size=0
+        lambda latents, labels: latents[:, :, None, None], OfFour(), batch_size=4, label_size=0
     )
     assert generate.batch_size == 4
-    latents = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.testing.assert_array_equal(generate(latents, None), 2 * latents)
+    latents = np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2)
+    np.testing.assert_array_equal(generate(latents, None).images[:, :, 0, 0], to_uint8(latents))
 
 
 def test_batches_shrink_as_images_grow():

@@ -16,12 +16,21 @@ def test_floats_become_bytes_rounded_and_clipped():
     np.testing.assert_array_equal(grids.to_uint8(images), [0, 0, 1, 128, 255, 255, 255])
 
 
+def test_devices_round_as_the_host_does(rng):
+    # With every boundary between two levels, the floats next to it, and values outside.
+    halves = np.arange(0.5, 255, dtype=np.float32) / np.float32(127.5) - 1
+    nearby = [np.nextafter(halves, np.float32(end)) for end in (-2, 2)]
+    images = np.concatenate([halves, *nearby, rng.uniform(-1.5, 1.5, 10_000), [-9, 9]])
+    images = images.astype(np.float32)
+    np.testing.assert_array_equal(grids.quantize(images), grids.to_uint8(images))
+
+
 def test_images_are_generated_in_batches_and_in_order():
     sizes = []
 
     def generate(latents, labels):
         sizes.append(len(latents))
-        return (latents[:, :1, None, None] + labels[:, :1, None, None]) / 127.5 - 1
+        return (latents[:, :1, None, None] + labels[:, :1, None, None]).astype(np.uint8)
 
     latents, labels = np.arange(7.0)[:, None], np.full([7, 2], 10.0)
     batches = grids.generate_images(generate, latents, labels, batch_size=3)

@@ -13,6 +13,7 @@ from pgan_tf.config import EvalConfig, LossConfig, NetworkConfig, ScheduleConfig
 from pgan_tf.config.run import RunConfig
 from pgan_tf.evaluation.images import ReplicatedGenerator
 from pgan_tf.layers import MinibatchStdDev
+from pgan_tf.runs.grids import to_uint8
 from pgan_tf.step import microbatches
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -250,17 +251,19 @@ def test_cores_share_out_what_is_generated(one_device, two_cores, batch_size):
 
     def call(latents, labels):
         sizes.append(latents.shape[0])
-        return tf.concat([latents, labels], axis=1)
+        return tf.concat([latents, labels], axis=1)[:, :, None, None]
 
     generate = ReplicatedGenerator(call, one_device, batch_size=batch_size, label_size=2)
-    latents, labels = np.arange(9.0).reshape(3, 3), np.eye(3, 2)
-    images = generate(latents.astype(np.float32), labels.astype(np.float32))
-    np.testing.assert_array_equal(images, np.concatenate([latents, labels], axis=1))
+    latents, labels = np.linspace(-1, 1, 9).reshape(3, 3), np.eye(3, 2)
+    images, _ = generate(latents.astype(np.float32), labels.astype(np.float32))
+    expected = to_uint8(np.concatenate([latents, labels], axis=1))
+    np.testing.assert_array_equal(images[:, :, 0, 0], expected)
     assert sizes == ([2, 2] if batch_size == 4 else [3])
 
 
 _RUN = """
 import sys
+from pgan_tf.runs.grids import to_uint8
 from pgan_tf.step import microbatches
 from pgan_tf.training.loop import train
 from tests.helpers.tiny import tiny_config
