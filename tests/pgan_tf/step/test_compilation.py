@@ -11,6 +11,7 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
+from pgan_tf.step import compilation
 from pgan_tf.step.compilation import Compilation, choose_compilation
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -119,3 +120,17 @@ def test_an_iteration_is_compiled_as_far_as_replicas_allow(
         run=RunConfig(jit_compile=jit_compile),
     )
     assert choose_compilation(config, replicas=replicas) is expected
+
+
+@pytest.mark.parametrize(
+    ("jit_compile", "expected"), [("auto", Compilation.NONE), ("on", Compilation.WHOLE)]
+)
+def test_a_gpu_on_which_xla_fails_is_used_without_it_unless_the_user_insists(
+    monkeypatch, jit_compile, expected
+):
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+    monkeypatch.setattr(compilation, "xla_works", lambda: False)
+    config = TrainConfig(
+        network=NetworkConfig(resolution=8), run=RunConfig(jit_compile=jit_compile)
+    )
+    assert choose_compilation(config, replicas=1) is expected
