@@ -10,6 +10,7 @@ from absl import flags as absl_flags
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.config.phases import Phase
+from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.planning.cards import CARDS
 from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.plan import plan
@@ -71,6 +72,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 def _train(flag_values: absl_flags.FlagValues) -> int:
     given = flag_values.flag_values_dict()
     run_dir = given["run_dir"]
+    if not given["plan"]:
+        set_up_xla(given["xla_cache_dir"])  # before anything imports TensorFlow
     base = _base_config(run_dir, given["init_from"], given["resolution"])
     config = flags.config_from_flags(flag_values, base)
     if given["plan"] and given["dry_run"]:

@@ -80,6 +80,10 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
         raise UserError(f"{source}: {error}") from error
     if rest[1:]:
         raise UserError(f"{source}: each line must be a flag, --name=value. Received: {rest[1]}")
+    for _, field in _options():
+        # A run from elsewhere must not choose a directory of code to execute.
+        if not field.metadata["remembered"] and flag_values[field.name].present:
+            flag_values[field.name].unparse()
     return config_from_flags(flag_values)
 
 

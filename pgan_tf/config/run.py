@@ -60,6 +60,13 @@ class RunConfig:
         choices=JIT_COMPILE,
         adjustable=True,
     )
+    xla_cache_dir: str = option(
+        "auto",
+        "Directory for what XLA compiles on GPUs, so that the same phase is not compiled again; up "
+        "to 2 GiB. auto: pgan_tf/xla in your cache directory; empty: none.",
+        adjustable=True,
+        remembered=False,
+    )
     distribution: str = option(
         "auto",
         "Devices to train on. auto: every visible GPU or logical CPU, or else the CPU; one_device: "

@@ -13,6 +13,7 @@ from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
 from pgan_tf.distribution.devices import set_tf32
 from pgan_tf.distribution.strategy import device_names, make_strategy
 from pgan_tf.distribution.unused_gpu import warn_of_unused_gpu
+from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.format import Pyramid
@@ -72,6 +73,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     pyramid = open_data(config)
     config = fit_to_data(config, pyramid)
     schedule = Schedule(config.schedule, config.network.final_resolution)
+    set_up_xla(config.run.xla_cache_dir)
     set_up_threads(config)
     if is_one_of_several:
         print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
