@@ -1,9 +1,9 @@
 """A process of test_workers.py: train as one of several workers, or alone, and save the state.
 
-    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls]
+    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls] [compiled]
 
 `damaged` makes one weight of this worker NaN, as a hardware fault would. `calls` takes up to three
-steps per call.
+steps per call. `compiled` compiles with XLA.
 """
 
 import dataclasses
@@ -33,7 +33,11 @@ def main() -> None:
     strategy = make_strategy(distribution, cluster=cluster)
     steps_per_call = 3 if "calls" in sys.argv else 1
     config = tiny_config(
-        precision=precision, label_size=3, channels=1, steps_per_call=steps_per_call
+        precision=precision,
+        label_size=3,
+        channels=1,
+        steps_per_call=steps_per_call,
+        jit_compile="on" if "compiled" in sys.argv else "off",
     )
     schedule = dataclasses.replace(config.schedule, total_kimg=1.0)
     state = TrainState(config, strategy)

@@ -102,13 +102,13 @@ def run_to_their_end(commands, directory):
 
 @pytest.mark.parametrize(
     # Each worker's sums are rounded to bfloat16 before they are added.
-    ("precision", "tolerance"),
-    [("float32", 1e-5), ("mixed_bfloat16", 5e-2)],
+    ("precision", "tolerance", "options"),
+    [("float32", 1e-5, []), ("float32", 1e-5, ["compiled"]), ("mixed_bfloat16", 5e-2, [])],
 )
-def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tolerance):
+def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tolerance, options):
     command = [*ONE_WORKER, "multi_worker", precision, "1", str(data)]
     first, second = run_to_their_end(
-        [[*command, str(tmp_path / f"state{index}.npz")] for index in range(2)], tmp_path
+        [[*command, str(tmp_path / f"state{index}.npz"), *options] for index in range(2)], tmp_path
     )
     for name, value in first.items():
         assert value.tobytes() == second[name].tobytes(), name

@@ -1,5 +1,6 @@
 """Programs of an iteration: how many there are, and that nothing is copied between them."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.feeding import to_replicas
 from tests.helpers.placement import compiled_functions, copies, operations
+from tests.helpers.steps import step_inputs
 from tests.helpers.tiny import tiny_config
 
 SLICES = {"Placeholder", "Const", "StridedSlice", "Pack", "AddV2", "Identity", "NoOp"}
@@ -70,8 +72,49 @@ def test_the_copies_of_a_plain_graph_are_found(one_device):
     assert ("StatelessRandomGetKeyCounter", "StatelessRandomUniformFullIntV2") in copies(graph)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": {"simultaneous_updates": True}, "data": {"mirror_augment": True}},
+        {"loss": {"loss": "lsgan"}, "network": {"discriminator_noise": 0.2}},
+        {
+            "network": {"pixel_norm_epsilon": 1e-4, "label_size": 2},
+            "run": {"precision": "mixed_float16"},
+        },
+    ],
+    ids=["simultaneous updates", "noise in features", "float16"],
+)
+def test_compiled_replicas_take_the_steps_of_a_plain_one_with_any_option(
+    one_device, two_replicas, changes
+):
+    images = np.random.default_rng(0).integers(0, 256, [16, 3, 4, 4]).astype(np.uint8)
+    found = []
+    for strategy, jit_compile in ((one_device, "off"), (two_replicas, "on")):
+        config = tiny_config(jit_compile=jit_compile)
+        for section, values in changes.items():
+            changed = dataclasses.replace(getattr(config, section), **values)
+            config = dataclasses.replace(config, **{section: changed})
+        state = TrainState(config, strategy)
+        train_step = TrainStep(state, config, strategy, resolution=4, fading=False)
+        for i in range(2):
+            inputs = step_inputs(
+                16,
+                images_seen=16 * i,
+                images=images,
+                label_size=config.network.label_size,
+                strategy=strategy if strategy is two_replicas else None,
+            )
+            scalars = train_step(inputs).last_scalars
+        found.append(scalars)
+    plain, compiled = found
+    assert compiled.keys() == plain.keys()
+    tolerance = 0.02 if "run" in changes else 2e-4
+    for name, value in plain.items():
+        assert compiled[name] == pytest.approx(value, rel=tolerance, abs=tolerance), name
+
+
 _CALLS = """
-import dataclasses
 import tensorflow as tf
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
