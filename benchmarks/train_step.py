@@ -48,6 +48,7 @@ from pgan_tf.config.phases import Phase, Step
 from pgan_tf.config.run import JIT_COMPILE
 from pgan_tf.data.batches import Batch
 from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.networks.cost import multiplications, training_passes
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.microbatches import one_thread_per_operation, set_up_threads
@@ -74,6 +75,7 @@ _GPU_REPEATS = 16
 
 def main() -> None:
     """Run the benchmark."""
+    set_up_xla("")  # no cache, so that compiling is measured
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resolution", type=int, default=32, help="the stage's")
     parser.add_argument("--network_resolution", type=int, help="final; default: the stage's")

@@ -1,6 +1,7 @@
-"""Settings of this process's GPUs: their memory, and the arithmetic of float32."""
+"""This process's GPUs: their memory, and the arithmetic of float32."""
 
 import contextlib
+import ctypes
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -18,6 +19,34 @@ def let_gpu_memory_grow() -> int:
         with contextlib.suppress(RuntimeError, ValueError):
             tf.config.experimental.set_memory_growth(gpu, True)
     return len(gpus)
+
+
+def free_gpu_memory() -> int | None:
+    """Return the bytes of the first visible GPU that this process does not use yet.
+
+    None if no GPU is visible, or its driver does not tell. What other processes use counts as free.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return None
+    total = _first_gpu_memory()
+    if total is None:
+        return None
+    return max(0, total - int(tf.config.experimental.get_memory_info("GPU:0")["current"]))
+
+
+def _first_gpu_memory() -> int | None:
+    """Return the bytes of the first GPU of CUDA_VISIBLE_DEVICES, as its driver tells."""
+    device, size = ctypes.c_int(), ctypes.c_size_t()
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+        failed = (
+            driver.cuInit(0)
+            or driver.cuDeviceGet(ctypes.byref(device), 0)
+            or driver.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+        )
+    except (OSError, AttributeError):
+        return None
+    return None if failed else size.value
 
 
 def set_tf32(setting: str) -> None:

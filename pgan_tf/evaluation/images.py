@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from pgan_tf.data.order import records_at
 from pgan_tf.distribution.strategy import local_replicas
+from pgan_tf.runs.batch_size import fitting_batch_size
 from pgan_tf.runs.grids import draw_latents, enlarge, quantize
 from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
@@ -24,6 +25,18 @@ _MAX_BATCH = 256
 def default_batch_size(resolution: int) -> int:
     """Return the images per batch at a resolution: 256 small images, 4 of 1024x1024."""
     return int(np.clip(_MAX_BATCH_PIXELS // resolution**2, 1, _MAX_BATCH))
+
+
+def generation_batch_size(resolution: int, features: int) -> int:
+    """Return the images per replica to generate at a time: on GPUs what fits, from 1 to 256.
+
+    Args:
+      resolution: of the images.
+      features: numbers in the outputs of the generator's convolutions, for one image.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return default_batch_size(resolution)
+    return fitting_batch_size(features, most=_MAX_BATCH)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,8 +14,14 @@ from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
+from pgan_tf.evaluation.images import (
+    Fakes,
+    Reals,
+    ReplicatedGenerator,
+    generation_batch_size,
+)
 from pgan_tf.networks.generator import Generator
+from pgan_tf.networks.layer_table import generator_layers
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.runs.saved_generator import read_description
 from tfrecords_tools.errors import UserError
@@ -118,11 +124,13 @@ class TrainingEvaluation:
         def call(latents: tf.Tensor, labels: tf.Tensor | None) -> Any:
             return generator(latents, labels, resolution=resolution, alpha=alpha)
 
+        layers = generator_layers(self._config.network)
+        features = sum(layer.outputs for layer in layers if layer.resolution <= resolution)
         network, count = self._config.network, self._evaluator.most_images
         generate = ReplicatedGenerator(
             call,
             self._strategy,
-            batch_size=min(default_batch_size(resolution), count),
+            batch_size=min(generation_batch_size(resolution, features), count),
             label_size=network.label_size,
         )
         fakes = Fakes(

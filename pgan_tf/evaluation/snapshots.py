@@ -11,7 +11,13 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.evaluation.images import Fakes, Reals, ReplicatedGenerator, default_batch_size
+from pgan_tf.evaluation.images import (
+    Fakes,
+    Reals,
+    ReplicatedGenerator,
+    generation_batch_size,
+)
+from pgan_tf.runs.batch_size import count_features
 from pgan_tf.runs.run_directory import NETWORKS_NAME, read_config
 from pgan_tf.runs.saved_generator import (
     find_generator,
@@ -125,7 +131,7 @@ def load_fakes(
       snapshot: the saved generator.
       reals: the images to compare with; the fakes take their labels and their seed.
       strategy: to generate with.
-      batch_size: images per replica at a time; None for `default_batch_size`.
+      batch_size: images per replica at a time; None for `generation_batch_size`.
       count: number of images that will be generated.
 
     Raises:
@@ -140,7 +146,8 @@ def load_fakes(
     generate = ReplicatedGenerator(
         _as_call(model),
         strategy,
-        batch_size=batch_size or default_batch_size(resolution),
+        batch_size=batch_size
+        or min(generation_batch_size(resolution, count_features(model)), count),
         label_size=label_size,
     )
     return Fakes(

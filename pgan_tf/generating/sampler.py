@@ -8,17 +8,12 @@ import numpy as np
 from tqdm import tqdm
 
 from pgan_tf.generating.truncation import truncated_function
+from pgan_tf.runs.batch_size import count_features, fitting_batch_size
 from pgan_tf.runs.grids import generate_images
 from pgan_tf.runs.saved_generator import find_generator, load_generator, read_description
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.host import available_memory
 
 _MAX_BATCH = 64
-# Limit of a batch: enough to keep any device busy, not more than the memory of small GPUs.
-_MAX_BATCH_BYTES = 4 * 2**30
-_MEMORY_SHARE = 0.25
-# Output of a convolution, its activation, its square, and its norm: in float32.
-_BYTES_PER_FEATURE = 4 * 4
 
 
 class Sampler:
@@ -56,7 +51,7 @@ class Sampler:
         self.class_names = _class_names(self.label_size, description.label_names or ())
         self._label_rows = description.label_rows
         self.resolution = int(model.outputs[0].shape[1])
-        self.batch_size = batch_size or fitting_batch_size(model)
+        self.batch_size = batch_size or fitting_batch_size(count_features(model), most=_MAX_BATCH)
         self._generate = truncated_function(model, truncation, as_uint8=True)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
@@ -115,18 +110,6 @@ class Sampler:
             ):
                 yield from batch
                 progress.update(len(batch))
-
-
-def fitting_batch_size(model: keras.Model) -> int:
-    """Return the images per batch that fit into a quarter of the free memory, from 1 to 64."""
-    features = sum(
-        int(np.prod(layer.output.shape[1:])) for layer in model.layers if hasattr(layer, "filters")
-    )
-    available = available_memory()
-    if available is None:  # not Linux
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    budget = min(_MAX_BATCH_BYTES, _MEMORY_SHARE * available)
-    return int(np.clip(budget // (_BYTES_PER_FEATURE * features), 1, _MAX_BATCH))
 
 
 def _input_sizes(model: keras.Model) -> tuple[int, int]:

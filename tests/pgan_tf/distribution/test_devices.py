@@ -62,3 +62,46 @@ def test_tf32_is_switched_and_left_out_for_a_while():
         assert is_on()
     finally:
         set_tf32("on")
+
+
+class Driver:
+    """CUDA's driver with one GPU of 8 GB."""
+
+    def __init__(self, error=0):
+        self.error = error
+
+    def cuInit(self, flags):  # noqa: N802
+        return self.error
+
+    def cuDeviceGet(self, device, ordinal):  # noqa: N802
+        device._obj.value = 7 + ordinal
+        return 0
+
+    def cuDeviceTotalMem_v2(self, size, device):  # noqa: N802
+        assert device.value == 7
+        size._obj.value = 8 * 10**9
+        return 0
+
+
+def test_the_memory_of_a_gpu_is_its_drivers_less_what_this_process_uses(monkeypatch):
+    used = {"current": 10**9, "peak": 2 * 10**9}
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
+    monkeypatch.setattr(tf.config.experimental, "get_memory_info", lambda device: used)
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
+    assert devices.free_gpu_memory() == 7 * 10**9
+
+
+@pytest.mark.parametrize("driver", [Driver(error=100), object(), OSError("no such library")])
+def test_the_memory_of_a_gpu_is_unknown_without_its_driver(monkeypatch, driver):
+    def load(name):
+        if isinstance(driver, OSError):
+            raise driver
+        return driver
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
+    monkeypatch.setattr(devices.ctypes, "CDLL", load)
+    assert devices.free_gpu_memory() is None
+
+
+def test_there_is_no_memory_of_a_gpu_without_one():
+    assert devices.free_gpu_memory() is None

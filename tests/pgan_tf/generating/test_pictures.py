@@ -159,7 +159,7 @@ def test_batches_fit_into_memory(network, monkeypatch):
     sizes = {}
     for memory in (0, 2**22, 2**40):
         monkeypatch.setattr(
-            "pgan_tf.generating.sampler.available_memory", lambda memory=memory: memory
+            "pgan_tf.runs.batch_size.available_memory", lambda memory=memory: memory
         )
         sizes[memory] = Sampler(network).batch_size
     assert sizes[0] == 1
