@@ -1,8 +1,11 @@
+import contextlib
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pgan_tf.metrics import patches as module
-from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
+from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid, pyramid_function
 from pgan_tf.metrics.patches import PatchSampler, swd_resolutions
 
 
@@ -60,3 +63,25 @@ def test_images_of_another_shape_or_number_than_announced_are_refused():
         sampler.add(np.zeros([3, 16, 16, 3], np.uint8))
     with pytest.raises(ValueError, match="Received: 0"):
         sampler.finish()
+
+
+@contextlib.contextmanager
+def uncached_functions():
+    """Graphs that are made for the devices of the moment, and forgotten afterwards."""
+    functions = (module._patch_function, pyramid_function)
+    for function in functions:
+        function.cache_clear()
+    yield
+    for function in functions:
+        function.cache_clear()
+
+
+def test_patches_are_the_same_without_a_compiler_as_on_gpus(rng, monkeypatch):
+    images = rng.integers(0, 256, [5, 32, 32, 3]).astype(np.uint8)
+    compiled = patches(images, seed=5)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
+    monkeypatch.setitem(module._PIXELS_AT_ONCE, "GPU", 2 * 32**2)
+    with uncached_functions():
+        plain = patches(images, seed=5)
+    for level in (32, 16):
+        np.testing.assert_allclose(plain[level], compiled[level], rtol=0, atol=5e-5)
