@@ -20,6 +20,7 @@ from tfrecords_tools.command_help import (
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
+from tfrecords_tools.printable import escape_for_streams, printable
 
 __all__ = ["Command", "CommandGroup", "Help", "Section", "run", "run_one_of"]
 
@@ -39,6 +40,8 @@ _REFUSALS = frozenset(
         errno.ENOTDIR,
         errno.EISDIR,
         errno.ENAMETOOLONG,
+        errno.EEXIST,
+        errno.ELOOP,
     }
 )
 
@@ -181,19 +184,26 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
         return _fail(name, f"{where}{error.strerror}")
 
 
+class _OneLine(python_logging.Formatter):
+    """A formatter of records as one line each, whatever names are in them."""
+
+    def formatMessage(self, record: python_logging.LogRecord) -> str:  # noqa: N802
+        return printable(super().formatMessage(record))
+
+
 def _is_help(argument: str) -> bool:
     return argument.partition("=")[0] in ("--help", "-help")
 
 
 def _set_up_logging() -> None:
     """Send warnings to stderr, each as one line without file names and thread numbers."""
+    escape_for_streams()
     if not flags.FLAGS.is_parsed():
         # Commands have flags of their own; without this absl says that it waits for its own.
         flags.FLAGS.mark_as_parsed()
     logging.use_absl_handler()
     logging.set_verbosity(logging.WARNING)
-    formatter = python_logging.Formatter("%(levelname)s: %(message)s")
-    logging.get_absl_handler().setFormatter(formatter)
+    logging.get_absl_handler().setFormatter(_OneLine("%(levelname)s: %(message)s"))
 
 
 def _parse(flag_values: flags.FlagValues, name: str, given: list[str]) -> list[str]:
@@ -223,4 +233,4 @@ def _fail(name: str, message: str, code: int = EXIT_USER_ERROR) -> int:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(message.split())
+    return printable(" ".join(message.split()))

@@ -10,6 +10,7 @@ from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import METRICS
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
+from tfrecords_tools.printable import say
 
 NAME = "pgan-evaluate"
 
@@ -130,9 +131,9 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
             from pgan_tf.evaluation.results import table
         names = EvaluateOptions.__dataclass_fields__
         evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
-    print(evaluation.summary)
-    print(table(evaluation.results))
-    print(f"written: {_shortened([str(path) for path in evaluation.written])}")
+    say(evaluation.summary)
+    say(table(evaluation.results))
+    say(f"written: {_shortened([str(path) for path in evaluation.written])}")
     return command.EXIT_OK
 
 

@@ -9,6 +9,7 @@ from pgan_tf.cli.devices import ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
+from tfrecords_tools.printable import say
 
 NAME = "pgan-export"
 
@@ -76,7 +77,7 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
             tflite_precision=flags["tflite_precision"],
             overwrite=flags["overwrite"],
         )
-    print(
+    say(
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
         f"Keras's by at most {export.difference:.1g}"
     )

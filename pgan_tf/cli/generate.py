@@ -13,6 +13,7 @@ from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.printable import say
 
 if TYPE_CHECKING:
     from pgan_tf.generating.sampler import Sampler
@@ -173,7 +174,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
         else ready_devices(tf32=flags["tf32"], advice="give a smaller --batch_size")
     )
     with devices:
-        print(_MAKERS[product](flags, output))
+        say(_MAKERS[product](flags, output))
     return command.EXIT_OK
 
 

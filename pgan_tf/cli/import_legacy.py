@@ -9,6 +9,7 @@ from absl import flags as absl_flags
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
+from tfrecords_tools.printable import say
 
 NAME = "pgan-import"
 
@@ -52,19 +53,19 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
 
     config, side, final = imported.config, imported.resolution, imported.config.final_resolution
     labels = f", {config.label_size} labels" if config.label_size else ""
-    print(
+    say(
         f"{source}: {imported.version} version, {final}x{final}, {config.channels} channel(s), "
         f"latents of {config.resolved_latent_size}{labels}"
     )
     if side < final or imported.alpha is not None:
         fading = "" if imported.alpha is None else f", faded in to alpha {imported.alpha:.3f}"
-        print(f"saved while training at {side}x{side}{fading}: written at that resolution")
+        say(f"saved while training at {side}x{side}{fading}: written at that resolution")
     for file, network in imported.files.items():
-        print(f"{network} -> {output / file}")
+        say(f"{network} -> {output / file}")
     if imported.no_run:
-        print(f"no run can begin with these networks: {imported.no_run}")
+        say(f"no run can begin with these networks: {imported.no_run}")
     else:
-        print(f"to continue training: pgan-train --init_from={output} --data_dir=... --run_dir=...")
+        say(f"to continue training: pgan-train --init_from={output} --data_dir=... --run_dir=...")
     return command.EXIT_OK
 
 

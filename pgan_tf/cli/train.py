@@ -18,6 +18,7 @@ from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import read_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.printable import say
 
 NAME = "pgan-train"
 
@@ -82,7 +83,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         dry_run(config, _try_phases)
         return command.EXIT_OK
     if given["plan"]:
-        print(_plan(given, config))
+        say(_plan(given, config))
         return command.EXIT_OK
 
     # TensorFlow takes seconds to import: first the flags must be right.
@@ -91,9 +92,9 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
 
     result = train(config)
     if result.interrupted_by is None:
-        print(f"done. Images and networks are in {run_dir}")
+        say(f"done. Images and networks are in {run_dir}")
         return command.EXIT_OK
-    print(
+    say(
         f"stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg, "
         f"and saved. To continue: {NAME} --run_dir={run_dir}"
     )

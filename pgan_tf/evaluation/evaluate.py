@@ -32,6 +32,7 @@ from pgan_tf.evaluation.snapshots import (
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
+from tfrecords_tools.printable import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +140,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
         results.append(result)
         written.append(result.write_json(output))
         if len(selection.snapshots) > 1:
-            print(_headlines(result, metrics, reused=not missing), flush=True)
+            say(_headlines(result, metrics, reused=not missing))
     if options.all_snapshots and curves.plot(output / "metrics.png", results):
         written.append(output / "metrics.png")
     if selection.run is not None:

@@ -28,6 +28,7 @@ from pgan_tf.planning.trial_process import (
 )
 from pgan_tf.training.preflight import fitting_microbatches, smaller_batch
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.printable import say
 
 # On GPUs, preparing a phase takes up to minutes. After so many seconds, only those phases are still
 # tried of which memory may be short.
@@ -142,13 +143,13 @@ class _Progress:
         elif isinstance(message, PhaseMeasured):
             phase = self.pending.pop(0)
             self._measured[phase.index] = phase, message
-            _say(
+            say(
                 f"{phase.name}, batch {phase.batch_size}: prepared in {message.prepared:.1f} s, "
                 f"{message.step_seconds:.3g} s a step, {message.peak / 2**30:.3g} GiB"
             )
         elif isinstance(message, Started) and self._started is None:
             self._started = message
-            _say(f"{headline(self._config, message.replicas)}: {message.devices}")
+            say(f"{headline(self._config, message.replicas)}: {message.devices}")
 
     def _note_crash(self, code: int) -> None:
         # The operating system kills processes when memory runs out. And on CPUs, some of
@@ -179,7 +180,7 @@ class _Progress:
             )
         self._too_large[resolution] = tried.batch_size
         smaller = smaller_batch(tried.batch_size, self._config.network, self._started.replicas)
-        _say(f"{tried.name}, batch {tried.batch_size}: {what}")
+        say(f"{tried.name}, batch {tried.batch_size}: {what}")
         # The other phase of the stage has the same batch.
         stage = [p for p in self.pending if p.resolution == resolution]
         stage += [p for p, _ in self._measured.values() if p.resolution == resolution]
@@ -268,7 +269,3 @@ class _Progress:
                 return None
             counts.append(count)
         return max(counts)
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)

@@ -17,6 +17,7 @@ from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.printable import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +77,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     set_up_xla(config.run.xla_cache_dir)
     set_up_threads(config)
     if is_one_of_several:
-        print(f"worker {cluster.index} of {cluster.count}: waiting for the others", flush=True)
+        say(f"worker {cluster.index} of {cluster.count}: waiting for the others")
     strategy = make_strategy(
         config.run.distribution, logical_cpus=config.run.logical_cpus, cluster=cluster
     )
@@ -110,12 +111,11 @@ def announce(run: PreparedRun, images_seen: int) -> None:
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"
-    print(
+    say(
         f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
         f"{describe_stream(pyramid, final)}"
         f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
-        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
-        flush=True,
+        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}"
     )
     last = run.schedule.phases[-1].resolution
     if last < final:

@@ -269,3 +269,62 @@ def test_the_command_starts_without_tensorflow():
         "sys.exit(any(name.split('.')[0] in heavy for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_names_that_are_no_utf8_are_escaped_wherever_they_are_written(tmp_path, workers):
+    photos = os.path.join(os.fsencode(tmp_path), b"photos\xe9\x1b[2J")
+    for number in range(4):
+        folder = os.path.join(photos, [b"caf\xe9", b"\x1b[31mred"][number % 2])
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, b"%d.png" % number), "wb") as file:
+            Image.new("RGB", (16, 16)).save(file, "PNG")
+    with open(os.path.join(photos, b"caf\xe9", b"bad\xff\x1b[1m.png"), "wb") as file:
+        file.write(b"no image")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    flags = ["--source=images", "--labels=folders", "--skip_bad_images", "--output=out"]
+
+    def run(*command):
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+
+    ended = run(*COMMAND, *flags, b"--input=" + photos, f"--num_workers={workers}")
+    assert ended.returncode == 0, ended.stderr
+    assert b"caf\\xe9/bad\\xff\\x1b[1m.png: is not an image" in ended.stdout
+    assert b"\x1b" not in ended.stdout + ended.stderr
+    pyramid = open_pyramid(tmp_path / "out")
+    assert pyramid.label_names == ("\x1b[31mred", "caf\\xe9")
+    assert pyramid.manifest["skipped"][0]["file"].endswith(
+        "photos\\xe9\x1b[2J/caf\\xe9/bad\\xff\x1b[1m.png"
+    )
+    inspect = (sys.executable, "-m", "tfrecords_tools.cli.inspect")
+    for command in ("info", "verify"):
+        ended = run(*inspect, command, "out")
+        assert ended.returncode == 0 and b"\x1b" not in ended.stdout + ended.stderr
+    assert b"\\x1b[31mred" in run(*inspect, "info", "out").stdout
+
+
+def test_errors_name_such_files_too(photos, prepare, capsys):
+    (photos / "\x1b[31m\u202e.png").write_text("no image")
+    assert prepare("--source=images", f"--input={photos}") == 2
+    assert "/\\x1b[31m\\u202e.png: is not an image" in error_of(capsys)
+
+
+def test_two_preparations_of_one_output_do_not_both_succeed(photos, tmp_path):
+    flags = ["--source=images", f"--input={photos}", "--output=out"]
+    both = [
+        subprocess.Popen([*COMMAND, *flags], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    assert any("error: --output" in error for error in errors)
+    assert sorted(os.listdir(tmp_path)) == ["out", "photos"]
+
+
+@pytest.mark.parametrize("target", ["elsewhere", "nothing"])
+def test_a_link_as_output_is_refused_in_one_line(photos, prepare, capsys, tmp_path, target):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(target)
+    assert prepare("--source=images", f"--input={photos}", "--overwrite") == 2
+    assert "out: is a symbolic link" in error_of(capsys)
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "out", "photos"]

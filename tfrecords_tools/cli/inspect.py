@@ -26,6 +26,7 @@ from tfrecords_tools.inspection.selection import (
 )
 from tfrecords_tools.inspection.sheet import draw_sheet
 from tfrecords_tools.inspection.verification import verify
+from tfrecords_tools.printable import say
 
 NAME = "pgan-inspect-tfrecords"
 DESCRIPTION = "inspects pyramids written by pgan-prepare-tfrecords or the original implementation."
@@ -43,14 +44,14 @@ def info(values: flags.FlagValues, directory: str) -> None:
     """Describe a pyramid and draw a preview of it."""
     pyramid = open_pyramid(directory)
     for line in describe(pyramid):
-        _say(line)
+        say(line)
     output = values["output"].value
     if output is None:
         output = f"{pyramid.name}-preview.png"
     if output:
         with whole_output_file(_png_path(output)) as path:
             draw_preview(pyramid).save(path, "PNG")
-        _say(f"Preview: {output}")
+        say(f"Preview: {output}")
 
 
 def check(values: flags.FlagValues, directory: str) -> int:
@@ -58,15 +59,15 @@ def check(values: flags.FlagValues, directory: str) -> int:
     problems = verify(Path(directory), _workers(values))
     limit = values.flag_values_dict()["max_listed"]
     for problem in problems[:limit]:
-        _say(problem)
+        say(problem)
     if len(problems) > limit:
-        _say(f"... and {len(problems) - limit} more; --max_listed shows more")
+        say(f"... and {len(problems) - limit} more; --max_listed shows more")
     if problems:
-        _say(f"DAMAGED: {directory}: {len(problems)} problem(s)")
+        say(f"DAMAGED: {directory}: {len(problems)} problem(s)")
         return EXIT_FOUND
     pyramid = open_pyramid(directory)
     sums = "" if pyramid.manifest else " (without a manifest, so without sums of the files)"
-    _say(
+    say(
         f"OK: {directory}: {pyramid.count} images at {len(pyramid.levels)} levels; records,"
         f" checksums, shapes and means hold{sums}"
     )
@@ -88,7 +89,7 @@ def show(values: flags.FlagValues, directory: str) -> None:
     images = pyramid.level(side).read(indices)
     with whole_output_file(path) as temporary:
         draw_sheet(images, captions, given["columns"]).save(temporary, "PNG")
-    _say(f"{len(indices)} images of {side}x{side}: {output}")
+    say(f"{len(indices)} images of {side}x{side}: {output}")
 
 
 def extract_images(values: flags.FlagValues, directory: str) -> None:
@@ -105,7 +106,7 @@ def extract_images(values: flags.FlagValues, directory: str) -> None:
     )
     extract(pyramid, indices, side, Path(given["output"]), labels, _workers(values))
     how = {"none": "", "csv": f", labels in {LABELS_NAME}", "folders": ", a folder for each class"}
-    _say(f"Wrote {len(indices)} images of {side}x{side} to {given['output']}{how[labels]}")
+    say(f"Wrote {len(indices)} images of {side}x{side} to {given['output']}{how[labels]}")
 
 
 def compare(values: flags.FlagValues, first: str, second: str) -> int:
@@ -114,18 +115,18 @@ def compare(values: flags.FlagValues, first: str, second: str) -> int:
     pyramids = open_pyramid(first), open_pyramid(second)
     found = list(describe_kinds(*pyramids))
     for line in found:
-        _say(f"differ in {line}")
+        say(f"differ in {line}")
     if pyramids[0].channels != pyramids[1].channels:
         return EXIT_FOUND
     sides = _common_sides(*pyramids, given["resolution"])
     for level in compare_levels(*pyramids, sides, _workers(values)):
         side = f"{level.resolution}x{level.resolution}"
         if not level.differing:
-            _say(f"{side}: all {level.compared} images are equal")
+            say(f"{side}: all {level.compared} images are equal")
             continue
         found.append(side)
         values_compared = pyramids[0].channels * level.resolution**2 * len(level.differing)
-        _say(
+        say(
             f"{side}: {len(level.differing)} of {level.compared} images differ, by up to"
             f" {level.largest}, on average {level.total / values_compared:.2f} a value:"
             f" {listed(level.differing, given['max_listed'])}"
@@ -135,7 +136,7 @@ def compare(values: flags.FlagValues, first: str, second: str) -> int:
             with whole_output_file(_png_path(output)) as path:
                 shown = level.differing[:_DRAWN_DIFFERENCES]
                 draw_differences(*pyramids, level.resolution, shown).save(path, "PNG")
-            _say(f"The first {len(shown)} of them: {output}")
+            say(f"The first {len(shown)} of them: {output}")
     return EXIT_FOUND if found else EXIT_OK
 
 
@@ -243,12 +244,6 @@ def _png_path(output: str) -> Path:
 
 def _workers(values: flags.FlagValues) -> int:
     return values["num_workers"].value or core_count()
-
-
-def _say(line: str) -> None:
-    # A class's name may hold bytes that are no text, which must not stop the command.
-    sys.stdout.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
-    sys.stdout.flush()
 
 
 def _command(

@@ -25,6 +25,7 @@ from tfrecords_tools.cli.source_flags import (
 from tfrecords_tools.command import Command, Help, Section, run
 from tfrecords_tools.errors import required
 from tfrecords_tools.host import core_count
+from tfrecords_tools.printable import say
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.registry import SOURCES, find_source
 from tfrecords_tools.sources.spec import SourceSpec
@@ -95,7 +96,7 @@ def prepare(values: flags.FlagValues) -> None:
     beam = beam_options(given)
     num_workers = given["num_workers"] or (1 if spec.in_memory else core_count())
     with _terminated_as_interrupted():
-        source = open_source(spec, given, num_workers, _say)
+        source = open_source(spec, given, num_workers, say)
         options = WriteOptions(
             shuffle=source.shuffled and given["shuffle"],
             num_images=given["num_images"],
@@ -107,9 +108,9 @@ def prepare(values: flags.FlagValues) -> None:
             resume=given["resume"],
             beam=beam,
         )
-        summary = write_pyramid(source, output, options, _recorded_flags(spec, given), _say)
-    _say(_summary_line(source, summary))
-    _say(f"Train on it: pgan-train --data_dir={given['output']} --run_dir=runs/{output.name}")
+        summary = write_pyramid(source, output, options, _recorded_flags(spec, given), say)
+    say(_summary_line(source, summary))
+    say(f"Train on it: pgan-train --data_dir={given['output']} --run_dir=runs/{output.name}")
 
 
 def _recorded_flags(spec: SourceSpec, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,12 +142,6 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _say(line: str) -> None:
-    # A file name may hold bytes that are no text, which must not stop the run.
-    sys.stdout.write(line.encode("utf-8", "backslashreplace").decode() + "\n")
-    sys.stdout.flush()
 
 
 def _source_section(spec: SourceSpec) -> Section:

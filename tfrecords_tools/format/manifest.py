@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.printable import encodable
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -21,10 +22,25 @@ _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
 
 def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
     """Write a pyramid's manifest, with the format's version first and its own checksum last."""
-    text = json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=2, ensure_ascii=False)
-    body = text.removesuffix("\n}").encode()
+    body = manifest_text(manifest).removesuffix("\n}").encode()
     checksum = hashlib.sha256(body).hexdigest()
     (directory / MANIFEST_NAME).write_bytes(body + f',\n  "checksum": "{checksum}"\n}}\n'.encode())
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """Return a manifest as JSON, without its checksum. Names that are no UTF-8 are escaped."""
+    content = _escape_names({"format_version": FORMAT_VERSION, **manifest})
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def _escape_names(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(key): _escape_names(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escape_names(item) for item in value]
+    return value
 
 
 def read_manifest(directory: Path) -> dict[str, Any] | None:

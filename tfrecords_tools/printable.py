@@ -1,0 +1,42 @@
+"""Names from files and data, as text that any terminal and any file can take."""
+
+import re
+import sys
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def printable(text: object) -> str:
+    """Return text with everything escaped that a terminal would obey rather than show.
+
+    File names and class names may hold control characters, line ends, marks that turn the
+    direction of writing, and bytes that are no UTF-8.
+    """
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return "".join(c if c.isprintable() else _escaped(c) for c in shown)
+
+
+def encodable(text: str) -> str:
+    """Return text with bytes of file names that are no UTF-8 escaped, as hexadecimal digits."""
+    return _SURROGATE.sub(lambda match: _escaped(match[0]), text)
+
+
+def say(text: str) -> None:
+    """Print lines to stdout at once; names in them are made printable."""
+    print("\n".join(map(printable, text.split("\n"))), flush=True)
+
+
+def escape_for_streams() -> None:
+    """Let stdout and stderr escape what their encoding lacks, such as that of ASCII terminals."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00  # a byte of a file name, as os.fsdecode returns it
+    return f"\\x{code:02x}" if code < 256 else ascii(character)[1:-1]
