@@ -14,12 +14,13 @@ import numpy as np
 from absl import logging
 
 from pgan_tf.evaluation.catalog import ImageFeatures
-from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import (
+from tfrecords_tools.directories import (
     partial_directory,
+    put_back_replaced,
     remove_partial_directories,
     replace_directory,
 )
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
 
 CACHE_NAME = "evaluation"  # within a run directory
@@ -80,6 +81,7 @@ class FeatureCache:
             with self.writing():
                 self.directory.mkdir(parents=True, exist_ok=True)
                 remove_partial_directories(self.directory)
+                put_back_replaced(target)
                 directory = stack.enter_context(partial_directory(target))
             entry = CacheEntry(directory, self)
             yield entry

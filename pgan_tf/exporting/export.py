@@ -1,6 +1,7 @@
 """Export of a generator in another format, checked against Keras."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from pgan_tf.distribution.devices import full_float32
 from pgan_tf.exporting.onnx_file import read_onnx, write_onnx
 from pgan_tf.exporting.plain_keras import as_plain_keras
 from pgan_tf.exporting.saved_model import (
-    MARK,
+    belongs_to_saved_model,
     read_saved_model,
     read_truncated,
     write_saved_model,
@@ -30,8 +31,9 @@ from pgan_tf.runs.saved_generator import (
     load_generator,
     save_generator,
 )
+from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import staged_directory, whole_output_file
+from tfrecords_tools.files import whole_output_file
 
 # File name in a directory, by format; "" if the directory itself is the export.
 FORMATS = {
@@ -101,7 +103,10 @@ def export_generator(
     description = describe_generator(file)
     model = load_generator(file, dtype="float32")
     is_directory = not FORMATS[file_format]
-    whole = staged_directory(path.absolute()) if is_directory else whole_output_file(path)
+    check = functools.partial(_check_output, path, file_format, overwrite)
+    whole = (
+        staged_directory(path.absolute(), check=check) if is_directory else whole_output_file(path)
+    )
     # Other programs compute on the CPU, or without TF32.
     with full_float32(), whole as partial:
         _write(model, partial, description, file_format, output_type, tflite_precision)
@@ -159,23 +164,18 @@ def _check_suffix(output: Path, file_format: str) -> None:
 
 
 def _check_output(path: Path, file_format: str, overwrite: bool) -> None:
+    if not FORMATS[file_format]:
+        check_output(
+            path.absolute(), overwrite, belongs=belongs_to_saved_model, content="a SavedModel"
+        )
+        return
     for parent in path.parents:
         if parent.exists() and not parent.is_dir():
             raise UserError(f"--output={path}: can't be written: {parent} is a file")
     if not os.path.lexists(path):
         return
-    if FORMATS[file_format]:
-        if path.is_dir():
-            raise UserError(f"--output={path}: a directory of that name exists")
-    elif not path.is_dir():
-        raise UserError(f"--output={path}: must be a directory, and a file of that name exists")
-    elif not any(path.iterdir()):
-        return
-    elif not (path / MARK).is_file():
-        raise UserError(
-            f"--output={path}: holds files other than a SavedModel, so it is never replaced; "
-            "name a new directory"
-        )
+    if path.is_dir():
+        raise UserError(f"--output={path}: a directory of that name exists")
     if not overwrite:
         raise UserError(f"--output={path}: exists already; --overwrite replaces it")
 

@@ -4,6 +4,7 @@ The functions that they serve are those of ONNX and TFLite files too.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.saved_generator import DESCRIPTION_NAME
 
-# The file by which a directory is known as a SavedModel.
-MARK = "saved_model.pb"
+# Entries of a SavedModel's directory, beside the folders of weights and of further files.
+_FILES = ("saved_model.pb", "fingerprint.pb", DESCRIPTION_NAME)
+_WEIGHTS = re.compile(r"variables\.(index|data-\d{5}-of-\d{5})")
 
 
 def input_specs(model: keras.Model) -> list[tf.TensorSpec]:
@@ -72,6 +74,15 @@ def write_saved_model(
     }
     tf.saved_model.save(module, str(path), signatures=signatures)
     (path / DESCRIPTION_NAME).write_text(json.dumps(dict(description), indent=2) + "\n")
+
+
+def belongs_to_saved_model(path: Path) -> bool:
+    """Return whether an entry of a directory is one that `write_saved_model` writes."""
+    if path.name == "variables":
+        return path.is_dir() and all(_WEIGHTS.fullmatch(file.name) for file in path.iterdir())
+    if path.name == "assets":  # a generator has none
+        return path.is_dir() and not any(path.iterdir())
+    return path.is_file() and path.name in _FILES
 
 
 def read_saved_model(path: Path) -> Generate:

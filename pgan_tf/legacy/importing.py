@@ -1,6 +1,8 @@
 """The import: from a network file of the original to a directory of our files."""
 
 import dataclasses
+import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,18 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from pgan_tf.step.train_state import TrainState
+from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import check_output, staged_directory
+from tfrecords_tools.printable import printable
 
 GENERATOR = "generator.keras"
 RAW_GENERATOR = "generator-raw.keras"
 DISCRIMINATOR = "discriminator.keras"
+
+# Begins the last line of `config.flags`, which a run that is continued there does not keep.
+_IMPORTED = b"\n# Imported from "
+# A checkpoint before any training.
+_CHECKPOINT = re.compile(r"state-0\.(index|data-\d{5}-of-\d{5})")
 
 # Networks are only converted here, so GPUs are left to others.
 _DEVICE = "/CPU:0"
@@ -70,21 +78,28 @@ def import_networks(source: Path, output: Path, *, overwrite: bool = False) -> I
         have; or `output` exists.
     """
     output = output.absolute()
-    check_output(output, overwrite, belongs=_belongs, content="imported networks")
+    check = functools.partial(
+        check_output, output, overwrite, belongs=_belongs, content="imported networks"
+    )
+    check()
     networks = read_networks(source)
     ema = networks.ema_generator or networks.generator
     if ema is None:
         raise UserError(f"{source}: no generator in it. Received: {_name(networks.discriminator)}")
     no_run = _why_no_run(networks, ema)
     let_gpu_memory_grow()
-    with staged_directory(output) as directory:
+    with staged_directory(output, check=check) as directory:
         files = _write(directory, source, networks, ema, with_run=no_run is None)
     return Imported(ema.version, ema.config, ema.resolution, ema.alpha, files, no_run)
 
 
-def _belongs(file_name: str, _: str) -> bool:
-    own = (GENERATOR, RAW_GENERATOR, DISCRIMINATOR, CONFIG_NAME, "checkpoints")
-    return file_name in own
+def _belongs(path: Path) -> bool:
+    """Return whether an entry of a directory is of an import, rather than of a run."""
+    if path.name == RunDirectory(path.parent).checkpoints.name:
+        return path.is_dir() and all(_CHECKPOINT.fullmatch(file.name) for file in path.iterdir())
+    if path.name == CONFIG_NAME:
+        return path.is_file() and _IMPORTED in path.read_bytes()
+    return path.is_file() and path.name in (GENERATOR, RAW_GENERATOR, DISCRIMINATOR)
 
 
 def _name(network: OriginalNetwork | None) -> str:
@@ -142,8 +157,8 @@ def _write(
     _save_discriminator(directory / DISCRIMINATOR, discriminator)
     if with_run:
         config = _run_config(ema, discriminator)
-        text = f"{flags.to_flagfile(config)}# Imported from {source.name}\n"
-        (directory / CONFIG_NAME).write_text(text)
+        imported = f"{_IMPORTED.decode().lstrip()}{printable(source.name)}\n"
+        (directory / CONFIG_NAME).write_text(flags.to_flagfile(config) + imported)
         _save_state(RunDirectory(directory).checkpoints, config, ema, raw, discriminator)
     return {**files, DISCRIMINATOR: discriminator.name}
 

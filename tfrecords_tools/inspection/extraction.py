@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords_tools.directories import settle_output, staged_directory
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import staged_directory
 from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.inspection.selection import class_name
@@ -42,6 +42,7 @@ def extract(
       UserError: the folder is in the way, or a record damaged.
     """
     output = Path(os.path.abspath(output))
+    settle_output(output)
     if os.path.lexists(output) and not (output.is_dir() and not any(output.iterdir())):
         raise UserError(f"--output={output}: exists already; choose a new folder")
     if labels == "folders":

@@ -22,6 +22,7 @@ from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
+from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
 
 _LABEL_ROWS = 1 << 16
@@ -205,7 +206,7 @@ def _check_labels(directory: Path) -> Iterator[str]:
 
 def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
     stated = manifest["files"]
-    for name in sorted(set(os.listdir(directory)) - set(stated) - {MANIFEST_NAME}):
+    for name in sorted(set(os.listdir(directory)) - set(stated) - {MANIFEST_NAME, JOURNAL_NAME}):
         yield f"{directory / name}: not one of the pyramid's files, by its {MANIFEST_NAME}"
     present = []
     for name in stated:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import itertools
 import os
 import time
@@ -14,9 +15,10 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
+from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import check_output, staged_directory
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
+from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.writing.beam_output import BeamOutput
 from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, make_chunks
@@ -112,10 +114,10 @@ def check_pyramid_output(output: Path, overwrite: bool) -> None:
     check_output(output, overwrite, belongs=_belongs_to_pyramid, content="a pyramid")
 
 
-def _belongs_to_pyramid(file_name: str, name: str) -> bool:
-    return file_name in (MANIFEST_NAME, labels_name(name)) or (
-        file_name.startswith(f"{name}-r") and ".tfrecords" in file_name
-    )
+def _belongs_to_pyramid(path: Path) -> bool:
+    name, own = path.parent.name, (MANIFEST_NAME, JOURNAL_NAME, labels_name(path.parent.name))
+    is_level = path.name.startswith(f"{name}-r") and ".tfrecords" in path.name
+    return path.is_file() and (is_level or path.name in own)
 
 
 def write_pyramid(
@@ -144,10 +146,13 @@ def write_pyramid(
     check_pyramid_output(target, options.overwrite)
     order = pyramid_order(source.count, options)
     layout = _layout(target.name, len(order), source, options)
+    known = {"label_names": source.label_names, "source": source.describe(), "flags": dict(flags)}
+    manifest_text(known).encode()  # what can't be written fails now, not after hours
     runner = "local" if options.beam is None else "beam"
     identity = identity_of(source, layout, order, options.skip_bad_images, runner)
     resume = (lambda path: has_identity(path, identity)) if options.resume else None
-    with staged_directory(target, resume, journal=JOURNAL_NAME) as staging:
+    check = functools.partial(check_pyramid_output, target, options.overwrite)
+    with staged_directory(target, resume, journal=JOURNAL_NAME, check=check) as staging:
         check_disk(target, staging, layout, source, order, say)
         with Journal(staging, identity) as journal:
             try:

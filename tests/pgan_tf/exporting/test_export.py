@@ -208,7 +208,29 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
         assert command.main(call) == 2
         assert "exists already; --overwrite replaces it" in capsys.readouterr().err
         assert command.main([*call, "--overwrite"]) == 0
+    for other in ("dir/thesis.tex", "dir/variables/thesis.tex", "dir/assets/thesis.tex"):
+        (tmp_path / other).touch()
+        call = [*flags, "--format=saved_model", f"--output={tmp_path / 'dir'}", "--overwrite"]
+        assert command.main(call) == 2
+        assert "not part of a SavedModel" in capsys.readouterr().err
+        (tmp_path / other).unlink()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dir", "file.tflite", "g.keras"]
+
+
+def test_a_link_as_output_is_no_traceback(tmp_path, capsys):
+    save_tiny_generator(tmp_path / "g.keras")
+    (tmp_path / "elsewhere").mkdir()
+    for name, target in (("link", "elsewhere"), ("dangling", "nothing")):
+        (tmp_path / name).symlink_to(target)
+        flags = [f"--network={tmp_path / 'g.keras'}", f"--output={tmp_path / name}"]
+        assert command.main([*flags, "--format=saved_model", "--overwrite"]) == 2
+        assert f"{name}: is a symbolic link" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "dangling",
+        "elsewhere",
+        "g.keras",
+        "link",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +251,7 @@ def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
         (["--format=onnx", "--output=TMP/text/new"], "text is a file"),
         (
             ["--format=saved_model", "--output=TMP/folder.onnx", "--overwrite"],
-            "holds files other than a SavedModel, so it is never replaced",
+            "files that are not part of a SavedModel, so it is never replaced",
         ),
         (["--format=onnx", "--output=TMP/text.keras/g.onnx"], "g.onnx: can't be written"),
         (["--format=tflite", "--output=/proc/g.tflite"], "/proc/g.tflite: can't be written"),

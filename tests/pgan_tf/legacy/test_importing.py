@@ -159,3 +159,36 @@ def test_an_output_that_exists_is_replaced_only_on_demand_and_only_if_imported(t
     with pytest.raises(UserError, match=r"never replaced.* Received: one with metrics\.jsonl"):
         import_networks(path, output, overwrite=True)
     assert (output / "generator.keras").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.flags", "--run_dir=x\n# Trained on: 6 images\n"),
+        ("checkpoints/thesis.tex", ""),
+        ("checkpoints/state-16.index", ""),
+        ("generator.keras/thesis.tex", ""),
+    ],
+)
+def test_a_run_and_files_of_others_are_never_replaced_by_an_import(tmp_path, name, text):
+    states = [tf_state("Gs", golden_variables("networks_16_rgb.npz", "G"), RGB)]
+    path = write_network_file(tmp_path / "network.pkl", states)
+    file = tmp_path / "imported" / name
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    with pytest.raises(UserError, match="never replaced"):
+        import_networks(path, tmp_path / "imported", overwrite=True)
+    assert file.read_text() == text
+
+
+def test_a_name_with_a_line_end_adds_no_flag_to_an_import(tmp_path):
+    states = [
+        tf_state("G", golden_variables("networks_16_rgb.npz", "G"), RGB),
+        tf_state("D", golden_variables("networks_16_rgb.npz", "D"), RGB),
+        tf_state("Gs", golden_variables("networks_16_rgb.npz", "G"), RGB),
+    ]
+    path = write_network_file(tmp_path / "a\n--seed=7\udcff.pkl", states)
+    import_networks(path, tmp_path / "imported")
+    text = (tmp_path / "imported" / "config.flags").read_text()
+    assert text.endswith("# Imported from a\\x0a--seed=7\\xff.pkl\n")
+    import_networks(path, tmp_path / "imported", overwrite=True)
