@@ -46,7 +46,7 @@ class StepInputs(NamedTuple):
       alpha: `[s]` float32 in [0, 1].
       learning_rate: `[s]` float32.
       images_seen: `[s]` int64, real images shown before each iteration.
-      count: scalar int32 in [1, s]: only the first `count` iterations are run.
+      count: scalar int32 in [0, s]: only the first `count` iterations are run.
       noise_seed: scalar int64, seed of all random numbers.
       stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
     """

@@ -12,7 +12,7 @@ from pgan_tf.step.train_state import TrainState
 
 
 class TrainStep:
-    """Trains batches at one stage: a call runs one iteration, or several in a loop in the graph.
+    """Trains batches at one stage: a call runs one iteration or several, in a loop in the graph.
 
     It learns the same, up to rounding, whatever the number of replicas: random numbers are drawn
     for the global batch, of which each replica takes its samples.
@@ -64,10 +64,18 @@ class TrainStep:
         """
         return StepResult(self._names, self.graph(inputs))
 
+    def prepare(self, inputs: StepInputs) -> None:
+        """Have TensorFlow build the graph and make it ready, without running an iteration.
+
+        What is compiled with XLA is compiled in the first call that runs one.
+
+        Args:
+          inputs: of each replica, of the shapes of later calls and any values.
+        """
+        self.graph(inputs._replace(count=tf.constant(0)))
+
     def _run_all(self, inputs: StepInputs) -> tf.Tensor:
         """`[count n+f]`: the outputs of each iteration."""
-        if inputs.alpha.shape[0] == 1:
-            return self._run(inputs, 0)[tf.newaxis]
         # The loop is around the replicas, so that the graph holds, and XLA compiles, one iteration.
         # TensorFlow counts on the host, which starts the next iteration before the device has ended
         # this one; a loop compiled by XLA would wait, as its length is not known.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config.intervals import group_into_calls, max_call_length
-from pgan_tf.config.phases import Step
+from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.dataset import read_batches
 from pgan_tf.data.memory.host_images import stacked_images
@@ -104,15 +104,36 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
 def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Batch]]) -> Call:
     """Copy the batches of a call to the replicas."""
     steps = [step for step, _ in batches]
-    trains_generator = run.config.optimizer.trains_generator(steps[-1].number)
-    length = max_call_length(
-        run.config,
-        steps[-1].phase,
-        trains_generator=trains_generator,
-        on_gpus=is_on_gpus(run.strategy),
+    length = _call_length(
+        run, steps[-1].phase, run.config.optimizer.trains_generator(steps[-1].number)
     )
     inputs = to_replicas(run.strategy, state, batches, steps_per_call=length)
     return Call(steps, inputs, data_wait=0.0)
+
+
+def blank_inputs(
+    run: PreparedRun,
+    state: TrainState,
+    phase: Phase,
+    trains_generator: bool,
+    *,
+    stop_flags: Sequence[float],
+) -> StepInputs:
+    """Return inputs of a phase's calls without images, to build their graph."""
+    shape = run.pyramid.level(phase.resolution).shape
+    count = phase.batch_size // run.cluster.count
+    labels = np.zeros((count, run.config.network.label_size), np.float32)
+    batch = Batch(np.zeros((count, *shape), np.uint8), labels, labels)
+    step = Step(phase, phase.start, phase.alpha(phase.start), phase.learning_rate)
+    length = _call_length(run, phase, trains_generator)
+    return to_replicas(
+        run.strategy, state, [(step, batch)], steps_per_call=length, stop_flags=stop_flags
+    )
+
+
+def _call_length(run: PreparedRun, phase: Phase, trains_generator: bool) -> int:
+    on_gpus = is_on_gpus(run.strategy)
+    return max_call_length(run.config, phase, trains_generator=trains_generator, on_gpus=on_gpus)
 
 
 def _with_waits(items: Iterator[Item], place: Callable[[Item], Call]) -> Iterator[Call]:

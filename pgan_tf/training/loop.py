@@ -24,13 +24,15 @@ from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
 from pgan_tf.reporting.summaries import Summaries
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
 from pgan_tf.training.compile_choice import make_compile_choice
-from pgan_tf.training.feeding import Call, feed, quick_thread_switches
+from pgan_tf.training.feeding import Call, blank_inputs, feed, quick_thread_switches
 from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
+from pgan_tf.training.phase_graphs import PhaseGraphs
 from pgan_tf.training.preflight import warn_of_short_phases
 from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
 from pgan_tf.training.recovery import explain_lost_workers, go_back, out_of_memory
@@ -116,8 +118,7 @@ class _Training:
         profiled_steps = options.profile_steps if run.cluster.is_chief else None
         self.profiler = Profiler(profiled_steps, directory.path)
         self.compile_choice = make_compile_choice(run, directory.compilation)
-        # By the phase's index, and whether the generator is trained; only of the newest phase.
-        self.train_steps: dict[tuple[int, bool], TrainStep] = {}
+        self.graphs = PhaseGraphs(run, self._make_train_step, self._blank_inputs)
 
     def run_to_end(self) -> TrainResult:
         """Take all steps that are left, going back to a checkpoint if updates stop being finite."""
@@ -129,6 +130,7 @@ class _Training:
             contextlib.closing(self._make_reporter()) as reporter,
             self.profiler,
             quick_thread_switches(),
+            contextlib.closing(self.graphs),
         ):
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
@@ -211,8 +213,8 @@ class _Training:
         started, last = time.monotonic(), call.last_step
         self._enter_phase(last.phase)
         trains_generator = self.config.optimizer.trains_generator(last.number)
-        makes_graph = (last.phase.index, trains_generator) not in self.train_steps
-        train_step = self._train_step(last.phase, trains_generator)
+        makes_graph = not self.graphs.is_used(last.phase, trains_generator)
+        train_step = self.graphs.get(last.phase, trains_generator)
         inputs = call.inputs_with(self.supervisor.stop_flags())
         run = functools.partial(
             self.profiler.run, functools.partial(train_step, inputs), len(call.steps)
@@ -235,27 +237,26 @@ class _Training:
             if call.makes_graph:
                 seconds = call.finished - call.started
                 self.compile_choice.note_preparation(call.last_step.phase, seconds)
+                self.graphs.prepare_next(call.last_step.phase)
 
     def _enter_phase(self, phase: Phase) -> None:
         if phase.index != self.state.phase_index:
             reset = self.config.optimizer.reset_optimizer
             self.state.enter_phase(phase.index, reset_optimizers=reset)
 
-    def _train_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
-        """Return the graph of a phase's steps, made when it is first asked for."""
-        key = (phase.index, trains_generator)
-        if key not in self.train_steps:
-            # Graphs of the phases before take memory, and are not needed any more.
-            self.train_steps = {k: v for k, v in self.train_steps.items() if k[0] == phase.index}
-            self.train_steps[key] = TrainStep(
-                self.state,
-                self.compile_choice.config_for(phase),
-                self.run.strategy,
-                resolution=phase.resolution,
-                fading=phase.fading,
-                trains_generator=trains_generator,
-            )
-        return self.train_steps[key]
+    def _make_train_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
+        return TrainStep(
+            self.state,
+            self.compile_choice.config_for(phase),
+            self.run.strategy,
+            resolution=phase.resolution,
+            fading=phase.fading,
+            trains_generator=trains_generator,
+        )
+
+    def _blank_inputs(self, phase: Phase, trains_generator: bool) -> StepInputs:
+        stop_flags = self.supervisor.stop_flags()
+        return blank_inputs(self.run, self.state, phase, trains_generator, stop_flags=stop_flags)
 
     @contextlib.contextmanager
     def _faults_handled(self, reporter: Reporter | NullReporter, ahead: RunAhead) -> Iterator[None]:

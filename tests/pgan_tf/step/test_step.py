@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,23 @@ def test_a_step_leaves_other_stages_alone(one_device):
     changed = {name for name, value in arrays(state.generator).items()
                if (value != before[name]).any()}  # fmt: skip
     assert changed == {v.path for v in state.generator.variables_at(4, fading=False)}
+
+
+@pytest.mark.parametrize("devices", ["one_device", "two_replicas"])
+def test_preparing_builds_the_graph_and_leaves_the_state_alone(request, devices):
+    strategy = request.getfixturevalue(devices)
+    config = tiny_config()
+    state = TrainState(config, strategy)
+    before = {name: variable.numpy() for name, variable in state.variables().items()}
+    train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
+    inputs = step_inputs(strategy=strategy if devices == "two_replicas" else None)
+    thread = threading.Thread(target=train_step.prepare, args=(inputs,))
+    thread.start()
+    thread.join()
+    for name, variable in state.variables().items():
+        np.testing.assert_array_equal(variable.numpy(), before[name], err_msg=name)
+    assert train_step(inputs).scalars.shape[0] == 1
+    assert train_step.graph.experimental_get_tracing_count() == 1
 
 
 def test_noise_is_a_function_of_seed_and_images_seen(one_device):

@@ -47,6 +47,7 @@ def poison(monkeypatch, *, when):
                 }
             )
 
+        poisoned.prepare = train_step.prepare
         return poisoned
 
     monkeypatch.setattr(loop, "TrainStep", make_poisoned)

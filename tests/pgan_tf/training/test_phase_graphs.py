@@ -1,0 +1,101 @@
+"""Training steps of phases, made when they are asked for or before that, in another thread."""
+
+import threading
+import types
+
+import pytest
+
+from pgan_tf.config import OptimizerConfig, ScheduleConfig
+from pgan_tf.config.phases import Schedule
+from pgan_tf.distribution.cluster import ALONE, Cluster
+from pgan_tf.training.phase_graphs import PhaseGraphs
+from tfrecords_tools.errors import UserError
+
+
+class FakeStep:
+    def __init__(self, phase, trains_generator, fails=False):
+        self.key = (phase.index, trains_generator)
+        self.prepared_by = self.prepared_with = None
+        self.fails = fails
+
+    def prepare(self, inputs):
+        if self.fails:
+            raise UserError("does not fit")
+        self.prepared_by, self.prepared_with = threading.get_ident(), inputs
+
+
+@pytest.fixture
+def make_graphs():
+    """Return a function that makes `PhaseGraphs` of phases 0 (4x4), 1 and 2 (8x8), and a list.
+
+    The list is of the steps in the order in which they are made.
+    """
+    opened = []
+
+    def make(*, cluster=ALONE, fails=(), **optimizer):
+        schedule = ScheduleConfig(stabilize_kimg=1.0, fade_kimg=1.0, total_kimg=3.0)
+        run = types.SimpleNamespace(
+            cluster=cluster,
+            schedule=Schedule(schedule, 8),
+            config=types.SimpleNamespace(optimizer=OptimizerConfig(**optimizer)),
+        )
+        made = []
+
+        def make_step(phase, trains_generator):
+            made.append(FakeStep(phase, trains_generator, fails=phase.index in fails))
+            return made[-1]
+
+        graphs = PhaseGraphs(run, make_step, lambda phase, kind: (phase.index, kind))
+        opened.append(graphs)
+        return graphs, run.schedule.phases, made
+
+    yield make
+    for graphs in opened:
+        graphs.close()
+
+
+def test_the_next_phase_is_prepared_by_another_thread(make_graphs):
+    graphs, phases, made = make_graphs()
+    first = graphs.get(phases[0], True)
+    assert first.prepared_by is None
+    graphs.prepare_next(phases[0])
+    graphs.prepare_next(phases[0])
+    assert not graphs.is_used(phases[1], True)
+    second = graphs.get(phases[1], True)
+    assert second.prepared_by not in (None, threading.get_ident())
+    assert second.prepared_with == (1, True)
+    assert graphs.get(phases[1], True) is second
+    assert [step.key for step in made] == [(0, True), (1, True)]
+
+
+def test_steps_without_the_generator_are_prepared_first_where_they_come_first(make_graphs):
+    graphs, phases, made = make_graphs(discriminator_steps=3, ema_update="generator_step")
+    graphs.prepare_next(phases[0])
+    graphs.get(phases[1], True)
+    assert [step.key for step in made] == [(1, False), (1, True)]
+
+
+def test_a_training_step_is_forgotten_when_the_next_phase_begins(make_graphs):
+    graphs, phases, _ = make_graphs()
+    first = graphs.get(phases[0], True)
+    graphs.get(phases[1], True)
+    assert not graphs.is_used(phases[0], True)
+    # As after going back to a checkpoint.
+    assert graphs.get(phases[0], True) is not first
+
+
+def test_an_error_is_raised_when_the_phase_begins(make_graphs):
+    graphs, phases, _ = make_graphs(fails={1})
+    graphs.get(phases[0], True)
+    graphs.prepare_next(phases[0])
+    graphs.get(phases[0], True)
+    with pytest.raises(UserError, match="does not fit"):
+        graphs.get(phases[1], True)
+
+
+@pytest.mark.parametrize(("cluster", "phase"), [(Cluster(0, 2), 0), (ALONE, 2)])
+def test_several_workers_and_the_last_phase_prepare_nothing(make_graphs, cluster, phase):
+    graphs, phases, made = make_graphs(cluster=cluster)
+    graphs.prepare_next(phases[phase])
+    graphs.close()
+    assert made == []
