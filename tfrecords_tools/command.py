@@ -157,6 +157,9 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
       what reads stdout has gone, or what the body returned.
     """
     _set_up_logging()
+    # The current directory, which may be a stranger's, is no place for the modules that the child
+    # processes of Python import.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     name = command.name
     flag_values = command.new_flags()
     given = list(sys.argv[1:] if argv is None else argv)

@@ -111,7 +111,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
            "docs/reference/metrics.md.")  # fmt: skip
     string(
         "features",
-        "Your own function that computes features in place of Inception's, as module:function; see "
+        "Your own function that computes features in place of Inception's, as module:function "
+        "or FILE.py:function; see "
         "docs/reference/metrics.md.",
     )
 

@@ -3,9 +3,11 @@
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags as absl_flags
+from absl import logging
 
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig, flags
@@ -15,7 +17,7 @@ from pgan_tf.planning.cards import CARDS
 from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import Send
-from pgan_tf.runs.run_directory import read_config
+from pgan_tf.runs.run_directory import CONFIG_NAME, left_out_flags, read_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.printable import say
@@ -76,6 +78,13 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     if not given["plan"]:
         set_up_xla(given["xla_cache_dir"])  # before anything imports TensorFlow
     base = _base_config(run_dir, given["init_from"], given["resolution"])
+    for name in left_out_flags(run_dir) if run_dir else ():
+        if not flag_values[name].present:
+            logging.warning(
+                "%s: --%s is not taken from a run directory; give it again on the command line",
+                Path(run_dir) / CONFIG_NAME,
+                name,
+            )
     config = flags.config_from_flags(flag_values, base)
     if given["plan"] and given["dry_run"]:
         raise UserError("--plan and --dry_run exclude each other; give one of them")

@@ -46,14 +46,20 @@ class EvalConfig:
         "The file with the Inception graph for fid, is, kid and precision_recall. "
         "Default: downloaded once.",
         adjustable=True,
+        remembered=False,
     )
     eval_features: str = option(
         "",
-        "Your own function that computes features in place of Inception's, as module:function.",
+        "Your own function that computes features in place of Inception's, as module:function or "
+        "FILE.py:function.",
         adjustable=True,
+        remembered=False,
     )
     eval_digit_classifier: str = option(
-        "", "A .keras file that classifies digits, for --eval_metrics=modes.", adjustable=True
+        "",
+        "A .keras file that classifies digits, for --eval_metrics=modes.",
+        adjustable=True,
+        remembered=False,
     )
 
     def __post_init__(self) -> None:

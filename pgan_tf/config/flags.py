@@ -12,6 +12,10 @@ from tfrecords_tools.command import Section
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import flag_lines, is_flagfile
 
+# Comments in `config.flags` that name flags to be given again, and the section of such flags.
+_NOT_REPEATED = "# Not repeated, give it again: "
+_NOTED_SECTION = "evaluation"
+
 
 def define_train_flags(flag_values: flags.FlagValues) -> None:
     """Define one flag for every option of `TrainConfig`, with its default and help."""
@@ -81,21 +85,39 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
     if rest[1:]:
         raise UserError(f"{source}: each line must be a flag, --name=value. Received: {rest[1]}")
     for _, field in _options():
-        # A run from elsewhere must not choose a directory of code to execute.
+        # A run from elsewhere must not choose code to execute.
         if not field.metadata["remembered"] and flag_values[field.name].present:
             flag_values[field.name].unparse()
     return config_from_flags(flag_values)
 
 
 def to_flagfile(config: TrainConfig) -> str:
-    """Return the text of a flagfile with the value of every flag that a run remembers."""
+    """Return the text of a flagfile with the value of every flag that a run remembers.
+
+    The run's metrics may depend on flags that it must not remember: comments name those.
+    """
     lines = ["# Repeats this run: pgan-train --flagfile=THIS_FILE --run_dir=ANOTHER"]
     for section, field in _options():
         value = getattr(getattr(config, section), field.name)
-        if not field.metadata["remembered"] or value is None or value == {} or value == "":
+        if value is None or value == {} or value == "":
             continue
-        lines.append(f"--{field.name}={_to_text(value)}")
+        if field.metadata["remembered"]:
+            lines.append(f"--{field.name}={_to_text(value)}")
+        elif section == _NOTED_SECTION:
+            lines.append(f"{_NOT_REPEATED}--{field.name}")
     return "\n".join(lines) + "\n"
+
+
+def left_out(text: str) -> list[str]:
+    """Return the names of flags in a run's `config.flags` that are not taken from it.
+
+    Args:
+      text: the file's content, of any version.
+    """
+    names = {field.name for _, field in _options() if not field.metadata["remembered"]}
+    lines = (line.strip().removeprefix(_NOT_REPEATED) for line in text.splitlines())
+    found = (line.lstrip("-").partition("=")[0] for line in lines if line.startswith("-"))
+    return [name for name in dict.fromkeys(found) if name in names]
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

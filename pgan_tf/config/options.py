@@ -25,6 +25,8 @@ def option(
       choices: the values that a string may take; empty if any.
       adjustable: whether a run may be continued with another value.
       remembered: whether the value is written to `config.flags`, and used when the run continues.
+        Never for what names code, or a network to execute: a run directory may come from a
+        stranger.
     """
     metadata = {
         "help": help_text,

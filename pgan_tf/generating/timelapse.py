@@ -13,9 +13,12 @@ from pgan_tf.generating.video import save_video
 from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import FAKES_PATTERN, RunDirectory, format_duration
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular
 
 # The caption's height is this share of the picture's, within bounds in pixels.
 _TEXT_SHARE, _TEXT_MIN, _TEXT_MAX = 1 / 30, 11, 40
+# Several times the largest grid that training draws.
+_MAX_PIXELS = 1 << 27
 _BACKGROUND, _TEXT_COLOR = (0, 0, 0), (255, 255, 255)
 
 
@@ -139,9 +142,12 @@ def _frames(grids: list[Grid], shown: list[int]) -> Iterator[np.ndarray]:
 def _captioned(grid: Grid) -> np.ndarray:
     """Return a grid as `[h w 3]` uint8 with the caption in its lower left corner."""
     try:
-        with Image.open(grid.file) as file:
+        # The format is named: under another, a file might reach a program that executes it.
+        with open_regular(grid.file) as opened, Image.open(opened, formats=["PNG"]) as file:
+            if file.width * file.height > _MAX_PIXELS:
+                raise ValueError(f"it has {file.width}x{file.height} pixels")
             image = file.convert("RGB")
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise UserError(f"{grid.file}: not a picture that can be read: {error}") from error
     size = int(np.clip(image.height * _TEXT_SHARE, _TEXT_MIN, _TEXT_MAX))
     draw = ImageDraw.Draw(image)

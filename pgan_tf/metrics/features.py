@@ -3,8 +3,7 @@
 import dataclasses
 import hashlib
 import importlib
-import os
-import sys
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -87,7 +86,7 @@ def load_features(reference: str) -> FeatureExtractor:
     """Make an extractor from a user's function.
 
     Args:
-      reference: "module:function". The module is installed, or lies in the current directory. The
+      reference: "module:function" of a module that Python finds, or "FILE.py:function". The
         function takes `[b h w 3]` uint8 images and returns `[b d]` features, or a pair of those and
         `[b k]` logits. If it has an attribute `digest`, a string, that is its version for caches;
         else the text of its module is.
@@ -95,13 +94,15 @@ def load_features(reference: str) -> FeatureExtractor:
     Raises:
       UserError: there is no such module or function.
     """
-    module_name, _, function_name = reference.partition(":")
-    if not module_name or not function_name or module_name.startswith("."):
+    module_name, _, function_name = reference.rpartition(":")
+    is_file = module_name.endswith(".py")
+    if not module_name or not function_name or (module_name.startswith(".") and not is_file):
         raise UserError(
-            "one's own features are given as module:function, such as my_features:extract."
-            f" Received: {reference}"
+            "one's own features are given as module:function or FILE.py:function, such as"
+            f" my_features.py:extract. Received: {reference}"
         )
-    module = _import_module(reference, module_name)
+    import_it = _import_file if is_file else _import_module
+    module = import_it(reference, module_name)
     function = getattr(module, function_name, None)
     if not callable(function):
         raise UserError(
@@ -189,22 +190,28 @@ def require_same_width(a: np.ndarray, b: np.ndarray, what: str) -> None:
 
 
 def _import_module(reference: str, name: str) -> Any:
-    # An installed command does not have the current directory on its path.
-    here = os.getcwd()
-    added = here not in sys.path and "" not in sys.path
-    if added:
-        sys.path.insert(0, here)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise  # the module is there, but imports one that is missing
         raise UserError(
-            f"features {reference}: no module {name}, neither installed nor in {here}"
+            f"features {reference}: no module {name} is installed or on PYTHONPATH; a file is given"
+            " by its name, as FILE.py:function"
         ) from error
-    finally:
-        if added:
-            sys.path.remove(here)
+
+
+def _import_file(reference: str, name: str) -> Any:
+    path = Path(name)
+    if not path.is_file():
+        raise UserError(f"features {reference}: no such file: {name}")
+    # A name of its own, so that it neither replaces nor becomes a module of that name.
+    spec = importlib.util.spec_from_file_location(f"own_features_file_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"features {reference}: not a file of Python: {name}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _digest(reference: str, module: Any, function: Callable) -> str:

@@ -4,6 +4,7 @@ The graph runs as it is, with its own resizing (bilinear to 299x299, corners not
 scaling. Only the operations that today's TensorFlow can't run on batches are replaced.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,17 @@ _FEATURES = "pool_3"
 # Its second input is the weights [d k]. The bias is added after it.
 _LOGITS = "softmax/logits/MatMul"
 _OLD_BATCH_NORM = "BatchNormWithGlobalNormalization"
+# The operations that a graph other than the published one may have: those of the published one and
+# of graphs trained again in its form. They compute, and touch neither files nor the network.
+_OPERATIONS = frozenset(
+    {_OLD_BATCH_NORM, "Const", "Identity", "CheckNumerics", "Cast", "Reshape", "Squeeze"}
+    | {"ResizeBilinear", "Sub", "Mul", "Add", "AddV2", "RealDiv", "Rsqrt", "Mean", "Pad"}
+    | {"Conv2D", "DepthwiseConv2dNative", "MatMul", "BiasAdd", "Relu", "Relu6", "Softmax"}
+    | {"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "MaxPool", "AvgPool"}
+    | {"Concat", "ConcatV2"}
+)
+# Four times the weights of the published graph, as numbers.
+_MAX_CONSTANTS = 1 << 27
 
 
 class InceptionExtractor:
@@ -129,6 +141,8 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
         raise _damaged(origin, f"{_LOGITS} is not the product of two matrices")
     weights = nodes[_LOGITS].input[1]
     needed = _needed(nodes, [_FEATURES, weights])
+    if not graph_file.is_published:
+        _check_nodes([nodes[name] for name in needed], origin)
     modern = tf.compat.v1.GraphDef(versions=graph.versions)
     for node in graph.node:
         if node.name in needed:
@@ -149,8 +163,29 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
     images = tf.TensorSpec([None, None, None, 3], tf.uint8)
     try:
         return tf.compat.v1.wrap_function(run, [images])
-    except (ValueError, tf.errors.OpError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError, tf.errors.OpError) as error:
         raise _damaged(origin, error) from error
+
+
+def _check_nodes(nodes: Iterable[Any], origin: str) -> None:
+    """Refuse a graph that a stranger may have made to do anything other than compute features.
+
+    Raises:
+      UserError: it has an operation that is not in `_OPERATIONS`, or constants without bounds.
+    """
+    constants = 0
+    for node in nodes:
+        if node.op not in _OPERATIONS:
+            allowed = ", ".join(sorted(_OPERATIONS))
+            raise UserError(
+                f"{origin}: not executed: a graph other than the published one may have the "
+                f"operations {allowed}. Received: {node.op!r:.80}"
+            )
+        if "value" in node.attr:
+            sides = [side.size for side in node.attr["value"].tensor.tensor_shape.dim]
+            constants += abs(math.prod(sides))
+        if constants > _MAX_CONSTANTS:
+            raise _damaged(origin, f"its constants are more than {_MAX_CONSTANTS} numbers")
 
 
 def _needed(nodes: dict[str, Any], outputs: Iterable[str]) -> set[str]:

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.regular_file import open_regular, read_bytes
+from tfrecords_tools.unpacking import open_unpacked
 
 ARCHIVE = "inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"
@@ -26,6 +28,8 @@ GRAPH_SHA256 = "009d6814d1bc560d4e7b236e170e9b2d5ca6f4b57bd8037f6db05776204415c6
 
 _REMEDY = "say where it is by --inception=PATH (while training: --eval_inception=PATH)"
 _GZIP_MAGIC = b"\x1f\x8b"
+# Several times the published archive's content.
+_MAX_BYTES = 1 << 29
 _CHUNK = 1 << 20
 _TIMEOUT_SECONDS = 30.0
 
@@ -88,9 +92,10 @@ def read_graph(path: Path) -> GraphFile:
     if not path.is_file():
         kind = "a directory" if path.is_dir() else "no such file"
         raise UserError(f"{path}: {kind}; expected {ARCHIVE} or its {GRAPH}")
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         is_archive = file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
-    return _graph_file(path, _unpack(path) if is_archive else path.read_bytes())
+    content = _unpack(path) if is_archive else read_bytes(path, _MAX_BYTES)
+    return _graph_file(path, content)
 
 
 def download(address: str, target: Path) -> None:
@@ -163,7 +168,10 @@ def _read_published(path: Path) -> GraphFile:
 def _unpack(path: Path) -> bytes:
     """Return the graph in an archive."""
     try:
-        with tarfile.open(path, "r:gz") as archive:
+        with (
+            open_unpacked(path, _MAX_BYTES) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|") as archive,
+        ):
             for member in archive:
                 if member.isfile() and Path(member.name).name == GRAPH:
                     file = archive.extractfile(member)

@@ -13,6 +13,7 @@ from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_file
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.regular_file import read_text
 
 CONFIG_NAME = "config.flags"
 NETWORKS_NAME = "networks"
@@ -111,7 +112,7 @@ class RunDirectory:
                 f"{file}: this run was made with other flags: {', '.join(changed)}. Leave them out "
                 "to continue it, or name a new --run_dir"
             )
-        before = [line for line in file.read_text().splitlines() if line.startswith(_DATA_PREFIX)]
+        before = [line for line in read_text(file).splitlines() if line.startswith(_DATA_PREFIX)]
         if before and before != [data]:
             raise UserError(
                 f"{file}: this run was made with other data, {before[0][len(_DATA_PREFIX) :]}. "
@@ -204,16 +205,22 @@ def read_config(path: str | os.PathLike) -> TrainConfig | None:
     Raises:
       UserError: its `config.flags` can't be read.
     """
-    file = Path(path) / CONFIG_NAME
+    text = _config_text(path)
+    return None if text is None else flags.parse_flagfile(text, str(Path(path) / CONFIG_NAME))
+
+
+def left_out_flags(path: str | os.PathLike) -> list[str]:
+    """Return the names of flags that the run at `path` was given, and that it does not remember."""
+    return flags.left_out(_config_text(path) or "")
+
+
+def _config_text(path: str | os.PathLike) -> str | None:
     try:
-        text = file.read_text()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not a text file") from error
+        return read_text(Path(path) / CONFIG_NAME)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
-    return flags.parse_flagfile(text, str(file))
 
 
 def kimg_name(images_seen: int, *, fractions: bool) -> str:

@@ -89,6 +89,23 @@ def test_a_flagfile_forgets_what_is_for_one_process_only():
     assert not any(line.startswith(("--profile", "--run_dir")) for line in lines)
 
 
+def test_what_names_code_or_networks_is_neither_remembered_nor_taken():
+    given = ["--eval_metrics=fid", "--eval_features=own:run", "--eval_inception=a.pb"]
+    text = flags.to_flagfile(parse(*given, "--eval_digit_classifier=d.keras"))
+    named = ["eval_inception", "eval_features", "eval_digit_classifier"]
+    assert not any(line.startswith(f"--{name}") for line in text.splitlines() for name in named)
+    assert "own:run" not in text
+    assert flags.left_out(text) == named
+    # As the first version wrote it, or a stranger.
+    old = "\n".join([*given, "--xla_cache_dir=here", "--fmap_max=64"])
+    config = flags.parse_flagfile(old, "config.flags")
+    assert (config.evaluation.eval_features, config.evaluation.eval_inception) == ("", "")
+    assert config.run.xla_cache_dir == "auto"
+    assert config.network.fmap_max == 64
+    assert flags.left_out(old) == ["eval_features", "eval_inception", "xla_cache_dir"]
+    assert flags.left_out(flags.to_flagfile(parse("--fmap_max=64"))) == []
+
+
 def test_only_flags_that_change_the_run_are_differences():
     old, new = parse("--seed=1", "--fmap_max=64"), parse("--seed=2", "--fmap_max=64")
     assert flags.differences(old, new) == ["--seed=2 (was 1)"]
@@ -98,6 +115,11 @@ def test_only_flags_that_change_the_run_are_differences():
     assert isinstance(table.schedule, ScheduleConfig)
 
 
-def test_a_runs_own_flagfile_includes_no_other():
+@pytest.mark.parametrize(
+    "line", ["--flagfile=base.flags", "-flagfile=base.flags", "--flagfile\nbase.flags"]
+)
+def test_a_runs_own_flagfile_includes_no_other(tmp_path, monkeypatch, line):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "base.flags").write_text("secret\n")
     with pytest.raises(UserError, match=r"config\.flags: must hold the run's flags itself\. Rec"):
-        flags.parse_flagfile("--fmap_max=64\n--flagfile=base.flags\n", "config.flags")
+        flags.parse_flagfile(f"--fmap_max=64\n{line}\n", "config.flags")

@@ -100,7 +100,7 @@ def test_a_best_by_another_metric_is_replaced(config, one_device, caplog):
 
 
 def test_a_best_by_other_features_is_replaced(config, one_device, tmp_path, monkeypatch, caplog):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     for name in ("few_features", "more_features"):
         step = 97 if name == "few_features" else 31
         (tmp_path / f"{name}.py").write_text(

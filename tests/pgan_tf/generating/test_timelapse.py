@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -105,3 +106,24 @@ def test_a_run_without_grids_of_one_size_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"fakes-000003.png: not a picture"):
         generate_timelapse(run, tmp_path / "v.gif", seconds=1.0, fps=5)
     assert not list(tmp_path.glob("*.gif"))
+
+
+def test_a_grid_in_a_format_that_can_be_executed_is_refused(tmp_path):
+    run = write_run(tmp_path / "run", TICKS, ["000000", "000002"])
+    (run / "fakes-000002.png").write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 640 320\n%%EndComments\nshowpage\n"
+    )
+    with pytest.raises(UserError, match=r"fakes-000002\.png: not a picture that can be read"):
+        generate_timelapse(run, tmp_path / "video.gif", seconds=1, fps=2)
+
+
+@pytest.mark.parametrize("content", ["pipe", "large"])
+def test_a_grid_that_would_never_end_is_refused(tmp_path, monkeypatch, content):
+    run = write_run(tmp_path / "run", TICKS, ["000000", "000002"])
+    if content == "pipe":
+        (run / "fakes-000002.png").unlink()
+        os.mkfifo(run / "fakes-000002.png")
+    else:
+        monkeypatch.setattr(timelapse, "_MAX_PIXELS", 1000)
+    with pytest.raises(UserError, match=r"fakes-0+[02]\.png: "):
+        generate_timelapse(run, tmp_path / "video.gif", seconds=1, fps=2)

@@ -12,9 +12,8 @@ IMAGES = np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3)
 
 @pytest.fixture
 def write_module(tmp_path, monkeypatch):
-    """Writes a module into the current directory."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    """Writes a module into a directory that Python searches."""
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     names = []
 
@@ -28,7 +27,7 @@ def write_module(tmp_path, monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_a_function_of_the_current_directory_gives_features(write_module):
+def test_a_function_of_a_module_gives_features(write_module):
     write_module("def extract(images): return images.reshape(len(images), -1)[:, :5]")
     extract = load_features("own_features:extract")
     assert extract.name == "own_features:extract"
@@ -38,11 +37,22 @@ def test_a_function_of_the_current_directory_gives_features(write_module):
     assert logits is None
 
 
-def test_the_search_path_is_left_as_it_was(write_module):
-    write_module("def extract(images): return images")
+def test_a_module_of_the_current_directory_is_not_imported_unless_its_file_is_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    (tmp_path / "features_here.py").write_text(
+        "print('executed')\ndef extract(images): return images.reshape(len(images), -1)\n"
+    )
+    with pytest.raises(UserError, match=r"a file is given by its name, as FILE\.py:function"):
+        load_features("features_here:extract")
     before = list(sys.path)
-    load_features("own_features:extract")
+    for reference in ("features_here.py:extract", f"{tmp_path}/features_here.py:extract"):
+        features = load_features(reference)(IMAGES).features
+        np.testing.assert_array_equal(features, IMAGES.reshape(4, -1).astype(np.float32))
     assert sys.path == before
+    assert "features_here" not in sys.modules
 
 
 def test_a_pair_is_features_and_logits(write_module):
@@ -103,10 +113,10 @@ def test_output_that_is_not_features_is_refused(write_module, body, message):
     [
         ("own_features", "given as module:function.* Received: own_features"),
         (".own_features:extract", "given as module:function"),
-        ("no/such/file.py:extract", "no module no/such/file.py"),
+        ("no/such/file.py:extract", "no such file: no/such/file.py"),
         (":extract", "given as module:function"),
         ("own_features:", "given as module:function"),
-        ("no_such_module:extract", "no module no_such_module, neither installed nor in"),
+        ("no_such_module:extract", "no module no_such_module is installed or on"),
         ("own_features.inner:extract", "no module own_features.inner"),
         ("own_features:other", "own_features has no function other .*own_features.py"),
         ("own_features:NUMBER", "has no function NUMBER"),

@@ -158,3 +158,63 @@ def test_a_missing_file_is_refused(tmp_path):
         load_inception(tmp_path / "absent.tgz")
     with pytest.raises(UserError, match="a directory; expected inception-2015-12-05.tgz"):
         load_inception(tmp_path)
+
+
+def with_operation(name, change):
+    """The small graph with another operation in place of its node `name`."""
+    graph = SMALL.graph_def()
+    (node,) = (node for node in graph.node if node.name == name)
+    change(node, graph)
+    return graph.SerializeToString()
+
+
+def write_file(node, graph):
+    """WriteFile before the node, which waits for it."""
+    for i, name in enumerate(("file", "content")):
+        constant = graph.node.add(name=name, op="Const")
+        constant.attr["dtype"].type = tf.string.as_datatype_enum
+        constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(["written", "words"][i]))
+    graph.node.add(name="writes", op="WriteFile", input=["file", "content"])
+    node.input.append("^writes")
+
+
+def read_file(node, graph):
+    node.op = "ReadFile"
+
+
+def call_python(node, graph):
+    node.op = "PyFunc"
+
+
+def large_constant(node, graph):
+    del node.attr["value"].tensor.tensor_shape.dim[:]
+    for _ in range(4):
+        node.attr["value"].tensor.tensor_shape.dim.add(size=1 << 15)
+    node.attr["value"].tensor.tensor_content = b""
+    node.attr["value"].tensor.float_val.append(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("conv", write_file, "not executed: .* Received: 'WriteFile'"),
+        ("conv", read_file, "not executed: .* Received: 'ReadFile'"),
+        ("mixed/conv", call_python, "not executed: .* Received: 'PyFunc'"),
+        ("conv/conv2d_params", large_constant, "its constants are more than"),
+    ],
+)
+def test_a_graph_of_a_stranger_only_computes(tmp_path, monkeypatch, name, change, message):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "strange.pb"
+    path.write_bytes(with_operation(name, change))
+    with pytest.raises(UserError, match=message):
+        load_inception(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["strange.pb"]
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(inception_file, "_MAX_BYTES", 1 << 20)
+    path = tmp_path / "bomb.tgz"
+    path.write_bytes(archive(bytes(1 << 21)))
+    with pytest.raises(UserError, match="unpacks to more than 1048576 bytes"):
+        load_inception(path)
