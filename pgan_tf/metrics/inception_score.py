@@ -23,11 +23,12 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> tuple[float, float]
       population's (divided by `splits`), as is usual.
 
     Raises:
-      UserError: there are fewer images than splits, or the logits are not finite.
+      UserError: there are fewer than two images a split, which all score 1, or the logits are
+        not finite.
     """
     if splits < 1:
         raise UserError(f"the Inception score needs at least 1 split. Received: {splits}")
-    logits = require_matrix(logits, "logits of the Inception score", least=splits)
+    logits = require_matrix(logits, "logits of the Inception score", least=2 * splits)
     edges = [index * len(logits) // splits for index in range(splits + 1)]
     scores = [_score(logits[start:end]) for start, end in itertools.pairwise(edges)]
     return float(np.mean(scores)), float(np.std(scores))

@@ -3,6 +3,8 @@
 Bińkowski et al., "Demystifying MMD GANs", ICLR 2018, section 4.
 """
 
+import math
+
 import numpy as np
 
 from pgan_tf.metrics.features import require_matrix, require_same_width
@@ -22,11 +24,12 @@ def kernel_distance(
       seed: of the choice of subsets.
       subsets: number of estimates.
       subset_size: images of each set per estimate; fewer if a set has fewer. If a subset is all of
-        both sets, there is one estimate, and the deviation is 0.
+        both sets, there is one estimate.
 
     Returns:
       Mean and standard deviation over the subsets, not multiplied by 1000 as is often done. The
-      estimate is unbiased, so it may be negative if the sets are similar.
+      estimate is unbiased, so it may be negative if the sets are similar. The deviation is NaN if
+      each subset is all of a set: how it varies with the images of that set is unknown then.
 
     Raises:
       UserError: a set has fewer than two images, the two differ in d, or are not finite.
@@ -50,7 +53,8 @@ def kernel_distance(
         )
         for _ in range(subsets)
     ]
-    return float(np.mean(estimates)), float(np.std(estimates))
+    varied = size < min(len(a), len(b))
+    return float(np.mean(estimates)), float(np.std(estimates)) if varied else math.nan
 
 
 def _unbiased_mmd(a: np.ndarray, b: np.ndarray) -> float:

@@ -72,6 +72,11 @@ class Checkpoints:
             if old != newest_healthy:
                 self._delete(old)
 
+    @property
+    def is_healthy(self) -> bool:
+        """False if updates were not finite at the newest checkpoint of this process."""
+        return self._last is None or self._last.healthy
+
     def restore(self, *, healthy: bool = False) -> bool:
         """Restore the newest checkpoint that can be read.
 

@@ -35,7 +35,13 @@ from pgan_tf.training.initialization import fit_to_first_reals
 from pgan_tf.training.phase_graphs import PhaseGraphs
 from pgan_tf.training.preflight import warn_of_short_phases
 from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
-from pgan_tf.training.recovery import explain_lost_workers, go_back, out_of_memory
+from pgan_tf.training.recovery import (
+    DivergedError,
+    explain_lost_workers,
+    go_back,
+    out_of_memory,
+    refuse_end_while_skipping,
+)
 from pgan_tf.training.run_ahead import RunAhead
 from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
 from tfrecords_tools.errors import UserError, required
@@ -180,7 +186,9 @@ class _Training:
 
         Raises:
           TooManySkippedError: training should go back to a checkpoint.
+          DivergedError: the run would end in updates that were all skipped.
         """
+        healthy_before = self.state.images_seen > 0 and self.checkpoints.is_healthy
         with (
             RunAhead(self.run.strategy) as ahead,
             self._faults_handled(reporter, ahead),
@@ -196,10 +204,14 @@ class _Training:
                     self._look_at_results(reporter, ahead, everything=True)
                 elif self.supervisor.should_go_back:
                     raise TooManySkippedError
+                ends_run = self.state.images_seen >= self.schedule.total_images
+                if ends_run:
+                    skipped = self.supervisor.skipped_to_the_end(healthy_before=healthy_before)
+                    refuse_end_while_skipping(skipped, self.state.images_seen)
                 if stop or waits:
                     healthy = self.supervisor.healthy
                     reporter.write_state(call.steps, stopping=stop is not None, healthy=healthy)
-                if stop and self.state.images_seen < self.schedule.total_images:
+                if stop and not ends_run:
                     return TrainResult(self.state.images_seen, stop)
         return TrainResult(self.state.images_seen, None)
 
@@ -263,6 +275,8 @@ class _Training:
         """Save the state where that is possible, and explain errors that users can mend."""
         try:
             yield
+        except DivergedError:
+            raise  # a checkpoint of the end would let the run pass for done
         except (UserError, OSError):
             # Damaged data, or a full disk: between two calls, so what was learned can be saved.
             self._look_at_results(reporter, ahead, everything=True)

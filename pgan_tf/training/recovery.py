@@ -77,6 +77,24 @@ def go_back(run: PreparedRun, state: TrainState, checkpoints: Checkpoints) -> No
     )
 
 
+def refuse_end_while_skipping(skipped: int, images_seen: int) -> None:
+    """Refuse to end a run as if it had learned something, before its end is saved.
+
+    Args:
+      skipped: number of the last updates that were all skipped; 0 if the run may end.
+      images_seen: at the end.
+
+    Raises:
+      DivergedError: it may not.
+    """
+    if skipped:
+        raise DivergedError(
+            f"the last {skipped} updates, up to the end at {images_seen / 1000:g} kimg, were not "
+            "finite, and all were skipped: nothing was learned in them. Earlier checkpoints stay; "
+            "a new run with a lower --learning_rate, or with --precision=float32, may get further"
+        )
+
+
 @contextlib.contextmanager
 def explain_lost_workers(cluster: Cluster) -> Iterator[None]:
     """Raise LostWorkerError for the errors that TensorFlow raises when another worker is gone."""

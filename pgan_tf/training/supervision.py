@@ -19,6 +19,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SKIPPED = ("updates/discriminator_skipped", "updates/generator_skipped")
 
 
+# So many updates in a row are not skipped because a loss scale is being sought.
+_MANY_SKIPPED = 50
+
+
 class TooManySkippedError(Exception):
     """More updates in a row were skipped than the user allows."""
 
@@ -82,6 +86,7 @@ class Supervisor:
     def restart(self) -> None:
         """Forget all results, after training has gone back to a checkpoint."""
         self._skips = _SkipCount()
+        self._steps = 0
         self._signal: signal.Signals | None = None  # received by any of several workers
         self.should_go_back = False
 
@@ -93,6 +98,19 @@ class Supervisor:
         """
         return self._skips.in_a_row == 0 and not self.should_go_back
 
+    def skipped_to_the_end(self, *, healthy_before: bool) -> int:
+        """Return the number of the last updates that were all skipped, if a run must not end so.
+
+        Args:
+          healthy_before: whether updates before those of this process were finite. Then it takes
+            many to be sure; otherwise all of this process.
+
+        Returns:
+          0 if the run may end.
+        """
+        enough = _MANY_SKIPPED if healthy_before else min(self._steps, _MANY_SKIPPED)
+        return self._skips.in_a_row if self._skips.in_a_row >= enough else 0
+
     def stop_flags(self) -> list[float]:
         """Return one number for each signal: 1.0 if this worker has received it, else 0.0."""
         return [float(self._interrupts.received == number) for number in _SIGNALS]
@@ -101,6 +119,7 @@ class Supervisor:
         """Count the skipped updates and signals in the result of the next call."""
         counts = self._skips.after(result)
         self._skips = counts[-1]
+        self._steps += len(counts)
         if self._max_skipped:
             self.should_go_back |= any(c.in_a_row >= self._max_skipped for c in counts)
         for number, flag in zip(_SIGNALS, result.stop_flags, strict=True):

@@ -10,6 +10,10 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource, name_of
 from tfrecords_tools.format.manifest import MANIFEST_NAME
 
+# One-hot labels are 0 and 1, and labels of other kinds are of that order. What is beyond was
+# written by mistake, and losses overflow with it.
+_LARGEST = 1000.0
+_BLOCK_ROWS = 65536
 # Enough for the header of any array of plain numbers.
 _HEADER_BYTES = 1 << 16
 _HEADER_READERS = {
@@ -46,7 +50,29 @@ def read_labels(source: ByteSource, count: int, manifest: dict[str, Any] | None)
             f"{source.location}: damaged, or not the labels that were written: its SHA-256 is not"
             f" the one in {MANIFEST_NAME}"
         )
+    check_values(source.location, labels)
     return labels
+
+
+def check_values(location: str, labels: np.ndarray) -> None:
+    """Refuse labels that can't be trained on.
+
+    Args:
+      location: path or URL of their file, for errors.
+      labels: [images classes], numbers of any type.
+
+    Raises:
+      UserError: a number is not finite, or absurdly large.
+    """
+    for start in range(0, len(labels), _BLOCK_ROWS):
+        block = labels[start : start + _BLOCK_ROWS]
+        good = (block >= -_LARGEST) & (block <= _LARGEST)  # NaN is neither
+        if not good.all():
+            row, column = np.argwhere(~good)[0]
+            raise UserError(
+                f"{location}: labels must be finite numbers of at most {_LARGEST:g}."
+                f" Received: {block[row, column]} in row {start + row}"
+            )
 
 
 def parse_labels(location: str, data: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, Level, open_pyramid, read_manifest, sha256_of
 from tfrecords_tools.format.byte_source import ByteSource, LocalDirectory
 from tfrecords_tools.format.first_record import find_channels
-from tfrecords_tools.format.labels import parse_labels
+from tfrecords_tools.format.labels import check_values, parse_labels
 from tfrecords_tools.format.level import RecordFile
 from tfrecords_tools.format.manifest import is_intact
 from tfrecords_tools.format.mapped_file import MappedFile
@@ -24,8 +24,6 @@ from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
-
-_LABEL_ROWS = 1 << 16
 
 
 def verify(directory: Path, num_workers: int) -> list[str]:
@@ -193,15 +191,9 @@ def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | No
 def _check_labels(directory: Path) -> Iterator[str]:
     for path in sorted(directory.glob("*-rxx.labels")):
         try:
-            labels = parse_labels(str(path), MappedFile(path).data)
+            check_values(str(path), parse_labels(str(path), MappedFile(path).data))
         except UserError as error:
             yield str(error)
-            continue
-        for start in range(0, len(labels), _LABEL_ROWS):
-            bad = np.argwhere(~np.isfinite(labels[start : start + _LABEL_ROWS]))
-            if len(bad):
-                yield f"{path}: row {start + int(bad[0][0])} holds a number that is not finite"
-                break
 
 
 def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:

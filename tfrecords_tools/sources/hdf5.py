@@ -10,11 +10,14 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.sources.base import BadImageError, one_hot
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _EXTRA = "hdf5"
+# More would be file names or numbers of images, mistaken for classes, and fill the memory.
+_MOST_CLASSES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,13 +160,15 @@ def _read_labels(path: Path, count: int) -> np.ndarray:
         raise UserError(f"{path}: damaged or no array of numbers: {error}") from error
     numbers = isinstance(labels, np.ndarray) and labels.dtype.kind in "iuf"
     if numbers and labels.ndim == 1 and labels.dtype.kind in "iu" and len(labels) == count:
-        if labels.min() >= 0:
+        if labels.min() >= 0 and labels.max() < _MOST_CLASSES:
             return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
-    elif numbers and labels.ndim == 2 and len(labels) == count and np.isfinite(labels).all():
+    elif numbers and labels.ndim == 2 and len(labels) == count:
+        check_values(str(path), labels)
         return labels.astype(np.float32)
     shape = f"{labels.dtype} {list(labels.shape)}" if numbers else "something else"
     raise UserError(
-        f"{path}: must hold [{count}, classes] finite numbers, or [{count}] class numbers from 0."
+        f"{path}: must hold [{count}, classes] numbers, or [{count}] class numbers, 0 to"
+        f" {_MOST_CLASSES - 1}."
         f" Received: {shape}"
     )
 

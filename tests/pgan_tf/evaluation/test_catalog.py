@@ -45,9 +45,7 @@ def test_feature_metrics_make_their_values_of_the_features(rng, name):
         "is": lambda: dict(
             zip(("is", "is/std"), metrics.inception_score(fakes["logits"]), strict=True)
         ),
-        "kid": lambda: dict(
-            zip(("kid", "kid/std"), metrics.kernel_distance(a, b, seed=7), strict=True)
-        ),
+        "kid": lambda: {"kid": metrics.kernel_distance(a, b, seed=7)[0]},
         "precision_recall": lambda: dict(
             zip(
                 ("precision_recall/precision", "precision_recall/recall"),
@@ -58,6 +56,14 @@ def test_feature_metrics_make_their_values_of_the_features(rng, name):
     }[name]()
     assert expected.items() <= values.items()
     assert metric.headline in values
+
+
+def test_a_deviation_is_left_out_where_there_is_one_estimate(rng):
+    (metric,) = find_metrics(["kid"])
+    features = [{"features": rng.normal(size=(1001, 1)).astype(np.float32)} for _ in range(2)]
+    assert set(metric.compare(*features, 7)) == {"kid", "kid/std"}
+    few = [{"features": each["features"][:40]} for each in features]
+    assert set(metric.compare(*few, 7)) == {"kid"}
 
 
 def test_precision_and_recall_are_ranked_by_their_harmonic_mean(rng):

@@ -56,7 +56,7 @@ def test_a_constant_added_to_the_logits_of_an_image_changes_nothing(rng):
 @pytest.mark.parametrize(
     ("logits", "splits", "message"),
     [
-        (np.zeros([9, 4]), 10, "at least 10 images. Received: 9"),
+        (np.zeros([19, 4]), 10, "at least 20 images. Received: 19"),
         (np.full([20, 4], np.inf), 10, "must be finite"),
         (np.zeros([20]), 10, r"Received: \[20\]"),
         (np.zeros([20, 4]), 0, "at least 1 split. Received: 0"),

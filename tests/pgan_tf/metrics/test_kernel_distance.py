@@ -23,12 +23,19 @@ def test_one_subset_of_all_images_is_the_direct_double_sum(rng):
     a, b = rng.normal(size=[12, 5]), rng.normal(0.5, 2, size=[12, 5])
     mean, std = kernel_distance(a, b, seed=0, subsets=3, subset_size=12)
     assert mean == pytest.approx(by_loops(a, b), rel=1e-10)
-    assert std == 0
+    assert np.isnan(std)
 
 
 def test_a_set_that_is_smaller_than_a_subset_is_taken_whole(rng):
     a, b = rng.normal(size=[7, 5]), rng.normal(size=[7, 5])
     assert kernel_distance(a, b, seed=0)[0] == pytest.approx(by_loops(a, b), rel=1e-10)
+
+
+def test_no_deviation_is_known_where_a_subset_is_all_of_a_set(rng):
+    a, b = rng.normal(size=[10, 5]), rng.normal(size=[500, 5])
+    assert np.isnan(kernel_distance(a, b, seed=0)[1])
+    assert np.isnan(kernel_distance(b, a, seed=0)[1])
+    assert kernel_distance(a, b, seed=0, subset_size=9)[1] > 0
 
 
 def test_equal_distributions_are_no_distance_apart_on_average(rng):
@@ -43,7 +50,7 @@ def test_equal_distributions_are_no_distance_apart_on_average(rng):
 def test_constant_features_have_a_closed_form():
     # k(a, a) + k(b, b) - 2 k(a, b), with a.a = 2, b.b = 0, a.b = 0 over 2 features.
     a, b = np.ones([5, 2]), np.zeros([5, 2])
-    assert kernel_distance(a, b, seed=0) == (pytest.approx(8 + 1 - 2), pytest.approx(0))
+    assert kernel_distance(a, b, seed=0, subset_size=4) == pytest.approx((8 + 1 - 2, 0))
 
 
 def test_the_seed_alone_chooses_the_subsets(rng):

@@ -141,6 +141,39 @@ def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path,
     assert names_of_checkpoints(tmp_path) == ["state-0", "state-32", "state-r1-32"]
 
 
+@pytest.mark.parametrize("max_skipped", [0, 50])
+def test_a_run_of_skipped_updates_does_not_end_as_done(
+    pyramid_dir, tmp_path, monkeypatch, max_skipped
+):
+    poison(monkeypatch, when=lambda seen, noise: True)
+    config = config_for(pyramid_dir, tmp_path, max_skipped_updates=max_skipped)
+    for _ in range(2):  # started again, it neither
+        with pytest.raises(DivergedError, match="the last 12 updates, up to the end at 0.096 kimg"):
+            loop.train(config)
+    assert names_of_checkpoints(tmp_path) == ["state-0"]
+
+
+def test_an_interruption_does_not_turn_a_run_of_skipped_updates_into_one_that_is_done(
+    pyramid_dir, tmp_path, monkeypatch
+):
+    def bad(seen, noise):
+        if seen == 64:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    poison(monkeypatch, when=bad)
+    config = config_for(pyramid_dir, tmp_path, max_skipped_updates=50)
+    assert loop.train(config).interrupted_by == signal.SIGTERM
+    with pytest.raises(DivergedError, match="the last 3 updates"):
+        loop.train(config)
+
+
+def test_some_skipped_updates_at_the_end_do_not_spoil_a_run(pyramid_dir, tmp_path, monkeypatch):
+    poison(monkeypatch, when=lambda seen, noise: seen >= 88)
+    config = config_for(pyramid_dir, tmp_path)
+    assert loop.train(config).images_seen == 96
+
+
 def test_the_command_explains_divergence_and_exits_with_3(pyramid_dir, tmp_path, capsys):
     # So high a learning rate that weights overflow by themselves, and nothing can help.
     flags = ["--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=1",

@@ -50,6 +50,16 @@ def test_workers_stop_when_all_of_them_know_of_a_signal(stop_flags, expected):
     assert watching.stop_signal() == expected
 
 
+def test_a_run_must_not_end_in_nothing_but_skipped_updates():
+    watching = look_at(supervisor(), *[result(discriminator=1.0)] * 2)
+    assert watching.skipped_to_the_end(healthy_before=False) == 2
+    assert watching.skipped_to_the_end(healthy_before=True) == 0
+    look_at(watching, *[result(discriminator=1.0)] * 48)
+    assert watching.skipped_to_the_end(healthy_before=True) == 50
+    look_at(watching, result(), result(discriminator=1.0))
+    assert watching.skipped_to_the_end(healthy_before=False) == 0
+
+
 def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
     watching = look_at(supervisor(), result(discriminator=1.0), result(generator=1.0))
     assert not watching.healthy

@@ -145,6 +145,16 @@ def test_labels_of_the_wrong_length_are_refused(golden_copy):
     refused(golden_copy, "rxx.labels: must hold 12 labels, one an image. Received: 11")
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, -1001])
+def test_labels_that_cannot_be_trained_on_are_refused(golden_copy, value):
+    path = golden_copy / f"{PREFIX}-rxx.labels"
+    labels = np.load(path)
+    labels[7, 2] = value
+    with path.open("wb") as file:
+        np.save(file, labels)
+    refused(golden_copy, "rxx.labels: labels must be finite numbers of at most 1000", "in row 7")
+
+
 @pytest.mark.parametrize(
     "labels", [np.zeros((12, 4), np.float64), np.zeros(12, np.float32), np.zeros((12, 0), "f4")]
 )

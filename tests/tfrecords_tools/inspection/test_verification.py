@@ -164,7 +164,9 @@ def test_labels_that_are_not_finite_are_found(golden_copy):
     labels[7, 2] = np.nan
     with path.open("wb") as file:
         np.save(file, labels)
-    assert verify(golden_copy, 1) == [f"{path}: row 7 holds a number that is not finite"]
+    assert verify(golden_copy, 1) == [
+        f"{path}: labels must be finite numbers of at most 1000. Received: nan in row 7"
+    ]
 
 
 def test_one_damaged_level_does_not_hide_damage_in_another(copy):
