@@ -263,7 +263,7 @@ def test_an_inception_graph_and_a_classifier_of_digits_are_used(tmp_path, caplog
     graph.write_bytes(archive(SmallInception().serialized()))
     blank = np.zeros([1, 16, 16], np.uint8)
     train_digit_classifier(blank, np.zeros(1, int), epochs=0).save(digits)
-    given = [f"--network={tmp_path / 'lone.keras'}", f"--data_dir={data}", "--num_images=16"]
+    given = [f"--network={tmp_path / 'lone.keras'}", f"--data_dir={data}", "--num_images=20"]
     given += [f"--inception={graph}", f"--digit_classifier={digits}", f"--output={tmp_path}"]
     assert evaluate.main([*given, "--metrics=fid,is,modes"]) == 0
     found = json.loads(next(tmp_path.glob("metrics-*.json")).read_text())["metrics"]

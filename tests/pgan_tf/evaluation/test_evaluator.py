@@ -186,7 +186,7 @@ def test_without_a_number_each_metric_takes_its_usual_one_or_all_there_are(
     ("names", "num_images", "message"),
     [
         (["swd"], 41, "--num_images must be at most 40, as many as .*data has. Received: 41"),
-        (["is"], 9, "is needs at least 10 images. Received: --num_images=9"),
+        (["is"], 19, "is needs at least 20 images. Received: --num_images=19"),
         (["ms_ssim"], 1, "ms_ssim needs at least 2 images"),
     ],
 )
