@@ -32,7 +32,7 @@ from pgan_tf.training.compile_choice import make_compile_choice
 from pgan_tf.training.feeding import Call, blank_inputs, feed, quick_thread_switches
 from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
 from pgan_tf.training.initialization import fit_to_first_reals
-from pgan_tf.training.phase_graphs import PhaseGraphs
+from pgan_tf.training.phase_graphs import PhaseGraphs, prepares_ahead
 from pgan_tf.training.preflight import warn_of_short_phases
 from pgan_tf.training.prepare import PreparedRun, announce, prepare_run
 from pgan_tf.training.recovery import (
@@ -124,7 +124,9 @@ class _Training:
         profiled_steps = options.profile_steps if run.cluster.is_chief else None
         self.profiler = Profiler(profiled_steps, directory.path)
         self.compile_choice = make_compile_choice(run, directory.compilation)
-        self.graphs = PhaseGraphs(run, self._make_train_step, self._blank_inputs)
+        self.graphs = PhaseGraphs(
+            run, self._make_train_step, self._blank_inputs, ahead=prepares_ahead(run)
+        )
 
     def run_to_end(self) -> TrainResult:
         """Take all steps that are left, going back to a checkpoint if updates stop being finite."""

@@ -4,9 +4,26 @@ import concurrent.futures
 from collections.abc import Callable
 
 from pgan_tf.config.phases import Phase
+from pgan_tf.distribution.strategy import is_on_gpus
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.training.prepare import PreparedRun
+from tfrecords_tools.host import core_count
+
+# Cores that steps on CPUs use up: with no more, building a graph beside them slows them down by as
+# much as it saves.
+_CORES_OF_STEPS = 4
+
+
+def prepares_ahead(run: PreparedRun) -> bool:
+    """Return whether the next phase is prepared while the present one trains.
+
+    Several workers do not: TensorFlow numbers their exchanges in the order in which graphs are
+    built, which must be the same on all of them.
+    """
+    if run.cluster.count > 1:
+        return False
+    return is_on_gpus(run.strategy) or core_count() > _CORES_OF_STEPS
 
 
 class PhaseGraphs:
@@ -20,6 +37,8 @@ class PhaseGraphs:
         run: PreparedRun,
         make: Callable[[Phase, bool], TrainStep],
         make_inputs: Callable[[Phase, bool], StepInputs],
+        *,
+        ahead: bool,
     ):
         """Make nothing yet.
 
@@ -28,10 +47,12 @@ class PhaseGraphs:
           make: makes the training step of a phase, which trains the generator or not, without
             its graph, which takes longest.
           make_inputs: makes inputs of its calls, of any values.
+          ahead: whether `prepare_next` does anything (`prepares_ahead`).
         """
         self._run = run
         self._make = make
         self._make_inputs = make_inputs
+        self._ahead = ahead
         # By the phase's index, and whether the generator is trained; only of the newest phase.
         self._train_steps: dict[tuple[int, bool], TrainStep] = {}
         self._prepared: dict[tuple[int, bool], concurrent.futures.Future[TrainStep]] = {}
@@ -53,12 +74,8 @@ class PhaseGraphs:
         return self._train_steps[key]
 
     def prepare_next(self, phase: Phase) -> None:
-        """Have another thread prepare the phase after this one, unless it has begun to already.
-
-        Several workers do not: TensorFlow numbers their exchanges in the order in which graphs are
-        built, which must be the same on all of them.
-        """
-        if self._run.cluster.count > 1 or phase == self._run.schedule.phases[-1]:
+        """Have another thread prepare the phase after this one, unless it has begun to already."""
+        if not self._ahead or phase == self._run.schedule.phases[-1]:
             return
         following = self._run.schedule.phases[phase.index + 1]
         optimizer = self._run.config.optimizer

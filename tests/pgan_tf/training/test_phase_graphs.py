@@ -7,7 +7,8 @@ import pytest
 
 from pgan_tf.config import OptimizerConfig, ScheduleConfig
 from pgan_tf.config.phases import Schedule
-from pgan_tf.distribution.cluster import ALONE, Cluster
+from pgan_tf.distribution.cluster import Cluster
+from pgan_tf.training import phase_graphs
 from pgan_tf.training.phase_graphs import PhaseGraphs
 from tfrecords_tools.errors import UserError
 
@@ -32,10 +33,9 @@ def make_graphs():
     """
     opened = []
 
-    def make(*, cluster=ALONE, fails=(), **optimizer):
+    def make(*, ahead=True, fails=(), **optimizer):
         schedule = ScheduleConfig(stabilize_kimg=1.0, fade_kimg=1.0, total_kimg=3.0)
         run = types.SimpleNamespace(
-            cluster=cluster,
             schedule=Schedule(schedule, 8),
             config=types.SimpleNamespace(optimizer=OptimizerConfig(**optimizer)),
         )
@@ -45,7 +45,7 @@ def make_graphs():
             made.append(FakeStep(phase, trains_generator, fails=phase.index in fails))
             return made[-1]
 
-        graphs = PhaseGraphs(run, make_step, lambda phase, kind: (phase.index, kind))
+        graphs = PhaseGraphs(run, make_step, lambda phase, kind: (phase.index, kind), ahead=ahead)
         opened.append(graphs)
         return graphs, run.schedule.phases, made
 
@@ -93,9 +93,22 @@ def test_an_error_is_raised_when_the_phase_begins(make_graphs):
         graphs.get(phases[1], True)
 
 
-@pytest.mark.parametrize(("cluster", "phase"), [(Cluster(0, 2), 0), (ALONE, 2)])
-def test_several_workers_and_the_last_phase_prepare_nothing(make_graphs, cluster, phase):
-    graphs, phases, made = make_graphs(cluster=cluster)
+@pytest.mark.parametrize(
+    ("workers", "on_gpus", "cores", "expected"),
+    [(1, True, 2, True), (1, False, 4, False), (1, False, 8, True), (2, True, 8, False)],
+)
+def test_the_next_phase_is_prepared_where_cores_are_left(
+    monkeypatch, workers, on_gpus, cores, expected
+):
+    monkeypatch.setattr(phase_graphs, "is_on_gpus", lambda strategy: on_gpus)
+    monkeypatch.setattr(phase_graphs, "core_count", lambda: cores)
+    run = types.SimpleNamespace(cluster=Cluster(0, workers), strategy=None)
+    assert phase_graphs.prepares_ahead(run) == expected
+
+
+@pytest.mark.parametrize(("ahead", "phase"), [(False, 0), (True, 2)])
+def test_nothing_is_prepared_where_not_wanted_and_after_the_last_phase(make_graphs, ahead, phase):
+    graphs, phases, made = make_graphs(ahead=ahead)
     graphs.prepare_next(phases[phase])
     graphs.close()
     assert made == []
