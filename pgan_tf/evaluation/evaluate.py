@@ -30,6 +30,7 @@ from pgan_tf.evaluation.snapshots import (
     load_fakes,
     select_snapshots,
 )
+from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
 from tfrecords_tools.printable import say
@@ -108,6 +109,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     selection = select_snapshots(options.network, all_snapshots=options.all_snapshots)
     if options.all_snapshots:
         curves.require_matplotlib()  # before hours of work, not after
+    if selection.run is not None:
+        RunDirectory(selection.run).refuse_links()
     reals = _open_reals(options, selection)
     strategy = make_strategy(options.distribution, logical_cpus=options.logical_cpus)
     evaluator = _make_evaluator(options, selection, metrics, reals)

@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
-from pgan_tf.runs.run_directory import CheckpointId, list_checkpoints
+from pgan_tf.runs.run_directory import CheckpointId, checkpoint_files, list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 
@@ -117,12 +117,9 @@ class Checkpoints:
     def _put_aside(self, checkpoint: CheckpointId) -> None:
         # Not deleted, in case somebody can still recover it; but no longer counted among those
         # to keep.
-        for path in self._directory.glob(f"{checkpoint.name}.*"):
+        for path in checkpoint_files(self._directory, checkpoint):
             path.rename(path.with_name(f"{path.name}.unreadable"))
 
     def _delete(self, checkpoint: CheckpointId) -> None:
-        path = Path(self._path(checkpoint))
-        # The index first: data without an index is no checkpoint.
-        path.with_name(f"{path.name}.index").unlink(missing_ok=True)
-        for data in self._directory.glob(f"{path.name}.data-*"):
-            data.unlink(missing_ok=True)
+        for path in checkpoint_files(self._directory, checkpoint):
+            path.unlink(missing_ok=True)

@@ -1,14 +1,15 @@
 """The run directory: the names of its files, its lock, and the checks before a run continues."""
 
+import contextlib
 import errno
 import fcntl
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from pgan_tf.config import TrainConfig, flags
+from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_file
@@ -22,11 +23,20 @@ FAKES_PATTERN = re.compile(r"fakes-(?P<kimg>\d+(\.\d+)?)\.png")
 GENERATOR_PATTERN = re.compile(r"generator-(?P<kimg>\d+(\.\d+)?)\.keras")
 
 _SKIPPING = "-skipping"
-_INDEX = re.compile(
-    rf"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?\.index"
-)
+_STATE = rf"state-(r(?P<rollbacks>\d+)-)?(?P<images_seen>\d+)(?P<skipping>{_SKIPPING})?"
+_INDEX = re.compile(rf"{_STATE}\.index")
+_DATA = re.compile(rf"{_STATE}\.data-\d{{5}}-of-\d{{5}}")
+# The directory in which TensorFlow writes the data of a checkpoint, and a file in it.
+_UNFINISHED = re.compile(rf"{_STATE}_temp")
+_UNFINISHED_PART = re.compile(r"part-\d{5}-of-\d{5}\.(index|data-\d{5}-of-\d{5})(\.tempstate\d+)?")
 
-_DATA_PREFIX = "# Trained on: "
+# Entries of a run directory that are written to, or replaced, while a run goes on.
+_OWN = re.compile(
+    r"checkpoints|networks|evaluation|metrics|plugins|config\.flags|compilation\.json"
+    r"|metrics\.jsonl|metrics\.png|metrics-.*\.json|reals\.png|fakes-.*\.png|events\.out\..*"
+)
+# Those in which a link would be followed, too.
+_FOLLOWED = ("checkpoints", "evaluation", "metrics", "plugins")
 
 
 class RunDirectory:
@@ -85,10 +95,10 @@ class RunDirectory:
           UserError: the directory holds a run with other flags or data, is being written to by
             another process, holds anything other than a run, or can't be written.
         """
-        data = _data_line(pyramid)
+        self.refuse_links()
         saved = read_config(self.path)
         if saved is not None:
-            self._refuse_changes(saved, config, data)
+            self._refuse_changes(saved, config, pyramid)
         elif self.path.is_dir() and not all(map(is_partial_file, self.path.iterdir())):
             raise UserError(
                 f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); "
@@ -98,13 +108,31 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock()
             with whole_file(self.path / CONFIG_NAME) as temporary:
-                temporary.write_text(f"{flags.to_flagfile(config)}{data}\n")
+                note = "\n".join(note_lines(pyramid))
+                temporary.write_text(f"{flags.to_flagfile(config)}{note}\n", encoding="utf-8")
             self.networks.mkdir(exist_ok=True)
             self._remove_leftovers()
         except OSError as error:
             raise UserError(f"--run_dir={self.path} can't be written: {error.strerror}") from error
 
-    def _refuse_changes(self, saved: TrainConfig, config: TrainConfig, data: str) -> None:
+    def refuse_links(self) -> None:
+        """Refuse symbolic links in the place of the run's own files.
+
+        Raises:
+          UserError: names the first one.
+        """
+        own = sorted(path for path in self.path.glob("*") if _OWN.fullmatch(path.name))
+        for name in _FOLLOWED:
+            for folder, folders, files in os.walk(self.path / name):
+                own += [Path(folder, entry) for entry in (*folders, *files)]
+        for path in own:
+            if path.is_symlink():
+                raise UserError(
+                    f"{path}: is a symbolic link, and a run writes to no other directory; move "
+                    f"there what it stands for. Received: a link to {os.readlink(path)}"
+                )
+
+    def _refuse_changes(self, saved: TrainConfig, config: TrainConfig, pyramid: Pyramid) -> None:
         file = self.path / CONFIG_NAME
         changed = flags.differences(saved, config)
         if changed:
@@ -112,12 +140,23 @@ class RunDirectory:
                 f"{file}: this run was made with other flags: {', '.join(changed)}. Leave them out "
                 "to continue it, or name a new --run_dir"
             )
-        before = [line for line in read_text(file).splitlines() if line.startswith(_DATA_PREFIX)]
-        if before and before != [data]:
+        other = difference(read_text(file).splitlines(), pyramid)
+        if other is not None:
             raise UserError(
-                f"{file}: this run was made with other data, {before[0][len(_DATA_PREFIX) :]}. "
-                f"Received: {data[len(_DATA_PREFIX) :]}, in {config.data.data_dir}"
+                f"{file}: this run was made with {other}, in {config.data.data_dir}. To train its "
+                f"networks on other data, begin a run: --init_from={self.path} --run_dir=..."
             )
+        total, done = config.schedule.total_kimg, self._images_done()
+        if total < saved.schedule.total_kimg and 1000 * total < done:
+            raise UserError(
+                f"--total_kimg must be at least {done / 1000:g}, which this run has done. "
+                f"Received: {total:g}"
+            )
+
+    def _images_done(self) -> int:
+        """Return the real images that the newest checkpoint has seen; 0 if there is none."""
+        saved = list_checkpoints(self.checkpoints)
+        return saved[0].images_seen if saved else 0
 
     def _lock(self) -> None:
         # The lock belongs to the open directory, so the operating system releases it however the
@@ -149,20 +188,17 @@ class RunDirectory:
     def _remove_leftovers(self) -> None:
         remove_partial_files(self.path)
         remove_partial_files(self.networks)
-        for path in self.checkpoints.glob("*_temp*"):
-            shutil.rmtree(path, ignore_errors=True)
+        for path in self.checkpoints.glob("*_temp"):
+            if _UNFINISHED.fullmatch(path.name) and path.is_dir():
+                for part in path.iterdir():
+                    if _UNFINISHED_PART.fullmatch(part.name):
+                        part.unlink()
+                with contextlib.suppress(OSError):  # files of others stay
+                    path.rmdir()
         for path in self.checkpoints.glob("*.data-?????-of-?????"):
             # Written first and deleted last: without an index it is no checkpoint.
-            if not path.with_suffix(".index").exists():
+            if _DATA.fullmatch(path.name) and not path.with_suffix(".index").exists():
                 path.unlink()
-
-
-def _data_line(pyramid: Pyramid) -> str:
-    """Return the comment in `config.flags` on the data, which a run can't be continued without."""
-    return (
-        f"{_DATA_PREFIX}{pyramid.count} images, {pyramid.channels} channel(s), "
-        f"{pyramid.label_size} labels"
-    )
 
 
 class CheckpointId(NamedTuple):
@@ -185,6 +221,17 @@ class CheckpointId(NamedTuple):
         """Name of its files without a suffix: `state-96`, `state-r1-96`, `state-96-skipping`."""
         rollbacks = f"r{self.rollbacks}-" if self.rollbacks else ""
         return f"state-{rollbacks}{self.images_seen}{'' if self.healthy else _SKIPPING}"
+
+
+def checkpoint_files(directory: Path, checkpoint: CheckpointId) -> list[Path]:
+    """Return the files of a checkpoint, the index first: data without an index is none."""
+    names = (_INDEX, _DATA)
+    found = [
+        path
+        for path in directory.glob(f"{checkpoint.name}.*")
+        if any(name.fullmatch(path.name) for name in names)
+    ]
+    return sorted(found, key=lambda path: path.suffix != ".index")
 
 
 def list_checkpoints(directory: Path) -> list[CheckpointId]:

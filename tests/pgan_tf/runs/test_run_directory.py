@@ -1,11 +1,15 @@
 import contextlib
 import dataclasses
+import shutil
 
+import numpy as np
 import pytest
 
+from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.run_directory import RunDirectory, format_duration, kimg_name, read_config
-from tests.helpers.tiny import tiny_config
+from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
 
 
 @dataclasses.dataclass
@@ -13,6 +17,13 @@ class FakePyramid:
     count: int = 24
     channels: int = 3
     label_size: int = 0
+    label_names: tuple | None = None
+    is_remote: bool = True
+    sums: tuple = ("a", "b")
+
+    @property
+    def manifest(self):
+        return {"files": {str(n): {"sha256": value} for n, value in enumerate(self.sums)}}
 
 
 PYRAMID = FakePyramid()
@@ -66,6 +77,122 @@ def test_a_run_of_other_data_is_refused(tmp_path, change, received):
         RunDirectory(tmp_path).open(config, FakePyramid(**change))
 
 
+@pytest.mark.parametrize(
+    ("change", "received"),
+    [
+        ({"sums": ("a", "c")}, "other data of the same size.* --init_from="),
+        (
+            {"label_names": ("dogs", "cats")},
+            r'other class names, \["cats", "dogs"\]. Received: \["dogs',
+        ),
+        ({"label_names": None}, None),
+        ({"sums": ("b", "a")}, None),
+        ({"sums": ()}, None),
+    ],
+)
+def test_a_run_knows_its_data_again(tmp_path, change, received):
+    config = tiny_config("data", tmp_path)
+    began = FakePyramid(label_names=("cats", "dogs"))
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, began)
+    before = (tmp_path / "config.flags").read_text()
+    now = dataclasses.replace(began, **change)
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        if received is None:
+            run.open(config, now)
+            return
+        with pytest.raises(UserError, match=received):
+            run.open(config, now)
+    assert (tmp_path / "config.flags").read_text() == before
+
+
+def test_a_run_of_an_earlier_version_without_a_digest_is_continued_and_then_has_one(tmp_path):
+    config = tiny_config("data", tmp_path)
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, PYRAMID)
+    file = tmp_path / "config.flags"
+    new = file.read_text()
+    assert "# Data digest: sums " in new
+    file.write_text("\n".join(x for x in new.splitlines() if not x.startswith("# Data")) + "\n")
+    with contextlib.closing(RunDirectory(tmp_path)) as run:
+        run.open(config, PYRAMID)
+    assert file.read_text() == new
+
+
+def test_a_pyramid_is_known_again_after_a_move_and_without_a_manifest(tmp_path):
+    labels = np.eye(2)[np.arange(24) % 2]
+    write_pyramid(tmp_path / "a", resolution=8, channels=3, labels=labels)
+    shutil.copytree(tmp_path / "a", tmp_path / "moved" / "a")
+    write_pyramid(tmp_path / "seed/a", resolution=8, channels=3, labels=labels, seed=5)
+    write_pyramid(tmp_path / "labels/a", resolution=8, channels=3, labels=1 - labels)
+    note = note_lines(open_pyramid(tmp_path / "a"))
+    assert difference(note, open_pyramid(tmp_path / "moved/a")) is None
+    for name in ("seed/a", "labels/a"):
+        assert "of the same size" in difference(note, open_pyramid(tmp_path / name))
+
+
+def test_fewer_kimg_than_are_done_are_refused_and_not_stored(tmp_path):
+    config = tiny_config("data", tmp_path)
+
+    def with_total(kimg):
+        schedule = dataclasses.replace(config.schedule, total_kimg=kimg)
+        return dataclasses.replace(config, schedule=schedule)
+
+    def reopen(kimg):
+        with contextlib.closing(RunDirectory(tmp_path)) as run:
+            run.open(with_total(kimg), PYRAMID)
+
+    reopen(9.0)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "state-7000.index").touch()
+    with pytest.raises(UserError, match=r"--total_kimg must be at least 7, .* Received: 3"):
+        reopen(3.0)
+    assert read_config(tmp_path).schedule.total_kimg == 9.0
+    reopen(7.0)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("checkpoints", "networks", "evaluation", "plugins", "metrics", "metrics.jsonl"),
+        *("config.flags", "fakes-000001.png", "checkpoints/state-8_temp", "plugins/profile/x"),
+    ],
+)
+@pytest.mark.parametrize("dangling", [True, False])
+def test_links_in_the_place_of_a_runs_own_files_are_refused(tmp_path, name, dangling):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    config = tiny_config("data", run)
+    with contextlib.closing(RunDirectory(run)) as directory:
+        directory.open(config, PYRAMID)
+    for folder in ("checkpoints", "networks"):
+        if name != folder:
+            (run / folder).mkdir(exist_ok=True)
+    before = (run / "config.flags").read_bytes()
+    elsewhere.mkdir()
+    (elsewhere / "state-8.data-00000-of-00001").write_text("dear")
+    if name == "config.flags":
+        (run / name).rename(elsewhere / "config.flags")
+    (run / name).parent.mkdir(parents=True, exist_ok=True)
+    if name == "networks":
+        (run / name).rmdir()
+    target = elsewhere / "config.flags" if name == "config.flags" else elsewhere
+    (run / name).symlink_to(tmp_path / "nothing" if dangling and target == elsewhere else target)
+    with pytest.raises(UserError, match=f"{name}: is a symbolic link"):
+        RunDirectory(run).open(config, PYRAMID)
+    assert (run / "config.flags").read_bytes() == before
+    assert (elsewhere / "state-8.data-00000-of-00001").read_text() == "dear"
+
+
+def test_links_of_the_users_own_may_lie_in_a_run_directory(tmp_path):
+    config = tiny_config("data", tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "link").symlink_to("run")
+    with contextlib.closing(RunDirectory(tmp_path / "link")) as directory:
+        directory.open(config, PYRAMID)
+    (tmp_path / "run" / "newest.png").symlink_to("fakes-000001.png")
+    RunDirectory(tmp_path / "link").open(config, PYRAMID)
+
+
 def test_a_run_that_another_process_writes_to_is_refused(tmp_path):
     config = tiny_config("data", tmp_path)
     first, second = RunDirectory(tmp_path), RunDirectory(tmp_path)
@@ -82,23 +209,29 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(tmp_path):
         run.open(config, PYRAMID)
     leftovers = [
         ".fakes-000001.png.123.partial",
-        ".metrics.partial",
         ".metrics.0a1b2c3d.partial.jsonl",
         ".config.0a1b2c3d.partial.flags",
         "networks/.generator-000001.123.partial.keras",
         "checkpoints/state-100_temp/part-00000-of-00001.data-00000-of-00001",
     ]
-    kept = ["fakes-000001.png", "networks/generator-000001.keras", "checkpoints/state-100.index"]
+    kept = [
+        *("fakes-000001.png", "networks/generator-000001.keras", "checkpoints/state-100.index"),
+        *("checkpoints/my_temperatures.csv", "checkpoints/state-9_temp/thesis.tex"),
+        *("checkpoints/other.data-00000-of-00001", ".metrics.partial"),
+    ]
     for name in leftovers + kept:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "checkpoints/notes_temp").mkdir()
     RunDirectory(tmp_path).open(config, PYRAMID)
+    assert (tmp_path / "checkpoints/notes_temp").exists()
+    assert not (tmp_path / "checkpoints/state-100_temp").exists()
     files = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"config.flags", *kept}
 
 
 def test_a_run_that_was_killed_before_its_first_file_can_be_started_again(tmp_path):
-    for name in (".config.flags.partial", ".config.0a1b2c3d.partial.flags"):
+    for name in (".config.flags.12.partial", ".config.0a1b2c3d.partial.flags"):
         (tmp_path / name).touch()
     RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
 

@@ -1,0 +1,76 @@
+"""The note of a run's data, by which a run that is continued knows them again.
+
+Comments in `config.flags`. Runs of earlier versions have only the first of them.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from tfrecords_tools.format import Pyramid, sha256_of
+
+_CONTENTS, _DIGEST, _CLASSES = "# Trained on: ", "# Data digest: ", "# Class names: "
+_SHOWN = 200  # characters of class names in an error
+
+
+def note_lines(pyramid: Pyramid) -> list[str]:
+    """Return the comments on a pyramid. Where it lies, and its name, are not part of them."""
+    lines = [
+        f"{_CONTENTS}{pyramid.count} images, {pyramid.channels} channel(s), "
+        f"{pyramid.label_size} labels"
+    ]
+    digest = _digest(pyramid)
+    if digest is not None:
+        lines.append(f"{_DIGEST}{digest}")
+    if pyramid.label_names is not None:
+        lines.append(f"{_CLASSES}{json.dumps(pyramid.label_names)}")
+    return lines
+
+
+def difference(before: Sequence[str], pyramid: Pyramid) -> str | None:
+    """Return in what data differ from a run's, as a phrase; None if they are the run's.
+
+    What only one of the two has is not compared.
+
+    Args:
+      before: the lines of the run's `config.flags`.
+      pyramid: the data.
+    """
+    now = note_lines(pyramid)
+    for prefix, phrase in (
+        (_CONTENTS, "other data, {before}. Received: {now}"),
+        (_CLASSES, "other class names, {before}. Received: {now}"),
+        (_DIGEST, "other data of the same size, with the digest {before}. Received: {now}"),
+    ):
+        old, new = _find(before, prefix), _find(now, prefix)
+        # Digests of one kind only: the manifest may have come, or gone.
+        comparable = prefix != _DIGEST or (old or "").split(" ")[0] == (new or "").split(" ")[0]
+        if old and new and old != new and comparable:
+            return phrase.format(before=old[:_SHOWN], now=new[:_SHOWN])
+    return None
+
+
+def _find(lines: Sequence[str], prefix: str) -> str | None:
+    return next((line[len(prefix) :] for line in lines if line.startswith(prefix)), None)
+
+
+def _digest(pyramid: Pyramid) -> str | None:
+    """Return a digest of a pyramid's files, with its kind.
+
+    That of their sums in the manifest; without these, that of the lowest level and of the labels,
+    which are read within a second. None for files elsewhere without sums.
+    """
+    files = (pyramid.manifest or {}).get("files") or {}
+    sums = sorted(str(stated.get("sha256")) for stated in files.values())
+    if sums and "None" not in sums:
+        return f"sums {_sha256(''.join(sums).encode())}"
+    if pyramid.is_remote:
+        return None
+    sums = [sha256_of(file.path) for file in pyramid.levels[0].files]
+    if pyramid.labels is not None:
+        sums.append(_sha256(pyramid.labels.tobytes()))
+    return f"lowest {_sha256(''.join(sums).encode())}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
