@@ -61,7 +61,7 @@ class TrainResult:
 
 
 def train(config: TrainConfig) -> TrainResult:
-    """Train until `total_kimg`, or until SIGINT or SIGTERM, which save first.
+    """Train until `total_kimg`, or until SIGINT, SIGTERM or SIGHUP, which save first.
 
     A run directory that exists is continued from its newest checkpoint. With several workers, only
     the chief writes to the run directory, and the others take their state from the chief.

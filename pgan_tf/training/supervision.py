@@ -4,16 +4,17 @@ All workers of a run decide alike, because they look at the same numbers.
 """
 
 import dataclasses
+import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.step.outputs import StepResult
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Scalars of a step: 1 if a network's update was skipped, because its gradient was not finite.
 _SKIPPED = ("updates/discriminator_skipped", "updates/generator_skipped")
@@ -28,10 +29,10 @@ class TooManySkippedError(Exception):
 
 
 class Interrupts:
-    """A context that records SIGINT and SIGTERM instead of ending the process.
+    """A context that records SIGINT, SIGTERM and SIGHUP instead of ending the process.
 
     The training loop looks between calls whether it should stop. A second SIGINT raises
-    KeyboardInterrupt at once.
+    KeyboardInterrupt at once. SIGHUP, of a terminal that is closed, stays ignored under `nohup`.
 
     Attributes:
       received: the last signal received, or None.
@@ -40,11 +41,14 @@ class Interrupts:
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._previous: dict[signal.Signals, Any] = {}
+        self._terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]
 
     def __enter__(self) -> "Interrupts":
         # Python can handle signals in the main thread only; in others they are the caller's.
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._record) for number in _SIGNALS}
+            for number in _SIGNALS:
+                if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(
@@ -59,7 +63,17 @@ class Interrupts:
     def _record(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if number == signal.SIGHUP:
+            _end_output_nowhere(self._terminals)
         self.received = signal.Signals(number)
+
+
+def _end_output_nowhere(descriptors: Sequence[int]) -> None:
+    """Drop what is written to a terminal that is gone: it would be an error before all is saved."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 class Supervisor:

@@ -63,7 +63,7 @@ def tiny_config(data_dir="", run_dir="", *, label_size=0, channels=3, **run) -> 
     )
 
 
-def step_result(metrics, stop_flags=(0.0, 0.0)) -> StepResult:
+def step_result(metrics, stop_flags=(0.0, 0.0, 0.0)) -> StepResult:
     """Return the result of a call of one step, or of several if each scalar is a list."""
     columns = [np.atleast_1d(np.asarray(value, np.float32)) for value in metrics.values()]
     columns += [np.full(len(columns[0]), flag, np.float32) for flag in stop_flags]

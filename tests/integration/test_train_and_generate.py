@@ -147,7 +147,7 @@ def final_state(run_dir):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
 )
 def test_an_interrupted_run_continues_to_the_same_end(finished, data, tmp_path, number, code):
     run_dir = tmp_path / "run"

@@ -1,4 +1,7 @@
+import os
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,7 +13,7 @@ from tests.helpers.tiny import step_result
 TWO = Cluster(1, 2)
 
 
-def result(*, discriminator=0.0, generator=0.0, stop_flags=(0.0, 0.0)):
+def result(*, discriminator=0.0, generator=0.0, stop_flags=(0.0, 0.0, 0.0)):
     metrics = {
         "loss/generator": np.nan + np.zeros_like(generator),
         "updates/discriminator_skipped": discriminator + np.zeros_like(generator),
@@ -38,12 +41,15 @@ def test_a_process_alone_stops_at_once():
 
 @pytest.mark.parametrize(
     ("stop_flags", "expected"),
-    [((0, 0), None), ((2, 0), signal.SIGINT), ((0, 1), signal.SIGTERM), ((1, 1), signal.SIGINT)],
+    [
+        *(((0, 0, 0), None), ((2, 0, 0), signal.SIGINT), ((0, 1, 0), signal.SIGTERM)),
+        *(((1, 1, 0), signal.SIGINT), ((0, 0, 1), signal.SIGHUP)),
+    ],
 )
 def test_workers_stop_when_all_of_them_know_of_a_signal(stop_flags, expected):
     # Its own signal counts only once all have heard of it.
     watching = supervisor(TWO, received=signal.SIGTERM)
-    assert watching.stop_flags() == [0.0, 1.0]
+    assert watching.stop_flags() == [0.0, 1.0, 0.0]
     look_at(watching, result())
     assert watching.stop_signal() is None
     look_at(watching, result(stop_flags=tuple(map(float, stop_flags))), result())
@@ -105,3 +111,44 @@ def test_the_steps_of_a_call_are_counted_one_by_one():
 def test_zero_never_goes_back():
     watching = look_at(supervisor(max_skipped_updates=0), *[result(generator=1.0)] * 100)
     assert not watching.should_go_back
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_closed_terminal_is_recorded_unless_the_process_began_deaf_to_it(ignored):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert interrupts.received == (None if ignored else signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == (signal.SIG_IGN if ignored else signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_run_outlives_its_terminal(tmp_path):
+    code = (
+        "import os, sys, time\n"
+        "from pgan_tf.training.supervision import Interrupts\n"
+        "with Interrupts() as interrupts:\n"
+        "    print('ready', flush=True)\n"
+        "    for _ in range(600):\n"
+        "        if interrupts.received: break\n"
+        "        time.sleep(0.05)\n"
+        "    print('saving', flush=True)\n"
+        "    print('a warning', file=sys.stderr, flush=True)\n"
+        "open(sys.argv[1], 'w').write(interrupts.received.name)\n"
+    )
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", sys.executable, "-c", code, str(tmp_path / "saved")],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    os.close(slave)
+    said = b""
+    while b"ready" not in said:
+        said += os.read(master, 1000)
+    os.close(master)
+    assert process.wait(60) == 0
+    assert (tmp_path / "saved").read_text() == "SIGHUP"
