@@ -62,7 +62,9 @@ def test_a_folder_of_photos_becomes_a_pyramid(photos, prepare, capsys):
     out = capsys.readouterr().out
     assert "Resolution 16x16: the smallest image" in out
     assert "Wrote 6 images, 3x16x16, 2 classes: 7.2 kB in" in out
-    assert "pgan-train --data_dir=out --run_dir=runs/out" in out
+    assert "Images of each class: cats: 3, dogs: 3\n" in out
+    assert "Train on it: pgan-train --flagfile=configs/" in out
+    assert " --data_dir=out --run_dir=runs/out" in out
 
 
 def test_an_idx_file_becomes_a_pyramid(prepare, tmp_path):

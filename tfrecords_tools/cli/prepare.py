@@ -11,6 +11,7 @@ from typing import Any
 
 from absl import flags
 
+from tfrecords_tools.cli.first_run import first_run, has_nvidia_gpu
 from tfrecords_tools.cli.output_flags import (
     OUTPUT_FLAGS,
     WORK_FLAGS,
@@ -41,6 +42,7 @@ NAME = "pgan-prepare-tfrecords"
 
 # The manifest records flags that shape the pyramid's bytes.
 _RECORDED = (OUTPUT_FLAGS - WORK_FLAGS) | {"source", "num_images"}
+_LISTED_CLASSES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -110,7 +112,17 @@ def prepare(values: flags.FlagValues) -> None:
         )
         summary = write_pyramid(source, output, options, _recorded_flags(spec, given), say)
     say(_summary_line(source, summary))
-    say(f"Train on it: pgan-train --data_dir={given['output']} --run_dir=runs/{output.name}")
+    if summary.class_counts:
+        say(_classes_line(source.label_names, summary.class_counts))
+    for line in first_run(
+        given["output"],
+        f"runs/{output.name}",
+        resolution=source.resolution,
+        count=summary.count,
+        source=spec.name,
+        on_gpu=has_nvidia_gpu(),
+    ):
+        say(line)
 
 
 def _recorded_flags(spec: SourceSpec, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,6 +137,15 @@ def _summary_line(source: Source, summary: Summary) -> str:
         f"Wrote {summary.count} images, {source.channels}x{source.resolution}x{source.resolution},"
         f" {labels}{skipped}: {readable_bytes(summary.bytes)} in {summary.seconds:.1f} s"
     )
+
+
+def _classes_line(names: Sequence[str] | None, counts: Sequence[int]) -> str:
+    """Return the classes with their numbers of images, the first ones of many."""
+    shown = names or [str(number) for number in range(len(counts))]
+    listed = [f"{name}: {count}" for name, count in zip(shown, counts, strict=True)]
+    more = len(listed) - _LISTED_CLASSES
+    rest = f", and {more} more" if more > 0 else ""
+    return f"Images of each class: {', '.join(listed[:_LISTED_CLASSES])}{rest}"
 
 
 @contextlib.contextmanager

@@ -2,13 +2,15 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
@@ -25,6 +27,7 @@ from tfrecords_tools.sources.pixels import (
     read_header,
     read_pixels,
 )
+from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
@@ -35,6 +38,14 @@ from tfrecords_tools.sources.shared_flags import (
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _SCAN_CHUNK = 500
+
+# Usual names of a data set's parts, as folders.
+_SPLIT_NAMES = frozenset(
+    {
+        *("train", "training", "trainset", "val", "valid", "validation", "dev", "eval"),
+        *("test", "testing", "testset", "holdout", "extra", "unlabeled", "unlabelled"),
+    }
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +125,7 @@ def open_images(
     """
     files = open_files(root, EXTENSIONS, say)
     classes, names = folder_classes(files) if use_folders else (None, None)
+    _warn_of_splits(root, names or ())
     policy = complete_policy(files, policy, num_workers, skip_bad_images, say)
     return ImagesSource(files, policy, classes, names)
 
@@ -181,6 +193,22 @@ def folder_classes(files: NamedImageFiles) -> tuple[np.ndarray, tuple[str, ...]]
     return np.array([numbers[folder] for folder in folders], np.int64), names
 
 
+def _warn_of_splits(root: Path, names: Sequence[str]) -> None:
+    """Warn if classes are named as parts of a data set usually are.
+
+    A single such name among others may be a class: trains, say.
+    """
+    splits = [name for name in names if name.lower() in _SPLIT_NAMES]
+    if len(splits) > 1 or (splits and len(splits) == len(names)):
+        logging.warning(
+            "--labels=folders takes the folders directly in %s as classes, and %s look like parts "
+            "of a data set. If the classes are in them: --input=%s",
+            root,
+            ", ".join(splits),
+            shlex.quote(str(root / splits[0])),
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class _HeaderSummary:
     """The headers of many image files.
@@ -204,25 +232,27 @@ class _HeaderReader:
     policy: ImagePolicy
     skip_bad_images: bool
 
-    def __call__(self, indices: np.ndarray) -> tuple[int, _HeaderSummary | None]:
-        """Return the number of files and the summary of the usable ones, if there are any."""
+    def __call__(self, indices: np.ndarray) -> tuple[list[str], int, _HeaderSummary | None]:
+        """Return why files can't be used, the number of all, and a summary of the usable ones."""
         headers: list[tuple[Header, str]] = []
+        reasons: list[str] = []
         for index in indices:
             try:
                 header = self._header(int(index))
                 check_size(self.files.display_name(index), header, self.policy)
-            except BadImageError:
+            except BadImageError as error:
                 if not self.skip_bad_images:
                     raise
+                reasons.append(error.reason)
             else:
                 headers.append((header, self.files.display_name(index)))
         if not headers:
-            return len(indices), None
+            return reasons, len(indices), None
         side, smallest = min(
             (header.square_side(self.policy.crop), name) for header, name in headers
         )
         gray = all(header.gray for header, _ in headers)
-        return len(indices), _HeaderSummary(gray, side, smallest)
+        return reasons, len(indices), _HeaderSummary(gray, side, smallest)
 
     def _header(self, index: int) -> Header:
         name, max_bytes = self.files.display_name(index), max_file_bytes(self.policy)
@@ -241,16 +271,21 @@ def _summarize_headers(
     # Starting a process takes longer than reading a few chunks.
     workers = min(num_workers, len(tasks) // 4)
     summaries: list[_HeaderSummary] = []
+    reasons: list[str] = []
     with (
         tqdm(total=len(order), unit=" headers", disable=None) as progress,
         closing(run_unordered(read, tasks, workers)) as results,
     ):
-        for number, summary in results:
+        for bad, number, summary in results:
             progress.update(number)
+            reasons += bad
             if summary is not None:
                 summaries.append(summary)
     if not summaries:
-        raise UserError(f"--input={files.root}: none of its {len(order)} image files can be used")
+        raise UserError(
+            f"--input={files.root}: none of its {len(order)} image files can be used: "
+            f"{common_reasons(reasons)}"
+        )
     smallest = min(summaries, key=lambda summary: (summary.side, summary.smallest))
     return replace(smallest, all_gray=all(summary.all_gray for summary in summaries))
 

@@ -20,6 +20,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.sources.base import Source
+from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.writing.beam_output import BeamOutput
 from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, make_chunks
 from tfrecords_tools.writing.disk import check_disk
@@ -70,6 +71,7 @@ class Summary:
       bytes: size on disk, without the manifest.
       seconds: duration of writing.
       skipped: number of bad images that were left out.
+      class_counts: number of images of each class; empty without labels.
     """
 
     count: int
@@ -77,6 +79,7 @@ class Summary:
     bytes: int
     seconds: float
     skipped: int
+    class_counts: tuple[int, ...] = ()
 
 
 class Output(Protocol):
@@ -164,13 +167,13 @@ def write_pyramid(
         order = (
             order[~np.isin(order, [image.source_index for image in skipped])] if skipped else order
         )
-        label_size = _write_labels(source, order, staging / labels_name(target.name))
+        class_counts = _write_labels(source, order, staging / labels_name(target.name))
         files = _describe_files(staging)
         manifest = {
             "count": len(order),
             "resolution": source.resolution,
             "channels": source.channels,
-            "label_size": label_size,
+            "label_size": len(class_counts),
             "label_names": source.label_names and list(source.label_names),
             "encoding": layout.encoding,
             "shards": layout.shards,
@@ -183,10 +186,11 @@ def write_pyramid(
         write_manifest(staging, manifest)
     return Summary(
         count=len(order),
-        label_size=label_size,
+        label_size=len(class_counts),
         bytes=sum(file["bytes"] for file in files.values()),
         seconds=time.monotonic() - started,
         skipped=len(skipped),
+        class_counts=class_counts,
     )
 
 
@@ -250,8 +254,11 @@ def _convert(
     for image in skipped:
         say(f"Skipped {image.name}: {image.reason}")
     if len(skipped) == len(order):
-        first_bad = skipped[0]
-        raise UserError(f"no image could be read; the first: {first_bad.name}: {first_bad.reason}")
+        reasons = common_reasons(image.reason for image in skipped)
+        raise UserError(
+            f"none of the {len(skipped)} images can be used ({reasons}); the first: "
+            f"{skipped[0].name}"
+        )
     journal.add_finishing()
     output.finish(written)
     return written
@@ -288,14 +295,14 @@ def _explain_interruption(
         raise UserError(f"--output={target}: the disk filled up; {kept}") from error
 
 
-def _write_labels(source: Source, order: np.ndarray, path: Path) -> int:
-    """Write the labels in the pyramid's order; return the number of classes, 0 without labels."""
+def _write_labels(source: Source, order: np.ndarray, path: Path) -> tuple[int, ...]:
+    """Write the labels in the pyramid's order; return the number of images of each class."""
     labels = source.labels()
     if labels is None:
-        return 0
+        return ()
     with path.open("wb") as file:
         np.save(file, np.ascontiguousarray(labels[order], np.float32))
-    return labels.shape[1]
+    return tuple(np.count_nonzero(labels[order] > 0, axis=0).tolist())
 
 
 def _describe_files(directory: Path) -> dict[str, dict[str, Any]]:

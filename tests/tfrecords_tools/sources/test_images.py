@@ -146,8 +146,31 @@ def test_a_damaged_header_is_refused_by_name_unless_bad_images_are_skipped(folde
 def test_only_damaged_images_are_refused_even_when_skipped(folder):
     folder.mkdir()
     (folder / "2.png").write_bytes(b"nothing")
-    with pytest.raises(UserError, match="photos: none of its 1 image files can be used"):
-        opened(folder, skip=True)
+    put(folder / "3.png", (5, 3))
+    put(folder / "4.png", (7, 3))
+    policy = ImagePolicy(channels=0, resolution=4)
+    expected = r"photos: none of its 3 image files can be used: 2: is 5x3 .*; 1: is not an image"
+    with pytest.raises(UserError, match=expected):
+        opened(folder, policy, skip=True)
+
+
+@pytest.mark.parametrize(
+    ("folders", "warned"),
+    [
+        (("train", "val"), "train, val look like parts of a data set"),
+        (("Test", "cats", "valid"), "Test, valid look like parts"),
+        (("train",), "train look like parts"),
+        (("train", "boat"), ""),  # a class of CIFAR-100
+        (("cats", "dogs"), ""),
+    ],
+)
+def test_folders_named_as_parts_of_a_data_set_are_warned_of(folder, caplog, folders, warned):
+    for name in folders:
+        put(folder / name / "1.png")
+    opened(folder, use_folders=True)
+    assert warned in caplog.text and bool(warned) == bool(caplog.text)
+    opened(folder)
+    assert caplog.text.count("WARNING") <= 1
 
 
 def test_headers_are_read_by_several_processes_alike(folder, monkeypatch):

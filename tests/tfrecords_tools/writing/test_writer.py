@@ -136,7 +136,8 @@ def test_a_bad_image_ends_the_run_and_leaves_nothing(write, tmp_path, array_sour
 
 def test_no_good_image_at_all_is_an_error(write, tmp_path, array_source, random_images):
     source = FlawedSource(array_source(random_images(5, 1, 4)), range(5))
-    with pytest.raises(UserError, match=r"no image could be read; the first: .*is damaged"):
+    expected = r"^none of the 5 images can be used \(5: is damaged\); the first: \d.png$"
+    with pytest.raises(UserError, match=expected):
         write(source, skip_bad_images=True)
     assert os.listdir(tmp_path) == []
 
@@ -162,3 +163,11 @@ def test_a_full_disk_is_a_users_error_and_leaves_nothing(
     with pytest.raises(UserError, match=r"pyramid: the disk filled up; nothing is kept"):
         write(array_source(random_images(5, 1, 4)))
     assert os.listdir(tmp_path) == []
+
+
+def test_the_images_of_each_class_are_counted(tmp_path, array_source, random_images):
+    labels = np.eye(3, dtype=np.float32)[[0, 2, 2, 0, 2]]
+    source = FlawedSource(array_source(random_images(5, 1, 4), labels), {3})
+    options = WriteOptions(skip_bad_images=True)
+    summary = write_pyramid(source, tmp_path / "out", options, {}, lambda line: None)
+    assert summary.class_counts == (1, 0, 3) and summary.label_size == 3
