@@ -11,6 +11,7 @@ from absl import flags, logging
 
 from tfrecords_tools.command_help import (
     ALL,
+    EVERYWHERE,
     Help,
     Section,
     aligned,
@@ -18,9 +19,12 @@ from tfrecords_tools.command_help import (
     heading,
     no_such_help,
 )
+from tfrecords_tools.completion import completion_script, words_of
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
 from tfrecords_tools.printable import escape_for_streams, printable
+from tfrecords_tools.suggestions import did_you_mean
+from tfrecords_tools.version import version_line
 
 __all__ = ["Command", "CommandGroup", "Help", "Section", "run", "run_one_of"]
 
@@ -118,7 +122,10 @@ class CommandGroup:
             *aligned(rows),
             "",
         ]
-        lines += [f"--help=COMMAND shows the flags of one, --help={ALL} the flags of all."]
+        lines += [
+            f"--help=COMMAND shows the flags of one, --help={ALL} the flags of all.",
+            *EVERYWHERE,
+        ]
         return "\n".join(lines) + "\n"
 
 
@@ -130,7 +137,11 @@ def run_one_of(group: CommandGroup, argv: Sequence[str] | None) -> int:
     flag_values = flags.FlagValues()
     define_help(flag_values)
     try:
-        flag_values([group.name, *(a for a in arguments if _is_help(a))])
+        words = {name: words_of(command.new_flags()) for name, command in group.commands.items()}
+        if text := _about(group.name, words, arguments):
+            sys.stdout.write(text)
+            return EXIT_OK
+        flag_values([group.name, *(_long_help(a) for a in arguments if _is_help(a))])
         wanted = flag_values["help"].value
         if wanted is not None:
             sys.stdout.write(group.help(wanted))
@@ -140,8 +151,8 @@ def run_one_of(group: CommandGroup, argv: Sequence[str] | None) -> int:
     received = arguments[0] if arguments else "nothing"
     return _fail(
         group.name,
-        f"the first argument must be {' or '.join(group.commands)}. Received: {received}."
-        f" See {group.name} --help",
+        f"the first argument must be {' or '.join(group.commands)}. Received: {received}"
+        f"{did_you_mean(received, group.commands) or '.'} See {group.name} --help",
     )
 
 
@@ -164,6 +175,9 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
     flag_values = command.new_flags()
     given = list(sys.argv[1:] if argv is None else argv)
     try:
+        if text := _about(name, {"": words_of(flag_values)}, given):
+            sys.stdout.write(text)
+            return EXIT_OK
         arguments = _parse(flag_values, name, given)
         wanted = flag_values["help"].value
         if wanted is not None:
@@ -195,7 +209,33 @@ class _OneLine(python_logging.Formatter):
 
 
 def _is_help(argument: str) -> bool:
-    return argument.partition("=")[0] in ("--help", "-help")
+    return argument.partition("=")[0] in ("--help", "-help", "-h")
+
+
+def _long_help(argument: str) -> str:
+    return "--help" if argument == "-h" else argument
+
+
+def _about(name: str, words: Mapping[str, Sequence[str]], given: Sequence[str]) -> str:
+    """Return the text that `--version` or `--completion=SHELL` prints; empty without either.
+
+    Args:
+      name: the command's, as it is typed.
+      words: see `completion_script`.
+      given: the command line.
+
+    Raises:
+      UserError: there is no such shell.
+    """
+    for argument in given:
+        flag, _, value = argument.partition("=")
+        if argument == "--":
+            break
+        if argument == "--version":
+            return f"{name} {version_line()}\n"
+        if flag == "--completion":
+            return completion_script(name, words, value)
+    return ""
 
 
 def _set_up_logging() -> None:
@@ -212,10 +252,25 @@ def _set_up_logging() -> None:
 def _parse(flag_values: flags.FlagValues, name: str, given: list[str]) -> list[str]:
     """Set the flags and return the arguments that are not flags."""
     expanded = expand_flagfiles(given)
+    expanded = [*map(_long_help, expanded)] if "--" not in expanded else expanded
     try:
         return flag_values([name, *expanded])[1:]
+    except flags.UnrecognizedFlagError as error:
+        known = [*flag_values, "flagfile", "version", "completion"]
+        raise UserError(
+            f"Unknown command line flag '{error.flagname}'"
+            f"{_meant(error.flagname, flag_values, known) or '.'} See {name} --help"
+        ) from error
     except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
         raise UserError(f"{_one_line(str(error))}. See {name} --help") from error
+
+
+def _meant(attempt: str, flag_values: flags.FlagValues, known: Sequence[str]) -> str:
+    """Return a question after the flag that was meant; empty if none is like it."""
+    positive = attempt.removeprefix("no").lstrip("-_")
+    if positive != attempt and positive in flag_values and flag_values[positive].boolean:
+        return f". Did you mean --no{positive}?"
+    return did_you_mean(attempt, known, "--")
 
 
 def _check_arguments(name: str, wanted: Sequence[str], given: Sequence[str]) -> None:

@@ -98,8 +98,15 @@ class Help:
         yield from _FLAGFILES
 
 
+# Understood by every command, besides its flags.
+EVERYWHERE = [
+    "-h is --help; --version prints versions; --completion=bash|zsh prints a script that makes the",
+    "shell complete flags.",
+]
 _FLAGFILES = [
-    "--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the file's."
+    "--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the",
+    "file's.",
+    *EVERYWHERE,
 ]
 
 

@@ -36,7 +36,7 @@ def refuse(capsys, *arguments):
     [
         (["--run_dir={tmp}/run"], "--data_dir is required"),
         (["--data_dir={data}"], "--run_dir is required"),
-        (["--fmap_bas=3"], "Unknown command line flag 'fmap_bas'. Did you mean: fmap_base"),
+        (["--fmap_bas=3"], "Unknown command line flag 'fmap_bas'. Did you mean --fmap_base"),
         (["--data_dir={tmp}/nothing", "--run_dir={tmp}/run"], "nothing: no such directory"),
         (["--data_dir={tmp}", "--run_dir={tmp}/run"], "no pyramid in it"),
         (["--resolution=100"], "--resolution must be a power of two from 4, such as 64 or 128"),

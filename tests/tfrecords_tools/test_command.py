@@ -1,6 +1,7 @@
 """The ground of every command: arguments, errors, exit codes, help."""
 
 import errno
+import re
 
 import pytest
 from absl import flags
@@ -57,7 +58,9 @@ def test_arguments_and_flags_come_in_any_order(argv, expected):
             "must be given DIRECTORY, and flags as --flag=value. Received: ",
         ),
         (("DIRECTORY",), ["a", "b"], "must be given DIRECTORY, and flags as --flag=value. Rec"),
-        ((), ["--sise=3"], "Unknown command line flag 'sise'"),
+        ((), ["--sise=3"], "Unknown command line flag 'sise'. Did you mean --size? See"),
+        ((), ["--wholly=3"], "Unknown command line flag 'wholly'. See"),
+        ((), ["--verison"], "Did you mean --version?"),
         ((), ["--size=big"], "size"),
     ],
 )
@@ -120,7 +123,7 @@ def help_of(argv, capsys, **options):
     return run(command, argv), capsys.readouterr()
 
 
-@pytest.mark.parametrize("argument", ["--help", "-help", "--help=all"])
+@pytest.mark.parametrize("argument", ["--help", "-help", "-h", "--help=all"])
 def test_help_of_a_command_without_sections_describes_all_flags(capsys, argument):
     code, printed = help_of([argument], capsys)
     assert code == 0 and printed.err == ""
@@ -146,7 +149,10 @@ Flags:
   --weight
       How heavy. (default: 600)
 
---flagfile=FILE reads flags from a file, one a line. Flags given after it win over the file's.
+--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the
+file's.
+-h is --help; --version prints versions; --completion=bash|zsh prints a script that makes the
+shell complete flags.
 """
     )
 
@@ -170,7 +176,10 @@ All flags, by section: --help=SECTION shows one section, --help=all every flag.
   sizes  how large
   kinds  of what
 
---flagfile=FILE reads flags from a file, one a line. Flags given after it win over the file's.
+--flagfile=FILE reads flags from a file, one a line. Flags given after it win over the
+file's.
+-h is --help; --version prints versions; --completion=bash|zsh prints a script that makes the
+shell complete flags.
 """
     )
 
@@ -220,6 +229,12 @@ def test_a_value_for_a_negated_flag_is_a_mistake(capsys):
     assert printed.err.count("\n") == 1
 
 
+def test_a_negation_spelled_otherwise_is_understood_in_the_answer(capsys):
+    for attempt in ("--no-loud", "--no_loud"):
+        code, printed = help_of([attempt], capsys)
+        assert code == 2 and "Did you mean --noloud?" in printed.err
+
+
 COMMANDS = CommandGroup(
     "name",
     "does things.",
@@ -252,7 +267,7 @@ def test_without_a_command_they_are_listed(capsys, argv):
     assert "the first argument must be look or leave. Received: " in err and err.count("\n") == 1
 
 
-@pytest.mark.parametrize("argument", ["--help", "-help"])
+@pytest.mark.parametrize("argument", ["--help", "-help", "-h"])
 def test_help_lists_the_commands(capsys, argument):
     assert run_one_of(COMMANDS, [argument]) == 0
     assert (
@@ -268,8 +283,15 @@ Commands:
   leave       leaves.
 
 --help=COMMAND shows the flags of one, --help=all the flags of all.
+-h is --help; --version prints versions; --completion=bash|zsh prints a script that makes the
+shell complete flags.
 """
     )
+
+
+def test_a_command_like_the_first_argument_is_proposed(capsys):
+    assert run_one_of(COMMANDS, ["leav"]) == 2
+    assert "Received: leav. Did you mean leave? See name --help" in capsys.readouterr().err
 
 
 def test_help_describes_one_command_or_all(capsys):
@@ -284,3 +306,17 @@ def test_help_describes_one_command_or_all(capsys):
     assert run_one_of(COMMANDS, ["--help=jump"]) == 2
     expected = "name: error: --help must be one of look, leave, all. Received: jump\n"
     assert capsys.readouterr().err == expected
+
+
+def test_versions_are_printed_by_every_kind_of_command_and_nothing_else_happens(capsys):
+    expected = r"name( look)? \d+\.\d+\.\d+, TensorFlow \d.*, Keras \d.*, NumPy \d.*, Python 3.*\n"
+    assert call(["--version", "--size=big"], raising(AssertionError)) == 0
+    assert re.fullmatch(expected, capsys.readouterr().out)
+    assert run_one_of(COMMANDS, ["--version"]) == run_one_of(COMMANDS, ["look", "--version"]) == 0
+    assert all(re.fullmatch(expected, f"{line}\n") for line in capsys.readouterr().out.splitlines())
+
+
+def test_words_after_two_dashes_are_no_flags(capsys):
+    got = []
+    assert call(["--", "--version", "-h"], lambda _, *rest: got.extend(rest), ("A", "B")) == 0
+    assert got == ["--version", "-h"]
