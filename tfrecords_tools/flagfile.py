@@ -1,11 +1,14 @@
 """Flagfiles: `--flagfile=FILE` on a command line, or in another flagfile, replaced by its flags."""
 
+import itertools
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import read_text
 
+_MAX_FILES = 200
 _NAMES = ("--flagfile", "-flagfile")
 
 
@@ -38,6 +41,7 @@ def flag_lines(text: str) -> list[str]:
 
 
 def _expanded(arguments: list[str]) -> Iterator[str]:
+    number = itertools.count(1)
     while arguments:
         argument = arguments.pop(0)
         if argument == "--":
@@ -51,16 +55,20 @@ def _expanded(arguments: list[str]) -> Iterator[str]:
             if not arguments:
                 raise UserError(f"{name} needs a file: {name}=FILE")
             value = arguments.pop(0)
-        yield from _flags_of(value, ())
+        yield from _flags_of(value, (), number)
 
 
-def _flags_of(value: str, including: tuple[Path, ...]) -> Iterator[str]:
+def _flags_of(value: str, including: tuple[Path, ...], number: Iterator[int]) -> Iterator[str]:
     """Yield the flags of the file that `--flagfile=value` names.
 
     Args:
       value: as it is written, on the command line or in the last of `including`.
       including: the files that led here, the one on the command line first.
+      number: counts the files of a command line: ten that each include the next one ten times are
+        10^10.
     """
+    if next(number) > _MAX_FILES:
+        raise UserError(f"--flagfile={value}: files that include more than {_MAX_FILES} others")
     path = Path(os.path.expanduser(value))
     named = f"--flagfile={value}"
     if including:
@@ -71,13 +79,13 @@ def _flags_of(value: str, including: tuple[Path, ...]) -> Iterator[str]:
         chain = " -> ".join(str(file) for file in (*including, path))
         raise UserError(f"a flagfile must not include itself. Received: {chain}")
     try:
-        text = path.read_text()
+        text = read_text(path)
     except OSError as error:
         raise UserError(f"{named}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{named}: not a text file") from error
+    except UserError as error:
+        raise UserError(f"{named}: {str(error).removeprefix(f'{path}: ')}") from error
     for line in flag_lines(text):
         if is_flagfile(line):
-            yield from _flags_of(line.partition("=")[2].strip(), (*including, path))
+            yield from _flags_of(line.partition("=")[2].strip(), (*including, path), number)
         else:
             yield line

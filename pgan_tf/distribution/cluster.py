@@ -1,12 +1,13 @@
 """The workers of a run, read from TF_CONFIG. Standard library only."""
 
 import dataclasses
-import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.json_file import parse_json
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
@@ -51,11 +52,11 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
     if not text:
         raise UserError(f"--distribution=multi_worker needs {VARIABLE}, such as {EXAMPLE}")
     try:
-        described = json.loads(text)
+        described = parse_json(text, VARIABLE)
         jobs, task = described["cluster"], described["task"]
         job, index = task["type"], int(task["index"])
         addresses = {name: list(jobs[name]) for name in jobs}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise _malformed(text) from error
     if set(addresses) - {"chief", "worker"} or not addresses:
         raise UserError(
@@ -74,9 +75,13 @@ def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
 
 def _addresses(jobs: Mapping[str, list[Any]], name: str, text: str) -> list[str]:
     addresses = jobs.get(name, [])
-    if not all(isinstance(a, str) and a.rpartition(":")[2].isdecimal() for a in addresses):
+    if not all(isinstance(a, str) and _is_port(a.rpartition(":")[2]) for a in addresses):
         raise _malformed(text)
     return addresses
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and 0 < int(text) < 1 << 16
 
 
 def _malformed(text: str) -> UserError:

@@ -20,7 +20,9 @@ from absl import logging
 
 from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.distribution.out_of_memory import is_memory_message
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.json_file import read_object
 
 _SECONDS = 180
 _COMMAND = (sys.executable, "-m", "pgan_tf.distribution.xla_probe")
@@ -116,10 +118,9 @@ def _describe(child: subprocess.CompletedProcess) -> str:
 
 def _read(results: Path) -> dict[str, str]:
     try:
-        known = json.loads(results.read_text())
-    except (OSError, ValueError):
+        return {key: str(fault) for key, fault in read_object(results).items()}
+    except (OSError, UserError):
         return {}
-    return known if isinstance(known, dict) else {}
 
 
 def _write(results: Path, known: dict[str, str]) -> None:

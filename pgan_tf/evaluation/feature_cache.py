@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import crc32c
 import numpy as np
 from absl import logging
 
 from pgan_tf.evaluation.catalog import ImageFeatures
+from tfrecords_tools.array_file import map_array
 from tfrecords_tools.directories import (
     partial_directory,
     put_back_replaced,
@@ -22,9 +24,12 @@ from tfrecords_tools.directories import (
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
+from tfrecords_tools.json_file import read_object
+from tfrecords_tools.regular_file import open_regular
 
 CACHE_NAME = "evaluation"  # within a run directory
 _KEY_NAME = "key.json"
+_SUMS = "crc32c"  # the key of the arrays' checksums by file name, beside those that were given
 _BLOCK = 1 << 22  # bytes
 
 
@@ -57,13 +62,19 @@ class FeatureCache:
         if not self.keep or not entry.is_dir():
             return None
         try:
-            if json.loads((entry / _KEY_NAME).read_text()) != dict(key):
+            stored = read_object(entry / _KEY_NAME)
+            # The first version stored no checksums.
+            sums = stored.pop(_SUMS, None)
+            if stored != json.loads(json.dumps(dict(key))):
                 return None
-            return {
-                path.stem: np.load(path, mmap_mode="r", allow_pickle=False)
-                for path in sorted(entry.glob("*.npy"))
-            }
-        except (OSError, ValueError) as error:
+            files = sorted(entry.glob("*.npy"))
+            if sums is not None and sums != {path.name: _checksum(path) for path in files}:
+                raise UserError("damaged, or edited: the checksums of its arrays are wrong")
+            features = {path.stem: map_array(path) for path in files}
+            if sums is None:
+                _require_numbers(features)
+            return features
+        except (OSError, UserError) as error:
             logging.warning("%s can't be read, extracting the features again: %s", entry, error)
             return None
 
@@ -154,7 +165,25 @@ class CacheEntry:
                 self._mapped[name].flush()
             else:
                 np.save(self._directory / f"{name}.npy", array)
-        (self._directory / _KEY_NAME).write_text(json.dumps(dict(key), indent=2) + "\n")
+        files = sorted(self._directory.glob("*.npy"))
+        content = {**key, _SUMS: {path.name: _checksum(path) for path in files}}
+        (self._directory / _KEY_NAME).write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _require_numbers(features: ImageFeatures) -> None:
+    """Raise UserError for arrays that no extractor can have made."""
+    for name, array in features.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise UserError(f"{name}.npy must hold finite numbers. Received: {array.dtype}")
+
+
+def _checksum(path: Path) -> int:
+    """Return the CRC-32C of a file, several times as fast as its SHA-256."""
+    value = 0
+    with open_regular(path) as file:
+        while block := file.read(_BLOCK):
+            value = crc32c.crc32c(block, value)
+    return value
 
 
 def _reserve(descriptor: int, size: int) -> None:

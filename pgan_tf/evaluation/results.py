@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import tempfile
@@ -15,10 +16,13 @@ from absl import logging
 from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.json_file import read_object
 
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"
 FORMAT = 1
+
+_CHECKSUM = "checksum"
 
 # Settings that every metric has a value of its own for; and keys of a file other than settings.
 _BY_METRIC = ("num_images", "real_num_images", "extractors", "floor_num_images")
@@ -72,7 +76,8 @@ class SnapshotMetrics:
         }
         directory.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n")
+            text = json.dumps({**content, _CHECKSUM: _checksum(content)}, indent=2)
+            temporary.write_text(text + "\n")
         return path
 
     @property
@@ -198,7 +203,14 @@ def _identity(entry: Mapping[str, Any]) -> str:
 def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
     """Read the entries of a network; none if the file is of another, or can't be read."""
     try:
-        content = json.loads(path.read_text())
+        content = read_object(path)
+        # The first version wrote no checksum.
+        stated = content.pop(_CHECKSUM, None)
+        if stated is not None and stated != _checksum(content):
+            raise ValueError(
+                "damaged, or edited: its checksum is wrong (if it was edited on purpose, remove "
+                f"its key '{_CHECKSUM}')"
+            )
         if content["format"] != FORMAT or content["network_digest"] != digest:
             return []
         settings = {key: value for key, value in content.items() if key not in _NO_SETTINGS}
@@ -208,12 +220,17 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
             entries.append({**entry, "metric": str(entry["metric"]), **values})
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         logging.warning(
             "%s can't be read, evaluating again: %s: %s", path, type(error).__name__, error
         )
         return []
     return entries
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a file's content but for the checksum itself."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _number(value: float | None) -> float:

@@ -2,8 +2,6 @@
 
 import dataclasses
 import os
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +26,7 @@ from pgan_tf.runs.saved_generator import (
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.zip_archive import open_keras_archive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,11 +174,8 @@ def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
       UserError: its file is damaged, or its description does not fit the data.
     """
     file = snapshot.file
-    try:
-        with zipfile.ZipFile(file) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
-        raise UserError(f"{file}: not a .keras file: {error}") from error
+    with open_keras_archive(file) as archive:
+        damaged = archive.testzip()
     if damaged is not None:
         raise UserError(f"{file}: damaged: the checksum of {damaged} in it is wrong")
     described = read_description(file)

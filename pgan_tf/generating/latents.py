@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from pgan_tf.runs.grids import draw_latents
+from tfrecords_tools.array_file import load_array
 from tfrecords_tools.errors import UserError
 
 _TERM = re.compile(r"([+-]?)(\d+)")
@@ -25,13 +26,9 @@ def read_latents(path: str | os.PathLike, latent_size: int) -> np.ndarray:
       UserError: it can't be read, has another shape, or holds anything other than finite numbers.
     """
     try:
-        latents = np.load(path, allow_pickle=False)
+        latents = load_array(path, f"--latents={path}")
     except OSError as error:
         raise UserError(f"--latents={path}: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        raise UserError(f"--latents={path}: not an .npy file of numbers: {error}") from error
-    if not isinstance(latents, np.ndarray):
-        raise UserError(f"--latents={path}: must be an .npy file. Received: an archive of them")
     if latents.dtype.kind not in "fiu":
         raise UserError(f"--latents={path}: must hold real numbers. Received: {latents.dtype}")
     if latents.ndim != 2 or latents.shape[1] != latent_size or not len(latents):

@@ -9,6 +9,7 @@ import numpy as np
 from pgan_tf.legacy import tf_network, theano_network
 from pgan_tf.legacy.original_network import OriginalNetwork
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.safe_pickle import ForbiddenPickleError, Instance, load_plain
 
 _READERS = {
@@ -18,6 +19,8 @@ _READERS = {
 _EMA_NAME = "Gs"
 # Modules of later programs, which save other networks.
 _STYLEGAN_MODULES = ("dnnlib", "torch_utils", "training")
+# Several times the largest network file of the original.
+_MAX_BYTES = 1 << 32
 _ZIP = b"PK\x03\x04"
 
 
@@ -48,7 +51,7 @@ def read_networks(path: Path) -> OriginalNetworks:
     """
     if not path.is_file():
         raise UserError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
-    data = path.read_bytes()
+    data = read_bytes(path, _MAX_BYTES)
     if data.startswith(_ZIP):
         raise UserError(
             f"{path}: a zip archive, such as PyTorch and Keras write; expected a network file "

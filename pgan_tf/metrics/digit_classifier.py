@@ -1,14 +1,14 @@
 """A classifier of handwritten digits, trained or loaded from a `.keras` file."""
 
-import hashlib
 import os
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import sha256_of
+from tfrecords_tools.zip_archive import open_keras_archive
 
 if TYPE_CHECKING:
     import keras
@@ -66,9 +66,13 @@ def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a classifier of digits as a .keras file")
+    with open_keras_archive(path):
+        pass  # its members' sizes are plausible
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras fails in any way on a damaged file
         raise UserError(f"{path}: not a Keras model that can be loaded: {error}") from error
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         shapes = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
@@ -76,8 +80,7 @@ def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
         shapes = f"{_shape(model.inputs[0])} to {_shape(model.outputs[0])}"
         rank_and_channels = len(model.input_shape), model.input_shape[-1]
         if rank_and_channels == (4, 1) and tuple(model.output_shape[1:]) == (10,):
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            return DigitClassifier(model, name=path.name, digest=digest)
+            return DigitClassifier(model, name=path.name, digest=sha256_of(path))
     raise UserError(
         f"{path}: not a classifier of digits: expected [n, h, w, 1] to [n, 10]. Received: {shapes}"
     )

@@ -6,15 +6,14 @@ from pathlib import Path
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.runs.run_directory import CheckpointId, checkpoint_files, list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import require_regular
 
 # Names of graph nodes in TensorFlow's messages, which mean nothing to a user.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
-
-# TensorFlow's errors for files that are damaged, missing, or of another program.
-_UNREADABLE = (tf.errors.OpError, OSError, LookupError, ValueError, AssertionError, RuntimeError)
 
 
 class Checkpoints:
@@ -95,12 +94,16 @@ class Checkpoints:
         for number, candidate in enumerate(candidates):
             path = self._path(candidate)
             try:
+                self._require_regular_files(candidate)
                 self._checkpoint.read(path).assert_consumed()
-            except _UNREADABLE as error:
+                self._state.load_counters()
+                self._check_counters(candidate)
+            except Exception as error:  # TensorFlow fails in any way on a damaged file
+                if is_out_of_memory(error):
+                    raise
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logging.warning("%s can't be read, trying the one before it: %s", path, reason)
             else:
-                self._state.load_counters()
                 self._last = candidate
                 for unreadable in candidates[:number]:
                     self._put_aside(unreadable)
@@ -119,6 +122,20 @@ class Checkpoints:
         # to keep.
         for path in checkpoint_files(self._directory, checkpoint):
             path.rename(path.with_name(f"{path.name}.unreadable"))
+
+    def _require_regular_files(self, checkpoint: CheckpointId) -> None:
+        """Refuse a pipe or a device in place of a file, for which TensorFlow would wait."""
+        for path in checkpoint_files(self._directory, checkpoint):
+            require_regular(path)
+
+    def _check_counters(self, checkpoint: CheckpointId) -> None:
+        """Refuse counters other than those in the file's name."""
+        state = self._state
+        counters = CheckpointId(state.rollbacks, state.images_seen, checkpoint.healthy)
+        if counters != checkpoint or state.phase_index < 0:
+            raise ValueError(
+                f"its counters are those of {counters.name}, phase {state.phase_index}"
+            )
 
     def _delete(self, checkpoint: CheckpointId) -> None:
         for path in checkpoint_files(self._directory, checkpoint):

@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import logging
 
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.json_file import parse_object, read_lines
 
 
 class MetricsRow(NamedTuple):
@@ -81,7 +82,7 @@ class MetricsLog:
 
     def _lines(self) -> list[str]:
         try:
-            return self.path.read_text(errors="replace").splitlines()
+            return list(read_lines(self.path))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -89,9 +90,13 @@ class MetricsLog:
 def _parse(line: str) -> MetricsRow | None:
     """Return the row of a line, or None if the line is broken."""
     try:
-        values = json.loads(line)
+        values = parse_object(line, "")
         images_seen = int(values.pop("images_seen"))
         step = int(values.pop("step", images_seen))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None
-    return MetricsRow(images_seen, step, values)
+    return MetricsRow(images_seen, step, {tag: _scalar(value) for tag, value in values.items()})
+
+
+def _scalar(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and math.isfinite(value) else None

@@ -237,7 +237,8 @@ def checkpoint_files(directory: Path, checkpoint: CheckpointId) -> list[Path]:
 def list_checkpoints(directory: Path) -> list[CheckpointId]:
     """Return the complete checkpoints in a directory, newest first."""
     # TensorFlow writes the index last.
-    matches = (_INDEX.fullmatch(path.name) for path in directory.glob("*.index"))
+    indices = (path for path in directory.glob("*.index") if path.is_file())
+    matches = (_INDEX.fullmatch(path.name) for path in indices)
     found = (
         CheckpointId(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
         for match in matches

@@ -12,11 +12,14 @@ import keras
 import numpy as np
 
 from pgan_tf.distribution.devices import let_gpu_memory_grow
+from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.networks.generator import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.json_file import parse_object
+from tfrecords_tools.zip_archive import open_keras_archive
 
 # The description's member of the .keras archive, which Keras itself ignores.
 DESCRIPTION_NAME = "pgan_tf.json"
@@ -82,8 +85,20 @@ class GeneratorDescription:
             name: values.get(name) if isinstance(values.get(name), kind) else None
             for name, kind in _TYPES.items()
         }
+        if not all(isinstance(name, str) for name in known["label_names"] or ()):
+            known["label_names"] = None
+        if not _are_rows(known["label_rows"] or ()):
+            known["label_rows"] = None
         other = {key: value for key, value in values.items() if known.get(key) is None}
         return cls(**known, other=other)
+
+
+def _are_rows(rows: Sequence[Any]) -> bool:
+    """Return whether these are rows of finite numbers, equally many in each."""
+    try:
+        return not len(rows) or bool(np.isfinite(np.array(rows, np.float32)).all())
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 # The JSON type of each attribute but `other`.
@@ -159,10 +174,14 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
       UserError: there is no generator at `path`.
     """
     file = find_generator(path)
+    with open_keras_archive(file):
+        pass  # its members' sizes are plausible
     let_gpu_memory_grow()
     try:
         model = keras.saving.load_model(file, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except Exception as error:  # Keras fails in any way on a damaged file
+        if is_out_of_memory(error):
+            raise
         raise UserError(f"{file}: not a generator that can be loaded: {error}") from error
     _check_generator(model, file)
     return model if dtype is None else _with_dtype(model, dtype)
@@ -225,19 +244,10 @@ def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
       UserError: there is no `.keras` file at `path`, or its description is damaged.
     """
     file = find_generator(path)
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if DESCRIPTION_NAME not in archive.namelist():
-                return {}
-            description = json.loads(archive.read(DESCRIPTION_NAME))
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise UserError(f"{file}: not a .keras file: {error}") from error
-    if not isinstance(description, dict):
-        raise UserError(
-            f"{file}: {DESCRIPTION_NAME} in it must be a JSON object. "
-            f"Received: {type(description).__name__}"
-        )
-    return description
+    with open_keras_archive(file) as archive:
+        if DESCRIPTION_NAME not in archive.namelist():
+            return {}
+        return parse_object(archive.read(DESCRIPTION_NAME), f"{file}: {DESCRIPTION_NAME} in it")
 
 
 def read_description(path: str | os.PathLike) -> GeneratorDescription:
@@ -255,7 +265,8 @@ def find_generator(path: str | os.PathLike) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise UserError(f"{path}: no such run directory or .keras file")
+        received = "neither a file nor a directory" if path.exists() else "nothing"
+        raise UserError(f"{path}: no such run directory or .keras file. Received: {received}")
     saved = find_snapshots(path)
     if saved:
         return saved[-1]
@@ -269,7 +280,7 @@ def find_snapshots(run: Path) -> list[Path]:
     """Return every generator that a run has saved while training, oldest first."""
     files = (run / NETWORKS_NAME).glob("*.keras")
     return sorted(
-        (file for file in files if GENERATOR_PATTERN.fullmatch(file.name)),
+        (file for file in files if GENERATOR_PATTERN.fullmatch(file.name) and file.is_file()),
         key=lambda file: images_seen_of(file) or 0,
     )
 

@@ -16,6 +16,7 @@ from pgan_tf.config.phases import Phase
 from pgan_tf.step.compilation import Compilation, choose_compilation
 from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.json_file import read_object
 
 # Both grow with the number of operations, and so with the number of resolutions that take part.
 # An H200 took 28 s at 4x4, 51 s at 32x32, 139 s at 1024x1024; a step lost 8, 20 and 71 ms
@@ -137,9 +138,9 @@ def _resolutions(resolution: int) -> int:
 def _read(path: Path) -> dict[str, PhaseRecord]:
     """Return what is remembered; nothing if the file is missing, damaged or of another kind."""
     try:
-        values = json.loads(path.read_text())
+        values = read_object(path)
         return {name: _record(value) for name, value in values.items() if _is_phase(name)}
-    except (OSError, ValueError, RecursionError, AttributeError, TypeError, KeyError):
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return {}
 
 

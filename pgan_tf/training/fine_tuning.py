@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from absl import logging
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, list_checkpoints, read_config
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import require_regular
 
 if TYPE_CHECKING:
     from pgan_tf.step.train_state import TrainState
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 # The names that TensorFlow gives to the entries of a dictionary in a checkpoint.
 _ENTRY = re.compile(r"variables/(?P<name>.*)/\.ATTRIBUTES/VARIABLE_VALUE")
 
-_RESOLUTION = re.compile(r"(\d+)x\1")
+_RESOLUTION = re.compile(r"(\d{1,9})x\1")
 _NETWORKS = ("generator/", "discriminator/", "generator_ema/")
 
 
@@ -83,7 +85,14 @@ def load_initial_networks(config: TrainConfig, state: "TrainState") -> None:
     for network in (state.generator, state.discriminator, state.ema_generator):
         for path, variable in network.variables.items():
             if _resolution(path) <= highest:
-                variable.assign(arrays[f"{network.name}/{path}"])
+                weights = arrays.get(f"{network.name}/{path}")
+                if weights is None or weights.shape != tuple(variable.shape):
+                    raise UserError(
+                        f"--init_from={config.run.init_from}: {network.name}/{path} must have the "
+                        f"shape {list(variable.shape)}. "
+                        f"Received: {'nothing' if weights is None else list(weights.shape)}"
+                    )
+                variable.assign(weights)
 
 
 def _resolution(name: str) -> int:
@@ -137,12 +146,12 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
             f"at another resolution than theirs, {saved.final_resolution}, where the discriminator "
             f"has no layer from RGB. Received: --resolution={network.final_resolution}"
         )
-    path, _ = _newest_checkpoint(init_from)
-    arrays = _read_checkpoint(path)
+    _newest_checkpoint(init_from)  # there is one
+    path, arrays = _read_newest([path for path, _ in _checkpoints(init_from)])
     try:
         channels = arrays["generator_ema/to_rgb_4x4/kernel"].shape[-1]
         label_size = len(arrays["discriminator/4x4_dense1/bias"]) - 1
-    except KeyError as error:
+    except (KeyError, IndexError, TypeError) as error:
         raise UserError(f"--init_from={init_from}: no networks in {path}") from error
     if (channels, label_size) != (network.channels, network.label_size):
         raise UserError(
@@ -168,10 +177,22 @@ def _shape(network: NetworkConfig) -> NetworkConfig:
     )
 
 
+def _read_newest(paths: list[Path]) -> tuple[Path, dict[str, np.ndarray]]:
+    """Return the newest of checkpoints that can be read, and its networks' weights by name."""
+    for path in paths[:-1]:
+        try:
+            return path, _read_checkpoint(path)
+        except UserError as error:
+            logging.warning("%s; trying the one before it", error)
+    return paths[-1], _read_checkpoint(paths[-1])
+
+
 def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
     import tensorflow as tf
 
     try:
+        for file in path.parent.glob(f"{path.name}.*"):
+            require_regular(file)
         reader = tf.train.load_checkpoint(str(path))
         arrays = {}
         for entry in reader.get_variable_to_shape_map():
@@ -181,6 +202,6 @@ def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
             if name.startswith(_NETWORKS):
                 arrays[name] = reader.get_tensor(entry)
         return arrays
-    except (tf.errors.OpError, OSError, LookupError, ValueError, RuntimeError) as error:
+    except Exception as error:  # TensorFlow fails in any way on a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"--init_from: {path} can't be read: {reason}") from error

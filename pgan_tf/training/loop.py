@@ -165,8 +165,19 @@ class _Training:
         return restored
 
     def _nothing_is_left(self) -> bool:
-        """Return whether the run has ended, with the evaluation at its end if it has one."""
+        """Return whether the run has ended, with the evaluation at its end if it has one.
+
+        Raises:
+          UserError: its images_seen lie beyond that end.
+        """
         seen = self.state.images_seen
+        last = self.schedule.phases[-1]
+        if seen >= self.schedule.total_images + last.batch_size:
+            raise UserError(
+                f"{self.directory.checkpoints}: its newest checkpoint is at {seen} images, which a "
+                f"run of {self.schedule.total_images} never reaches: damaged, or made with a larger"
+                " --total_kimg; give that"
+            )
         lacks_evaluation = self.evaluation is not None and not is_evaluated(self.directory, seen)
         return seen >= self.schedule.total_images and not lacks_evaluation
 

@@ -10,6 +10,7 @@ import pytest
 
 from pgan_tf.cli import train
 from pgan_tf.data.order import records_at
+from tests.helpers.rewriting import rewrite_checkpoint
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -125,6 +126,17 @@ def test_a_damaged_record_names_its_file_and_keeps_what_was_learned(capsys, tmp_
 
 def saved_states(run_dir):
     return sorted(path.stem for path in (run_dir / "checkpoints").glob("*.index"))
+
+
+def test_a_checkpoint_beyond_the_end_is_not_done(capsys, tmp_path, data):
+    arguments = [f"--data_dir={data}", f"--run_dir={tmp_path}/run"]
+    assert train.main([*arguments, *SMALL]) == 0
+    checkpoints = tmp_path / "run" / "checkpoints"
+    saved = checkpoints / "state-8"
+    name = "variables/images_seen/.ATTRIBUTES/VARIABLE_VALUE"
+    rewrite_checkpoint(saved, checkpoints / f"state-{2**62}", {name: np.int64(2**62)})
+    capsys.readouterr()
+    assert "never reaches: damaged, or made with" in refuse(capsys, *arguments)
 
 
 def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, data, monkeypatch):

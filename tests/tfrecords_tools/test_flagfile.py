@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from tfrecords_tools.command import Command, Help, run
@@ -59,7 +61,7 @@ def test_arguments_after_two_dashes_are_left_alone(write):
             r"must not include itself. Received: \S+one\.flags -> \S+two\.flags -> \S+one\.flags",
         ),
         ("itself.flags", r"Received: \S+/itself\.flags -> \S+/itself\.flags"),
-        ("folder", "folder: Is a directory"),
+        ("folder", "folder: must be a file. Received: a directory"),
         ("bytes.flags", r"bytes\.flags: not a text file"),
     ],
 )
@@ -81,3 +83,17 @@ def test_a_file_that_cannot_be_used_is_one_line_and_code_2(write, tmp_path, caps
 def test_a_flagfile_needs_a_name():
     with pytest.raises(UserError, match="--flagfile needs a file: --flagfile=FILE"):
         expand_flagfiles(["--flagfile"])
+
+
+def test_files_that_include_the_next_ones_again_and_again_end(write, tmp_path):
+    for number in range(40):
+        write(f"{number}.flags", *[f"--flagfile={number + 1}.flags"] * 2)
+    write("40.flags", "--size=1")
+    with pytest.raises(UserError, match="include more than 200 others"):
+        expand_flagfiles([f"--flagfile={tmp_path}/0.flags"])
+
+
+def test_a_pipe_as_a_flagfile_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.flags")
+    with pytest.raises(UserError, match=r"pipe\.flags: must be a file. Received: a pipe"):
+        expand_flagfiles([f"--flagfile={tmp_path}/pipe.flags"])

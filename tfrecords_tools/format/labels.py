@@ -1,11 +1,11 @@
 """The labels of a pyramid: one array for all levels, as numpy.save writes it."""
 
 import hashlib
-import io
 from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.array_file import view_array
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource, name_of
 from tfrecords_tools.format.manifest import MANIFEST_NAME
@@ -14,12 +14,6 @@ from tfrecords_tools.format.manifest import MANIFEST_NAME
 # written by mistake, and losses overflow with it.
 _LARGEST = 1000.0
 _BLOCK_ROWS = 65536
-# Enough for the header of any array of plain numbers.
-_HEADER_BYTES = 1 << 16
-_HEADER_READERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
 
 
 def read_labels(source: ByteSource, count: int, manifest: dict[str, Any] | None) -> np.ndarray:
@@ -89,8 +83,8 @@ def parse_labels(location: str, data: np.ndarray) -> np.ndarray:
       UserError: the file is damaged, or holds anything else.
     """
     try:
-        labels = _parse_array(data)
-    except Exception as error:  # NumPy raises many kinds of errors on a damaged header
+        labels = view_array(data)
+    except ValueError as error:
         raise UserError(f"{location}: not an array saved by numpy.save ({error})") from error
     if labels.dtype != np.float32 or labels.ndim != 2:
         received = f"{labels.dtype} {list(labels.shape)}"
@@ -100,14 +94,3 @@ def parse_labels(location: str, data: np.ndarray) -> np.ndarray:
     if labels.shape[1] == 0:
         raise UserError(f"{location}: must have at least one class. Received: none")
     return labels
-
-
-def _parse_array(data: np.ndarray) -> np.ndarray:
-    header = io.BytesIO(data[:_HEADER_BYTES].tobytes())
-    version = np.lib.format.read_magic(header)
-    if version not in _HEADER_READERS:
-        raise ValueError(f"its format is of version {version}")
-    shape, fortran_order, dtype = _HEADER_READERS[version](header)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects")
-    return np.ndarray(shape, dtype, data, offset=header.tell(), order="F" if fortran_order else "C")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.json_file import parse_json
 from tfrecords_tools.printable import encodable
+from tfrecords_tools.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -54,7 +56,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     """
     path = directory / MANIFEST_NAME
     try:
-        data = path.read_bytes()
+        data = read_bytes(path, MAX_TEXT_BYTES)
     except FileNotFoundError:
         return None
     return parse_manifest(str(path), data)
@@ -74,9 +76,9 @@ def parse_manifest(location: str, data: bytes) -> dict[str, Any]:
       UserError: as `read_manifest`.
     """
     try:
-        manifest = json.loads(data.decode("utf-8"))
-    except ValueError as error:
-        raise UserError(f"{location}: not valid JSON ({error}); delete or replace it") from error
+        manifest = parse_json(data, location)
+    except UserError as error:
+        raise UserError(f"{error}; delete or replace it") from error
     if not isinstance(manifest, dict) or type(manifest.get("format_version")) is not int:
         raise UserError(f"{location}: not a pyramid's manifest: 'format_version' is missing")
     if manifest["format_version"] != FORMAT_VERSION:
@@ -118,11 +120,11 @@ def sha256_of(path: Path, report: Callable[[int], object] = lambda size: None) -
       path: the file.
       report: called with the number of bytes of each block that was read.
     """
-    digest, block = hashlib.sha256(), bytearray(_BLOCK_BYTES)
-    with path.open("rb", buffering=0) as file:
-        while size := file.readinto(block):
-            digest.update(memoryview(block)[:size])
-            report(size)
+    digest = hashlib.sha256()
+    with open_regular(path, buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+            report(len(block))
     return digest.hexdigest()
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords_tools.regular_file import open_regular
+
 # One call reads no more than a disk's largest request, whatever length it is given. This is below
 # the usual limits.
 _REQUEST_BYTES = 1 << 19
@@ -54,8 +56,8 @@ class MappedFile:
         # Linux claims that every page is in memory of a file that one may not write to.
         self._mincore = _MINCORE if os.access(path, os.W_OK) else None
         self.data = np.empty(0, np.uint8)
-        with path.open("rb") as file:
-            if path.stat().st_size:  # an empty file cannot be mapped
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
                 self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self.data = np.frombuffer(self._mapping, np.uint8)
         self.size = len(self.data)

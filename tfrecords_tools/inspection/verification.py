@@ -22,6 +22,7 @@ from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
+from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
 
@@ -183,7 +184,7 @@ def _check_manifest(directory: Path, problems: list[str]) -> dict[str, Any] | No
         problems.append(str(error))
         return None
     path = directory / MANIFEST_NAME
-    if manifest is not None and is_intact(path.read_bytes()) is None:
+    if manifest is not None and is_intact(read_bytes(path, MAX_TEXT_BYTES)) is None:
         problems.append(f"{path}: does not end with a checksum of itself: edited, or damaged")
     return manifest
 

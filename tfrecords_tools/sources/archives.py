@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular, require_regular
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.gzip_access import GzipAccess
 from tfrecords_tools.sources.image_files import HEAD_BYTES, NamedImageFiles, open_folder
@@ -93,7 +94,7 @@ class _Archive:
 
     @functools.cached_property
     def _file(self) -> BinaryIO:
-        return self.root.open("rb")
+        return open_regular(self.root)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave open files out: each worker opens the archive for itself."""
@@ -178,6 +179,7 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
       UserError: the file is no such archive, or damaged.
     """
     name = path.name.lower()
+    require_regular(path)
     try:
         if name.endswith(".zip"):
             return _open_zip(path, extensions)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import read_text
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.image_files import NamedImageFiles
@@ -140,10 +141,7 @@ def _read_attributes(
             f"--attributes must be at most {_MOST_ATTRIBUTES} different names: each combination is"
             f" a class. Received: {','.join(attributes)}"
         )
-    try:
-        text = file.read_text(encoding="ascii")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: damaged: {error}") from error
+    text = read_text(file, encoding="ascii")
     rows = [line.replace(",", " ").split() for line in text.splitlines() if line.strip()]
     if rows and len(rows[0]) == 1:
         del rows[0]  # the number of images, with which the text file begins

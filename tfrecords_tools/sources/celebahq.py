@@ -5,12 +5,14 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from tfrecords_tools.array_file import HEADER_BYTES, parse_header, view_array
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular, read_bytes
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.celeba import check_count
@@ -134,13 +136,14 @@ def _max_file_bytes(resolution: int) -> int:
 
 def _read_array(file: ImageFile, name: str, resolution: int) -> np.ndarray:
     shape = _array_shape(file, name, resolution)
-    if not isinstance(file, Path):
+    if isinstance(file, Path):
+        data = read_bytes(file, _max_file_bytes(resolution))
+    else:
         file.seek(0)
+        data = file.read()
     try:
-        array = np.load(file, allow_pickle=False).reshape(shape)
-    except OSError:
-        raise
-    except Exception as error:  # NumPy evaluates a header as Python's literals
+        array = view_array(np.frombuffer(data, np.uint8)).reshape(shape)
+    except ValueError as error:
         raise BadImageError(name, f"is damaged: {error}") from error
     return array if shape[0] == 3 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
@@ -149,14 +152,13 @@ def _array_shape(file: ImageFile, name: str, resolution: int) -> tuple[int, ...]
     """Return the shape in a .npy file's header, CHW or HWC, before any pixels are read."""
     try:
         if isinstance(file, Path):
-            with file.open("rb") as opened:
-                shape, dtype = _array_header(opened)
+            with open_regular(file) as opened:
+                header = parse_header(opened.read(HEADER_BYTES))
         else:
-            shape, dtype = _array_header(file)
-    except OSError:
-        raise
-    except Exception as error:  # NumPy evaluates a header as Python's literals
+            header = parse_header(file.read(HEADER_BYTES))
+    except ValueError as error:
         raise BadImageError(name, f"is damaged or no .npy file: {error}") from error
+    shape, dtype = header.shape, header.dtype
     plain = shape[1:] if len(shape) == 4 and shape[0] == 1 else shape
     allowed = ((3, resolution, resolution), (resolution, resolution, 3))
     if dtype != np.uint8 or plain not in allowed:
@@ -164,17 +166,6 @@ def _array_shape(file: ImageFile, name: str, resolution: int) -> tuple[int, ...]
             name, f"must be uint8 {list(allowed[0])}. Received: {dtype} {list(shape)}"
         )
     return plain
-
-
-def _array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"version {version}")
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else (
-        np.lib.format.read_array_header_2_0
-    )  # fmt: skip
-    shape, _, dtype = read(file)
-    return shape, dtype
 
 
 def _open(request: SourceRequest) -> CelebahqSource:

@@ -6,6 +6,8 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+from tfrecords_tools.regular_file import open_regular
+
 _COMPRESSED_CHUNK = 1 << 14
 _PLAIN_CHUNK = 1 << 16
 # A checkpoint takes about 50 kB of memory. More of them make reading faster.
@@ -46,7 +48,7 @@ class GzipAccess:
           path: the gzip file, of one or several members.
           plain_bytes: its approximate decompressed size in bytes, by which checkpoints are spaced.
         """
-        self._file = path.open("rb")
+        self._file = open_regular(path)
         self._spacing = max(_MIN_SPACING, plain_bytes // _MAX_CHECKPOINTS)
         start = _Position(0, 0, zlib.decompressobj(wbits=31))
         self._checkpoints = [start]

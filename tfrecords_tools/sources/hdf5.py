@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.array_file import load_array
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.labels import check_values
@@ -154,22 +155,18 @@ def _opened(path: Path) -> Any:
 
 def _read_labels(path: Path, count: int) -> np.ndarray:
     """Return labels [count classes] float32."""
-    try:
-        labels = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{path}: damaged or no array of numbers: {error}") from error
-    numbers = isinstance(labels, np.ndarray) and labels.dtype.kind in "iuf"
+    labels = load_array(path)
+    numbers = labels.dtype.kind in "iuf"
     if numbers and labels.ndim == 1 and labels.dtype.kind in "iu" and len(labels) == count:
         if labels.min() >= 0 and labels.max() < _MOST_CLASSES:
             return one_hot(labels.astype(np.int64), int(labels.max()) + 1)
     elif numbers and labels.ndim == 2 and len(labels) == count:
         check_values(str(path), labels)
         return labels.astype(np.float32)
-    shape = f"{labels.dtype} {list(labels.shape)}" if numbers else "something else"
     raise UserError(
         f"{path}: must hold [{count}, classes] numbers, or [{count}] class numbers, 0 to"
         f" {_MOST_CLASSES - 1}."
-        f" Received: {shape}"
+        f" Received: {labels.dtype} {list(labels.shape)}"
     )
 
 

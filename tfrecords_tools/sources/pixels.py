@@ -16,6 +16,8 @@ from typing import BinaryIO, Literal
 import numpy as np
 from PIL import Image, ImageOps
 
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import BadImageError
 
 # An image's encoded bytes: a file, or an open, seekable stream.
@@ -123,13 +125,13 @@ def _png_header(file: ImageFile) -> Header | None:
     """
     try:
         if isinstance(file, Path):
-            with file.open("rb", buffering=0) as opened:
+            with open_regular(file, buffering=0) as opened:
                 start = opened.read(_PNG_HEADER.size)
         else:
             start = file.read(_PNG_HEADER.size)
             file.seek(0)
         magic, width, height, bits, color_type, _, crc = _PNG_HEADER.unpack(start)
-    except (OSError, struct.error):
+    except (OSError, UserError, struct.error):
         return None
     known = magic == _PNG_MAGIC and (bits, color_type) in _PNG_BITS_AND_COLOR_TYPES
     if not known or crc != zlib.crc32(start[12:29]) or not width or not height:
@@ -216,18 +218,22 @@ def _pillow_on_our_terms() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(file: ImageFile, name: str, max_pixels: int | None) -> Image.Image:
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except Exception as error:
-        raise _undecodable(name, error) from error
-    if max_pixels is not None and image.width * image.height > max_pixels:
-        image.close()
-        raise BadImageError(
-            name,
-            f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
-        )
-    return image
+@contextlib.contextmanager
+def _open(file: ImageFile, name: str, max_pixels: int | None) -> Iterator[Image.Image]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stream = stack.enter_context(open_regular(file)) if isinstance(file, Path) else file
+            image = stack.enter_context(Image.open(stream, formats=FORMATS))
+        except UserError as error:
+            raise BadImageError(name, "is not a file, but a pipe, a device or a socket") from error
+        except Exception as error:
+            raise _undecodable(name, error) from error
+        if max_pixels is not None and image.width * image.height > max_pixels:
+            raise BadImageError(
+                name,
+                f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
+            )
+        yield image
 
 
 def _decoded(image: Image.Image, name: str, background: tuple[int, int, int]) -> Image.Image:

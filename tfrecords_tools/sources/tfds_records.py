@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.record import FRAME_HEAD_BYTES, masked
+from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.image_files import HEAD_BYTES
 
@@ -177,7 +178,7 @@ def find_features(example: memoryview, names: Sequence[str]) -> dict[str, tuple[
 def _examples(records: RecordRange) -> Iterator[tuple[memoryview, int]]:
     """Yield the wanted examples of a file and their offsets in it."""
     try:
-        with records.path.open("rb") as file:
+        with open_regular(records.path) as file:
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError as error:
         raise UserError(f"{records.path}: no such file; the data set is incomplete") from error
@@ -237,6 +238,6 @@ class _Streams:
         if self._stream is None or number != self._number:
             if self._stream is not None:
                 self._stream.close()
-            self._stream = self._paths[number].open("rb")
+            self._stream = open_regular(self._paths[number])
             self._number = number
         return self._stream

@@ -9,14 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import remove_partial_files, whole_file
 from tfrecords_tools.format.manifest import FORMAT_VERSION
+from tfrecords_tools.json_file import parse_json
+from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
 from tfrecords_tools.writing.layout import Layout
 
 # Lies in a directory that can be continued, and is removed when the pyramid is finished.
 JOURNAL_NAME = "progress.jsonl"
+# A line has about a hundred bytes, for thousands of images.
+_MAX_BYTES = 1 << 28
 _FINISHING = "finishing"
 
 
@@ -119,10 +124,10 @@ def _read_lines(path: Path) -> list[Any]:
     """Return the whole lines of a journal; a last line that was cut short is left out."""
     lines = []
     try:
-        for line in path.read_bytes().splitlines(keepends=True):
+        for line in read_bytes(path, _MAX_BYTES).splitlines(keepends=True):
             if line.endswith(b"\n"):
-                lines.append(json.loads(line))
-    except (FileNotFoundError, ValueError):
+                lines.append(parse_json(line, str(path)))
+    except (FileNotFoundError, UserError):
         pass
     return lines
 

@@ -66,6 +66,21 @@ def test_a_file_that_is_damaged_is_written_anew(tmp_path, caplog, content):
     assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
 
 
+def test_a_file_that_was_edited_is_not_believed(tmp_path, caplog):
+    path = RESULT.write_json(tmp_path)
+    path.write_text(path.read_text().replace("12.3456", "1.3456"))
+    assert read_stored(path, digest="ab12", settings=RESULT.settings) == {}
+    assert "damaged, or edited: its checksum is wrong" in caplog.text
+
+
+def test_a_file_of_the_first_version_is_read(tmp_path):
+    path = RESULT.write_json(tmp_path)
+    content = json.loads(path.read_text())
+    del content["checksum"]
+    path.write_text(json.dumps(content))
+    assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
+
+
 def test_metrics_of_several_evaluations_share_a_file(tmp_path):
     swd, similar = (
         dataclasses.replace(

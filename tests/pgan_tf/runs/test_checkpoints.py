@@ -1,9 +1,12 @@
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.rewriting import OBJECT_GRAPH, rewrite_checkpoint
 from tests.helpers.tiny import tiny_config
 from tfrecords_tools.errors import UserError
 
@@ -74,7 +77,13 @@ def test_only_the_newest_are_kept(state, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("damage", ["truncated data", "no index", "garbage index", "no data"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("truncated data", "no index", "garbage index", "no data", "a pipe"),
+        *("garbage object graph", "other counters"),
+    ],
+)
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path, damage, caplog):
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
@@ -86,6 +95,15 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path
         data.unlink()
     elif damage == "no index":
         index.unlink()
+    elif damage == "a pipe":
+        data.unlink()
+        os.mkfifo(data)
+    elif damage == "garbage object graph":
+        path = tmp_path / "state-200"
+        rewrite_checkpoint(path, path, {OBJECT_GRAPH: b"\xff" * 99})
+    elif damage == "other counters":
+        for path in (data, index):
+            path.rename(path.with_name(path.name.replace("200", "4611686018427387904")))
     else:
         index.write_bytes(b"garbage" * 100)
     scramble(state, 5)

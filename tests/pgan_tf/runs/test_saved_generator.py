@@ -1,3 +1,4 @@
+import os
 import zipfile
 
 import keras
@@ -15,6 +16,7 @@ from pgan_tf.runs.saved_generator import (
     find_generator,
     save_generator,
 )
+from tests.helpers.rewriting import rewrite_member
 from tfrecords_tools.errors import UserError
 
 CONFIG = NetworkConfig(resolution=16, fmap_base=64, fmap_max=8)
@@ -179,7 +181,9 @@ def test_a_description_that_is_not_an_object_is_refused(tmp_path):
     with zipfile.ZipFile(file, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, b"[]" if name == "pgan_tf.json" else content)
-    with pytest.raises(UserError, match="pgan_tf.json in it must be a JSON object. Received: list"):
+    with pytest.raises(
+        UserError, match="pgan_tf.json in it: must be a JSON object. Received: list"
+    ):
         describe_generator(file)
     assert find_generator(tmp_path) == file  # by its name
 
@@ -193,8 +197,8 @@ def test_an_imported_directory_means_its_generator(tmp_path):
     ("name", "content", "message"),
     [
         ("missing", None, "no such run directory or .keras file"),
-        ("empty.keras", b"", "not a generator that can be loaded"),
-        ("text.keras", b"not a zip archive", "not a generator that can be loaded"),
+        ("empty.keras", b"", "not a .keras file"),
+        ("text.keras", b"not a zip archive", "not a .keras file"),
         (".", None, "no generator in it; expected networks/generator-NNNNNN.keras"),
     ],
 )
@@ -215,3 +219,27 @@ def test_a_failed_save_leaves_nothing(tmp_path, monkeypatch):
 
 def _fail(*args, **kwargs):
     raise OSError(28, "No space left on device")
+
+
+def test_a_description_of_wrong_types_is_not_believed():
+    rows = {"label_rows": [[1, 0], [1]], "label_names": [1, 2], "images_seen": "many"}
+    description = GeneratorDescription.from_json(rows)
+    assert description.label_rows is description.label_names is description.images_seen is None
+    assert description.other == rows
+
+
+@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"[" * 100_000, b"\xff" * 5000])
+def test_a_damaged_member_is_one_line(tmp_path, member, data):
+    save(tmp_path / "g.keras")
+    rewrite_member(tmp_path / "g.keras", member, data)
+    with pytest.raises(UserError, match=r"g\.keras: not a "):
+        pgan_tf.load_generator(tmp_path / "g.keras")
+
+
+def test_a_pipe_in_place_of_a_generator_is_refused_at_once(tmp_path):
+    (tmp_path / "networks").mkdir()
+    os.mkfifo(tmp_path / "networks/generator-000001.keras")
+    for path in (tmp_path, tmp_path / "networks/generator-000001.keras"):
+        with pytest.raises(UserError):
+            pgan_tf.load_generator(path)

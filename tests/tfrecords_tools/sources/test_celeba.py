@@ -107,7 +107,7 @@ def test_wrong_attributes_are_refused(celeba, attributes):
     [
         ("000003.jpg", "000009.jpg", r"says nothing about 000003\.png and 0 others"),
         ("000003.jpg", "000003.jpg x", "row 3 after the names must be an image and 3 times 1 or"),
-        ("000003.jpg", "\u00e9", "damaged"),
+        ("000003.jpg", "\u00e9", "not a text file"),
     ],
 )
 def test_a_damaged_attributes_file_is_refused(celeba, attributes, old, new, expected):

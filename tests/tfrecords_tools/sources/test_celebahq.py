@@ -111,7 +111,7 @@ def test_an_image_of_another_size_is_refused_before_any_work(folder):
     [
         (np.zeros((3, 8, 8), np.uint8), r"must be uint8 \[3, 16, 16\]. Received: uint8 \[3, 8, 8"),
         (np.zeros((3, 16, 16), np.float32), r"Received: float32 \[3, 16, 16\]"),
-        (np.array([{}], object), r"Received: object \[1\]"),
+        (np.array([{}], object), "it holds Python objects"),
         (b"", "is damaged or no .npy file"),
         (b"nothing of the sort, and more of it", "is damaged or no .npy file"),
     ],
