@@ -22,7 +22,8 @@ from tfrecords_tools.command_help import (
 from tfrecords_tools.completion import completion_script, words_of
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import expand_flagfiles
-from tfrecords_tools.printable import escape_for_streams, printable
+from tfrecords_tools.interruption import EXIT_INTERRUPTED, interruptible
+from tfrecords_tools.printable import encodable, escape_for_streams, printable
 from tfrecords_tools.suggestions import did_you_mean
 from tfrecords_tools.version import version_line
 
@@ -30,7 +31,6 @@ __all__ = ["Command", "CommandGroup", "Help", "Section", "run", "run_one_of"]
 
 EXIT_OK = 0
 EXIT_USER_ERROR = UserError.exit_code
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 # The operating system's refusals that a user can mend. Any other OSError is a fault of the program.
@@ -184,12 +184,17 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
             sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
             return EXIT_OK
         _check_arguments(name, command.arguments, arguments)
-        return command.body(flag_values, *arguments) or EXIT_OK
+        with interruptible(name):
+            return command.body(flag_values, *arguments) or EXIT_OK
     except UserError as error:
         return _fail(name, str(error), error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return EXIT_INTERRUPTED
+    except UnicodeEncodeError as error:
+        if encodable(error.object) == error.object:
+            raise
+        return _fail(name, f"a name that is no UTF-8 can't be used here. Received: {error.object}")
     except BrokenPipeError:
         # `| head` has seen enough. Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

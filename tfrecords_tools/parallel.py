@@ -65,6 +65,7 @@ def _run(
         num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function,)
     )
     pending: _Pending = []
+    completed = False
     try:
         for task in tasks:
             pending.append(_submit(executor, task))
@@ -72,13 +73,22 @@ def _run(
                 yield from (future.result() for future in take(pending))
         while pending:
             yield from (future.result() for future in take(pending))
+        completed = True
     except BrokenProcessPool as error:
         raise UserError(
             "a worker process was killed, perhaps for want of memory: try a smaller --num_workers."
             f" Received: {num_workers}"
         ) from error
     finally:
+        if not completed:
+            _kill_workers(executor)  # rather than wait for tasks whose results nobody wants
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill_workers(executor: concurrent.futures.ProcessPoolExecutor) -> None:
+    # From Python 3.14 on, a method of executors does this.
+    for process in list((executor._processes or {}).values()):
+        process.kill()
 
 
 def _take_finished(pending: _Pending) -> _Pending:

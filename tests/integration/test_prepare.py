@@ -249,9 +249,22 @@ def test_a_stopped_run_leaves_nothing(long_run, tmp_path, number, everyone):
         long_run.send_signal(number)
     _, errors = long_run.communicate(timeout=20)
     assert long_run.returncode == 130
-    assert errors == "pgan-prepare-tfrecords: interrupted\n"
+    lines = [f"pgan-prepare-tfrecords: {word}" for word in ("stopping", "interrupted")]
+    assert [line.split(";")[0] for line in errors.splitlines()] == lines
     wait_until_gone(long_run)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_second_ctrl_c_ends_at_once(long_run, tmp_path):
+    os.killpg(long_run.pid, signal.SIGSTOP)  # so that both arrive together
+    os.killpg(long_run.pid, signal.SIGINT)
+    os.killpg(long_run.pid, signal.SIGCONT)
+    time.sleep(0.02)
+    os.killpg(long_run.pid, signal.SIGINT)
+    _, errors = long_run.communicate(timeout=5)
+    assert long_run.returncode == 130 and "Traceback" not in errors
+    assert errors.startswith("pgan-prepare-tfrecords: stopping; once more ends it at once\n")
+    wait_until_gone(long_run)
 
 
 def test_after_kill_9_no_process_and_after_the_next_run_no_file_is_left(long_run, tmp_path):

@@ -2,6 +2,7 @@
 
 import operator
 import os
+import time
 from contextlib import closing
 
 import pytest
@@ -51,3 +52,13 @@ def test_tasks_are_taken_only_as_they_are_needed():
     with closing(run_unordered(operator.neg, tasks(), 2)) as results:
         next(results)
     assert len(taken) < 20
+
+
+def test_tasks_whose_results_nobody_wants_are_not_waited_for():
+    started = time.monotonic()
+    with closing(run_unordered(time.sleep, [0, 60, 60], 2)) as results:
+        next(results)
+    assert time.monotonic() - started < 30
+    with pytest.raises(TypeError):
+        list(run_unordered(time.sleep, [60, "text"], 2))
+    assert time.monotonic() - started < 30

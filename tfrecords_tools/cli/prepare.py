@@ -1,11 +1,9 @@
 """pgan-prepare-tfrecords: images in, a pyramid out."""
 
-import contextlib
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from tfrecords_tools.cli.source_flags import (
 from tfrecords_tools.command import Command, Help, Section, run
 from tfrecords_tools.errors import required
 from tfrecords_tools.host import core_count
+from tfrecords_tools.interruption import interruptible
 from tfrecords_tools.printable import say
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.registry import SOURCES, find_source
@@ -97,7 +96,7 @@ def prepare(values: flags.FlagValues) -> None:
     check_pyramid_output(output, given["overwrite"])  # before a long look at the input
     beam = beam_options(given)
     num_workers = given["num_workers"] or (1 if spec.in_memory else core_count())
-    with _terminated_as_interrupted():
+    with interruptible(NAME, (signal.SIGTERM, signal.SIGHUP)):
         source = open_source(spec, given, num_workers, say)
         options = WriteOptions(
             shuffle=source.shuffled and given["shuffle"],
@@ -146,23 +145,6 @@ def _classes_line(names: Sequence[str] | None, counts: Sequence[int]) -> str:
     more = len(listed) - _LISTED_CLASSES
     rest = f", and {more} more" if more > 0 else ""
     return f"Images of each class: {', '.join(listed[:_LISTED_CLASSES])}{rest}"
-
-
-@contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Treat SIGTERM as Ctrl-C, so that half-written files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _source_section(spec: SourceSpec) -> Section:
