@@ -13,6 +13,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+importlib.import_module("tfrecords_tools")  # refuses systems on which neither package works
+
 if TYPE_CHECKING:
     from pgan_tf import layers, metrics
     from pgan_tf.config import (

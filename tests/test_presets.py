@@ -220,11 +220,11 @@ def test_every_flagfile_is_a_preset_or_a_part_of_one():
 
 def test_a_flagfile_includes_at_most_one_other_which_includes_none():
     for path in flagfiles().values():
-        included = [line for line in flag_lines(path.read_text()) if is_flagfile(line)]
+        included = [line for line in flag_lines(path.read_text(), str(path)) if is_flagfile(line)]
         assert len(included) <= 1, path
         for line in included:
             base = path.parent / line.removeprefix("--flagfile=")
-            assert not any(map(is_flagfile, flag_lines(base.read_text()))), path
+            assert not any(map(is_flagfile, flag_lines(base.read_text(), str(base)))), path
 
 
 def test_the_learning_rate_rises_as_the_theano_version_let_it():

@@ -6,6 +6,7 @@ import logging as python_logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from absl import flags, logging
 
@@ -21,7 +22,7 @@ from tfrecords_tools.command_help import (
 )
 from tfrecords_tools.completion import completion_script, words_of
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import expand_flagfiles
+from tfrecords_tools.flagfile import expand_flagfiles, origin_of, origin_of_error
 from tfrecords_tools.interruption import EXIT_INTERRUPTED, interruptible
 from tfrecords_tools.printable import encodable, escape_for_streams, printable
 from tfrecords_tools.suggestions import did_you_mean
@@ -62,6 +63,8 @@ class Command:
       body: does the work; returns an exit code, or None for success. Called with the flags, then
         with the arguments.
       arguments: names of the arguments that must be given without a flag, such as ("DIRECTORY",).
+      flagfiles: the directory of flagfiles that belong to the command, which `--flagfile` takes by
+        their names alone; None if there are none.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Command:
     define: Callable[[flags.FlagValues], None]
     body: Callable[..., int | None]
     arguments: tuple[str, ...] = ()
+    flagfiles: Path | None = None
 
     @property
     def usage(self) -> str:
@@ -178,7 +182,7 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
         if text := _about(name, {"": words_of(flag_values)}, given):
             sys.stdout.write(text)
             return EXIT_OK
-        arguments = _parse(flag_values, name, given)
+        arguments = _parse(flag_values, command, given)
         wanted = flag_values["help"].value
         if wanted is not None:
             sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
@@ -254,20 +258,45 @@ def _set_up_logging() -> None:
     logging.get_absl_handler().setFormatter(_OneLine("%(levelname)s: %(message)s"))
 
 
-def _parse(flag_values: flags.FlagValues, name: str, given: list[str]) -> list[str]:
+def _parse(flag_values: flags.FlagValues, command: Command, given: list[str]) -> list[str]:
     """Set the flags and return the arguments that are not flags."""
-    expanded = expand_flagfiles(given)
+    name, expanded = command.name, expand_flagfiles(given, command.flagfiles)
     expanded = [*map(_long_help, expanded)] if "--" not in expanded else expanded
+
+    def origin(error: Exception) -> str:
+        return origin_of_error(error, expanded, lambda line: command.new_flags()([name, line]))
+
     try:
-        return flag_values([name, *expanded])[1:]
+        arguments = flag_values([name, *expanded])[1:]
     except flags.UnrecognizedFlagError as error:
         known = [*flag_values, "flagfile", "version", "completion"]
         raise UserError(
-            f"Unknown command line flag '{error.flagname}'"
+            f"{origin(error)}Unknown command line flag '{error.flagname}'"
             f"{_meant(error.flagname, flag_values, known) or '.'} See {name} --help"
         ) from error
     except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
-        raise UserError(f"{_one_line(str(error))}. See {name} --help") from error
+        raise UserError(f"{origin(error)}{_one_line(str(error))}. See {name} --help") from error
+    for flag in (flag_values[each] for each in flag_values):
+        if flag.present and flag.flag_type() == "string":
+            flag.value = flag.value and _expand_home(flag.value)
+    return [argument if origin_of(argument) else _expand_home(argument) for argument in arguments]
+
+
+def _expand_home(value: str) -> str:
+    """Return a path with the home directory in place of ~, which shells leave in `--flag=~/path`.
+
+    Raises:
+      UserError: there is no such user.
+    """
+    if not value.startswith("~") or "/" not in value:
+        return value
+    expanded = os.path.expanduser(value)
+    if expanded == value:
+        user = value.partition("/")[0]
+        raise UserError(
+            f"{value}: no home directory is known of {user}; write ./{value} for a name"
+        )
+    return expanded
 
 
 def _meant(attempt: str, flag_values: flags.FlagValues, known: Sequence[str]) -> str:
@@ -282,12 +311,15 @@ def _check_arguments(name: str, wanted: Sequence[str], given: Sequence[str]) -> 
     if len(given) == len(wanted):
         return
     received = " ".join(given) or "nothing"
+    where = next(filter(None, map(origin_of, given)), "")
     if wanted:
         raise UserError(
-            f"must be given {' '.join(wanted)}, and flags as --flag=value. Received: {received}."
-            f" See {name} --help"
+            f"{where}must be given {' '.join(wanted)}, and flags as --flag=value."
+            f" Received: {received}. See {name} --help"
         )
-    raise UserError(f"arguments are given as --flag=value. Received: {received}. See {name} --help")
+    raise UserError(
+        f"{where}arguments are given as --flag=value. Received: {received}. See {name} --help"
+    )
 
 
 def _fail(name: str, message: str, code: int = EXIT_USER_ERROR) -> int:

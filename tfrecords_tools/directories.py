@@ -1,7 +1,6 @@
 """Directories that appear whole or not at all, and replace another without ever losing it."""
 
 import contextlib
-import fcntl
 import glob
 import os
 import re
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import sync
+from tfrecords_tools.locks import lock
 from tfrecords_tools.renaming import exchange, rename_to_new
 
 # End of the names of unfinished directories of `partial_directory`.
@@ -179,9 +179,9 @@ def staged_directory(
     _refuse_link(output)
     made = _make_parents(output)
     try:
-        staging, lock = _find_abandoned(output, resume, journal)
+        staging, locked = _find_abandoned(output, resume, journal)
         if staging is None:
-            staging, lock = _make_staging(output)
+            staging, locked = _make_staging(output)
         try:
             yield staging
             staging.chmod(0o777 & ~_umask())
@@ -191,7 +191,7 @@ def staged_directory(
                 shutil.rmtree(staging, ignore_errors=True)
             raise
         finally:
-            os.close(lock)
+            os.close(locked)
     except BaseException:
         for directory in made:
             with contextlib.suppress(OSError):
@@ -277,9 +277,9 @@ def _make_staging(output: Path) -> tuple[Path, int]:
         raise UserError(
             f"--output={output}: cannot write in {output.parent}: {error.strerror}"
         ) from error
-    lock = os.open(staging, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return staging, lock
+    opened = os.open(staging, os.O_RDONLY)
+    lock(opened)
+    return staging, opened
 
 
 def _find_abandoned(
@@ -296,11 +296,13 @@ def _find_abandoned(
         if not pattern.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
             continue  # not made by `_make_staging`
         with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
-            lock = os.open(path, os.O_RDONLY)
+            opened = os.open(path, os.O_RDONLY)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_locked = lock(opened)
                 if resume is None or not (path / journal).exists():
-                    shutil.rmtree(path, ignore_errors=True)
+                    # Without locks, another process may be at work there.
+                    if is_locked:
+                        shutil.rmtree(path, ignore_errors=True)
                 elif not all(_is_own_file(file) for file in path.iterdir()):
                     raise UserError(
                         f"--output={output}: {path}, which an earlier run left, holds links or"
@@ -312,9 +314,9 @@ def _find_abandoned(
                         " other flags, or from another input; leave out --resume to begin again"
                     )
                 elif found[0] is None:
-                    found = path, os.dup(lock)
+                    found = path, os.dup(opened)
             finally:
-                os.close(lock)
+                os.close(opened)
     return found
 
 

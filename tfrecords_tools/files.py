@@ -12,6 +12,10 @@ from tfrecords_tools.errors import UserError
 # Part of the name of everything that is unfinished, or that a killed process left unfinished.
 _PARTIAL = ".partial"
 # `.grid.1f0c3a5e.partial.png`; earlier versions also wrote `.grid.png.123.partial`.
+_SYSTEM_FILES = frozenset(
+    {"lost+found", "Thumbs.db", "desktop.ini", "@eaDir", "#recycle", "$RECYCLE.BIN"}
+    | {"System Volume Information"}
+)
 _PARTIAL_FILE = re.compile(r"\..+\.([0-9a-f]{8}|[0-9]+)\.partial(\.[^.]+)?")
 
 
@@ -56,6 +60,11 @@ def whole_output_file(path: Path) -> Iterator[Path]:
         except OSError as error:
             raise UserError(f"--output={path}: can't be written: {error.strerror}") from error
         yield temporary
+
+
+def is_system_file(path: Path) -> bool:
+    """Return whether a file or directory is the system's or hidden, as in directories of users."""
+    return path.name.startswith(".") or path.name in _SYSTEM_FILES
 
 
 def is_partial_file(path: Path) -> bool:

@@ -1,18 +1,48 @@
 """Flagfiles: `--flagfile=FILE` on a command line, or in another flagfile, replaced by its flags."""
 
+import codecs
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import read_text
+from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
 
 _MAX_FILES = 200
 _NAMES = ("--flagfile", "-flagfile")
+_SHIPPED_NAME = re.compile(r"(configs/)?(?P<name>[\w-]+(/[\w-]+)?)(\.flags)?")
+# By the mark at a file's beginning. UTF-16's is what editors on Windows write.
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
-def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
+class FlagLine(str):
+    """A flag that a flagfile holds.
+
+    Attributes:
+      origin: `FILE:LINE`, for errors.
+    """
+
+    origin: str
+
+    def __new__(cls, text: str, origin: str) -> "FlagLine":
+        """Return the text with its origin."""
+        line = super().__new__(cls, text)
+        line.origin = origin
+        return line
+
+
+def origin_of(argument: str) -> str:
+    """Return `FILE:LINE: ` for an argument that a flagfile holds, else an empty string."""
+    return f"{argument.origin}: " if isinstance(argument, FlagLine) else ""
+
+
+def expand_flagfiles(arguments: Sequence[str], shipped: Path | None = None) -> list[str]:
     """Return a command line with each `--flagfile=FILE` replaced by the flags in FILE.
 
     A flagfile holds one flag a line. Blank lines are skipped, and lines that begin with # or //.
@@ -22,11 +52,13 @@ def expand_flagfiles(arguments: Sequence[str]) -> list[str]:
 
     Args:
       arguments: the command line without the program's name. Nothing after `--` is expanded.
+      shipped: the directory of the project's own flagfiles. Where there is no file of the name on
+        the command line, it may be one of these: `demo`, `demo.flags` or `configs/demo.flags`.
 
     Raises:
       UserError: a file can't be read, or includes itself.
     """
-    return list(_expanded(list(arguments)))
+    return list(_expanded(list(arguments), shipped))
 
 
 def is_flagfile(argument: str) -> bool:
@@ -34,13 +66,56 @@ def is_flagfile(argument: str) -> bool:
     return argument.partition("=")[0] in _NAMES
 
 
-def flag_lines(text: str) -> list[str]:
-    """Return the lines of a flagfile that are neither blank nor comments."""
-    lines = (line.strip() for line in text.splitlines())
+def origin_of_error(
+    error: Exception, arguments: Iterable[str], parse: Callable[[str], object]
+) -> str:
+    """Return `FILE:LINE: ` for the line of a flagfile that raises an error; empty for others.
+
+    Args:
+      error: what parsing all arguments raised.
+      arguments: all of them.
+      parse: parses a single one, as the first.
+    """
+    for argument in arguments:
+        if isinstance(argument, FlagLine):
+            try:
+                parse(argument)
+            except type(error) as same:
+                if str(same) == str(error):
+                    return origin_of(argument)
+    return ""
+
+
+def read_flagfile(path: str | os.PathLike) -> str:
+    """Return the text of a flagfile, in UTF-8 or UTF-16.
+
+    Raises:
+      OSError: there is no such file, or it can't be read.
+      UserError: it is not a text file.
+    """
+    data = read_bytes(path, MAX_TEXT_BYTES)
+    encoding = next((e for mark, e in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text file") from error
+    if "\0" in text:
+        raise UserError(f"{path}: not a text file in UTF-8 or UTF-16")
+    return text
+
+
+def flag_lines(text: str, source: str) -> list[FlagLine]:
+    """Return the lines of a flagfile's text that are neither blank nor comments.
+
+    Args:
+      text: the file's.
+      source: its path, for errors.
+    """
+    lines = (FlagLine(line.strip(), f"{source}:{n}") for n, line in enumerate(text.splitlines(), 1))
     return [line for line in lines if line and not line.startswith(("#", "//"))]
 
 
-def _expanded(arguments: list[str]) -> Iterator[str]:
+def _expanded(arguments: list[str], shipped: Path | None) -> Iterator[str]:
     number = itertools.count(1)
     while arguments:
         argument = arguments.pop(0)
@@ -55,37 +130,51 @@ def _expanded(arguments: list[str]) -> Iterator[str]:
             if not arguments:
                 raise UserError(f"{name} needs a file: {name}=FILE")
             value = arguments.pop(0)
-        yield from _flags_of(value, (), number)
+        path = Path(os.path.expanduser(value))
+        file = _shipped_file(value, path, shipped) or path
+        yield from _flags_of(file, f"--flagfile={value}", (), number)
 
 
-def _flags_of(value: str, including: tuple[Path, ...], number: Iterator[int]) -> Iterator[str]:
-    """Yield the flags of the file that `--flagfile=value` names.
+def _shipped_file(value: str, path: Path, shipped: Path | None) -> Path | None:
+    """Return the project's own flagfile of a name, unless there is a file at its path."""
+    match = _SHIPPED_NAME.fullmatch(value)
+    if shipped is None or match is None or (path.exists() and not path.is_dir()):
+        return None
+    file = shipped / f"{match['name']}.flags"
+    return file if file.is_file() else None
+
+
+def _flags_of(
+    path: Path, named: str, including: tuple[Path, ...], number: Iterator[int]
+) -> Iterator[FlagLine]:
+    """Yield the flags of a file.
 
     Args:
-      value: as it is written, on the command line or in the last of `including`.
+      path: the file.
+      named: the place where it is named, for errors.
       including: the files that led here, the one on the command line first.
       number: counts the files of a command line: ten that each include the next one ten times are
         10^10.
     """
     if next(number) > _MAX_FILES:
-        raise UserError(f"--flagfile={value}: files that include more than {_MAX_FILES} others")
-    path = Path(os.path.expanduser(value))
-    named = f"--flagfile={value}"
-    if including:
-        path = including[-1].parent / path
-        named = f"{including[-1]}: {named}, looked up beside it"
+        raise UserError(f"{named}: files that include more than {_MAX_FILES} others")
     resolved = path.resolve()
     if resolved in (file.resolve() for file in including):
         chain = " -> ".join(str(file) for file in (*including, path))
         raise UserError(f"a flagfile must not include itself. Received: {chain}")
     try:
-        text = read_text(path)
+        lines = flag_lines(read_flagfile(path), str(path))
     except OSError as error:
         raise UserError(f"{named}: {error.strerror}") from error
     except UserError as error:
         raise UserError(f"{named}: {str(error).removeprefix(f'{path}: ')}") from error
-    for line in flag_lines(text):
+    for line in lines:
         if is_flagfile(line):
-            yield from _flags_of(line.partition("=")[2].strip(), (*including, path), number)
+            value = line.partition("=")[2].strip()
+            if not value:
+                raise UserError(f"{line.origin}: --flagfile needs a file: --flagfile=FILE")
+            included = path.parent / os.path.expanduser(value)
+            where = f"{line.origin}: --flagfile={value}, looked up beside it"
+            yield from _flags_of(included, where, (*including, path), number)
         else:
             yield line

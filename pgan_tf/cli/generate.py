@@ -13,6 +13,7 @@ from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.files import is_system_file
 from tfrecords_tools.printable import say
 
 if TYPE_CHECKING:
@@ -162,9 +163,12 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     output = Path(flags["output"])
     if output.exists() and not output.is_dir():
         raise UserError(f"--output must be a directory. Received: {output}, a file")
-    if output.is_dir() and any(output.iterdir()) and not flags["overwrite"]:
+    there = sorted(output.iterdir()) if output.is_dir() else []
+    held = [path.name for path in there if not is_system_file(path)]
+    if held and not flags["overwrite"]:
         raise UserError(
-            f"--output={output} holds files already; name another directory, or give --overwrite"
+            f"--output={output} holds files already ({held[0]}); name another directory, or give "
+            "--overwrite"
         )
     _check_can_be_written(output)
     # Grids that a run has drawn need no network.

@@ -1,5 +1,6 @@
 """pgan-import: converts network files of the original implementation."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
     if imported.no_run:
         say(f"no run can begin with these networks: {imported.no_run}")
     else:
-        say(f"to continue training: pgan-train --init_from={output} --data_dir=... --run_dir=...")
+        network = shlex.quote(str(output))
+        say(f"to continue training: pgan-train --init_from={network} --data_dir=... --run_dir=...")
     return command.EXIT_OK
 
 

@@ -1,6 +1,8 @@
 """pgan-train: trains, continues a run, or estimates its time and memory."""
 
 import math
+import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 from absl import flags as absl_flags
 from absl import logging
 
+import pgan_tf
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.config.phases import Phase
@@ -19,7 +22,7 @@ from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import CONFIG_NAME, left_out_flags, read_config
 from tfrecords_tools import command
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.printable import say
 
 NAME = "pgan-train"
@@ -86,6 +89,8 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
                 name,
             )
     config = flags.config_from_flags(flag_values, base)
+    if not given["plan"]:
+        _require_directories(config, given["dry_run"])
     if given["plan"] and given["dry_run"]:
         raise UserError("--plan and --dry_run exclude each other; give one of them")
     if given["dry_run"]:
@@ -105,9 +110,27 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         return command.EXIT_OK
     say(
         f"stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg, "
-        f"and saved. To continue: {NAME} --run_dir={run_dir}"
+        f"and saved. To continue: {NAME} --run_dir={shlex.quote(run_dir)}"
     )
     return 128 + result.interrupted_by
+
+
+def _require_directories(config: TrainConfig, dry_run: bool) -> None:
+    """Refuse a command line without data or a run directory, before TensorFlow is imported.
+
+    Raises:
+      UserError: one is missing.
+    """
+    run_dir = config.run.run_dir
+    if not config.data.data_dir and run_dir:
+        state = "holds no run to continue" if os.path.isdir(run_dir) else "does not exist"
+        raise UserError(
+            f"--run_dir={run_dir} {state}. If the run is in another directory, name that; a new "
+            "run needs --data_dir"
+        )
+    required(config.data.data_dir, "data_dir", NAME)
+    if not dry_run:
+        required(run_dir, "run_dir", NAME)
 
 
 def _base_config(run_dir: str, init_from: str, resolution: int | None) -> TrainConfig | None:
@@ -160,6 +183,7 @@ COMMAND = command.Command(
     ),
     _define_flags,
     _train,
+    flagfiles=Path(pgan_tf.__file__).parent / "configs",
 )
 
 

@@ -10,7 +10,7 @@ from absl import flags
 from pgan_tf.config import TrainConfig
 from tfrecords_tools.command import Section
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import flag_lines, is_flagfile
+from tfrecords_tools.flagfile import flag_lines, is_flagfile, origin_of, origin_of_error
 
 # Comments in `config.flags` that name flags to be given again, and the section of such flags.
 _NOT_REPEATED = "# Not repeated, give it again: "
@@ -74,21 +74,29 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
     """
     flag_values = flags.FlagValues()
     define_train_flags(flag_values)
-    lines = flag_lines(text)
+    lines = flag_lines(text, source)
     for line in lines:
         if is_flagfile(line):
-            raise UserError(f"{source}: must hold the run's flags itself. Received: {line}")
+            raise UserError(f"{line.origin}: must hold the run's flags itself. Received: {line}")
     try:
         rest = flag_values(["", *lines])
     except flags.Error as error:
-        raise UserError(f"{source}: {error}") from error
+        where = origin_of_error(error, lines, _parsed_alone) or f"{source}: "
+        raise UserError(f"{where}{error}") from error
     if rest[1:]:
-        raise UserError(f"{source}: each line must be a flag, --name=value. Received: {rest[1]}")
+        where = origin_of(rest[1])
+        raise UserError(f"{where}each line must be a flag, --name=value. Received: {rest[1]}")
     for _, field in _options():
         # A run from elsewhere must not choose code to execute.
         if not field.metadata["remembered"] and flag_values[field.name].present:
             flag_values[field.name].unparse()
     return config_from_flags(flag_values)
+
+
+def _parsed_alone(line: str) -> None:
+    flag_values = flags.FlagValues()
+    define_train_flags(flag_values)
+    flag_values(["", line])
 
 
 def to_flagfile(config: TrainConfig) -> str:

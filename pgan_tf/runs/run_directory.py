@@ -2,9 +2,9 @@
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import is_partial_file, remove_partial_files, whole_file
+from tfrecords_tools.files import is_system_file, remove_partial_files, whole_file
+from tfrecords_tools.flagfile import read_flagfile
 from tfrecords_tools.format import Pyramid
-from tfrecords_tools.regular_file import read_text
+from tfrecords_tools.locks import lock
 
 CONFIG_NAME = "config.flags"
 NETWORKS_NAME = "networks"
@@ -35,6 +36,7 @@ _OWN = re.compile(
     r"checkpoints|networks|evaluation|metrics|plugins|config\.flags|compilation\.json"
     r"|metrics\.jsonl|metrics\.png|metrics-.*\.json|reals\.png|fakes-.*\.png|events\.out\..*"
 )
+_OF_PYRAMID = re.compile(r"manifest\.json|.*\.tfrecords.*|.*\.labels")
 # Those in which a link would be followed, too.
 _FOLLOWED = ("checkpoints", "evaluation", "metrics", "plugins")
 
@@ -99,10 +101,12 @@ class RunDirectory:
         saved = read_config(self.path)
         if saved is not None:
             self._refuse_changes(saved, config, pyramid)
-        elif self.path.is_dir() and not all(map(is_partial_file, self.path.iterdir())):
+        elif self.path.is_dir() and (
+            obstacles := sorted(filter(_is_obstacle, self.path.iterdir()))
+        ):
             raise UserError(
-                f"{self.path}: neither empty nor a run of pgan-train (it has no {CONFIG_NAME}); "
-                "name a new --run_dir"
+                f"{self.path}: no run of pgan-train (it has no {CONFIG_NAME}), and holds "
+                f"{obstacles[0].name}; name a new --run_dir"
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -140,11 +144,11 @@ class RunDirectory:
                 f"{file}: this run was made with other flags: {', '.join(changed)}. Leave them out "
                 "to continue it, or name a new --run_dir"
             )
-        other = difference(read_text(file).splitlines(), pyramid)
+        other = difference(read_flagfile(file).splitlines(), pyramid)
         if other is not None:
             raise UserError(
                 f"{file}: this run was made with {other}, in {config.data.data_dir}. To train its "
-                f"networks on other data, begin a run: --init_from={self.path} --run_dir=..."
+                f"networks on other data, begin a run: --init_from={shlex.quote(str(self.path))} --run_dir=..."
             )
         total, done = config.schedule.total_kimg, self._images_done()
         if total < saved.schedule.total_kimg and 1000 * total < done:
@@ -163,7 +167,7 @@ class RunDirectory:
         # process ends.
         self._opened = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(self._opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._opened)
         except BlockingIOError as error:
             self.close()
             raise UserError(f"{self.path}: another pgan-train is writing to it") from error
@@ -175,15 +179,17 @@ class RunDirectory:
             self._opened = None
 
     def is_locked(self) -> bool:
-        """Return whether a process is training in the directory, which must exist."""
+        """Return whether a process is training in the directory, which must exist.
+
+        Where the file system has no locks, one may be.
+        """
         opened = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return not lock(opened, shared=True)
         except BlockingIOError:
             return True
         finally:
             os.close(opened)
-        return False
 
     def _remove_leftovers(self) -> None:
         remove_partial_files(self.path)
@@ -199,6 +205,18 @@ class RunDirectory:
             # Written first and deleted last: without an index it is no checkpoint.
             if _DATA.fullmatch(path.name) and not path.with_suffix(".index").exists():
                 path.unlink()
+
+
+def _is_obstacle(path: Path) -> bool:
+    """Return whether a run can't begin beside a file or directory.
+
+    A log, a note or a system's file doesn't collide with what a run writes. A directory, or a
+    pyramid, is there for another purpose.
+    """
+    names = (_OWN, _OF_PYRAMID)
+    return not is_system_file(path) and (
+        path.is_dir() or any(name.fullmatch(path.name.lower()) for name in names)
+    )
 
 
 class CheckpointId(NamedTuple):
@@ -264,7 +282,7 @@ def left_out_flags(path: str | os.PathLike) -> list[str]:
 
 def _config_text(path: str | os.PathLike) -> str | None:
     try:
-        return read_text(Path(path) / CONFIG_NAME)
+        return read_flagfile(Path(path) / CONFIG_NAME)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None

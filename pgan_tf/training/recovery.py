@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -130,6 +131,6 @@ def out_of_memory(run: PreparedRun, phase: Phase, error: BaseException) -> UserE
     return UserError(
         f"out of memory in {phase.name} with --batch_size {batch_size}. The last checkpoint "
         f"stays. {same}--dry_run finds a batch that fits, and a new run can go on from this one "
-        f"with it{lower}: --init_from={options.run_dir} "
+        f"with it{lower}: --init_from={shlex.quote(options.run_dir)} "
         f"--batch_size_by_resolution={phase.resolution}:... {tensorflow_says(error)}"
     )

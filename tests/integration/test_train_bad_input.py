@@ -35,7 +35,12 @@ def refuse(capsys, *arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--run_dir={tmp}/run"], "--data_dir is required"),
+        (
+            ["--run_dir={tmp}/run"],
+            "run does not exist. If the run is in another directory, name that",
+        ),
+        (["--run_dir={data}"], "holds no run to continue. If the run is in another directory"),
+        ([], "--data_dir is required"),
         (["--data_dir={data}"], "--run_dir is required"),
         (["--fmap_bas=3"], "Unknown command line flag 'fmap_bas'. Did you mean --fmap_base"),
         (["--data_dir={tmp}/nothing", "--run_dir={tmp}/run"], "nothing: no such directory"),
@@ -56,7 +61,7 @@ def refuse(capsys, *arguments):
         (["--flagfile={tmp}/missing.flags"], "missing.flags"),
         (["training.flags"], "arguments are given as --flag=value. Received: training.flags"),
         (["--data_dir={data}", "--run_dir={data}/tiny-r02.tfrecords/run"], "can't be written"),
-        (["--data_dir={data}", "--run_dir={data}"], "neither empty nor a run of pgan-train"),
+        (["--data_dir={data}", "--run_dir={data}"], "no run of pgan-train"),
         (["--precision=float64"], "--precision"),
         (["--profile=30:20"], "--profile must be START:END, steps counted from 1"),
     ],

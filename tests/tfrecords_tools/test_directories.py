@@ -126,6 +126,13 @@ def test_the_directory_of_a_killed_run_is_removed_but_not_that_of_a_running_one(
     assert sorted(os.listdir(tmp_path)) == sorted([foreign.name, busy.name, theirs.name, "out"])
 
 
+def test_without_locks_a_directory_is_written_and_others_are_left_alone(tmp_path, no_locks):
+    perhaps_busy = tmp_path / ".out.partial-deadbeef"
+    perhaps_busy.mkdir()
+    make(tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == [perhaps_busy.name, "out"]
+
+
 def test_a_directory_being_written_is_locked(tmp_path):
     with staged_directory(tmp_path / "out") as staging:
         descriptor = os.open(staging, os.O_RDONLY)

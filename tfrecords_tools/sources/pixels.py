@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.regular_file import open_regular
@@ -50,6 +50,8 @@ _PNG_BITS_AND_COLOR_TYPES = frozenset(
 )
 _PNG_GRAY_COLOR_TYPES = frozenset({0, 4})
 _EXIF_ORIENTATION = 0x0112
+# Of a PNG's texts and color profile, unpacked: far more than programs write, and a bomb's limit.
+_MAX_TEXT_BYTES = 64 << 20
 _GRAY_MODES = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 
@@ -207,15 +209,21 @@ def read_rgb(file: ImageFile, size: tuple[int, int], name: str | None = None) ->
 
 @contextlib.contextmanager
 def _pillow_on_our_terms() -> Iterator[None]:
-    """Switch off Pillow's limit of pixels and its warnings: `max_pixels` and our errors count."""
+    """Switch off Pillow's limit of pixels and its warnings: `max_pixels` and our errors count.
+
+    Also accept PNGs with long texts, in which programs keep how an image was made.
+    """
     limit = Image.MAX_IMAGE_PIXELS
+    text_limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
     Image.MAX_IMAGE_PIXELS = None
+    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = text_limits
 
 
 @contextlib.contextmanager

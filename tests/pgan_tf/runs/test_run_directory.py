@@ -254,11 +254,38 @@ def test_a_configuration_that_is_not_text_is_refused(tmp_path):
         read_config(tmp_path)
 
 
-def test_a_directory_of_other_files_is_refused(tmp_path):
-    (tmp_path / "thesis.tex").touch()
-    with pytest.raises(UserError, match="neither empty nor a run of pgan-train"):
+@pytest.mark.parametrize("name", ["log.txt", ".DS_Store", "lost+found/", ".nfs0001", "notes.md"])
+def test_a_run_begins_beside_files_that_it_does_not_touch(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.write_text("mine")
+    RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
+    assert path.is_dir() or path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name", ["photos/", "checkpoints/", "reals.png", "Metrics.jsonl", "x-r02.tfrecords"]
+)
+def test_a_directory_of_something_else_is_refused_and_the_obstacle_is_named(tmp_path, name):
+    path = tmp_path / name
+    path.mkdir() if name.endswith("/") else path.touch()
+    (tmp_path / "log.txt").touch()
+    with pytest.raises(UserError, match=rf"no run of pgan-train.* holds {path.name};"):
         RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, "log.txt"}
+
+
+def test_without_locks_a_run_goes_on_and_evaluation_does_not_write_into_it(tmp_path, no_locks):
+    run = RunDirectory(tmp_path)
+    run.open(tiny_config("data", tmp_path), PYRAMID)
+    assert run.is_locked()
+
+
+def test_a_configuration_that_an_editor_saved_as_utf_16_is_read(tmp_path):
+    RunDirectory(tmp_path).open(tiny_config("data", tmp_path), PYRAMID)
+    expected = read_config(tmp_path)
+    file = tmp_path / "config.flags"
+    file.write_text(file.read_text(), "utf-16")
+    assert read_config(tmp_path) == expected
 
 
 def test_a_run_directory_that_cannot_be_made_is_refused(tmp_path):

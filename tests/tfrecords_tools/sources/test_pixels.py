@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tfrecords_tools.sources import pixels
 from tfrecords_tools.sources.base import BadImageError
@@ -268,6 +268,24 @@ def test_a_limit_above_pillows_own_is_obeyed(tmp_path, recwarn):
     header = read_header(path, max_pixels=side * side)
     assert (header.width, header.height) == (side, side)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_png_may_hold_long_texts(saved, compressed):
+    array, texts = noise(4, 4, 3), PngImagePlugin.PngInfo()
+    texts.add_text("workflow", "0123456789abcdef" * 200_000, zip=compressed)
+    texts.add_itxt("prompt", "0123456789abcdef" * 200_000, zip=compressed)
+    limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+    path = saved(array, pnginfo=texts)
+    np.testing.assert_array_equal(read_pixels(path, RGB), array.transpose(2, 0, 1))
+    assert limits == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
+
+
+def test_texts_that_unpack_without_end_are_refused(saved):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("bomb", "0" * (80 << 20), zip=True)
+    with pytest.raises(BadImageError, match=r"x\.png: is damaged"):
+        read_pixels(saved(noise(4, 4, 3), pnginfo=texts), RGB)
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
