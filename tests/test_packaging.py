@@ -41,7 +41,7 @@ def built(tmp_path_factory):
     ).stdout.split("\0")
     for name in filter(None, tracked):
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, checkout / name)
+        shutil.copy2(ROOT / name, checkout / name, follow_symlinks=False)
     # With setuptools of this environment, since tests never download.
     command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist)]
     result = subprocess.run(
@@ -98,6 +98,8 @@ def test_the_wheel_holds_the_packages_with_their_types_and_nothing_else(built):
     for package in ("pgan_tf", "tfrecords_tools"):
         sources = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert sources == {n for n in names if n.startswith(f"{package}/") and n.endswith(".py")}
+    configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.flags")}
+    assert configs == {n.removeprefix("pgan_tf/") for n in names if n.endswith(".flags")}
     assert f"\nVersion: {pgan_tf.__version__}\n" in metadata
     for label in ("Documentation", "Changelog", "Issues"):
         assert f"\nProject-URL: {label}, https://" in metadata
@@ -120,6 +122,8 @@ def test_an_installed_wheel_runs(environment, tmp_path):
         "--output=shapes",
     )
     assert "16, 3x4x4" in run(environment, tmp_path, "pgan-inspect-tfrecords", "info", "shapes")
+    plan = ("--plan", "--flagfile=demo", "--resolution=8")  # a configuration in the package
+    assert "8x8" in run(environment, tmp_path, "pgan-train", *plan)
     short = ("--fmap_max=4", "--batch_size=4", "--stabilize_kimg=0.008", "--total_kimg=0.008")
     run(environment, tmp_path, "pgan-train", "--data_dir=shapes", "--run_dir=run", *short)
     run(environment, tmp_path, "pgan-generate", "--network=run", "--output=out", "--num_images=2")

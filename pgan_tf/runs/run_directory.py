@@ -146,9 +146,10 @@ class RunDirectory:
             )
         other = difference(read_flagfile(file).splitlines(), pyramid)
         if other is not None:
+            network = shlex.quote(str(self.path))
             raise UserError(
                 f"{file}: this run was made with {other}, in {config.data.data_dir}. To train its "
-                f"networks on other data, begin a run: --init_from={shlex.quote(str(self.path))} --run_dir=..."
+                f"networks on other data, begin a run: --init_from={network} --run_dir=..."
             )
         total, done = config.schedule.total_kimg, self._images_done()
         if total < saved.schedule.total_kimg and 1000 * total < done:

@@ -37,7 +37,7 @@ def refuse(capsys, *arguments):
     [
         (
             ["--run_dir={tmp}/run"],
-            "run does not exist. If the run is in another directory, name that",
+            "run does not exist. If the run is in another directory",
         ),
         (["--run_dir={data}"], "holds no run to continue. If the run is in another directory"),
         ([], "--data_dir is required"),
@@ -114,7 +114,7 @@ def test_a_run_made_with_other_flags(capsys, tmp_path, data):
 
 def test_a_broken_config_of_a_run(capsys, tmp_path):
     (tmp_path / "config.flags").write_text("--fmap_bas=3\n")
-    assert "config.flags: Unknown command line flag" in refuse(capsys, f"--run_dir={tmp_path}")
+    assert "config.flags:1: Unknown command line flag" in refuse(capsys, f"--run_dir={tmp_path}")
 
 
 def test_a_damaged_record_names_its_file_and_keeps_what_was_learned(capsys, tmp_path, data):

@@ -78,7 +78,7 @@ def test_a_flagfile_repeats_the_configuration(table, fade, reset, seed):
 
 
 def test_an_unknown_line_of_a_flagfile_is_refused_with_its_file():
-    with pytest.raises(UserError, match=r"config\.flags: Unknown command line flag 'fmap_bas'"):
+    with pytest.raises(UserError, match=r"config\.flags:1: Unknown command line flag 'fmap_bas'"):
         flags.parse_flagfile("--fmap_bas=3\n", "config.flags")
 
 
@@ -121,5 +121,5 @@ def test_only_flags_that_change_the_run_are_differences():
 def test_a_runs_own_flagfile_includes_no_other(tmp_path, monkeypatch, line):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "base.flags").write_text("secret\n")
-    with pytest.raises(UserError, match=r"config\.flags: must hold the run's flags itself\. Rec"):
+    with pytest.raises(UserError, match=r"config\.flags:2: must hold the run's flags itself\. Rec"):
         flags.parse_flagfile(f"--fmap_max=64\n{line}\n", "config.flags")
