@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import itertools
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,14 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _EXTRA = "hdf5"
+# What gzip, HDF5's usual compression, can reach.
+_MAX_RATIO = 1100
+_MAX_NAMES = 1000
 # More would be file names or numbers of images, mistaken for classes, and fill the memory.
 _MOST_CLASSES = 1 << 16
 
@@ -56,8 +62,8 @@ class Hdf5Source:
         return self.shape[2]
 
     @functools.cached_property
-    def _images(self) -> Any:
-        return _opened(self.path)[self.dataset]
+    def _archive(self) -> IsolatedParser:
+        return IsolatedParser(_Archive, self.path)
 
     def labels(self) -> np.ndarray | None:
         """Labels [n classes] float32 as they are stored, or one-hot where class numbers are."""
@@ -66,11 +72,10 @@ class Hdf5Source:
     def load(self, index: int) -> np.ndarray:
         """Return image `index` as [C H W] uint8."""
         try:
-            return self._images[index]
-        except UserError:
-            raise
-        except Exception as error:  # the library fails in any way on a damaged file
-            raise BadImageError(f"{self.path}: image {index}", f"is damaged: {error}") from error
+            return self._archive.call("image", self.dataset, index)
+        except UserError as error:
+            reason = str(error).removeprefix(f"{self.path}: damaged: ")
+            raise BadImageError(f"{self.path}: image {index}", f"is damaged: {reason}") from error
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""
@@ -84,7 +89,7 @@ class Hdf5Source:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open archive out: each worker opens it for itself."""
-        return {key: value for key, value in self.__dict__.items() if key != "_images"}
+        return {key: value for key, value in self.__dict__.items() if key != "_archive"}
 
 
 def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
@@ -100,7 +105,8 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
     """
     if not path.is_file():
         raise UserError(f"--input={path}: no such file; expected an HDF5 archive")
-    dataset, shape, dtype = _largest(path)
+    require("h5py", _EXTRA)  # said here if it is not installed
+    dataset, shape, dtype = run_isolated(_largest, path)
     count, channels, height, width = shape
     if (
         dtype != np.uint8
@@ -126,31 +132,66 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
 
 def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
     """Return name, shape and type of the dataset with the largest images."""
-    h5py = require("h5py", _EXTRA)
-    with _opened(path) as file:
-        try:
-            found = {
-                name: (value.shape, value.dtype)
-                for name, value in file.items()
-                if name.startswith("data") and isinstance(value, h5py.Dataset) and value.ndim == 4
-            }
-            names = ", ".join(file)
-        except Exception as error:  # the library fails in any way on a damaged file
-            raise UserError(f"--input={path}: damaged: {error}") from error
+    archive = _Archive(path)
+    found = {name: value for name in archive.names if (value := archive.dataset(name)) is not None}
     if not found:
+        names = ", ".join(archive.names[:10])
         raise UserError(
             f"--input={path}: no images; expected datasets named data..., [n C H W]."
             f" Received: {names or 'an empty archive'}"
         )
-    name = max(found, key=lambda name: found[name][0][3])
-    return name, *found[name]
+    name = max(found, key=lambda name: found[name].shape[3])
+    shape, dtype = found[name].shape, found[name].dtype
+    # Chunks that were never written take no room, so that a small file can claim any number.
+    if math.prod(shape) * dtype.itemsize > _MAX_RATIO * path.stat().st_size:
+        raise UserError(
+            f"--input={path}: damaged: {name} claims to hold {dtype} {list(shape)} in a file of"
+            f" {path.stat().st_size} bytes"
+        )
+    return name, shape, dtype
 
 
-def _opened(path: Path) -> Any:
-    try:
-        return require("h5py", _EXTRA).File(path, "r")
-    except OSError as error:
-        raise UserError(f"--input={path}: damaged or no HDF5 archive: {error}") from error
+class _Archive:
+    """An open archive, in a process of its own.
+
+    Attributes:
+      names: of what is in it.
+    """
+
+    def __init__(self, path: Path):
+        self._h5py = require("h5py", _EXTRA)
+        self._path = path
+        try:
+            self._file = self._h5py.File(path, "r")
+        except OSError as error:
+            raise UserError(f"--input={path}: damaged or no HDF5 archive: {error}") from error
+        self.names = list(itertools.islice(self._file, _MAX_NAMES))
+
+    def dataset(self, name: str) -> Any:
+        """Return a dataset of images; None for anything else.
+
+        Raises:
+          UserError: it lies in another file, or is made of others.
+        """
+        if not name.startswith("data"):
+            return None
+        if not isinstance(self._file.get(name, getlink=True), self._h5py.HardLink):
+            raise self._elsewhere(name, "a link")
+        value = self._file[name]
+        if not isinstance(value, self._h5py.Dataset) or value.ndim != 4:
+            return None
+        if value.external or value.is_virtual:
+            raise self._elsewhere(name, "external or virtual")
+        return value
+
+    def image(self, name: str, index: int) -> np.ndarray:
+        """Return one image."""
+        return self.dataset(name)[index]
+
+    def _elsewhere(self, name: str, kind: str) -> UserError:
+        return UserError(
+            f"--input={self._path}: {name} must be stored in this file itself. Received: {kind}"
+        )
 
 
 def _read_labels(path: Path, count: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.shared_flags import INPUT, MAX_PIXELS, RESOLUTION, SKIP_BAD_IMAGES
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
@@ -22,6 +23,8 @@ DEFAULT_RESOLUTION = 256
 _EXTRA = "lmdb"
 # Keys from one landmark to the next.
 _SPACING = 256
+# An entry's header and offset in its page, and a key of one byte.
+_MIN_ENTRY_BYTES = 11
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +52,9 @@ class LsunSource:
         return self.policy.resolution
 
     @functools.cached_property
-    def _reader(self) -> "_Reader":
-        return _Reader(self.path, self.landmarks)
+    def _reader(self) -> IsolatedParser:
+        make = functools.partial(_Reader, self.path, self.landmarks, _SPACING)
+        return IsolatedParser(make, _data_file(self.path))
 
     def labels(self) -> np.ndarray | None:
         """None: a database holds one category."""
@@ -58,7 +62,11 @@ class LsunSource:
 
     def load(self, index: int) -> np.ndarray:
         """Return image `index` as [3 H W] uint8."""
-        key, value = self._reader.read(index)
+        try:
+            key, value = self._reader.call("read", index)
+        except UserError as error:
+            name = f"{self.path}: image {index}"
+            raise BadImageError(name, f"is damaged: {error}") from error
         return read_pixels(io.BytesIO(value), self.policy, f"{self.path}: {_shown(key)}")
 
     def describe(self) -> dict[str, Any]:
@@ -83,61 +91,66 @@ def open_lsun(path: Path, resolution: int, num_images: int | None, max_pixels: i
     Raises:
       UserError: there is no such database, or it is damaged or empty.
     """
-    lmdb = require("lmdb", _EXTRA)
-    database = _opened(lmdb, path)
-    try:
-        entries = database.stat()["entries"]
-        if entries == 0:
-            raise UserError(f"--input={path}: an empty database")
-        count = min(entries, num_images or entries)
-        with database.begin() as transaction, transaction.cursor() as cursor:
-            keys = itertools.islice(cursor.iternext(keys=True, values=False), count)
-            walk = tqdm(keys, total=count, unit=" keys", disable=None)
-            landmarks = tuple(itertools.islice(walk, 0, None, _SPACING))
-    except lmdb.Error as error:
-        raise UserError(f"--input={path}: damaged: {error}") from error
-    finally:
-        database.close()
+    require("lmdb", _EXTRA)  # said here if it is not installed
+    file = _data_file(path)
+    count, landmarks = run_isolated(
+        functools.partial(_read_landmarks, path, num_images, _SPACING), file
+    )
     policy = ImagePolicy(3, resolution, max_pixels=max_pixels, allow_upscale=True)
     # As for every source, the writer refuses a `num_images` that is too large.
     return LsunSource(path, count, landmarks, policy)
 
 
-class _Reader:
-    """Reader of encoded images by number, fastest in their order."""
+def _read_landmarks(
+    path: Path, num_images: int | None, spacing: int, file: Path
+) -> tuple[int, tuple[bytes, ...]]:
+    """Return the number of images, and the first key of every `spacing`."""
+    database = _opened(path, file)
+    entries = database.stat()["entries"]
+    if entries == 0:
+        raise UserError(f"--input={path}: an empty database")
+    if entries > file.stat().st_size // _MIN_ENTRY_BYTES:
+        raise UserError(f"--input={path}: damaged: it claims to hold {entries} entries")
+    count = min(entries, num_images or entries)
+    with database.begin() as transaction, transaction.cursor() as cursor:
+        keys = itertools.islice(cursor.iternext(keys=True, values=False), count)
+        walk = tqdm(keys, total=count, unit=" keys", disable=None)
+        return count, tuple(itertools.islice(walk, 0, None, spacing))
 
-    def __init__(self, path: Path, landmarks: tuple[bytes, ...]):
-        self._lmdb = require("lmdb", _EXTRA)
+
+class _Reader:
+    """Reader of encoded images by number, fastest in their order; in a process of its own."""
+
+    def __init__(self, path: Path, landmarks: tuple[bytes, ...], spacing: int, file: Path):
         self._path = path
         self._landmarks = landmarks
-        self._database = _opened(self._lmdb, path)
+        self._spacing = spacing
+        self._database = _opened(path, file)
         self._cursor = self._database.begin().cursor()
         self._at = -1
 
-    def close(self) -> None:
-        """Close the database, which a process can open only once."""
-        self._database.close()
-
     def read(self, index: int) -> tuple[bytes, bytes]:
         """Return key and value number `index`."""
-        try:
-            if index != self._at + 1 or not self._cursor.next():
-                found = self._cursor.set_key(self._landmarks[index // _SPACING])
-                for _ in range(index % _SPACING):
-                    found = found and self._cursor.next()
-                if not found:
-                    raise UserError(f"--input={self._path}: changed while it was read")
-            self._at = index
-            return self._cursor.item()
-        except self._lmdb.Error as error:
-            self._at = -1
-            raise BadImageError(f"{self._path}: image {index}", f"is damaged: {error}") from error
+        before, self._at = self._at, -1  # unknown after an error
+        if index != before + 1 or not self._cursor.next():
+            found = self._cursor.set_key(self._landmarks[index // self._spacing])
+            for _ in range(index % self._spacing):
+                found = found and self._cursor.next()
+            if not found:
+                raise UserError(f"--input={self._path}: changed while it was read")
+        self._at = index
+        return self._cursor.item()
 
 
-def _opened(lmdb: Any, path: Path) -> Any:
+def _data_file(path: Path) -> Path:
     file = path / "data.mdb" if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"--input={path}: no LMDB database; expected a folder with data.mdb")
+    return file
+
+
+def _opened(path: Path, file: Path) -> Any:
+    lmdb = require("lmdb", _EXTRA)
     try:
         database = lmdb.open(
             str(path),
@@ -152,8 +165,6 @@ def _opened(lmdb: Any, path: Path) -> Any:
     expected = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
     received = file.stat().st_size
     if received < expected:
-        # Reading a page beyond the end would kill the process.
-        database.close()
         raise UserError(f"{file}: truncated: {expected} bytes expected. Received: {received}")
     return database
 

@@ -15,6 +15,7 @@ from tfrecords_tools.sources.arrays import (
     checked_classes,
     open_arrays,
 )
+from tfrecords_tools.sources.isolated import run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
@@ -39,14 +40,24 @@ def open_svhn(path: Path, split: str, with_labels: bool) -> ArraySource:
     return open_arrays("svhn", path, functools.partial(_read, file), with_labels)
 
 
-def _read(file: Path) -> DecodedImages:
+def _load(file: Path) -> dict[str, np.ndarray]:
+    """Return a MATLAB file's arrays of plain numbers."""
     loadmat = require("scipy.io", _EXTRA).loadmat
     try:
         contents = loadmat(str(file), variable_names=["X", "y"])
     except Exception as error:  # the library fails in any way on a damaged file
-        raise UserError(
-            f"{file}: damaged or no MATLAB file: {error or type(error).__name__}"
-        ) from error
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{file}: damaged or no MATLAB file: {reason:.200}") from error
+    return {
+        name: value
+        for name, value in contents.items()
+        if isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
+    }
+
+
+def _read(file: Path) -> DecodedImages:
+    require("scipy.io", _EXTRA)  # said here if it is not installed
+    contents = run_isolated(_load, file)
     pixels, labels = contents.get("X"), contents.get("y")
     if not _is_uint8(pixels) or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
         raise UserError(f"{file}: X must be uint8 [32, 32, 3, n]. Received: {_shown(pixels)}")

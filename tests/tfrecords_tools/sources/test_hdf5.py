@@ -126,3 +126,34 @@ def test_a_damaged_image_is_named(tmp_path):
     source.load(3)
     with pytest.raises(BadImageError, match=r"x\.h5: image 4: is damaged"):
         source.load(4)
+
+
+def test_images_of_other_files_are_refused(tmp_path):
+    (tmp_path / "secret").write_bytes(bytes(range(48)) * 2)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data4"] = images(4)
+    layout = h5py.VirtualLayout((7, 3, 4, 4), np.uint8)
+    layout[:] = h5py.VirtualSource("other.h5", "data4", (7, 3, 4, 4))
+
+    def external(file):
+        kept = [(str(tmp_path / "secret"), 0, 96)]
+        file.create_dataset("data4", (2, 3, 4, 4), np.uint8, external=kept)
+
+    cases = {
+        "external": external,
+        "virtual": lambda file: file.create_virtual_dataset("data4", layout),
+        "link": lambda file: file.__setitem__("data4", h5py.ExternalLink("other.h5", "data4")),
+        "soft": lambda file: file.__setitem__("data4", h5py.SoftLink("/else/where")),
+    }
+    for name, write in cases.items():
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            write(file)
+        with pytest.raises(UserError, match="data4 must be stored in this file itself. Received:"):
+            open_hdf5(tmp_path / f"{name}.h5", None)
+
+
+def test_a_claim_of_more_images_than_a_file_can_hold_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("data4", (2**40, 3, 4, 4), np.uint8, chunks=(1, 3, 4, 4))
+    with pytest.raises(UserError, match=r"damaged: data4 claims to hold uint8 \[1099511627776, 3"):
+        open_hdf5(tmp_path / "x.h5", None)

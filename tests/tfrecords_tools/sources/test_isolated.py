@@ -1,0 +1,110 @@
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources import isolated
+from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
+
+
+class Parser:
+    """A stand-in for a library."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def arrays(self, count):
+        return {"x": np.arange(count, dtype=np.float32).reshape(2, -1, order="F"), "y": "text"}
+
+    def process(self):
+        return os.getpid()
+
+    def die(self, number):
+        os.kill(os.getpid(), number)
+
+    def leave(self):
+        os._exit(3)
+
+    def fail(self):
+        raise ValueError("no\nsuch page")
+
+    def refuse(self):
+        raise BadImageError("image 3", "is damaged")
+
+    def take_memory(self):
+        return len(bytearray(6 << 30))
+
+    def sleep(self):
+        time.sleep(60)
+
+
+@pytest.fixture
+def file(tmp_path):
+    (tmp_path / "x.mat").write_bytes(b"content")
+    return tmp_path / "x.mat"
+
+
+@pytest.fixture
+def parser(file):
+    parser = IsolatedParser(Parser, file)
+    yield parser
+    parser.close()
+
+
+def test_results_come_back_whole_from_another_process(parser, monkeypatch):
+    assert parser.call("process") != os.getpid()
+    monkeypatch.setattr(isolated, "_CHUNK_BYTES", 1000)
+    result = parser.call("arrays", 200_000)
+    np.testing.assert_array_equal(result["x"], Parser("").arrays(200_000)["x"])
+    assert result["y"] == "text"
+    assert parser.call("arrays", 0)["x"].size == 0
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGKILL"])
+def test_its_death_is_one_line(parser, name):
+    message = rf"^\S*x\.mat: damaged: the library that reads it was ended by {name}$"
+    for _ in range(2):
+        with pytest.raises(UserError, match=message):
+            parser.call("die", getattr(signal, name))
+
+
+def test_its_exit_is_one_line(parser):
+    with pytest.raises(UserError, match=r"x\.mat: damaged: .* ended by exit code 3"):
+        parser.call("leave")
+
+
+def test_its_errors_are_damage_and_those_of_users_stay(parser):
+    with pytest.raises(UserError, match=r"x\.mat: damaged: no such page$"):
+        parser.call("fail")
+    with pytest.raises(BadImageError, match="image 3: is damaged"):
+        parser.call("refuse")
+    assert parser.call("process")
+
+
+def test_its_memory_is_bounded(parser):
+    with pytest.raises(UserError, match=r"x\.mat: damaged: MemoryError"):
+        parser.call("take_memory")
+
+
+def test_its_time_is_bounded(file, monkeypatch):
+    monkeypatch.setattr(isolated, "_SECONDS", 3.0)
+    parser = IsolatedParser(Parser, file)
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"x\.mat: damaged: its library does not end within 3 s"):
+        parser.call("sleep")
+    parser.close()
+    assert time.monotonic() - start < 20
+
+
+def test_a_pipe_is_refused_before_a_process_starts(tmp_path):
+    os.mkfifo(tmp_path / "x.mat")
+    with pytest.raises(UserError, match="must be a file. Received: a pipe"):
+        run_isolated(os.path.getsize, tmp_path / "x.mat")
+
+
+def test_a_function_is_called_once(file):
+    assert run_isolated(os.path.getsize, file) == 7

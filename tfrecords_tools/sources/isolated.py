@@ -1,0 +1,177 @@
+"""Libraries written in C that parse foreign files, in a process of their own.
+
+A damaged file can end the process that parses it, by SIGSEGV or SIGBUS, which nothing can catch. In
+a child that is one line. The child's memory and time are bounded by the file's size.
+"""
+
+import contextlib
+import functools
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import require_regular
+
+_CHUNK_BYTES = 1 << 26
+# In addition to what the child has at its start, and times the file's size.
+_MEMORY_BYTES, _MEMORY_FACTOR = 1 << 32, 4
+# A disk on a busy network reads a megabyte in a second.
+_SECONDS, _BYTES_PER_SECOND = 120.0, 1 << 20
+
+
+class IsolatedParser:
+    """An object in a child process, whose methods are called from this one.
+
+    Each process that uses it needs its own: it can't be pickled.
+    """
+
+    def __init__(self, make: Callable[[Path], Any], path: Path):
+        """Start the child.
+
+        Args:
+          make: returns the object for a file; picklable. The object's methods take and return
+            picklable values. An error of theirs that is no UserError means that the file is
+            damaged.
+          path: the file.
+
+        Raises:
+          OSError: there is no such file.
+          UserError: it is not a file; or as `call`.
+        """
+        require_regular(path)
+        self._path = path
+        size = path.stat().st_size
+        self._seconds = _SECONDS + size / _BYTES_PER_SECOND
+        # As in `tfrecords_tools.parallel`: forking this process would be unsafe.
+        context = multiprocessing.get_context("forkserver")
+        self._connection, theirs = context.Pipe()
+        memory = _MEMORY_BYTES + _MEMORY_FACTOR * size
+        self._child = context.Process(target=_serve, args=(theirs, make, path, memory), daemon=True)
+        self._child.start()
+        theirs.close()
+        try:
+            self._receive()
+        except BaseException:
+            self.close()
+            raise
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Return the result of a method.
+
+        Raises:
+          UserError: the file is damaged, so that the library failed, died, or did not end.
+        """
+        try:
+            self._connection.send((method, arguments))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise self._died() from error
+        return self._receive()
+
+    def close(self) -> None:
+        """End the child."""
+        self._connection.close()
+        self._child.join(1)
+        if self._child.is_alive():
+            self._child.kill()
+            self._child.join()
+
+    def _receive(self) -> Any:
+        try:
+            if not self._connection.poll(self._seconds):
+                raise UserError(
+                    f"{self._path}: damaged: its library does not end within {self._seconds:.0f} s"
+                )
+            pickled, sizes = self._connection.recv()
+            buffers = [_receive_buffer(self._connection, size) for size in sizes]
+        except (EOFError, ConnectionResetError) as error:
+            raise self._died() from error
+        result, fault = pickle.loads(pickled, buffers=buffers)
+        if fault is not None:
+            raise fault
+        return result
+
+    def _died(self) -> UserError:
+        self._child.join(5)
+        code = self._child.exitcode
+        by = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        return UserError(f"{self._path}: damaged: the library that reads it was ended by {by}")
+
+
+def run_isolated(function: Callable[[Path], Any], path: Path) -> Any:
+    """Return `function(path)`, called in a child process; see `IsolatedParser`."""
+    parser = IsolatedParser(_Once(function), path)
+    try:
+        return parser.call("result")
+    finally:
+        parser.close()
+
+
+class _Once:
+    """Makes an object whose only method calls a function of the file."""
+
+    def __init__(self, function: Callable[[Path], Any]):
+        self._function = function
+
+    def __call__(self, path: Path) -> "_Once":
+        self._path = path
+        return self
+
+    def result(self) -> Any:
+        return self._function(self._path)
+
+
+def _serve(connection: Connection, make: Callable[[Path], Any], path: Path, memory: int) -> None:
+    """Answer calls until the other process closes the connection."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
+    _limit_memory(memory)
+    parser = _answer(connection, path, functools.partial(make, path), returns=False)
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        while parser is not None:
+            method, arguments = connection.recv()
+            _answer(connection, path, functools.partial(getattr(parser, method), *arguments))
+
+
+def _answer(
+    connection: Connection, path: Path, compute: Callable[[], Any], *, returns: bool = True
+) -> Any:
+    result, fault = None, None
+    try:
+        result = compute()
+    except UserError as error:
+        fault = error
+    except Exception as error:  # the libraries fail in any way on a damaged file
+        reason = " ".join(str(error).split()) or type(error).__name__
+        fault = UserError(f"{path}: damaged: {reason:.300}")
+    buffers: list[pickle.PickleBuffer] = []
+    answer = (result if returns else None, fault)
+    pickled = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    connection.send((pickled, [len(view) for view in raw]))
+    for view in raw:
+        for start in range(0, len(view), _CHUNK_BYTES):
+            connection.send_bytes(view[start : start + _CHUNK_BYTES])
+    return result
+
+
+def _receive_buffer(connection: Connection, size: int) -> bytearray:
+    buffer = bytearray(size)
+    at = 0
+    while at < size:
+        at += connection.recv_bytes_into(buffer, at)
+    return buffer
+
+
+def _limit_memory(allowed: int) -> None:
+    """Let this process take no more than `allowed` bytes in addition to what it has."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, ValueError):  # no /proc, or a lower limit that is there
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * os.sysconf("SC_PAGE_SIZE") + allowed
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
