@@ -76,8 +76,8 @@ def _run(
         completed = True
     except BrokenProcessPool as error:
         raise UserError(
-            "a worker process was killed, perhaps for want of memory: try a smaller --num_workers."
-            f" Received: {num_workers}"
+            "a worker process was killed: for want of memory, where a smaller --num_workers helps"
+            f" (it was {num_workers}), or by a damaged file"
         ) from error
     finally:
         if not completed:

@@ -15,13 +15,14 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
+from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
 _EXTRA = "hdf5"
 # What gzip, HDF5's usual compression, can reach.
 _MAX_RATIO = 1100
+_MAX_CHUNK_BYTES = 1 << 30
 _MAX_NAMES = 1000
 # More would be file names or numbers of images, mistaken for classes, and fill the memory.
 _MOST_CLASSES = 1 << 16
@@ -62,8 +63,8 @@ class Hdf5Source:
         return self.shape[2]
 
     @functools.cached_property
-    def _archive(self) -> IsolatedParser:
-        return IsolatedParser(_Archive, self.path)
+    def _archive(self) -> Any:
+        return open_parser(_Archive, self.path)
 
     def labels(self) -> np.ndarray | None:
         """Labels [n classes] float32 as they are stored, or one-hot where class numbers are."""
@@ -182,6 +183,8 @@ class _Archive:
             return None
         if value.external or value.is_virtual:
             raise self._elsewhere(name, "external or virtual")
+        if value.chunks and math.prod(value.chunks) * value.dtype.itemsize > _MAX_CHUNK_BYTES:
+            raise UserError(f"--input={self._path}: {name} is cut into chunks that are too large")
         return value
 
     def image(self, name: str, index: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import os
 import pickle
 import resource
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,34 @@ class IsolatedParser:
         return UserError(f"{self._path}: damaged: the library that reads it was ended by {by}")
 
 
+class _ParserHere:
+    """The same interface to an object in this process."""
+
+    def __init__(self, make: Callable[[Path], Any], path: Path):
+        require_regular(path)
+        self._path = path
+        with _explained(path):
+            self._parser = make(path)
+
+    def call(self, method: str, *arguments: Any) -> Any:
+        """Return the result of a method; see `IsolatedParser.call`."""
+        with _explained(self._path):
+            return getattr(self._parser, method)(*arguments)
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def open_parser(make: Callable[[Path], Any], path: Path) -> IsolatedParser | _ParserHere:
+    """Return an object that may end its process; see `IsolatedParser`.
+
+    A worker process parses by itself, since `tfrecords_tools.parallel` says in one line if it dies.
+    Only the process of the command needs another, and sends everything to and fro.
+    """
+    in_worker = multiprocessing.parent_process() is not None
+    return (_ParserHere if in_worker else IsolatedParser)(make, path)
+
+
 def run_isolated(function: Callable[[Path], Any], path: Path) -> Any:
     """Return `function(path)`, called in a child process; see `IsolatedParser`."""
     parser = IsolatedParser(_Once(function), path)
@@ -143,12 +171,10 @@ def _answer(
 ) -> Any:
     result, fault = None, None
     try:
-        result = compute()
+        with _explained(path):
+            result = compute()
     except UserError as error:
         fault = error
-    except Exception as error:  # the libraries fail in any way on a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        fault = UserError(f"{path}: damaged: {reason:.300}")
     buffers: list[pickle.PickleBuffer] = []
     answer = (result if returns else None, fault)
     pickled = pickle.dumps(answer, protocol=5, buffer_callback=buffers.append)
@@ -158,6 +184,18 @@ def _answer(
         for start in range(0, len(view), _CHUNK_BYTES):
             connection.send_bytes(view[start : start + _CHUNK_BYTES])
     return result
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn every error into a UserError: the libraries fail in any way on a damaged file."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: damaged: {reason:.300}") from error
 
 
 def _receive_buffer(connection: Connection, size: int) -> bytearray:

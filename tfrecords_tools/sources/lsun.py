@@ -14,7 +14,7 @@ from tqdm import tqdm
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
+from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.shared_flags import INPUT, MAX_PIXELS, RESOLUTION, SKIP_BAD_IMAGES
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
@@ -52,9 +52,9 @@ class LsunSource:
         return self.policy.resolution
 
     @functools.cached_property
-    def _reader(self) -> IsolatedParser:
+    def _reader(self) -> Any:
         make = functools.partial(_Reader, self.path, self.landmarks, _SPACING)
-        return IsolatedParser(make, _data_file(self.path))
+        return open_parser(make, _data_file(self.path))
 
     def labels(self) -> np.ndarray | None:
         """None: a database holds one category."""

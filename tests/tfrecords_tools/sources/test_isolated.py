@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.parallel import run_unordered
 from tfrecords_tools.sources import isolated
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.isolated import IsolatedParser, run_isolated
+from tfrecords_tools.sources.isolated import IsolatedParser, open_parser, run_isolated
 
 
 class Parser:
@@ -108,3 +109,25 @@ def test_a_pipe_is_refused_before_a_process_starts(tmp_path):
 
 def test_a_function_is_called_once(file):
     assert run_isolated(os.path.getsize, file) == 7
+
+
+def parse_in_worker(path):
+    return os.getpid(), open_parser(Parser, path).call("process")
+
+
+def die_in_worker(path):
+    return open_parser(Parser, path).call("die", signal.SIGSEGV)
+
+
+def test_a_worker_process_parses_by_itself_and_its_death_is_one_line_too(file):
+    for worker, parser in run_unordered(parse_in_worker, [file] * 3, 2):
+        assert worker == parser != os.getpid()
+    with pytest.raises(UserError, match="a worker process was killed: .* by a damaged file"):
+        list(run_unordered(die_in_worker, [file], 2))
+
+
+def test_one_worker_is_this_process_which_never_parses(file):
+    ((worker, parser),) = run_unordered(parse_in_worker, [file], 1)
+    assert worker == os.getpid() != parser
+    with pytest.raises(UserError, match="ended by SIGSEGV"):
+        list(run_unordered(die_in_worker, [file], 1))
