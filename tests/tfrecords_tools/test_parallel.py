@@ -37,7 +37,9 @@ def test_a_bad_images_error_crosses_processes():
 
 
 def test_a_worker_that_dies_is_a_users_error():
-    with pytest.raises(UserError, match=r"smaller --num_workers helps \(it was 2\), or by a damaged file"):
+    with pytest.raises(
+        UserError, match=r"smaller --num_workers helps \(it was 2\), or by a damaged file"
+    ):
         list(run_unordered(os._exit, [3], 2))
 
 
