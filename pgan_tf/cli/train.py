@@ -16,8 +16,9 @@ from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.xla_environment import set_up_xla
-from pgan_tf.planning.cards import CARDS
+from pgan_tf.planning.cards import CARDS, CPU
 from pgan_tf.planning.dry_run import dry_run
+from pgan_tf.planning.long_run import warn_of_long_run
 from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import CONFIG_NAME, left_out_flags, read_config
@@ -61,9 +62,9 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "plan_device",
         "auto",
-        ["auto", *CARDS],
-        "GPU of each replica that --plan assumes. auto: this machine's if it is listed, or else "
-        "v100.",
+        ["auto", *CARDS, CPU],
+        "Device of each replica that --plan assumes. auto: this machine's GPU if it is listed, or "
+        "else v100. cpu: this machine's cores.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_float(
@@ -100,17 +101,25 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         say(_plan(given, config))
         return command.EXIT_OK
 
+    if config.data.data_dir and run_dir:
+        warn_of_long_run(config)
     # TensorFlow takes seconds to import: first the flags must be right.
     with quiet_tensorflow():
         from pgan_tf.training.loop import train
 
     result = train(config)
+    again = f"{NAME} --run_dir={shlex.quote(run_dir)}"
     if result.interrupted_by is None:
-        say(f"done. Images and networks are in {run_dir}")
+        schedule = config.schedule
+        more = schedule.total_kimg + (schedule.stabilize_kimg or schedule.total_kimg)
+        say(
+            f"finished at {result.images_seen / 1000:.10g} kimg; images and networks are in "
+            f"{run_dir}. To go on: {again} --total_kimg={more:.10g}"
+        )
         return command.EXIT_OK
     say(
         f"stopped by {result.interrupted_by.name} at {result.images_seen / 1000:.1f} kimg, "
-        f"and saved. To continue: {NAME} --run_dir={shlex.quote(run_dir)}"
+        f"and saved. To continue: {again}"
     )
     return 128 + result.interrupted_by
 

@@ -128,13 +128,33 @@ def left_out(text: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if name in names]
 
 
-def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Return the changes that a run can't be continued with, as `--name=new (was old)`."""
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A flag with another value than before.
+
+    Attributes:
+      section: its section of `TrainConfig`.
+      name: without dashes.
+      old: the value before, as text.
+      new: the value now, as text.
+    """
+
+    section: str
+    name: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"--{self.name}={self.new} (was {self.old})"
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[Change]:
+    """Return the changes that a run can't be continued with."""
     found = []
     for section, field in _options():
         was, now = (getattr(getattr(c, section), field.name) for c in (old, new))
         if was != now and not field.metadata["adjustable"]:
-            found.append(f"--{field.name}={_to_text(now)} (was {_to_text(was)})")
+            found.append(Change(section, field.name, _to_text(was), _to_text(now)))
     return found
 
 

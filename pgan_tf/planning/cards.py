@@ -1,8 +1,9 @@
-"""Speeds of the GPUs on which training was measured, for plans. Standard library only.
+"""Speeds of the devices on which training was measured, for plans. Standard library only.
 
 docs/guide/planning.md holds the model against the measurements.
 """
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
@@ -118,16 +119,30 @@ CARDS: Mapping[str, Card] = {
 DEFAULT_CARD = "v100"
 
 
-def model_of_machine(root: Path = Path("/")) -> str | None:
-    """Return the name of this machine's first NVIDIA GPU, as its driver gives it; None without."""
+# `--plan_device` for this machine's cores.
+CPU = "cpu"
+# Of two cores that trained at 1024x1024 in float32 (docs/guide/planning.md), for each.
+_CORE_TFLOPS = 0.0485
+
+
+def cpu_speed(cores: int, replicas: int) -> Speed:
+    """Return the speed of each of the replicas that share a machine's cores."""
+    return Speed(_CORE_TFLOPS * cores / replicas)
+
+
+def models_of_machine(root: Path = Path("/")) -> list[str]:
+    """Return the names of this machine's NVIDIA GPUs, as their driver gives them."""
+    models = []
     for file in sorted((root / "proc/driver/nvidia/gpus").glob("*/information")):
-        try:
-            match = re.search(r"^Model:\s*(.+?)\s*$", file.read_text(errors="replace"), re.M)
-        except OSError:
-            continue
-        if match:
-            return match[1]
-    return None
+        with contextlib.suppress(OSError):
+            text = file.read_text(errors="replace")
+            models += re.findall(r"^Model:\s*(.+?)\s*$", text, re.M)[:1]
+    return models
+
+
+def model_of_machine(root: Path = Path("/")) -> str | None:
+    """Return the name of this machine's first NVIDIA GPU; None without."""
+    return next(iter(models_of_machine(root)), None)
 
 
 def find_card(model: str) -> Card | None:

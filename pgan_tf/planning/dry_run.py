@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.networks.cost import StepTimes, multiplications
-from pgan_tf.planning.phase_table import PhaseRow, format_table
+from pgan_tf.planning.phase_table import PhaseRow, describe_total, format_table
 from pgan_tf.planning.plan import fit_to_data_dir, headline
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import (
@@ -64,7 +64,8 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
                 progress.note(message)
                 if progress.is_enough():
                     break
-    print(f"\n{format_table(progress.rows())}\n\n{progress.explanation()}", flush=True)
+    rows = progress.rows()
+    say("\n".join(["", format_table(rows), "", describe_total(rows), progress.explanation()]))
     progress.raise_for_batches_too_large()
 
 

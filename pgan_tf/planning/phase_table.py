@@ -68,6 +68,36 @@ def format_table(rows: Sequence[PhaseRow]) -> str:
     return "\n".join([header, *(_line(row) for row in rows), _total(rows)])
 
 
+def total_seconds(rows: Sequence[PhaseRow]) -> float | None:
+    """Return the seconds of all phases, each counted once; None if any is unknown."""
+    # A phase whose batch does not fit in memory has another row, with the batch that does.
+    days = [row.days for row in {row.phase.index: row for row in rows}.values()]
+    known = [value for value in days if value is not None]
+    return sum(known) * _SECONDS_A_DAY if len(known) == len(days) else None
+
+
+def seconds_after(rows: Sequence[PhaseRow], images_seen: int) -> float:
+    """Return the seconds from `images_seen` to the end of the last phase, of those known."""
+    return sum(row.days_after(images_seen) or 0 for row in rows) * _SECONDS_A_DAY
+
+
+def readable_duration(seconds: float) -> str:
+    """Return a duration in the two units that matter: `14 days 2 h`, `3 h 25 min`, `40 s`."""
+    minutes = round(seconds / 60)
+    days, hours = divmod(round(seconds / 3600), 24)
+    if days:
+        return f"{days} day{'s' if days > 1 else ''} {hours} h"
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+def describe_total(rows: Sequence[PhaseRow]) -> str:
+    """Return a line on the time of the whole table, for people."""
+    seconds = total_seconds(rows)
+    return f"in all: {'unknown' if seconds is None else readable_duration(seconds)}"
+
+
 def _line(row: PhaseRow) -> str:
     phase = row.phase
     return _aligned(
@@ -85,19 +115,17 @@ def _line(row: PhaseRow) -> str:
 
 
 def _total(rows: Sequence[PhaseRow]) -> str:
-    # A phase whose batch does not fit in memory has another row, with the batch that does.
     phases = {row.phase.index: row for row in rows}.values()
-    days = [row.days for row in phases]
-    known = [value for value in days if value is not None]
+    seconds = total_seconds(rows)
     kimg = sum(row.kimg for row in phases)
     peak = max((row.peak for row in phases if row.peak is not None), default=None)
     return _aligned(
         "total",
         *[""] * 4,
         f"{kimg:g}",
-        format_number(sum(known) * _SECONDS_A_DAY / kimg if len(known) == len(days) else None),
+        format_number(None if seconds is None else seconds / kimg),
         _gib(peak),
-        format_number(sum(known) if len(known) == len(days) else None),
+        format_number(None if seconds is None else seconds / _SECONDS_A_DAY),
         "",
     )
 

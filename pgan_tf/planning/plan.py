@@ -14,19 +14,28 @@ from pgan_tf.distribution.cluster import VARIABLE, read_cluster
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.planning.cards import (
     CARDS,
+    CPU,
     DEFAULT_CARD,
     Speed,
     compile_minutes,
+    cpu_speed,
     find_card,
     model_of_machine,
 )
-from pgan_tf.planning.phase_table import PhaseRow, format_number, format_table
+from pgan_tf.planning.phase_table import (
+    PhaseRow,
+    describe_total,
+    format_table,
+    readable_duration,
+    seconds_after,
+)
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
+from tfrecords_tools.host import core_count
 
 
 def plan(
@@ -44,8 +53,8 @@ def plan(
         labels.
       replicas: number of replicas; None takes it from the flags, or else one.
       device: the GPU of each replica, one of `cards.CARDS`; `auto` for this machine's if it is
-        listed, or else `cards.DEFAULT_CARD`. For a run that has begun, its own speed counts
-        instead.
+        listed, or else `cards.DEFAULT_CARD`; `cards.CPU` for this machine's cores. For a run that
+        has begun, its own speed counts instead.
       tflops: 10^12 floating-point operations a second that a replica reaches, in place of a
         device's.
       root: of the file system in which this machine's GPU is looked for.
@@ -61,17 +70,17 @@ def plan(
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
     schedule = Schedule(config.schedule, config.network.final_resolution)
     # This machine's number of GPUs does not count: plans are often for another one.
-    replicas = replicas or _replicas_by_flags(config)
+    replicas = replicas or replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
     images_seen, measured = (
         read_speeds(RunDirectory(run_dir).metrics_log, schedule) if run_dir else (0, [])
     )
-    speed, source = _choose_speed(config, schedule, device, tflops, root)
+    speed, source = _choose_speed(config, schedule, replicas, device, tflops, root)
     rows = estimate(
         schedule,
         config,
         replicas=replicas,
-        shared_memory=_shares_memory(config),
+        shared_memory=shares_memory(config),
         speed=speed,
         measured=measured,
     )
@@ -80,24 +89,34 @@ def plan(
             "this run's own, of the last tick of each phase marked measured; the others in "
             "proportion to their multiplications"
         )
-    remarks = [f"seconds: {source}", *_remarks(config)]
+    remarks = [describe_total(rows), f"seconds: {source}", *_remarks(config)]
     if images_seen:
-        days = sum(row.days_after(images_seen) or 0 for row in rows)
         remarks.insert(
             0,
             f"{run_dir}: {images_seen / 1000:.1f} of {config.schedule.total_kimg:g} "
-            f"kimg are done; {format_number(days)} days remain",
+            f"kimg are done; {readable_duration(seconds_after(rows, images_seen))} remain",
         )
     return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
 
 
 def _choose_speed(
-    config: TrainConfig, schedule: Schedule, device: str, tflops: float | None, root: Path
+    config: TrainConfig,
+    schedule: Schedule,
+    replicas: int,
+    device: str,
+    tflops: float | None,
+    root: Path,
 ) -> tuple[Speed, str]:
     """Return the speed of a replica, and where it is from; see `plan`."""
     beside = "without exchanging gradients"
     if tflops is not None:
         return Speed(tflops), f"from multiplications at {tflops:g} TFLOP/s a replica, {beside}"
+    if device == CPU:
+        cores = core_count()
+        return cpu_speed(cores, replicas), (
+            f"as two CPU cores reached at 1024x1024, for the {cores} of this machine "
+            f"(--plan_device={CPU})"
+        )
     model = model_of_machine(root) if device == "auto" else None
     found = find_card(model) if model else None
     card = found or CARDS[DEFAULT_CARD if device == "auto" else device]
@@ -107,6 +126,8 @@ def _choose_speed(
     if model:
         listed = "is listed" if found else f"is not listed, only {', '.join(CARDS)}"
         source += f"; this machine's {model} {listed}"
+    elif device == "auto":
+        source += f"; this machine has no NVIDIA GPU (--plan_device={CPU} assumes its cores)"
     return card.speed(config), source
 
 
@@ -115,12 +136,12 @@ def _remarks(config: TrainConfig) -> list[str]:
     remarks = []
     if ramps := _ramps(config.schedule):
         remarks.append(f"learning rate: {ramps}")
-    where = "of all replicas together" if _shares_memory(config) else "of each device"
+    where = "of all replicas together" if shares_memory(config) else "of each device"
     remarks.append(f"memory: estimated from the layers, {where}; TensorFlow itself comes on top")
     return [*remarks, "--dry_run measures both"]
 
 
-def _shares_memory(config: TrainConfig) -> bool:
+def shares_memory(config: TrainConfig) -> bool:
     """Return whether all replicas share one memory, as logical CPUs do."""
     return config.run.logical_cpus > 0
 
@@ -162,7 +183,8 @@ def headline(config: TrainConfig, replicas: int) -> str:
     return line
 
 
-def _replicas_by_flags(config: TrainConfig) -> int:
+def replicas_by_flags(config: TrainConfig) -> int:
+    """Return the number of replicas that flags and TF_CONFIG tell, or else 1."""
     if config.run.distribution == "one_device":
         return 1
     if config.run.distribution == "multi_worker":

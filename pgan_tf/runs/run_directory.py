@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pgan_tf.config import TrainConfig, flags
+from pgan_tf.runs.branching import way_on
 from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.errors import UserError
@@ -140,9 +141,11 @@ class RunDirectory:
         file = self.path / CONFIG_NAME
         changed = flags.differences(saved, config)
         if changed:
+            done = self._images_done()
             raise UserError(
-                f"{file}: this run was made with other flags: {', '.join(changed)}. Leave them out "
-                "to continue it, or name a new --run_dir"
+                f"{file}: this run was made with other flags: {', '.join(map(str, changed))}. "
+                "Leave them out to continue it, or "
+                + way_on(self.path, saved, config, changed, done)
             )
         other = difference(read_flagfile(file).splitlines(), pyramid)
         if other is not None:

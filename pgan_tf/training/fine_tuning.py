@@ -138,7 +138,7 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
     if changed:
         raise UserError(
             f"--init_from={init_from}: its networks were made with other flags: "
-            f"{', '.join(changed)}. Leave them out to train its networks on"
+            f"{', '.join(map(str, changed))}. Leave them out to train its networks on"
         )
     if network.convs_per_resolution == 1 and network.resolutions != saved.resolutions:
         raise UserError(

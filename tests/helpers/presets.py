@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from absl import flags as absl_flags
-
+from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig, flags
 from tfrecords_tools.flagfile import expand_flagfiles
 
@@ -46,8 +45,7 @@ def presets() -> dict[str, tuple[str, ...]]:
 
 def config_of(*arguments: str) -> TrainConfig:
     """The configuration that pgan-train reads from its command line."""
-    flag_values = absl_flags.FlagValues()
-    flags.define_train_flags(flag_values)
+    flag_values = train.COMMAND.new_flags()
     rest = flag_values(["pgan-train", *expand_flagfiles(arguments)])[1:]
     assert not rest, rest
     return flags.config_from_flags(flag_values)

@@ -81,10 +81,16 @@ def test_the_flags_of_half_precision_are_on_the_page_of_configurations():
 def test_it_is_planned_to_its_final_resolution_within_what_a_gpu_holds(name, capsys):
     config = presets.config_of(*PRESETS[name])
     gpus = int(found[1]) if (found := re.search(r"_(\d)gpu", name)) else 1
-    assert command.main([*PRESETS[name], "--plan", f"--plan_replicas={gpus}"]) == 0
+    assert command.main([*PRESETS[name], "--plan", "--plan_device=v100"]) == 0
     out = capsys.readouterr().out
     assert f"to {config.network.resolution}x{config.network.resolution}" in out
     assert f"{config.run.precision}, on {gpus} replica(s)" in out
+    text = " ".join(re.split(r"[\s#]+", comments(PRESETS[name])))
+    if said := re.search(r"--plan estimates ([\d.]+) (days|hours) on (one|\d) V100", text):
+        total = next(line.split()[-1] for line in out.splitlines() if line.split()[:1] == ["total"])
+        unit = {"days": 1, "hours": 24}[said[2]]
+        assert f"{float(total) * unit:.2g}" in (said[1], said[1].removesuffix(".0"))
+        assert said[3] == ("one" if gpus == 1 else str(gpus))
     last = [line.split() for line in out.splitlines() if re.match(r" *\d+x\d+ ", line)][-1]
     assert last[:2] == [f"{config.network.resolution}x{config.network.resolution}", "stabilize"]
     most = {256: 16, 512: 8, 1024: 4}  # of float32, by the original

@@ -108,10 +108,12 @@ def test_what_names_code_or_networks_is_neither_remembered_nor_taken():
 
 def test_only_flags_that_change_the_run_are_differences():
     old, new = parse("--seed=1", "--fmap_max=64"), parse("--seed=2", "--fmap_max=64")
-    assert flags.differences(old, new) == ["--seed=2 (was 1)"]
+    assert [str(c) for c in flags.differences(old, new)] == ["--seed=2 (was 1)"]
     assert flags.differences(old, parse("--seed=1", "--fmap_max=64", "--total_kimg=9")) == []
     table = parse("--seed=1", "--fmap_max=64", "--batch_size_by_resolution=8:4")
-    assert flags.differences(old, table) == ["--batch_size_by_resolution=8:4 (was )"]
+    assert [str(c) for c in flags.differences(old, table)] == [
+        "--batch_size_by_resolution=8:4 (was )"
+    ]
     assert isinstance(table.schedule, ScheduleConfig)
 
 

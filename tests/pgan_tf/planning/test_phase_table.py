@@ -1,6 +1,13 @@
+import pytest
+
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
-from pgan_tf.planning.phase_table import PhaseRow, format_table
+from pgan_tf.planning.phase_table import (
+    PhaseRow,
+    describe_total,
+    format_table,
+    readable_duration,
+)
 from tests.helpers.trials import rows_of
 
 SCHEDULE = Schedule(
@@ -40,3 +47,22 @@ def test_the_total_counts_a_phase_once_and_with_the_batch_that_fits():
     total = rows_of(format_table([first, *others]))[-1]
     assert rows_of(format_table([too_large, first, *others]))[-1] == total
     assert rows_of(format_table([too_large, *others]))[-1] == ["total", "100", "-", "9.31e-10", "-"]
+    assert describe_total([too_large, *others]) == "in all: unknown"
+    assert describe_total([too_large, first, *others]) == describe_total([first, *others])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (40.4, "40 s"),
+        (89.6, "90 s"),
+        (95, "2 min"),
+        (3599, "1 h 0 min"),
+        (12_300, "3 h 25 min"),
+        (86_399, "1 day 0 h"),
+        (100_000, "1 day 4 h"),
+        (14.1 * 86_400, "14 days 2 h"),
+    ],
+)
+def test_durations_are_in_units_that_people_read(seconds, text):
+    assert readable_duration(seconds) == text
