@@ -112,7 +112,7 @@ def with_labels(
     stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
     drawn = np.random.Generator(stream).integers(pyramid.count, size=step.phase.batch_size)
     fakes = shard.of(drawn)
-    return Batch(images, np.asarray(pyramid.labels[records]), np.asarray(pyramid.labels[fakes]))
+    return Batch(images, pyramid.labels_of(records), pyramid.labels_of(fakes))
 
 
 def batch_bytes(step: Step, *, pyramid: Pyramid, shard: Shard) -> int:

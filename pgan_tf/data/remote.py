@@ -85,6 +85,9 @@ class RemoteFile:
         data = self._head[start:end] if end <= _HEAD_BYTES else self._request(start, end)
         return np.frombuffer(data, np.uint8)
 
+    def require_whole(self) -> None:
+        """Do nothing: what was read is in memory."""
+
     def read_spans(self, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read many parts of the file, each by a request of its own."""
         with concurrent.futures.ThreadPoolExecutor(_REQUESTS, "requests") as pool:

@@ -86,7 +86,7 @@ class Reals:
             return None
         positions = np.arange(count, dtype=np.int64)
         records = records_at(positions, count=self.pyramid.count, seed=self.seed + _LABELS_SEED)
-        return np.asarray(self.pyramid.labels[records])
+        return self.pyramid.labels_of(records)
 
 
 class GeneratedImages(NamedTuple):

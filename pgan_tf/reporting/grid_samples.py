@@ -44,7 +44,7 @@ class GridSamples:
         )
         self._labels = None
         if self._label_size and pyramid.labels is not None:
-            self._labels = np.asarray(pyramid.labels[self._records])
+            self._labels = pyramid.labels_of(self._records)
 
     @property
     def label_names(self) -> tuple[str, ...]:

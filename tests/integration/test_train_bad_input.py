@@ -129,6 +129,29 @@ def test_a_damaged_record_names_its_file_and_keeps_what_was_learned(capsys, tmp_
     assert saved_states(tmp_path / "run") == ["state-0", "state-16"]
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_data_that_become_shorter_end_the_run_with_one_line_after_a_save(tmp_path, labels):
+    given = np.eye(2)[np.arange(5000) % 2] if labels else None
+    data = write_pyramid(tmp_path / "tiny", resolution=4, channels=3, count=5000, labels=given)
+    flags = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *SMALL[:1], "--batch_size=8"]
+    flags += ["--resolution=4", "--total_kimg=1000", "--tick_kimg=0.1", "--checkpoint_kimg=1000"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "pgan_tf.cli.train", *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if "s/kimg" in line:
+                break
+        os.truncate(data / ("tiny-rxx.labels" if labels else "tiny-r02.tfrecords"), 100)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, errors
+    assert ": has been cut short since it was opened: 100 of" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
+    assert len(saved_states(tmp_path / "run")) == 2
+
+
 def saved_states(run_dir):
     return sorted(path.stem for path in (run_dir / "checkpoints").glob("*.index"))
 

@@ -47,6 +47,14 @@ class ByteSource(Protocol):
         """
         ...
 
+    def require_whole(self) -> None:
+        """Refuse a file whose bytes, read before as views, may be gone.
+
+        Raises:
+          UserError: it has become shorter.
+        """
+        ...
+
 
 class Directory(Protocol):
     """A directory that may hold a pyramid.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.regular_file import open_regular
 
 # One call reads no more than a disk's largest request, whatever length it is given. This is below
@@ -64,12 +65,28 @@ class MappedFile:
 
     def read(self, start: int, end: int) -> np.ndarray:
         """Return a view of the bytes from `start` up to `end`, or up to the file's end."""
+        self.require_whole()
         return self.data[start:end]
 
     def read_spans(self, spans: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the whole file and the spans as they are, after requesting these bytes."""
+        self.require_whole()
         self.will_read(spans)
         return self.data, spans
+
+    def require_whole(self) -> None:
+        """Refuse a file that has become shorter; the operating system would kill the process.
+
+        Raises:
+          UserError: it has.
+        """
+        # Asks the operating system, by the open file: another file may have its name now.
+        left = self._mapping.size() if self._mapping is not None else 0
+        if left < self.size:
+            raise UserError(
+                f"{self.location}: has been cut short since it was opened: {left} of {self.size}"
+                " bytes are left"
+            )
 
     def will_read(self, spans: np.ndarray) -> None:
         """Request parts of the file from the operating system, without waiting for them.

@@ -111,7 +111,8 @@ class OffsetIndex:
     @functools.cached_property
     def _offsets(self) -> np.ndarray:
         # As signed numbers, so that differences can be negative.
-        offsets = self._index.read(0, self._index.size).view("<i8")
+        # A copy, since the file may become shorter while it is mapped.
+        offsets = self._index.read(0, self._index.size).view("<i8").copy()
         within = offsets.min() == offsets[0] == 0 and offsets.max() == offsets[-1]
         if not within or (np.diff(offsets) < FRAME_BYTES).any():
             raise UserError(

@@ -31,7 +31,9 @@ class Pyramid:
       resolution: side in pixels at the full resolution, a power of two from 4.
       levels: from 4x4 to the full resolution.
       encoding: "raw" or "png", the way images are stored.
-      labels: [count label_size] float32, mapped from a file on disk, or None.
+      labels: [count label_size] float32, mapped from a file on disk, or None. `labels_of` is for
+        reading them long after the pyramid was opened.
+      labels_source: the file of the labels, or None.
       label_names: a name for each column of `labels`, where the manifest has them.
       manifest: the contents of `manifest.json`, or None where there is none.
     """
@@ -46,6 +48,19 @@ class Pyramid:
     labels: np.ndarray | None = dataclasses.field(default=None, repr=False)
     label_names: tuple[str, ...] | None = None
     manifest: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
+    labels_source: ByteSource | None = dataclasses.field(default=None, repr=False)
+
+    def labels_of(self, records: np.ndarray) -> np.ndarray:
+        """Return the labels of images, [k label_size] float32.
+
+        Raises:
+          UserError: their file has become shorter since it was opened.
+        """
+        if self.labels is None:
+            return np.zeros([len(records), 0], np.float32)
+        if self.labels_source is not None:
+            self.labels_source.require_whole()
+        return np.asarray(self.labels[records])
 
     @property
     def is_remote(self) -> bool:
@@ -110,9 +125,10 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
     full = levels[-1]
     if manifest is not None:
         _check_manifest(f"{directory.location}/{MANIFEST_NAME}", manifest, full)
-    labels = None
+    labels, labels_source = None, None
     if labels_name(name) in names:
-        labels = read_labels(directory.open(labels_name(name)), full.count, manifest)
+        labels_source = directory.open(labels_name(name))
+        labels = read_labels(labels_source, full.count, manifest)
     return Pyramid(
         location=directory.location,
         name=name,
@@ -124,6 +140,7 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
         labels=labels,
         label_names=_label_names(directory.location, manifest, labels),
         manifest=manifest,
+        labels_source=labels_source,
     )
 
 

@@ -1,8 +1,10 @@
 import mmap
+import os
 
 import numpy as np
 import pytest
 
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import mapped_file
 from tfrecords_tools.format.mapped_file import MappedFile
 
@@ -105,3 +107,20 @@ def test_a_small_file_is_requested_once_as_a_whole(mapped, monkeypatch):
     for start in (100, 200):
         mapped.will_read(np.array([(start, start + 10)]))
     assert sum(end - start for start, end in requests.spans) == len(CONTENTS)
+
+
+def test_a_file_that_becomes_shorter_is_refused_before_it_is_touched(mapped, tmp_path):
+    os.truncate(tmp_path / "file", 5000)
+    message = rf"file: has been cut short .*: 5000 of {len(CONTENTS)} bytes are left"
+    for read in (
+        lambda: mapped.read(0, 10_000),
+        lambda: mapped.read_spans(np.array([(9000, 10_000)])),
+    ):
+        with pytest.raises(UserError, match=message):
+            read()
+
+
+def test_a_file_that_is_replaced_by_a_shorter_one_is_still_read(mapped, tmp_path):
+    (tmp_path / "new").write_bytes(b"short")
+    (tmp_path / "new").replace(tmp_path / "file")
+    np.testing.assert_array_equal(mapped.read(0, len(CONTENTS)), CONTENTS)
