@@ -18,6 +18,7 @@ import pickle
 import pickletools
 import re
 import reprlib
+import sys
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, ClassVar
 
@@ -37,6 +38,10 @@ _MAX_INTEGER_BITS = 1024
 _MAX_COPIES = 4
 # The bytes that an entry of a dictionary counts as: no more than it has in a well-formed pickle.
 _ENTRY_BYTES = 4
+# Above it, hashes of integers repeat.
+_MAX_KEY = sys.hash_info.modulus
+# Parts of the data for each byte of a pickle, which takes at least one byte for each.
+_MAX_PARTS = 4
 _KEYS = (str, bytes, int, float, np.generic, type(None))
 
 
@@ -95,7 +100,9 @@ def load_plain(data: bytes, name: str, classes: Collection[str] = ()) -> Any:
     """
     try:
         _check_operations(data)
-        return _PlainUnpickler(data, classes).load()
+        loaded = _PlainUnpickler(data, classes).load()
+        _check_extent(loaded, _MAX_PARTS * len(data))
+        return loaded
     except _Forbidden as error:
         raise ForbiddenPickleError(name, str(error)) from error
     except Exception as error:  # a damaged pickle can fail in any way, want of memory included
@@ -123,6 +130,30 @@ def _check_operations(data: bytes) -> None:
             if argument is None or int(argument) > number:
                 raise pickle.UnpicklingError(f"entry {argument} of a memo of {memo_size}")
             memo_size += 1
+
+
+def _check_extent(loaded: Any, most: int) -> None:
+    """Refuse data that have more parts than the pickle can hold, counted wherever they occur.
+
+    A tuple of the same two tuples, and so on, or a list within itself, has parts without end for
+    whoever prints or converts it.
+    """
+    waiting, count = [loaded], 0
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            parts: Iterable[Any] = value.values()
+        elif isinstance(value, (list, tuple)):
+            parts = value
+        elif isinstance(value, Instance):
+            parts = (value.state,)
+        else:
+            continue
+        found = [part for part in parts if isinstance(part, (dict, list, tuple, Instance))]
+        count += 1 + (len(value) if not isinstance(value, Instance) else 1)
+        if count > most:
+            raise pickle.UnpicklingError(f"it has more than {most} parts")
+        waiting += found
 
 
 class _Allowance:
@@ -198,8 +229,12 @@ class _PlainUnpickler(pickle._Unpickler):
 
 def _check_keys(keys: Iterable[Any]) -> None:
     for key in keys:
-        if not isinstance(key, _KEYS):
+        if not isinstance(key, _KEYS) or isinstance(key, np.complexfloating):
             raise _Forbidden(f"a key that is a {type(key).__name__}")
+        # Any number of larger integers can have the same hash, so that a dictionary of them takes
+        # a time that grows with the square of their number.
+        if isinstance(key, int) and abs(key) >= _MAX_KEY:
+            raise _Forbidden(f"a key that is an integer of {key.bit_length()} bits")
 
 
 class _Function:

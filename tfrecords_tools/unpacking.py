@@ -14,6 +14,8 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.regular_file import open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
+# No gzip file unpacks to more times its size.
+MAX_GZIP_RATIO = 1100
 
 
 @contextlib.contextmanager

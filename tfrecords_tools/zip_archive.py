@@ -42,6 +42,8 @@ def open_keras_archive(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
     total = 0
     for member in archive.infolist():
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise zipfile.BadZipFile(f"{member.filename} is compressed in another way than Keras's")
         is_text = Path(member.filename).suffix == ".json"
         if is_text and member.file_size > _MAX_TEXT_BYTES:
             raise zipfile.BadZipFile(f"{member.filename} unpacks to {member.file_size} bytes")

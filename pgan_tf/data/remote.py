@@ -99,6 +99,10 @@ class RemoteFile:
         return self._request(0, min(self.size, _HEAD_BYTES))
 
     def _request(self, start: int, end: int) -> bytes:
+        if not 0 <= start <= end <= self.size:  # TensorFlow would take memory for any length
+            raise UserError(
+                f"{self.location}: damaged: bytes {start} to {end} of a file of {self.size}"
+            )
         with explained(self.location), tf.io.gfile.GFile(self.location, "rb") as file:
             file.seek(start)
             data = file.read(end - start)

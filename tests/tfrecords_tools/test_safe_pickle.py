@@ -1,6 +1,7 @@
 """Pickles of plain data are read, and nothing in a pickle is ever run."""
 
 import collections
+import contextlib
 import copyreg
 import os
 import pickle
@@ -13,6 +14,8 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.safe_pickle import ForbiddenPickleError, Instance, load_plain
@@ -331,3 +334,37 @@ def test_keys_may_be_numbers_bytes_or_none(protocol):
 def test_long_lists_in_one_another_are_read():
     data = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
     assert len(load_plain(data, "x")) == 1
+
+
+def doubled(times):
+    """A tuple of the same two tuples, and so on: 2^times parts in a few bytes for each level."""
+    value = ()
+    for _ in range(times):
+        value = (value, value)
+    return pickle.dumps(value, 2)
+
+
+def in_itself():
+    value = []
+    value.append(value)
+    return pickle.dumps({"labels": value}, 2)
+
+
+@pytest.mark.parametrize("data", [doubled(60), in_itself()], ids=["doubled", "in itself"])
+def test_parts_without_end_are_refused(data):
+    with pytest.raises(UserError, match=r"^x: damaged or no pickle: it has more than \d+ parts"):
+        load_plain(data, "x")
+
+
+@pytest.mark.parametrize("key", [sys.hash_info.modulus, -(2**62), 3 * sys.hash_info.modulus])
+def test_integers_whose_hashes_can_be_equal_are_no_keys(key):
+    with pytest.raises(ForbiddenPickleError, match="a key that is an integer of 6. bits"):
+        load_plain(pickle.dumps({key: 1}, 2), "x")
+    assert load_plain(pickle.dumps({2**60: 1}, 2), "x") == {2**60: 1}
+
+
+@given(st.binary(max_size=120))
+def test_any_bytes_are_data_or_a_users_error(data):
+    for start in (b"", b"\x80\x02", b"\x80\x04"):
+        with contextlib.suppress(UserError):
+            load_plain(start + data, "x")

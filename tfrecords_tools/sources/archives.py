@@ -4,8 +4,10 @@ Archives are read in place; nothing is unpacked to disk. A member's name is only
 that name is ever opened, even if it says `../..`.
 """
 
+import contextlib
 import dataclasses
 import functools
+import gzip
 import io
 import os
 import stat
@@ -30,6 +32,7 @@ _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ZIP_MAGIC = b"PK\x03\x04"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
+_MAX_HEADER_BYTES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,9 +187,9 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
         if name.endswith(".zip"):
             return _open_zip(path, extensions)
         if name.endswith(".tar"):
-            return TarFiles(path, *_list_tar(path, "r:", extensions))
+            return TarFiles(path, *_list_tar(path, extensions, compressed=False))
         if name.endswith((".tar.gz", ".tgz")):
-            return GzippedTarFiles(path, *_list_tar(path, "r:gz", extensions))
+            return GzippedTarFiles(path, *_list_tar(path, extensions, compressed=True))
     except UserError:
         raise
     except Exception as error:  # the libraries fail in any way on a damaged directory
@@ -226,10 +229,13 @@ def _open_zip(path: Path, extensions: Collection[str]) -> ZipFiles:
 
 
 def _list_tar(
-    path: Path, mode: Any, extensions: Collection[str]
+    path: Path, extensions: Collection[str], *, compressed: bool
 ) -> tuple[tuple[str, ...], int, np.ndarray]:
     places: dict[str, tuple[int, int]] = {}
-    with tarfile.open(path, mode) as archive:
+    with open_regular(path) as file, contextlib.ExitStack() as stack:
+        plain: Any = stack.enter_context(gzip.GzipFile(fileobj=file)) if compressed else file
+        reads: Any = _SmallReads(plain)
+        archive = stack.enter_context(tarfile.open(fileobj=reads, mode="r:"))
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # it would keep all in memory
             name = _plain_name(member.name)
@@ -240,6 +246,19 @@ def _list_tar(
     names, ignored = _select(places, extensions)
     rows = [places[name] for name in names]
     return names, ignored, np.array(rows, np.int64).reshape(-1, 2)
+
+
+class _SmallReads:
+    """A file in which no read is large: a tar's header may announce a name of any length."""
+
+    def __init__(self, file: Any):
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
 
 
 def _plain_name(name: str) -> str:

@@ -2,9 +2,8 @@
 
 import dataclasses
 import functools
-import gzip
+import reprlib
 import tarfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.safe_pickle import load_plain
 from tfrecords_tools.sources.arrays import (
     ArraySource,
@@ -21,8 +21,11 @@ from tfrecords_tools.sources.arrays import (
 )
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.unpacking import open_unpacked
 
 _PIXELS = 3 * 32 * 32
+# Several times what the archives unpack to.
+_MAX_BYTES = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +140,9 @@ def _label_names(path: Path, layout: _Layout, contents: dict[str, bytes]) -> tup
         or len(names) != layout.classes
         or not all(isinstance(name, str) for name in names)
     ):
-        raise UserError(f"{shown}: must name {layout.classes} classes. Received: {names!r:.60}")
+        raise UserError(
+            f"{shown}: must name {layout.classes} classes. Received: {reprlib.repr(names)}"
+        )
     return tuple(names)
 
 
@@ -145,20 +150,29 @@ def _contents(path: Path, layout: _Layout, wanted: tuple[str, ...]) -> dict[str,
     """Return the bytes of each wanted file that is there."""
     if path.is_dir():
         folder = path / layout.folder if (path / layout.folder).is_dir() else path
-        return {name: (folder / name).read_bytes() for name in wanted if (folder / name).is_file()}
+        there = (name for name in wanted if (folder / name).is_file())
+        return {name: read_bytes(folder / name, _MAX_BYTES) for name in there}
     if not path.exists():
         raise UserError(
             f"--input={path}: no such file or folder; expected {layout.folder} or its .tar.gz"
         )
     found: dict[str, bytes] = {}
     try:
-        with tarfile.open(path) as archive:
+        with (
+            open_unpacked(path, _MAX_BYTES) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|") as archive,
+        ):
             for member in archive:
                 name = member.name.rpartition("/")[2]
-                data = archive.extractfile(member) if member.isreg() else None
+                is_plain = member.isreg() and not member.issparse()
+                data = archive.extractfile(member) if is_plain else None
                 if data is not None and name in wanted:
                     found[name] = data.read()
-    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the libraries fail in any way on a damaged archive
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise UserError(
             f"--input={path}: damaged, or neither a folder nor a .tar.gz: {error}"
         ) from error

@@ -18,10 +18,9 @@ from tfrecords_tools.sources.base import BadImageError, one_hot
 from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.unpacking import MAX_GZIP_RATIO
 
 _EXTRA = "hdf5"
-# What gzip, HDF5's usual compression, can reach.
-_MAX_RATIO = 1100
 _MAX_CHUNK_BYTES = 1 << 30
 _MAX_NAMES = 1000
 # More would be file names or numbers of images, mistaken for classes, and fill the memory.
@@ -144,7 +143,8 @@ def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
     name = max(found, key=lambda name: found[name].shape[3])
     shape, dtype = found[name].shape, found[name].dtype
     # Chunks that were never written take no room, so that a small file can claim any number.
-    if math.prod(shape) * dtype.itemsize > _MAX_RATIO * path.stat().st_size:
+    # Those that were are compressed by gzip at most.
+    if math.prod(shape) * dtype.itemsize > MAX_GZIP_RATIO * path.stat().st_size:
         raise UserError(
             f"--input={path}: damaged: {name} claims to hold {dtype} {list(shape)} in a file of"
             f" {path.stat().st_size} bytes"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import gzip
 import math
 import zlib
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
@@ -21,6 +21,7 @@ from tfrecords_tools.sources.shared_flags import (
     parse_comma_separated,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
+from tfrecords_tools.unpacking import GZIP_MAGIC, MAX_GZIP_RATIO, open_unpacked
 
 Split = Literal["train", "test"]
 
@@ -131,19 +132,27 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
       UserError: the file is missing, damaged, or of another type or shape.
     """
     try:
-        with path.open("rb") as file:
-            compressed = file.read(2) == b"\x1f\x8b"
+        size = path.stat().st_size
+        with open_regular(path) as file:
+            compressed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         if compressed:
-            with gzip.open(path) as unzipped:
-                data = np.frombuffer(unzipped.read(), np.uint8)
-        elif path.stat().st_size:
+            with open_unpacked(path, MAX_GZIP_RATIO * size) as unzipped:
+                beginning = unzipped.read(4 + 4 * dimensions)
+                # One byte more than the header announces, which would be too many.
+                rest = unzipped.read(_body_bytes(beginning) + 1)
+                data = np.frombuffer(beginning + rest, np.uint8)
+        elif size:
             data = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
         else:
             data = np.empty(0, np.uint8)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, zlib.error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        if error.errno:
+            raise
+        raise UserError(f"{path}: damaged: {error}") from error  # gzip's
     magic = bytes([0, 0, _UINT8, dimensions])
     if data[:4].tobytes() != magic:
         raise UserError(
@@ -159,6 +168,11 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             f" Received: {len(data)} bytes"
         )
     return data[body:].reshape(shape)
+
+
+def _body_bytes(beginning: bytes) -> int:
+    """Return the bytes after a header that it announces."""
+    return math.prod(np.frombuffer(beginning[4:], ">u4", (len(beginning) - 4) // 4).tolist())
 
 
 def _find_images(folder: Path, split: Split) -> Path:

@@ -1,5 +1,6 @@
 """Image files of one folder or archive, numbered: the interface, and folders."""
 
+import collections
 import dataclasses
 import os
 from collections.abc import Collection
@@ -11,6 +12,9 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.pixels import ImageFile
 
+# Ways by which one folder may be reached. If ten folders link to each other, each is reached by a
+# million.
+_MAX_TIMES = 100
 # Enough for the header of nearly every image.
 HEAD_BYTES = 1 << 16
 
@@ -111,6 +115,7 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
         raise UserError(f"--input={root}: {problem}; expected a folder of images")
     found: list[str] = []
     ignored = 0
+    times: collections.Counter[str] = collections.Counter()
     pending = [(str(root), "", frozenset({os.path.realpath(root)}))]
     while pending:
         folder, prefix, above = pending.pop()
@@ -119,6 +124,12 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
                 continue
             if entry.is_dir():
                 real = os.path.realpath(entry.path)
+                times[real] += 1
+                if times[real] > _MAX_TIMES:
+                    raise UserError(
+                        f"--input={root}: folders that link to each other: {real} is found under"
+                        f" more than {_MAX_TIMES} names"
+                    )
                 if real not in above:  # a link to a folder above would never end
                     pending.append((entry.path, f"{prefix}{entry.name}/", above | {real}))
             elif os.path.splitext(entry.name)[1].lower() in extensions:

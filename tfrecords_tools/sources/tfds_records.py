@@ -218,7 +218,9 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:
-            return value, at
+            return value & (1 << 64) - 1, at
+        if shift > 63:
+            raise ValueError("a number is too long")
 
 
 def _integer(data: memoryview, start: int, stop: int) -> int:

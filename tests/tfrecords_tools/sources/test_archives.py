@@ -244,3 +244,21 @@ def test_an_archive_without_images_is_refused(tmp_path):
     path = make(tmp_path / "x.zip", [("notes.txt", b"")])
     with pytest.raises(UserError, match=r"x\.zip: no images; .*Received: 1 other files"):
         opened(path)
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_a_header_without_end_is_refused(tmp_path, kind):
+    path = tmp_path / f"x.{kind}"
+    with tarfile.open(path, "w:gz" if kind == "tar.gz" else "w") as archive:
+        info = tarfile.TarInfo("long")
+        info.type, info.size = tarfile.XHDTYPE, 1 << 28
+        archive.addfile(info, io.BytesIO(bytes(1 << 28)))
+    with pytest.raises(UserError, match="damaged or no such archive: a header of"):
+        opened(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pipe_in_place_of_an_archive_is_refused(tmp_path, kind):
+    os.mkfifo(tmp_path / f"x.{kind}")
+    with pytest.raises(UserError, match="must be a file. Received: a pipe"):
+        opened(tmp_path / f"x.{kind}")

@@ -1,5 +1,6 @@
 """CIFAR's pickles, written here by pickle."""
 
+import io
 import pickle
 import tarfile
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources import cifar
 from tfrecords_tools.sources.cifar import open_cifar
 
 TEN = [f"class{number}" for number in range(10)]
@@ -149,3 +151,24 @@ def test_missing_files_are_named(cifar10, tmp_path):
     (tmp_path / "x.tar.gz").write_bytes(b"nothing")
     with pytest.raises(UserError, match=r"x\.tar\.gz: damaged, or neither"):
         open_cifar(tmp_path / "x.tar.gz", "cifar10", "train", with_labels=True)
+
+
+def test_an_archive_that_unpacks_without_end_is_refused(cifar10, monkeypatch):
+    monkeypatch.setattr(cifar, "_MAX_BYTES", 1 << 16)
+    with tarfile.open(cifar10.parent / "x.tar.gz", "w:gz") as archive:
+        info = tarfile.TarInfo("cifar-10-batches-py/data_batch_1")
+        info.size = 1 << 20
+        archive.addfile(info, io.BytesIO(bytes(1 << 20)))
+    with pytest.raises(UserError, match=r"x\.tar\.gz: unpacks to more than 65536 bytes"):
+        open_cifar(cifar10.parent / "x.tar.gz", "cifar10", "train", True)
+
+
+@pytest.mark.parametrize("kind", ["xz", "bz2"])
+def test_an_archive_of_another_compression_is_refused(cifar10, kind):
+    path = cifar10.parent / f"x.tar.{kind}"
+    with tarfile.open(path, f"w:{kind}") as archive:
+        archive.add(cifar10, "cifar-10-batches-py")
+    for data in (path.read_bytes(), path.read_bytes()[:60] + b"\0" * 60):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match="damaged, or neither a folder nor a .tar.gz"):
+            open_cifar(path, "cifar10", "train", True)

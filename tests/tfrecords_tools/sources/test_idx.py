@@ -3,6 +3,7 @@
 import gzip
 import pickle
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -150,3 +151,22 @@ def test_labels_of_another_count_are_refused(tmp_path, images, labels):
 def test_a_plain_file_is_mapped_and_not_read(tmp_path, images):
     (tmp_path / IMAGES).write_bytes(idx(images))
     assert not read_idx(tmp_path / IMAGES, 3).flags.owndata
+
+
+def test_no_more_is_unpacked_than_the_header_says(tmp_path):
+    array = idx(np.zeros((2, 4, 4), np.uint8))
+    (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(array + bytes(1 << 28), mtime=0))
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match="says 48 bytes. Received: 49 bytes"):
+            opened(tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_that_announces_more_than_the_file_unpacks_to_is_refused(tmp_path):
+    header = struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+    (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(header + bytes(1 << 12), mtime=0))
+    with pytest.raises(UserError, match=f"{IMAGES}.gz: "):
+        opened(tmp_path)

@@ -1,5 +1,6 @@
 """Folders of images: the choice and order of files, their classes and size."""
 
+import functools
 import os
 import pickle
 
@@ -11,7 +12,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.image_files import open_folder
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import EXTENSIONS, ImagePolicy
+from tfrecords_tools.sources.pixels import EXTENSIONS, ImagePolicy, read_header, read_pixels
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 
@@ -196,3 +197,22 @@ def test_a_name_that_is_no_text_is_read(folder):
     except OSError:
         pytest.skip("this file system takes text only")
     assert opened(folder).load(0).shape == (3, 4, 4)
+
+
+def test_folders_that_all_link_to_each_other_are_refused(tmp_path):
+    for first in range(8):
+        (tmp_path / str(first)).mkdir()
+        for second in range(8):
+            os.symlink(tmp_path / str(second), tmp_path / str(first) / str(second))
+    with pytest.raises(UserError, match="folders that link to each other: .* more than 100 names"):
+        open_folder(tmp_path, EXTENSIONS)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_what_is_no_file_is_a_bad_image(folder, kind):
+    folder.mkdir()
+    (os.mkfifo if kind == "pipe" else functools.partial(os.symlink, "nowhere"))(folder / "x.png")
+    with pytest.raises(BadImageError, match=r"x\.png: (is not a file|cannot be read: No such)"):
+        read_pixels(folder / "x.png", ImagePolicy(3, 4))
+    with pytest.raises(BadImageError, match=r"x\.png: "):
+        read_header(folder / "x.png", 100)
