@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import sync
+from tfrecords_tools.files import FILE_MANAGER_FILES, sync
 from tfrecords_tools.locks import lock
 from tfrecords_tools.renaming import exchange, rename_to_new
 
@@ -129,13 +129,14 @@ def check_output(
         return
     if not output.is_dir():
         raise UserError(f"--output={output}: a file of that name exists")
-    strangers = [path.name for path in output.iterdir() if not belongs(path)]
+    held = [path for path in output.iterdir() if path.name not in FILE_MANAGER_FILES]
+    strangers = [path.name for path in held if not belongs(path)]
     if strangers:
         raise UserError(
             f"--output={output}: exists and holds files that are not part of {content}, so it"
             f" is never replaced; choose a new directory. Received: one with {min(strangers)}"
         )
-    if not overwrite and any(output.iterdir()):
+    if not overwrite and held:
         raise UserError(f"--output={output}: exists already; --overwrite replaces it")
 
 

@@ -12,10 +12,11 @@ from tfrecords_tools.errors import UserError
 # Part of the name of everything that is unfinished, or that a killed process left unfinished.
 _PARTIAL = ".partial"
 # `.grid.1f0c3a5e.partial.png`; earlier versions also wrote `.grid.png.123.partial`.
-_SYSTEM_FILES = frozenset(
-    {"lost+found", "Thumbs.db", "desktop.ini", "@eaDir", "#recycle", "$RECYCLE.BIN"}
-    | {"System Volume Information"}
-)
+# Files that file managers make in every folder that they show, again and again.
+FILE_MANAGER_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_SYSTEM_FILES = FILE_MANAGER_FILES | {
+    *("lost+found", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
+}
 _PARTIAL_FILE = re.compile(r"\..+\.([0-9a-f]{8}|[0-9]+)\.partial(\.[^.]+)?")
 
 
@@ -62,9 +63,9 @@ def whole_output_file(path: Path) -> Iterator[Path]:
         yield temporary
 
 
-def is_system_file(path: Path) -> bool:
-    """Return whether a file or directory is the system's or hidden, as in directories of users."""
-    return path.name.startswith(".") or path.name in _SYSTEM_FILES
+def is_system_file(name: str) -> bool:
+    """Return whether a name in a user's directory is a hidden one, or one of the system's."""
+    return name.startswith(".") or name in _SYSTEM_FILES
 
 
 def is_partial_file(path: Path) -> bool:

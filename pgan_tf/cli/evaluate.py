@@ -8,8 +8,10 @@ from absl import flags as absl_flags
 from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import METRICS
+from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
+from tfrecords_tools.format.pyramid import require_pyramid
 from tfrecords_tools.printable import say
 
 NAME = "pgan-evaluate"
@@ -120,6 +122,9 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
+    require_network(flags["network"])
+    if flags["data_dir"]:
+        require_pyramid(flags["data_dir"])
 
     devices = ready_devices(
         tf32=flags["tf32"],

@@ -7,6 +7,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
 from tfrecords_tools.printable import say
@@ -65,6 +66,7 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output", "format"):
         required(flags[name], name, NAME)
+    require_network(flags["network"])
     advice = "hide the GPU, with CUDA_VISIBLE_DEVICES=-1"
     with ready_devices(tf32="on", advice=advice):
         with quiet_tensorflow():

@@ -11,6 +11,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.files import is_system_file
@@ -151,6 +152,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output"):
         required(flags[name], name, NAME)
+    require_network(flags["network"])
     product = _product(flags)
     for name, products in _PRODUCTS_OF_FLAG.items():
         if flag_values[name].present and product not in products:
@@ -164,7 +166,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     if output.exists() and not output.is_dir():
         raise UserError(f"--output must be a directory. Received: {output}, a file")
     there = sorted(output.iterdir()) if output.is_dir() else []
-    held = [path.name for path in there if not is_system_file(path)]
+    held = [path.name for path in there if not is_system_file(path.name)]
     if held and not flags["overwrite"]:
         raise UserError(
             f"--output={output} holds files already ({held[0]}); name another directory, or give "

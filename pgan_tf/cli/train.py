@@ -24,6 +24,7 @@ from pgan_tf.planning.trial_process import Send
 from pgan_tf.runs.run_directory import CONFIG_NAME, left_out_flags, read_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.format.pyramid import require_pyramid
 from tfrecords_tools.printable import say
 
 NAME = "pgan-train"
@@ -137,7 +138,7 @@ def _require_directories(config: TrainConfig, dry_run: bool) -> None:
             f"--run_dir={run_dir} {state}. If the run is in another directory, name that; a new "
             "run needs --data_dir"
         )
-    required(config.data.data_dir, "data_dir", NAME)
+    require_pyramid(required(config.data.data_dir, "data_dir", NAME))
     if not dry_run:
         required(run_dir, "run_dir", NAME)
 

@@ -218,7 +218,7 @@ def _is_obstacle(path: Path) -> bool:
     pyramid, is there for another purpose.
     """
     names = (_OWN, _OF_PYRAMID)
-    return not is_system_file(path) and (
+    return not is_system_file(path.name) and (
         path.is_dir() or any(name.fullmatch(path.name.lower()) for name in names)
     )
 
@@ -291,6 +291,21 @@ def _config_text(path: str | os.PathLike) -> str | None:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
+
+
+def require_network(path: str | os.PathLike) -> Path:
+    """Return the path that `--network` names, if there is anything that may hold a generator.
+
+    Commands ask before they import TensorFlow, which takes seconds.
+
+    Raises:
+      UserError: there is neither a file nor a directory.
+    """
+    path = Path(path)
+    if not path.is_file() and not path.is_dir():
+        received = "neither a file nor a directory" if path.exists() else "nothing"
+        raise UserError(f"{path}: no such run directory or .keras file. Received: {received}")
+    return path
 
 
 def kimg_name(images_seen: int, *, fractions: bool) -> str:

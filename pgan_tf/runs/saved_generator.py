@@ -15,7 +15,7 @@ from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.networks.generator import LATENT_NORM, Generator
 from pgan_tf.runs.grids import Generate, quantize
-from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME
+from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME, require_network
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
 from tfrecords_tools.json_file import parse_object
@@ -261,12 +261,9 @@ def find_generator(path: str | os.PathLike) -> Path:
     Raises:
       UserError: there is none.
     """
-    path = Path(path)
+    path = require_network(path)
     if path.is_file():
         return path
-    if not path.is_dir():
-        received = "neither a file nor a directory" if path.exists() else "nothing"
-        raise UserError(f"{path}: no such run directory or .keras file. Received: {received}")
     saved = find_snapshots(path)
     if saved:
         return saved[-1]

@@ -86,6 +86,16 @@ def test_an_empty_directory_may_be_the_output(tmp_path):
     assert os.listdir(tmp_path / "out") == ["out-r02.tfrecords"]
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_files_that_file_managers_make_are_in_nobodys_way(tmp_path, earlier):
+    output = tmp_path / "out"
+    make(output, "old") if earlier else output.mkdir()
+    (output / ".DS_Store").touch()
+    check_pyramid_output(output, overwrite=earlier)
+    make(output, check=lambda: check_pyramid_output(output, overwrite=earlier))
+    assert os.listdir(output) == ["out-r02.tfrecords"]
+
+
 @pytest.mark.parametrize("path", ["file", "file/out", "file/deeper/out"])
 def test_a_file_in_the_way_is_refused(tmp_path, path):
     (tmp_path / "file").write_text("")

@@ -108,6 +108,17 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
     return open_pyramid_in(LocalDirectory(Path(directory)))
 
 
+def require_pyramid(location: str) -> None:
+    """Refuse a directory that is not there or holds no pyramid; nothing is known of a URL.
+
+    Raises:
+      UserError: names what is missing.
+    """
+    if "://" not in location:
+        directory = LocalDirectory(Path(location))
+        find_levels(directory.location, directory.list())
+
+
 def open_pyramid_in(directory: Directory) -> Pyramid:
     """Open a pyramid wherever it is; see `open_pyramid`."""
     names = directory.list()

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import is_system_file
 from tfrecords_tools.format import MANIFEST_NAME, Level, open_pyramid, read_manifest, sha256_of
 from tfrecords_tools.format.byte_source import ByteSource, LocalDirectory
 from tfrecords_tools.format.first_record import find_channels
@@ -199,7 +200,8 @@ def _check_labels(directory: Path) -> Iterator[str]:
 
 def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
     stated = manifest["files"]
-    for name in sorted(set(os.listdir(directory)) - set(stated) - {MANIFEST_NAME, JOURNAL_NAME}):
+    names = {name for name in os.listdir(directory) if not is_system_file(name)}
+    for name in sorted(names - set(stated) - {MANIFEST_NAME, JOURNAL_NAME}):
         yield f"{directory / name}: not one of the pyramid's files, by its {MANIFEST_NAME}"
     present = []
     for name in stated:

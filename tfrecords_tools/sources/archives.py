@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import is_system_file
 from tfrecords_tools.regular_file import open_regular, require_regular
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.gzip_access import GzipAccess
@@ -274,7 +275,7 @@ def _select(names: Iterable[str], extensions: Collection[str]) -> tuple[tuple[st
     """
     found, ignored = [], 0
     for name in names:
-        if any(step.startswith(".") and step != ".." for step in name.split("/")):
+        if any(is_system_file(step) and step != ".." for step in name.split("/")):
             continue
         if os.path.splitext(name)[1].lower() in extensions:
             found.append(name)

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import is_system_file
 from tfrecords_tools.sources.pixels import ImageFile
 
 # Ways by which one folder may be reached. If ten folders link to each other, each is reached by a
@@ -101,7 +102,8 @@ class FolderFiles:
 def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
     """Find files below a folder by extension.
 
-    Hidden files are left out, links to folders followed.
+    Hidden files, and a system's folders of thumbnails and the like, are left out. Links to folders
+    are followed.
 
     Args:
       root: the folder.
@@ -120,7 +122,7 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
     while pending:
         folder, prefix, above = pending.pop()
         for entry in os.scandir(folder):
-            if entry.name.startswith("."):
+            if is_system_file(entry.name):
                 continue
             if entry.is_dir():
                 real = os.path.realpath(entry.path)

@@ -169,6 +169,28 @@ def test_a_host_that_is_elsewhere_is_an_error():
         rendezvous.meet(Cluster(0, 2, ("192.0.2.1:2222", "192.0.2.2:2222")))
 
 
+def test_a_name_that_a_system_maps_to_itself_is_where_it_reaches_others(monkeypatch):
+    # As /etc/hosts of Debian maps a machine's own name. The kernel routes a loopback address there.
+    known = {"me": "127.0.1.1", "other": "192.0.2.7", "localhost": "127.0.0.1"}
+
+    def resolve(host, port, **_):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (known[host], port))]
+
+    class Probe(socket.socket):
+        def connect(self, address):
+            assert address[0] == "192.0.2.7"
+
+        def getsockname(self):
+            return ("192.0.2.1", 40000)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket, "socket", Probe)
+    found = rendezvous._local_addresses(Cluster(0, 2, ("me:1", "other:1")), "me", 1)
+    assert found == [(socket.AF_INET, ("192.0.2.1", 1))]
+    alone = rendezvous._local_addresses(Cluster(0, 2, ("me:1", "localhost:2")), "me", 1)
+    assert alone == [(socket.AF_INET, ("127.0.1.1", 1))]
+
+
 def test_the_token_comes_from_the_environment_or_a_file_of_the_user(tmp_path):
     cluster = Cluster(1, 2, ("localhost:1", "localhost:2"))
     environment = {"XDG_CONFIG_HOME": str(tmp_path)}

@@ -158,6 +158,11 @@ def test_missing_and_unknown_files_are_named(copy):
     assert "x-rxx.labels: missing; manifest.json lists it" in problems
 
 
+def test_files_of_the_system_are_no_damage(copy):
+    (copy / ".DS_Store").touch()
+    assert verify(copy, 1) == []
+
+
 def test_labels_that_are_not_finite_are_found(golden_copy):
     path = golden_copy / "original_pyramid-rxx.labels"
     labels = np.load(path).copy()

@@ -42,7 +42,7 @@ def test_images_are_found_in_every_folder_in_the_order_of_their_paths(folder):
 
 
 def test_hidden_and_other_files_are_left_out(folder):
-    for name in (".hidden.png", ".thumbnails/x.png", "good.png"):
+    for name in (".hidden.png", ".thumbnails/x.png", "@eaDir/x.png", "good.png"):
         put(folder / name)
     (folder / "notes.txt").write_text("")
     lines = []

@@ -1,0 +1,32 @@
+"""Mistakes that every command notices before it imports TensorFlow, which takes seconds."""
+
+import subprocess
+import sys
+
+import pytest
+
+CASES = {
+    "network": ("generate", "--network={tmp}/none", "--output={tmp}/out"),
+    "network of an export": (
+        *("export", "--network={tmp}/none", "--output={tmp}/out", "--format=keras"),
+    ),
+    "network to evaluate": ("evaluate", "--network={tmp}/none"),
+    "pyramid to compare with": ("evaluate", "--network={tmp}", "--data_dir={tmp}/none"),
+    "pyramid": ("train", "--data_dir={tmp}/none", "--run_dir={tmp}/out"),
+    "run to continue": ("train", "--run_dir={tmp}/none"),
+}
+
+
+@pytest.mark.parametrize("arguments", CASES.values(), ids=CASES)
+def test_a_path_that_leads_nowhere_is_refused_at_once(tmp_path, arguments):
+    module, *rest = (argument.format(tmp=tmp_path) for argument in arguments)
+    check = f"""
+import sys
+from pgan_tf.cli import {module}
+assert {module}.main({rest!r}) == 2
+assert "tensorflow" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "none" in result.stderr and result.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
