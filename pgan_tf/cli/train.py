@@ -102,8 +102,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         say(_plan(given, config))
         return command.EXIT_OK
 
-    if config.data.data_dir and run_dir:
-        warn_of_long_run(config)
+    warn_of_long_run(config)
     # TensorFlow takes seconds to import: first the flags must be right.
     with quiet_tensorflow():
         from pgan_tf.training.loop import train

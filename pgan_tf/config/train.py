@@ -107,12 +107,6 @@ class TrainConfig:
         return any(length % 1 for length in lengths)
 
     @property
-    def reports_within_a_kimg(self) -> bool:
-        """True if anything is due at fractions of a kimg, ticks and metrics included."""
-        evaluates = self.evaluation.metric_names and self.evaluation.eval_kimg % 1
-        return self.writes_within_a_kimg or bool(self.run.tick_kimg % 1 or evaluates)
-
-    @property
     def intervals_kimg(self) -> dict[str, float]:
         """The interval of each thing that happens between steps, in thousands of images."""
         return {

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pgan_tf.generating.captions import captioned_grid
 from pgan_tf.generating.latents import (
     evaluate_arithmetic,
     looping_walks,
@@ -64,6 +65,8 @@ def generate_table(
 ) -> list[str]:
     """Write `table.png`, with one class per row and one latent vector per column.
 
+    Captions are the class, the seed and the latent vector's number among those of the seed.
+
     Args:
       sampler: of a conditional generator.
       output: a directory, made if it is new.
@@ -83,7 +86,12 @@ def generate_table(
     latents = draw_latents(columns, sampler.latent_size, seed=seed)
     images = sampler.draw(np.tile(latents, [len(rows), 1]), rows.repeat(columns, axis=0))
     output.mkdir(parents=True, exist_ok=True)
-    save_png(output / "table.png", make_grid(np.stack(list(images)), columns))
+    captions = [
+        f"{name} {seed}:{column}".lstrip()
+        for name in names or [""] * len(rows)
+        for column in range(columns)
+    ]
+    save_png(output / "table.png", captioned_grid(np.stack(list(images)), captions, columns))
     return names
 
 
@@ -91,6 +99,8 @@ def generate_arithmetic(
     sampler: Sampler, output: Path, *, expressions: Sequence[str], classes: Sequence[str] = ()
 ) -> None:
     """Write `arithmetic.png`, with a row for each sum of seeds (and class), its result last.
+
+    Captions are the signs and seeds, and below the result its class.
 
     Args:
       sampler: of the generator.
@@ -102,20 +112,31 @@ def generate_arithmetic(
       UserError: there is no such class, or an expression is not a sum of seeds.
     """
     parsed = [parse_arithmetic(expression) for expression in expressions]
-    _, labels = sampler.labels(classes)
+    names, labels = sampler.labels(classes)
     columns = max(len(terms) for terms in parsed) + 1
-    lines = []
+    lines, captions = [], []
     for terms in parsed:
         latents = evaluate_arithmetic(terms, sampler.latent_size)
-        for label in [None] if labels is None else labels:
-            tiled = None if label is None else np.tile(label, [len(latents), 1])
+        gap = [""] * (columns - len(terms) - 1)
+        for row in range(1 if labels is None else len(labels)):
+            tiled = None if labels is None else np.tile(labels[row], [len(latents), 1])
             images = np.stack(list(sampler.draw(latents, tiled)))
             line = np.zeros([columns, *images.shape[1:]], np.uint8)
             line[: len(terms)] = images[:-1]
             line[-1] = images[-1]
             lines.append(line)
+            result = f"= {names[row]}" if names else "="
+            captions += [*map(_term, range(len(terms)), terms), *gap, result]
     output.mkdir(parents=True, exist_ok=True)
-    save_png(output / "arithmetic.png", make_grid(np.concatenate(lines), columns))
+    save_png(output / "arithmetic.png", captioned_grid(np.concatenate(lines), captions, columns))
+
+
+def _term(position: int, term: tuple[int, int]) -> str:
+    """Return a sign and a seed as people write them; no plus before the first."""
+    sign, seed = term
+    if sign < 0:
+        return f"- seed {seed}"
+    return f"+ seed {seed}" if position else f"seed {seed}"
 
 
 def generate_interpolation(

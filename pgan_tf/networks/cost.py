@@ -104,8 +104,10 @@ class StepTimes:
             per_work = max(longest - TYPICAL_OVERHEAD, 0.1 * longest) / most
         return max(longest + (work - most) * per_work, min(shortest, TYPICAL_OVERHEAD))
 
-    def remaining(self, schedule: Schedule, images_seen: int) -> float:
-        """Return the seconds from `images_seen` to the end of a schedule."""
+    def remaining(self, schedule: Schedule, images_seen: int) -> float | None:
+        """Return the seconds from `images_seen` to the end of a schedule; None: nothing known."""
+        if not self._measured:
+            return None
         return sum(
             self.seconds(phase)
             * max(0, phase.end - max(phase.start, images_seen))

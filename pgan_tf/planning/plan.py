@@ -249,11 +249,11 @@ def read_speeds(log: MetricsLog, schedule: Schedule) -> tuple[int, list[tuple[Ph
     """
     images_seen, speeds = 0, {}
     for row in log.rows():
+        images_seen = row.images_seen
         batch_size = row.values.get("progress/batch_size")
         seconds_per_kimg = row.values.get("speed/seconds_per_kimg")
         if batch_size is None or seconds_per_kimg is None:
-            continue  # an evaluation
-        images_seen = row.images_seen
+            continue  # an evaluation, or nothing but a phase's first step
         phase = schedule.phase_at(max(0, images_seen - int(batch_size)))
         speeds[phase.index] = seconds_per_kimg / 1000
     return images_seen, [(schedule.phases[index], seconds) for index, seconds in speeds.items()]

@@ -185,7 +185,8 @@ class Reporter:
         phase, seen = step.phase, step.images_seen_after
         scalars = self._ticker.report()
         alpha = phase.alpha(seen)
-        self._step_times.add(phase, scalars["speed/seconds_per_kimg"] / 1000)
+        if "speed/seconds_per_kimg" in scalars:
+            self._step_times.add(phase, scalars["speed/seconds_per_kimg"] / 1000)
         eta = self._step_times.remaining(self._schedule, seen)
         print(progress_line(phase, alpha, seen, scalars, eta), flush=True)
         scalars.update(
@@ -195,7 +196,7 @@ class Reporter:
                 "progress/alpha": alpha,
                 "progress/batch_size": phase.batch_size,
                 "progress/learning_rate": step.learning_rate,
-                "progress/eta_hours": eta / 3600,
+                **({} if eta is None else {"progress/eta_hours": eta / 3600}),
                 **memory_scalars(),
             }
         )

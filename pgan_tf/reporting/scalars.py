@@ -100,7 +100,8 @@ class Ticker:
             for name, value in zip(call.result.names, row, strict=True):
                 self._totals[name] += value
         self._counts.update(dict.fromkeys(call.result.names, len(call.steps)))
-        self._data_wait += call.data_wait
+        if not call.makes_graph:
+            self._data_wait += call.data_wait
         self._until = call.finished
         (self._excluded if call.makes_graph else self._measured).add(call)
 
@@ -109,26 +110,31 @@ class Ticker:
 
         Returns:
           Means over the steps that had the scalar (the generator is not trained in every step);
-          sums for skipped updates; and speeds.
+          sums for skipped updates; and speeds, unless every call made a graph: the time of a step
+          can't be told from that of the preparation.
         """
         scalars = {
             name: total / (1 if name.endswith("_skipped") else self._counts[name])
             for name, total in self._totals.items()
         }
-        work, seconds = self._excluded, self._until - self._since
         if self._measured.steps:
-            work, seconds = self._measured, seconds - self._excluded.seconds
-        seconds = max(seconds, 1e-9)
-        scalars["speed/images_per_second"] = work.images / seconds
-        scalars["speed/seconds_per_kimg"] = 1000 * seconds / max(work.images, 1)
-        scalars["speed/data_wait_fraction"] = self._data_wait / seconds
-        scalars["speed/host_seconds_per_step"] = work.host_seconds / max(work.steps, 1)
+            scalars.update(self._speeds())
         self._begin(self._until)
         return scalars
 
+    def _speeds(self) -> dict[str, float]:
+        work = self._measured
+        seconds = max(self._until - self._since - self._excluded.seconds, 1e-9)
+        return {
+            "speed/images_per_second": work.images / seconds,
+            "speed/seconds_per_kimg": 1000 * seconds / work.images,
+            "speed/data_wait_fraction": self._data_wait / seconds,
+            "speed/host_seconds_per_step": work.host_seconds / work.steps,
+        }
+
 
 def progress_line(
-    phase: Phase, alpha: float, images_seen: int, scalars: Mapping[str, float], eta: float
+    phase: Phase, alpha: float, images_seen: int, scalars: Mapping[str, float], eta: float | None
 ) -> str:
     """Return the line that is printed at a tick.
 
@@ -137,18 +143,20 @@ def progress_line(
       alpha: at the tick.
       images_seen: at the tick.
       scalars: of the tick.
-      eta: seconds until the end of training.
+      eta: seconds until the end of training; None if no speed is known yet.
     """
     skipped = sum(value for name, value in scalars.items() if name.endswith("_skipped"))
     fields = [
         f"{phase.name:<16}",
         f"alpha {alpha:.3f}",
         f"kimg {images_seen / 1000:.1f}",
-        f"{scalars['speed/images_per_second']:.1f} img/s",
-        f"{scalars['speed/seconds_per_kimg']:.1f} s/kimg",
-        f"ETA {format_duration(eta)}",
-        f"D {scalars['loss/discriminator']:.3f}",
     ]
+    if "speed/images_per_second" in scalars:
+        fields.append(f"{scalars['speed/images_per_second']:.1f} img/s")
+        fields.append(f"{scalars['speed/seconds_per_kimg']:.1f} s/kimg")
+    if eta is not None:
+        fields.append(f"ETA {format_duration(eta)}")
+    fields.append(f"D {scalars['loss/discriminator']:.3f}")
     if "loss/generator" in scalars:  # if it was trained in this tick
         fields.append(f"G {scalars['loss/generator']:.3f}")
     if skipped:

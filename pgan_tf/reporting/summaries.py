@@ -27,8 +27,8 @@ Hyperparameter = bool | int | float | str
 class Summaries:
     """Writes a run's scalars, histograms and grids to its directory.
 
-    TensorBoard's steps are whole numbers: kimg, or images in a run that reports more than once per
-    kimg. A run keeps the unit that it began with; each line of `metrics.jsonl` has its `step`.
+    TensorBoard's steps are images, so that runs of any length compare. A run of an earlier version
+    may have steps in kimg, and keeps them; each line of `metrics.jsonl` has its `step`.
 
     Attributes:
       samples: the samples in the grids.
@@ -45,7 +45,7 @@ class Summaries:
         self._run = run
         self._config = config
         self.samples = GridSamples(config, pyramid)
-        self._images_per_step = 1 if config.reports_within_a_kimg else 1000
+        self._images_per_step = 1
         self._writer = tf.summary.create_file_writer(str(run.path))
 
     def write_config(self, images_seen: int) -> None:

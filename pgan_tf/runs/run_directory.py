@@ -309,9 +309,12 @@ def require_network(path: str | os.PathLike) -> Path:
 
 
 def kimg_name(images_seen: int, *, fractions: bool) -> str:
-    """Return kimg as file names have it: `000123`; with `fractions`, also `000123.456`."""
+    """Return kimg as file names have it: `000123`; with `fractions`, `000123.456`.
+
+    Names of a run sort by time, so with `fractions` whole kimg have decimals, too.
+    """
     thousands, rest = divmod(images_seen, 1000)
-    return f"{thousands:06d}.{rest:03d}" if rest and fractions else f"{thousands:06d}"
+    return f"{thousands:06d}.{rest:03d}" if fractions else f"{thousands:06d}"
 
 
 def format_duration(seconds: float) -> str:

@@ -94,10 +94,10 @@ def test_a_run_directory_holds_what_the_readme_says(finished):
     assert len(events) == 1
     assert [n for n in names if n not in events and not n.startswith("checkpoints")] == [
         "config.flags",
+        "fakes-000000.000.png",
         "fakes-000000.032.png",
         "fakes-000000.064.png",
         "fakes-000000.096.png",
-        "fakes-000000.png",
         "metrics.jsonl",
         "networks/generator-000000.032.keras",
         "networks/generator-000000.096.keras",

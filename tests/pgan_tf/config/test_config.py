@@ -180,16 +180,6 @@ def test_steps_to_profile_are_two_numbers():
     assert RunConfig().profile_steps is None
 
 
-def test_a_run_of_whole_kimg_reports_within_a_kimg_only_if_asked_to():
-    def config(**run):
-        return TrainConfig(run=RunConfig(**run))
-
-    assert not config().reports_within_a_kimg
-    assert config(tick_kimg=0.5).reports_within_a_kimg
-    assert config(sample_kimg=0.5).reports_within_a_kimg
-    assert TrainConfig(schedule=ScheduleConfig(total_kimg=0.5)).reports_within_a_kimg
-
-
 def test_a_run_of_no_images_is_refused():
     with pytest.raises(ValueError, match=r"total_kimg must be at least 0.001. Received: 0.0004"):
         ScheduleConfig(total_kimg=0.0004)

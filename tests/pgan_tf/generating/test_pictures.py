@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from pgan_tf.cli import generate as command
+from pgan_tf.generating.captions import captioned_grid
 from pgan_tf.generating.latents import evaluate_arithmetic, looping_walks
 from pgan_tf.generating.pictures import (
     generate_arithmetic,
@@ -111,12 +112,10 @@ def test_a_table_has_one_class_per_row_and_one_latent_vector_per_column(network,
     sampler = Sampler(network, batch_size=2)
     names = generate_table(sampler, tmp_path / "out", columns=4, seed=7, classes=["c", "a"])
     assert names == ["c", "a"]
-    table = pixels(tmp_path / "out" / "table.png")
-    for row, label in enumerate((2, 0)):
-        labels = np.eye(3, dtype=np.float32)[[label] * 4]
-        expected = to_uint8(model([latents_of(4, seed=7), labels]))
-        strip = np.concatenate(list(expected), axis=1).astype(int)
-        assert np.abs(table[8 * row : 8 * row + 8] - strip).max() <= 1
+    labels = np.eye(3, dtype=np.float32)[[2] * 4 + [0] * 4]
+    expected = to_uint8(model([np.tile(latents_of(4, seed=7), [2, 1]), labels]))
+    captions = [f"{name} 7:{column}" for name in "ca" for column in range(4)]
+    assert_shows(tmp_path / "out" / "table.png", captioned_grid(expected, captions, 4))
 
 
 def test_a_table_of_an_unconditional_network_is_refused(network, tmp_path):
@@ -129,12 +128,23 @@ def test_a_table_of_an_unconditional_network_is_refused(network, tmp_path):
 def test_arithmetic_shows_each_seed_and_last_the_result(network, tmp_path):
     model = save_tiny_generator(network)
     generate_arithmetic(Sampler(network), tmp_path / "out", expressions=["1-2+3", "4+5"])
-    picture = pixels(tmp_path / "out" / "arithmetic.png")
     first = to_uint8(model(evaluate_arithmetic([(1, 1), (-1, 2), (1, 3)], LATENT_SIZE)))
     second = to_uint8(model(evaluate_arithmetic([(1, 4), (1, 5)], LATENT_SIZE)))
     gap = np.zeros_like(second[:1])
-    expected = make_grid(np.concatenate([first, second[:2], gap, second[2:]]), 4)
-    assert np.abs(picture - expected.astype(int)).max() <= 1
+    images = np.concatenate([first, second[:2], gap, second[2:]])
+    captions = ["seed 1", "- seed 2", "+ seed 3", "=", "seed 4", "+ seed 5", "", "="]
+    assert_shows(tmp_path / "out" / "arithmetic.png", captioned_grid(images, captions, 4))
+
+
+def test_the_results_of_arithmetic_are_named_by_class(network, tmp_path, monkeypatch):
+    save_tiny_generator(network, label_size=2, description={"label_names": ["cat", "dog"]})
+    drawn = []
+    monkeypatch.setattr(
+        "pgan_tf.generating.pictures.captioned_grid",
+        lambda images, captions, columns: drawn.extend(captions) or images[0],
+    )
+    generate_arithmetic(Sampler(network), tmp_path / "out", expressions=["-1+2"])
+    assert drawn == ["- seed 1", "+ seed 2", "= cat", "- seed 1", "+ seed 2", "= dog"]
 
 
 def test_frames_of_an_interpolation_are_its_walks_side_by_side(network, tmp_path):
@@ -202,7 +212,10 @@ def test_a_file_of_latents_is_drawn(network, tmp_path):
         (["--video=cats"], "interpolation|training"),
         (["--seconds=0", "--video=interpolation"], "seconds"),
         (["--classes=dog"], "is not conditional"),
-        (["--output=TMP"], "holds files already; name another directory, or give --overwrite"),
+        (
+            ["--output=TMP"],
+            "holds files already (g.keras); name another directory, or give --overwrite",
+        ),
         (["--output=TMP/g.keras"], "must be a directory"),
     ],
 )
@@ -223,9 +236,9 @@ def test_the_command_makes_each_kind_of_picture(network, tmp_path, capsys):
     output = tmp_path / "out"
     assert call(network, output, "--table", "--num_images=3") == 0
     assert "rows: cat, dog" in capsys.readouterr().out
-    assert Image.open(output / "table.png").size == (24, 16)
+    assert Image.open(output / "table.png").size == (192, 158)
     assert call(network, output, "--arithmetic=1-2", "--classes=dog", "--overwrite") == 0
-    assert Image.open(output / "arithmetic.png").size == (24, 8)
+    assert Image.open(output / "arithmetic.png").size == (192, 79)
     video = ["--video=interpolation", "--seconds=0.3", "--fps=10", "--format=gif", "--overwrite"]
     assert call(network, output, *video) == 0
     # Nine walks of two classes: one class a row, enlarged.

@@ -77,9 +77,12 @@ def test_a_runs_own_speed_is_read(tmp_path):
     # The tick at 10,016 ends a batch that began in the first phase.
     write_metrics(metrics, (5000, 32, 9.0), (10_016, 32, 8.0), (20_000, 16, 25.0))
     with metrics.open("a") as file:
-        file.write('{"images_seen": 21000, "prog')
+        # A phase's first step has no speed; and the line of a killed process.
+        file.write(
+            '{"images_seen": 20032, "progress/batch_size": 16}\n{"images_seen": 21000, "prog'
+        )
     images_seen, speeds = read_speeds(MetricsLog(metrics), SCHEDULE)
-    assert images_seen == 20_000
+    assert images_seen == 20_032
     assert speeds == [(SCHEDULE.phases[0], 0.008), (SCHEDULE.phases[1], 0.025)]
 
 

@@ -78,10 +78,25 @@ def test_making_a_graph_does_not_count_as_speed():
     assert scalars["speed/host_seconds_per_step"] == pytest.approx(0.25)
 
 
-def test_a_tick_of_nothing_but_preparation_still_has_a_speed():
+def test_a_tick_of_nothing_but_preparation_has_no_speed():
     ticker = ticker_at(0)
     ticker.add(finished({"d": 1.0}, 10, started=0, makes_graph=True))
-    assert ticker.report()["speed/images_per_second"] == pytest.approx(10)
+    assert ticker.report() == {"d": 1.0}
+    ticker.add(finished({"d": 1.0}, 12))
+    assert ticker.report()["speed/images_per_second"] == pytest.approx(50)
+
+
+def test_waiting_for_the_first_batch_is_no_part_of_the_speed_either():
+    ticker = ticker_at(0)
+    ticker.add(finished({"d": 1.0}, 10, started=0, data_wait=5.0, makes_graph=True))
+    ticker.add(finished({"d": 1.0}, 12, data_wait=0.5))
+    assert ticker.report()["speed/data_wait_fraction"] == pytest.approx(0.25)
+
+
+def test_the_progress_line_of_a_first_step_has_no_speed_and_no_end():
+    phase = Phase(3, 16, True, 2000, 4000, 2000, 16, 0.001)
+    line = progress_line(phase, 0.25, 2500, {"loss/discriminator": -1.5}, None)
+    assert " ".join(line.split()) == "16x16 fade alpha 0.250 kimg 2.5 D -1.500"
 
 
 def test_the_progress_line_shows_how_far_training_is():

@@ -44,7 +44,7 @@ def test_fakes_are_drawn_at_the_final_resolution_with_the_same_latents_each_time
 
     def generate(latents, labels):
         shown.append((latents, labels))
-        return np.zeros([len(latents), 4, 4, 1], np.float32)
+        return np.zeros([len(latents), 4, 4, 1], np.uint8)
 
     summaries.write_fakes(generate, 0, batch_size=48)
     summaries.write_fakes(generate, 32, batch_size=48)
@@ -129,30 +129,31 @@ def summaries_of_whole_kimg(labelled_dir, run_dir, **options):
     return run, summaries
 
 
-def test_steps_are_kimg_where_nothing_happens_within_one(labelled_dir, tmp_path):
+def test_steps_of_a_long_run_are_those_of_a_trial(labelled_dir, tmp_path):
     run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
     summaries.write_scalars({"loss/generator": 1.5}, 1008)
     summaries.write_scalars({"loss/generator": 2.5}, 2000)
-    summaries.write_fakes(lambda z, _: np.zeros([len(z), 8, 8, 1], "f4"), 2000, batch_size=48)
+    summaries.write_fakes(lambda z, _: np.zeros([len(z), 8, 8, 1], np.uint8), 2000, batch_size=48)
     summaries.close()
     read = read_events(run.path)
-    assert scalars(read, "loss/generator") == [(1, 1.5), (2, 2.5)]
-    assert [event.step for event in read.Tensors("images/fakes")] == [2]
-    assert read.SummaryMetadata("loss/generator").summary_description.endswith("Steps: kimg.")
+    assert scalars(read, "loss/generator") == [(1008, 1.5), (2000, 2.5)]
+    assert [event.step for event in read.Tensors("images/fakes")] == [2000]
+    assert read.SummaryMetadata("loss/generator").summary_description.endswith("Steps: images.")
 
 
-@pytest.mark.parametrize("first", [1.0, 0.5])
-def test_a_continued_run_keeps_counting_as_it_began(labelled_dir, tmp_path, first):
-    run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run", tick_kimg=first)
-    summaries.write_scalars({"loss/generator": 1.0}, 1008)
-    summaries.close()
-    run.close()
-    run, summaries = summaries_of_whole_kimg(labelled_dir, run.path, tick_kimg=1.5 - first)
+@pytest.mark.parametrize(("step", "next_step", "unit"), [(1, 2, "kimg"), (1008, 2000, "images")])
+def test_a_run_of_an_earlier_version_keeps_counting_as_it_began(
+    labelled_dir, tmp_path, step, next_step, unit
+):
+    run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
+    run.metrics_log.append(1008, step, {"loss/generator": 1.0})
     summaries.forget_after(1008)
     summaries.write_scalars({"loss/generator": 2.0}, 2000)
     summaries.close()
     lines = [json.loads(line) for line in run.metrics_log.path.read_text().splitlines()]
-    assert [line["step"] for line in lines] == ([1, 2] if first == 1.0 else [1008, 2000])
+    assert [line["step"] for line in lines] == [step, next_step]
+    description = read_events(run.path).SummaryMetadata("loss/generator").summary_description
+    assert description.endswith(f"Steps: {unit}.")
 
 
 def test_tensorboard_forgets_what_lies_past_the_checkpoint_continued_from(labelled_dir, tmp_path):
@@ -160,17 +161,17 @@ def test_tensorboard_forgets_what_lies_past_the_checkpoint_continued_from(labell
         # Event files are read in the order of their names, which begin with the second.
         time.sleep(1.01 - time.time() % 1)
         run, summaries = summaries_of_whole_kimg(labelled_dir, tmp_path / "run")
-        summaries.forget_after(1000 * continued_from)
-        for kimg, loss in ticks:
-            summaries.write_scalars({"loss/generator": loss}, 1000 * kimg)
+        summaries.forget_after(continued_from)
+        for images_seen, loss in ticks:
+            summaries.write_scalars({"loss/generator": loss}, images_seen)
         # Not closed, as by a SIGKILL.
         run.close()
         return scalars(read_events(run.path), "loss/generator")
 
-    first = [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    first = [(1000, 1.0), (2000, 2.0), (3000, 3.0), (4000, 4.0)]
     assert process(0, *first) == first
-    assert process(2, (3, 30.0)) == [(1, 1.0), (2, 2.0), (3, 30.0)]
-    assert process(2) == [(1, 1.0), (2, 2.0)]
+    assert process(2000, (3000, 30.0)) == [*first[:2], (3000, 30.0)]
+    assert process(2000) == first[:2]
 
 
 def test_histograms_reach_tensorboard(summaries, tmp_path):

@@ -303,14 +303,23 @@ def test_there_is_no_configuration_where_there_is_no_run(tmp_path):
     ("images_seen", "fractions", "name"),
     [
         (0, False, "000000"),
-        (0, True, "000000"),
+        (0, True, "000000.000"),
         (123_456, False, "000123"),
         (123_456, True, "000123.456"),
-        (2000, True, "000002"),
+        (2000, True, "000002.000"),
     ],
 )
 def test_files_are_named_by_kimg(images_seen, fractions, name):
     assert kimg_name(images_seen, fractions=fractions) == name
+
+
+@pytest.mark.parametrize("fractions", [False, True])
+def test_names_of_files_sort_by_time(tmp_path, fractions):
+    run = RunDirectory(tmp_path, fractions=fractions)
+    times = [0, 32, 1000, 1500, 2000, 20_000, 1_234_567] if fractions else [0, 2000, 10_000, 10**7]
+    for path in (run.fakes, run.generator):
+        names = [path(images_seen).name for images_seen in times]
+        assert names == sorted(names)
 
 
 @pytest.mark.parametrize(

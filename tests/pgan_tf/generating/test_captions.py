@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from pgan_tf.generating.captions import captioned_grid
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("side", "shown"), [(8, 64), (48, 96), (256, 256)])
+def test_images_keep_their_pixels_and_captions_lie_below(side, shown, channels, rng):
+    images = rng.integers(0, 256, [4, side, side, channels], dtype=np.uint8)
+    grid = captioned_grid(images, ["one", "", "three", "four"], 2)
+    height = grid.shape[0] // 2
+    assert grid.shape[1:] == (2 * shown, channels) and height > shown
+    factor = shown // side
+    for number in range(4):
+        top, left = number // 2 * height, number % 2 * shown
+        tile = grid[top : top + shown : factor, left : left + shown : factor]
+        np.testing.assert_array_equal(tile, images[number])
+        text = grid[top + shown : top + height, left : left + shown]
+        assert text.any() == (number != 1)
+
+
+def test_long_and_foreign_captions_stay_within_their_image():
+    blank = np.zeros([2, 64, 64, 1], np.uint8)
+    grid = captioned_grid(blank, ["猫" * 3 + "cat" * 50, ""], 2)
+    assert grid[:, :64].any() and not grid[:, 64:].any()
