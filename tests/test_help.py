@@ -1,5 +1,6 @@
 """The help of every command: complete, in sections, fast."""
 
+import os
 import re
 import subprocess
 import sys
@@ -101,3 +102,14 @@ assert "tensorflow" not in sys.modules
     result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("pgan-") and "Example:\n  pgan-" in result.stdout
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_terminal_that_knows_ascii_only_is_enough(module):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    for arguments, code in ((["--help=all"], 0), (["--köln=日本\udcff"], 2), (["köln"], 2)):
+        ended = subprocess.run(
+            [sys.executable, "-m", module, *arguments], env=environment, capture_output=True
+        )
+        assert ended.returncode == code, ended.stderr
+        assert (ended.stdout + ended.stderr).isascii()

@@ -28,7 +28,7 @@ from tfrecords_tools.printable import encodable, escape_for_streams, printable
 from tfrecords_tools.suggestions import did_you_mean
 from tfrecords_tools.version import version_line
 
-__all__ = ["Command", "CommandGroup", "Help", "Section", "run", "run_one_of"]
+__all__ = ["Command", "CommandGroup", "Help", "Section", "require_utf8", "run", "run_one_of"]
 
 EXIT_OK = 0
 EXIT_USER_ERROR = UserError.exit_code
@@ -198,7 +198,8 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
     except UnicodeEncodeError as error:
         if encodable(error.object) == error.object:
             raise
-        return _fail(name, f"a name that is no UTF-8 can't be used here. Received: {error.object}")
+        around = error.object[max(0, error.start - 60) : error.end + 20].split("\n")[0]
+        return _fail(name, f"a name that is no UTF-8 can't be used here. Received: {around}")
     except BrokenPipeError:
         # `| head` has seen enough. Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -215,6 +216,17 @@ class _OneLine(python_logging.Formatter):
 
     def formatMessage(self, record: python_logging.LogRecord) -> str:  # noqa: N802
         return printable(super().formatMessage(record))
+
+
+def require_utf8(flag_values: flags.FlagValues) -> None:
+    """Refuse values of flags that are no UTF-8, for commands whose files TensorFlow writes.
+
+    Raises:
+      UserError: names the flag.
+    """
+    for name, value in flag_values.flag_values_dict().items():
+        if isinstance(value, str) and encodable(value) != value:
+            raise UserError(f"--{name} must be UTF-8; rename it. Received: {value}")
 
 
 def _is_help(argument: str) -> bool:

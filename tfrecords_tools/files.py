@@ -43,7 +43,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_output_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path that becomes the file that a user named by --output.
 
-    Like `whole_file`, but the directory is made, and mistakes are reported before the block begins.
+    Like `whole_file`, but the directory is made, a link stands for the file that it names, and
+    mistakes are reported before the block begins.
 
     Args:
       path: of the file to be written; replaced if it exists.
@@ -53,6 +54,8 @@ def whole_output_file(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise UserError(f"--output={path}: is a directory; a file's name is needed")
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -120,6 +120,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
 
 def _evaluate(flag_values: absl_flags.FlagValues) -> int:
+    command.require_utf8(flag_values)
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
     require_network(flags["network"])

@@ -78,6 +78,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
 
 def _train(flag_values: absl_flags.FlagValues) -> int:
+    command.require_utf8(flag_values)
     given = flag_values.flag_values_dict()
     run_dir = given["run_dir"]
     if not given["plan"]:

@@ -158,7 +158,7 @@ def _write(
     if with_run:
         config = _run_config(ema, discriminator)
         imported = f"{_IMPORTED.decode().lstrip()}{printable(source.name)}\n"
-        (directory / CONFIG_NAME).write_text(flags.to_flagfile(config) + imported)
+        (directory / CONFIG_NAME).write_text(flags.to_flagfile(config) + imported, "utf-8")
         _save_state(RunDirectory(directory).checkpoints, config, ema, raw, discriminator)
     return {**files, DISCRIMINATOR: discriminator.name}
 

@@ -42,7 +42,7 @@ class MetricsLog:
     def append(self, images_seen: int, step: int, values: Mapping[str, float]) -> None:
         """Add a line. JSON has no NaN and no infinity, so these are written as null."""
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"images_seen": images_seen, "step": step, **finite}) + "\n")
 
     def rows(self) -> list[MetricsRow]:
@@ -61,7 +61,7 @@ class MetricsLog:
             elif row.images_seen <= images_seen:
                 kept.append(line)
         with whole_file(self.path) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept))
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def images_per_step(self) -> int | None:
         """Return the unit of the run's TensorBoard steps, as it was when the run began.

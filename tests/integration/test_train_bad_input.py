@@ -45,6 +45,7 @@ def refuse(capsys, *arguments):
         (["--fmap_bas=3"], "Unknown command line flag 'fmap_bas'. Did you mean --fmap_base"),
         (["--data_dir={tmp}/nothing", "--run_dir={tmp}/run"], "nothing: no such directory"),
         (["--data_dir={tmp}", "--run_dir={tmp}/run"], "no pyramid in it"),
+        (["--data_dir={data}", "--run_dir={tmp}/r\udce9"], "--run_dir must be UTF-8"),
         (["--resolution=100"], "--resolution must be a power of two from 4, such as 64 or 128"),
         (["--resolution=ten"], "--resolution"),
         (["--data_dir={data}", "--run_dir={tmp}/run", "--resolution=64"], "data's 8. Received: 64"),

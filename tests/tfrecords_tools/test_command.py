@@ -1,12 +1,21 @@
 """The ground of every command: arguments, errors, exit codes, help."""
 
 import errno
+import logging as python_logging
 import re
 
 import pytest
-from absl import flags
+from absl import flags, logging
 
-from tfrecords_tools.command import Command, CommandGroup, Help, Section, run, run_one_of
+from tfrecords_tools.command import (
+    Command,
+    CommandGroup,
+    Help,
+    Section,
+    require_utf8,
+    run,
+    run_one_of,
+)
 from tfrecords_tools.errors import UserError
 
 
@@ -320,3 +329,34 @@ def test_words_after_two_dashes_are_no_flags(capsys):
     got = []
     assert call(["--", "--version", "-h"], lambda _, *rest: got.extend(rest), ("A", "B")) == 0
     assert got == ["--version", "-h"]
+
+
+def test_no_message_reaches_a_terminal_with_control_characters_in_it(capsys):
+    assert call([], raising(UserError("b\x1b]0;x\x07\udce9.png: bad"))) == 2
+    assert capsys.readouterr().err == "name: error: b\\x1b]0;x\\x07\\xe9.png: bad\n"
+    arguments = ("a\x1b[2J\udce9\u202e.png",)
+    warning = python_logging.LogRecord("absl", 30, "file", 1, "%s: odd", arguments, None)
+    shown = logging.get_absl_handler().format(warning)
+    assert shown == "WARNING: a\\x1b[2J\\xe9\\u202e.png: odd"
+
+
+def test_a_name_that_is_no_utf8_is_no_traceback_where_it_can_not_be_used(capsys):
+    def encode(*_):
+        ("x" * 1000 + "/caf\udce9/y").encode()
+
+    assert call([], encode) == 2
+    error = capsys.readouterr().err
+    assert "a name that is no UTF-8 can't be used here. Received: xxx" in error
+    assert "/caf\\xe9/y" in error and len(error) < 200
+    with pytest.raises(UnicodeEncodeError):
+        call([], lambda *_: bool("\xe9".encode("ascii")))
+
+
+def test_a_command_may_require_utf8(capsys):
+    def define_name(values):
+        flags.DEFINE_string("name", None, "A name.", flag_values=values)
+
+    command = Command("name", HELP, define_name, require_utf8)
+    assert run(command, ["--name=café"]) == 0
+    assert run(command, ["--name=caf\udce9"]) == 2
+    assert "--name must be UTF-8; rename it. Received: caf\\xe9" in capsys.readouterr().err

@@ -71,3 +71,16 @@ def test_partial_files_of_killed_processes_are_removed_and_nothing_else(tmp_path
     remove_partial_files(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted([*kept, ".directory.partial"])
     remove_partial_files(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_output_file_may_be_a_link_which_stays_one(tmp_path, exists):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "grid.png").symlink_to("disk/target.png")
+    if exists:
+        (tmp_path / "disk/target.png").write_bytes(b"old")
+    with whole_output_file(tmp_path / "grid.png") as temporary:
+        temporary.write_bytes(b"new")
+    assert (tmp_path / "grid.png").is_symlink()
+    assert (tmp_path / "disk/target.png").read_bytes() == b"new"
+    assert len(os.listdir(tmp_path)) == 2 and os.listdir(tmp_path / "disk") == ["target.png"]

@@ -17,6 +17,7 @@ from tfrecords_tools.format.manifest import MANIFEST_NAME, parse_manifest
 from tfrecords_tools.format.names import INDEX_SUFFIX, find_levels, labels_name
 from tfrecords_tools.format.png_file import open_index, open_png_file
 from tfrecords_tools.format.raw_file import open_raw_file
+from tfrecords_tools.printable import encodable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -251,7 +252,7 @@ def _label_names(
     location: str, manifest: dict[str, Any] | None, labels: np.ndarray | None
 ) -> tuple[str, ...] | None:
     """Return the manifest's names of classes, one for each column of the labels."""
-    names = tuple((manifest or {}).get("label_names") or ())
+    names = tuple(map(encodable, (manifest or {}).get("label_names") or ()))
     classes = 0 if labels is None else labels.shape[1]
     if names and len(names) != classes:
         raise UserError(

@@ -19,6 +19,7 @@ from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
+from tfrecords_tools.printable import encodable
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.writing.beam_output import BeamOutput
@@ -114,6 +115,8 @@ def check_pyramid_output(output: Path, overwrite: bool) -> None:
     Raises:
       UserError: says what is in the way.
     """
+    if encodable(output.name) != output.name:
+        raise UserError(f"--output={output}: a pyramid's name must be UTF-8")
     check_output(output, overwrite, belongs=_belongs_to_pyramid, content="a pyramid")
 
 

@@ -191,6 +191,8 @@ def manifest(**changes):
 def test_a_manifest_that_agrees_is_kept(golden_copy):
     (golden_copy / "manifest.json").write_text(manifest(label_names=["a", "b", "c", "d"]))
     assert open_pyramid(golden_copy).label_names == ("a", "b", "c", "d")
+    (golden_copy / "manifest.json").write_text(manifest(label_names=["a", "\ud800", "c", "d"]))
+    assert open_pyramid(golden_copy).label_names == ("a", "\\ud800", "c", "d")
 
 
 @pytest.mark.parametrize(
