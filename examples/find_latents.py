@@ -4,10 +4,10 @@
 # Gradient descent from random latents toward an image. The generator is an ordinary Keras model, so
 # gradients flow through it.
 #
-#     python examples/find_latents.py NETWORK [IMAGE] [STEPS]
+#     python examples/find_latents.py NETWORK [IMAGE] [STEPS] [CLASS]
 #
-# `NETWORK` is a run directory or a `.keras` file of an unconditional generator. Without `IMAGE`,
-# the target is an image that the generator draws itself.
+# `NETWORK` is a run directory or a `.keras` file. Without `IMAGE`, the target is an image that the
+# generator draws itself. A generator with labels draws class number `CLASS`, by default 0.
 
 # %%
 import sys
@@ -22,14 +22,24 @@ import pgan_tf
 generator = pgan_tf.load_generator(sys.argv[1], dtype="float32")
 image_file = sys.argv[2] if len(sys.argv) > 2 and sys.argv[2] else None
 steps = int(sys.argv[3]) if len(sys.argv) > 3 else 300
+class_number = int(sys.argv[4]) if len(sys.argv) > 4 else 0
 (_, size, _, channels), latent_size = generator.output.shape, generator.inputs[0].shape[1]
+
+
+def draw(latents: tf.Tensor) -> tf.Tensor:
+    """Draw images of latents, `[b h w c]`."""
+    if len(generator.inputs) == 1:
+        return generator(latents)
+    labels = tf.one_hot([class_number] * len(latents), generator.inputs[1].shape[1])
+    return generator([tf.convert_to_tensor(latents), labels])
+
 
 # %%
 if image_file:
     picture = Image.open(image_file).convert("RGB" if channels == 3 else "L").resize((size, size))
     target = np.asarray(picture, np.float32).reshape(1, size, size, channels) / 127.5 - 1.0
 else:
-    target = generator(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()
+    target = draw(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()
 
 # %% [markdown]
 # Eight starts at once, because descents end in different local minima. The generator normalizes
@@ -44,7 +54,7 @@ optimizer = keras.optimizers.Adam(learning_rate=0.05)
 def descend() -> tf.Tensor:
     """Take one step for all starts and return the mean squared error of each."""
     with tf.GradientTape() as tape:
-        errors = tf.reduce_mean(tf.square(generator(latents) - target), axis=[1, 2, 3])
+        errors = tf.reduce_mean(tf.square(draw(latents) - target), axis=[1, 2, 3])
         loss = tf.reduce_sum(errors)
     optimizer.apply_gradients([(tape.gradient(loss, latents), latents)])
     length = tf.norm(latents, axis=1, keepdims=True)
@@ -62,10 +72,11 @@ print(f"after {steps} steps: {errors.min():.4f} at best, {errors.mean():.4f} on 
 # The target, then the best image found.
 
 # %%
-best = generator(latents[int(errors.argmin()) :][:1]).numpy()
+best = draw(latents[int(errors.argmin()) :][:1]).numpy()
 pair = pgan_tf.make_grid(pgan_tf.to_uint8(np.concatenate([target, best])), columns=2)
 factor = max(1, 256 // size)
 pair = pair.repeat(factor, axis=0).repeat(factor, axis=1)
 Image.fromarray(pair[:, :, 0] if channels == 1 else pair).save("found.png")
 np.save("found.npy", latents[int(errors.argmin()) :][:1].numpy())
-print("found.png and found.npy; pgan-generate --latents=found.npy draws it again")
+again = f" --classes={class_number}" if len(generator.inputs) > 1 else ""
+print(f"found.png and found.npy; pgan-generate --latents=found.npy{again} draws it again")

@@ -49,11 +49,15 @@ def test_training_on_shapes_ends_with_a_grid_of_every_class(tmp_path):
     assert grid.std() > 10
 
 
-def test_latents_of_an_image_are_found(tmp_path):
-    model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
-    printed = run(tmp_path, "find_latents.py", tmp_path / "g.keras", "", 150)
+@pytest.mark.parametrize("label_size", [0, 3])
+def test_latents_of_an_image_are_found(tmp_path, label_size):
+    model = save_tiny_generator(tmp_path / "g.keras", resolution=16, label_size=label_size)
+    printed = run(tmp_path, "find_latents.py", tmp_path / "g.keras", "", 150, 1)
     before, after = (float(value) for value in re.findall(r"([\d.]+) at best", printed))
     assert after < before / 4
-    found = to_uint8(model(np.load(tmp_path / "found.npy")))[0]
+    latents = np.load(tmp_path / "found.npy")
+    inputs = [latents, np.eye(3, dtype=np.float32)[1:2]] if label_size else latents
+    found = to_uint8(model(inputs))[0]
     best = np.asarray(Image.open(tmp_path / "found.png"))[:256, 256:][::16, ::16]
     assert np.abs(best.astype(int) - found).max() <= 1
+    assert ("--classes=1 draws it again" in printed) == bool(label_size)
