@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -87,9 +88,13 @@ def remove_partial_files(directory: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Force a file or directory to the disk."""
+    """Force a file or directory to the disk, where the file system can."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # So say some file systems (of networks, or in user space) of directories.
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
     finally:
         os.close(descriptor)

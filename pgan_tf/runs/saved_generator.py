@@ -171,7 +171,7 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
       conditional; output `[b h w c]` float32 in [-1, 1].
 
     Raises:
-      UserError: there is no generator at `path`.
+      UserError: there is no generator at `path`, or a broken one.
     """
     file = find_generator(path)
     with open_keras_archive(file):
@@ -188,7 +188,7 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
 
 
 def _check_generator(model: Any, file: Path) -> None:
-    """Check that a loaded Keras object is a generator of this project.
+    """Check that a loaded Keras object is a generator of this project, with finite weights.
 
     Raises:
       UserError: it is not.
@@ -208,6 +208,12 @@ def _check_generator(model: Any, file: Path) -> None:
             f"{file}: not a generator: expected the inputs latents, or latents and labels, and "
             f"images [b h w c] as output. Received: {', '.join(inputs)} and {str(outputs)[1:-1]}"
         )
+    for weight in model.weights:
+        if not np.isfinite(weight.numpy()).all():
+            raise UserError(
+                f"{file}: a broken network: its weights must be finite. Received: NaN or infinity "
+                f"in {weight.path}"
+            )
     if not any(layer.name == LATENT_NORM for layer in model.layers):
         raise UserError(
             f"{file}: not a generator of pgan_tf: it has no layer {LATENT_NORM}. "

@@ -248,7 +248,7 @@ def test_a_function_of_ones_own_gives_features(run, tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     arguments = [f"--network={run}", "--num_images=16", f"--output={tmp_path}"]
-    features = ["--metrics=fid,kid,precision_recall", "--features=my_features:extract"]
+    features = ["--metrics=fid,kid,precision_recall", "--features=my_features.py:extract"]
     assert evaluate.main([*arguments, *features]) == 0
     found = json.loads(next(tmp_path.glob("metrics-*.json")).read_text())["metrics"]
     assert found["fid"] > 0 and 0 <= found["precision_recall/recall"] <= 1

@@ -1,11 +1,13 @@
 """Files that appear whole or not at all."""
 
+import contextlib
+import errno
 import os
 
 import pytest
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import remove_partial_files, whole_file, whole_output_file
+from tfrecords_tools.files import remove_partial_files, sync, whole_file, whole_output_file
 
 
 def test_a_file_appears_when_the_block_ends_and_replaces_the_old_one(tmp_path):
@@ -84,3 +86,15 @@ def test_an_output_file_may_be_a_link_which_stays_one(tmp_path, exists):
     assert (tmp_path / "grid.png").is_symlink()
     assert (tmp_path / "disk/target.png").read_bytes() == b"new"
     assert len(os.listdir(tmp_path)) == 2 and os.listdir(tmp_path / "disk") == ["target.png"]
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EOPNOTSUPP, errno.EIO])
+def test_file_systems_that_cannot_force_directories_to_the_disk_are_used(
+    tmp_path, monkeypatch, code
+):
+    def refuse(_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError) if code == errno.EIO else contextlib.nullcontext():
+        sync(tmp_path)

@@ -134,6 +134,16 @@ def test_the_newest_generator_is_known_by_its_description_and_not_by_its_rounded
     assert find_generator(tmp_path) == networks / "generator-000123.keras"
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_broken_network_is_refused(tmp_path, value):
+    generator = Generator(CONFIG, seed=3)
+    model = as_keras_model(generator, resolution=16, alpha=None)
+    model.weights[2].assign(np.full(model.weights[2].shape, value))
+    save_generator(tmp_path / "g.keras", model, GeneratorDescription.from_json({}))
+    with pytest.raises(UserError, match=r"g\.keras: a broken network.* NaN or infinity in \w+"):
+        pgan_tf.load_generator(tmp_path / "g.keras")
+
+
 def test_another_keras_model_is_refused(tmp_path):
     inputs = keras.Input([3], name="x")
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "other.keras")
