@@ -137,7 +137,7 @@ def run_one_of(group: CommandGroup, argv: Sequence[str] | None) -> int:
     """Run the command that the first argument names with the others; see `run`."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in group.commands:
-        return run(group.commands[arguments[0]], arguments[1:])
+        return run(group.commands[arguments[0]], arguments[1:], ends_process=argv is None)
     flag_values = flags.FlagValues()
     define_help(flag_values)
     try:
@@ -160,12 +160,13 @@ def run_one_of(group: CommandGroup, argv: Sequence[str] | None) -> int:
     )
 
 
-def run(command: Command, argv: Sequence[str] | None) -> int:
+def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = False) -> int:
     """Parse a command line, call the command's body and return the exit code.
 
     Args:
       command: the command.
       argv: the arguments without the program's name; None takes them from `sys.argv`.
+      ends_process: the process ends with the command, as it does if `argv` is None.
 
     Returns:
       0 for success, 2 for a user's mistake (said in one line on stderr), 130 after Ctrl-C, 141 if
@@ -188,7 +189,7 @@ def run(command: Command, argv: Sequence[str] | None) -> int:
             sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
             return EXIT_OK
         _check_arguments(name, command.arguments, arguments)
-        with interruptible(name):
+        with interruptible(name, ends_process=ends_process or argv is None):
             return command.body(flag_values, *arguments) or EXIT_OK
     except UserError as error:
         return _fail(name, str(error), error.exit_code)

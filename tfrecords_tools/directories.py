@@ -62,13 +62,7 @@ def put_back_replaced(target: Path) -> None:
     """
     name = re.escape(target.name)
     pattern = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.replaced")
-    try:
-        siblings = [path for path in target.parent.iterdir() if pattern.fullmatch(path.name)]
-    except OSError:
-        return
-    for replaced in siblings:
-        if replaced.is_symlink() or not replaced.is_dir():
-            continue
+    for replaced in _directories_beside(target, pattern):
         if os.path.lexists(target):
             shutil.rmtree(replaced, ignore_errors=True)
         else:
@@ -293,9 +287,7 @@ def _find_abandoned(
     """
     pattern = re.compile(re.escape(f".{output.name}{_STAGING}") + "[a-z0-9_]{8}")
     found: tuple[Path | None, int] = (None, -1)
-    for path in sorted(output.parent.iterdir()):
-        if not pattern.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
-            continue  # not made by `_make_staging`
+    for path in _directories_beside(output, pattern):
         with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
             opened = os.open(path, os.O_RDONLY)
             try:
@@ -319,6 +311,15 @@ def _find_abandoned(
             finally:
                 os.close(opened)
     return found
+
+
+def _directories_beside(path: Path, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the directories beside a path whose names match, links left out, in order."""
+    try:
+        beside = [other for other in path.parent.iterdir() if pattern.fullmatch(other.name)]
+    except OSError:  # no such directory yet, or one that may be written to but not listed
+        return []
+    return sorted(other for other in beside if other.is_dir() and not other.is_symlink())
 
 
 def _is_own_file(path: Path) -> bool:

@@ -14,7 +14,7 @@ EXIT_INTERRUPTED = 130
 
 @contextlib.contextmanager
 def interruptible(
-    name: str, signals: Sequence[signal.Signals] = (signal.SIGINT,)
+    name: str, signals: Sequence[signal.Signals] = (signal.SIGINT,), *, ends_process: bool = False
 ) -> Iterator[None]:
     """Raise KeyboardInterrupt in the block at the first of some signals, and say so at once.
 
@@ -24,6 +24,7 @@ def interruptible(
     Args:
       name: of the command, for the line.
       signals: the signals to take for an interrupt.
+      ends_process: the process ends after the block, so that a second signal does so there too.
     """
     stopping = False
 
@@ -43,8 +44,9 @@ def interruptible(
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        if not (stopping and ends_process):
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def _say_at_once(line: str) -> None:

@@ -7,6 +7,8 @@ import hashlib
 import json
 from collections.abc import Sequence
 
+import numpy as np
+
 from tfrecords_tools.format import Pyramid, sha256_of
 
 _CONTENTS, _DIGEST, _CLASSES = "# Trained on: ", "# Data digest: ", "# Class names: "
@@ -68,9 +70,9 @@ def _digest(pyramid: Pyramid) -> str | None:
         return None
     sums = [sha256_of(file.path) for file in pyramid.levels[0].files]
     if pyramid.labels is not None:
-        sums.append(_sha256(pyramid.labels.tobytes()))
+        sums.append(_sha256(np.ascontiguousarray(pyramid.labels).data))
     return f"lowest {_sha256(''.join(sums).encode())}"
 
 
-def _sha256(data: bytes) -> str:
+def _sha256(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -318,3 +319,14 @@ def test_mistakes_are_reported_in_one_line(run, tmp_path, other_data, capsys, ar
     assert error.startswith("pgan-evaluate: error: ")
     assert re.search(message, error), error
     assert not list(tmp_path.rglob("metrics-*"))
+
+
+@pytest.mark.parametrize("name", ["evaluation", "metrics"])
+def test_nothing_is_written_through_a_link_in_a_run(run, tmp_path, capsys, name):
+    copy, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    shutil.copytree(run, copy, ignore=shutil.ignore_patterns(name))
+    elsewhere.mkdir()
+    (copy / name).symlink_to(elsewhere)
+    assert evaluate.main([f"--network={copy}", "--num_images=16"]) == 2
+    assert f"run/{name}: is a symbolic link" in capsys.readouterr().err
+    assert not any(elsewhere.iterdir())

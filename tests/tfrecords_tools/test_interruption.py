@@ -32,6 +32,22 @@ def test_the_second_ends_the_process_whatever_it_waits_for():
     assert ended.stderr == "pgan-x: stopping; once more ends it at once\n"
 
 
+@pytest.mark.parametrize("ends_process", [True, False])
+def test_the_second_may_come_as_the_process_ends(ends_process):
+    code = (
+        "import signal, sys\n"
+        "from tfrecords_tools.interruption import interruptible\n"
+        "try:\n"
+        f"    with interruptible('pgan-x', ends_process={ends_process}):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert ("Traceback" in ended.stderr) != ends_process
+    assert ended.returncode == (130 if ends_process else -signal.SIGINT)
+
+
 def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
