@@ -22,7 +22,7 @@ from tfrecords_tools.command_help import (
 )
 from tfrecords_tools.completion import completion_script, words_of
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import expand_flagfiles, origin_of, origin_of_error
+from tfrecords_tools.flagfile import expand_flagfiles, origin_of, origin_of_error, origin_of_flag
 from tfrecords_tools.interruption import EXIT_INTERRUPTED, interruptible
 from tfrecords_tools.printable import encodable, escape_for_streams, printable
 from tfrecords_tools.suggestions import did_you_mean
@@ -179,11 +179,13 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
     name = command.name
     flag_values = command.new_flags()
     given = list(sys.argv[1:] if argv is None else argv)
+    expanded: list[str] = []
     try:
         if text := _about(name, {"": words_of(flag_values)}, given):
             sys.stdout.write(text)
             return EXIT_OK
-        arguments = _parse(flag_values, command, given)
+        expanded = expand_flagfiles(given, command.flagfiles)
+        arguments = _parse(flag_values, command, expanded)
         wanted = flag_values["help"].value
         if wanted is not None:
             sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
@@ -192,7 +194,8 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
         with interruptible(name, ends_process=ends_process or argv is None):
             return command.body(flag_values, *arguments) or EXIT_OK
     except UserError as error:
-        return _fail(name, str(error), error.exit_code)
+        where = origin_of_flag(str(error), expanded)
+        return _fail(name, f"{where}{error}", error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write(f"{name}: interrupted\n")
         return EXIT_INTERRUPTED
@@ -271,9 +274,9 @@ def _set_up_logging() -> None:
     logging.get_absl_handler().setFormatter(_OneLine("%(levelname)s: %(message)s"))
 
 
-def _parse(flag_values: flags.FlagValues, command: Command, given: list[str]) -> list[str]:
+def _parse(flag_values: flags.FlagValues, command: Command, expanded: list[str]) -> list[str]:
     """Set the flags and return the arguments that are not flags."""
-    name, expanded = command.name, expand_flagfiles(given, command.flagfiles)
+    name = command.name
     expanded = [*map(_long_help, expanded)] if "--" not in expanded else expanded
 
     def origin(error: Exception) -> str:

@@ -86,6 +86,21 @@ def origin_of_error(
     return ""
 
 
+def origin_of_flag(message: str, arguments: Iterable[str]) -> str:
+    """Return `FILE:LINE: ` for the flag that a message begins with; empty if no file sets it.
+
+    Args:
+      message: of an error, such as `--resolution must be ...`.
+      arguments: the expanded command line. The last that sets a flag counts.
+    """
+    match = re.match(r"--(\w+)", message)
+    if match is None:
+        return ""
+    names = (match[1], f"no{match[1]}")
+    given = [a for a in arguments if a.startswith("-") and a.lstrip("-").split("=")[0] in names]
+    return origin_of(given[-1]) if given else ""
+
+
 def read_flagfile(path: str | os.PathLike) -> str:
     """Return the text of a flagfile, in UTF-8 or UTF-16.
 

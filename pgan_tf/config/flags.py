@@ -10,7 +10,13 @@ from absl import flags
 from pgan_tf.config import TrainConfig
 from tfrecords_tools.command import Section
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import flag_lines, is_flagfile, origin_of, origin_of_error
+from tfrecords_tools.flagfile import (
+    flag_lines,
+    is_flagfile,
+    origin_of,
+    origin_of_error,
+    origin_of_flag,
+)
 
 # Comments in `config.flags` that name flags to be given again, and the section of such flags.
 _NOT_REPEATED = "# Not repeated, give it again: "
@@ -90,7 +96,11 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
         # A run from elsewhere must not choose code to execute.
         if not field.metadata["remembered"] and flag_values[field.name].present:
             flag_values[field.name].unparse()
-    return config_from_flags(flag_values)
+    try:
+        return config_from_flags(flag_values)
+    except UserError as error:
+        where = origin_of_flag(str(error), lines) or f"{source}: "
+        raise UserError(f"{where}{error}") from error
 
 
 def _parsed_alone(line: str) -> None:

@@ -125,6 +125,19 @@ def test_an_error_gives_file_and_line(write, capsys, line, message):
     assert f"error: {base}:3: " in error and message in error
 
 
+def test_an_error_about_a_value_gives_the_file_and_line_that_set_it(write, capsys):
+    def refuse(_):
+        raise UserError("--size must be odd. Received: 2")
+
+    command = Command("name", Help("does.", "name"), lambda f: flags.DEFINE_integer(
+        "size", 1, "Size.", flag_values=f), refuse)  # fmt: skip
+    file = write("a.flags", "--size=1", "", "--size=2")
+    assert run(command, [f"--flagfile={file}"]) == 2
+    assert f"error: {file}:3: --size must be odd" in capsys.readouterr().err
+    run(command, [f"--flagfile={file}", "--size=4"])  # the command line has the last word
+    assert "error: --size must be odd" in capsys.readouterr().err
+
+
 def test_an_error_on_the_command_line_names_no_file(write, capsys):
     file = write("a.flags", "--size=2")
     assert sized("name", [f"--flagfile={file}", "--sise=3"])[0] == 2

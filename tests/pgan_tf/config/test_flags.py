@@ -117,6 +117,11 @@ def test_only_flags_that_change_the_run_are_differences():
     assert isinstance(table.schedule, ScheduleConfig)
 
 
+def test_a_value_in_a_flagfile_that_is_wrong_is_refused_with_its_line():
+    with pytest.raises(UserError, match=r"config\.flags:2: --resolution must be a power of two"):
+        flags.parse_flagfile("--fmap_max=64\n--resolution=100\n", "config.flags")
+
+
 @pytest.mark.parametrize(
     "line", ["--flagfile=base.flags", "-flagfile=base.flags", "--flagfile\nbase.flags"]
 )
