@@ -11,6 +11,7 @@ from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
 from tfrecords_tools.printable import say
+from tfrecords_tools.progress import working
 
 NAME = "pgan-export"
 
@@ -71,14 +72,15 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     with ready_devices(tf32="on", advice=advice):
         with quiet_tensorflow():
             from pgan_tf.exporting import export_generator
-        export = export_generator(
-            flags["network"],
-            flags["output"],
-            file_format=flags["format"],
-            output_type=flags["output_type"],
-            tflite_precision=flags["tflite_precision"],
-            overwrite=flags["overwrite"],
-        )
+        with working("exporting and comparing"):
+            export = export_generator(
+                flags["network"],
+                flags["output"],
+                file_format=flags["format"],
+                output_type=flags["output_type"],
+                tflite_precision=flags["tflite_precision"],
+                overwrite=flags["overwrite"],
+            )
     say(
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
         f"Keras's by at most {export.difference:.1g}"

@@ -11,6 +11,7 @@ from pgan_tf.cli.quiet import quiet_tensorflow
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
 from tfrecords_tools.printable import say
+from tfrecords_tools.progress import working
 
 NAME = "pgan-import"
 
@@ -50,7 +51,8 @@ def _import(flag_values: absl_flags.FlagValues) -> int:
     with quiet_tensorflow():
         from pgan_tf.legacy.importing import import_networks
     source, output = Path(flags["input"]), Path(flags["output"])
-    imported = import_networks(source, output, overwrite=flags["overwrite"])
+    with working("importing"):
+        imported = import_networks(source, output, overwrite=flags["overwrite"])
 
     config, side, final = imported.config, imported.resolution, imported.config.final_resolution
     labels = f", {config.label_size} labels" if config.label_size else ""

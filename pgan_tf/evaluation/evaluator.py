@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 from pgan_tf.evaluation.catalog import ImageFeatures, Metric
 from pgan_tf.evaluation.extraction import (
@@ -22,6 +21,7 @@ from pgan_tf.evaluation.extraction import (
 from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
 from pgan_tf.evaluation.images import Fakes, Reals
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.progress import Progress, working
 
 # Random draws differ between the three sets: reals, other reals of the floor, and fakes.
 _REALS, _OTHER_REALS, _FAKES = 0, 1, 2
@@ -206,7 +206,8 @@ class Evaluator:
         for metric in metrics:
             count, kind = num_images[metric.name], metric.feature_kind
             of_reals, of_fakes = (features_of_first(kind, of[kind], count) for of in (reals, fakes))
-            values.update(metric.compare(of_reals, of_fakes, self._reals.seed))
+            with working(f"comparing {metric.name}"):  # sorting projections, for one
+                values.update(metric.compare(of_reals, of_fakes, self._reals.seed))
         return values
 
     def _features_of_reals(self, counts: Mapping[str, int]) -> Mapping[str, ImageFeatures]:
@@ -316,10 +317,13 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
 
 @contextlib.contextmanager
 def _bar(total: int, label: str) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; yield a function that adds a number of images to it."""
-    with tqdm(total=total, desc=label, unit="image", disable=None, leave=False) as bar:
+    """Show progress; yield a function that adds a number of images, of which some are too many."""
+    left = total
+    with Progress(total, "images", label, keep=False) as progress:
 
         def update(count: int) -> None:
-            bar.update(min(count, total - bar.n))
+            nonlocal left
+            progress.update(min(count, left))
+            left -= min(count, left)
 
         yield update

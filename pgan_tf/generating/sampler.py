@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
-from tqdm import tqdm
 
 from pgan_tf.generating.truncation import truncated_function
 from pgan_tf.runs.batch_size import count_features, fitting_batch_size
 from pgan_tf.runs.grids import generate_images
 from pgan_tf.runs.saved_generator import find_generator, load_generator, read_description
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.progress import Progress
 
 _MAX_BATCH = 64
 
@@ -104,7 +104,7 @@ class Sampler:
         Yields:
           `[resolution resolution channels]` uint8, n in all.
         """
-        with tqdm(total=len(latents), unit="image", disable=None) as progress:
+        with Progress(len(latents), "images") as progress:
             for batch in generate_images(
                 self._generate, latents, labels, batch_size=self.batch_size
             ):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
 from pgan_tf.generating.video import save_video
 from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import FAKES_PATTERN, RunDirectory, format_duration
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.progress import tracked
 from tfrecords_tools.regular_file import open_regular
 
 # The caption's height is this share of the picture's, within bounds in pixels.
@@ -127,7 +127,7 @@ def generate_timelapse(
 
 def _frames(grids: list[Grid], shown: list[int]) -> Iterator[np.ndarray]:
     last, frame = -1, np.zeros([0, 0, 0], np.uint8)
-    for index in tqdm(shown, unit="frame", disable=None):
+    for index in tracked(shown, len(shown), "frames"):
         if index != last:
             captioned = _captioned(grids[index])
             if last >= 0 and captioned.shape != frame.shape:

@@ -10,10 +10,9 @@ import urllib.request
 import zlib
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
+from tfrecords_tools.progress import Progress
 from tfrecords_tools.regular_file import open_regular, read_bytes
 from tfrecords_tools.unpacking import open_unpacked
 
@@ -134,13 +133,7 @@ def _fetch(address: str, path: Path) -> None:
     with (
         urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response,
         path.open("wb") as file,
-        tqdm(
-            total=response.length,
-            unit="B",
-            unit_scale=True,
-            desc=ARCHIVE,
-            disable=None,
-        ) as progress,
+        Progress(response.length, "B", ARCHIVE) as progress,
     ):
         announced, received = response.length, 0
         while chunk := response.read(_CHUNK):

@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
 from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.progress import Progress
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -29,7 +28,7 @@ def run_with_progress(
     tasks: Sequence[Task],
     num_workers: int,
     num_images: int,
-    description: str | None = None,
+    description: str = "",
 ) -> Iterator[Result]:
     """Call `function(task)` for every task, and show how many images are done.
 
@@ -45,7 +44,7 @@ def run_with_progress(
     """
     workers = min(num_workers, len(tasks) // _CHUNKS_PER_WORKER)
     with (
-        tqdm(total=num_images, unit=" images", desc=description, disable=None) as progress,
+        Progress(num_images, "images", description) as progress,
         closing(run_unordered(function, tasks, workers)) as results,
     ):
         for number, result in results:

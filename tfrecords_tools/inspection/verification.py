@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file
@@ -23,6 +22,7 @@ from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
+from tfrecords_tools.progress import Progress
 from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
@@ -217,7 +217,7 @@ def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
             present.append(path)
     total = sum(path.stat().st_size for path in present)
     with (
-        tqdm(total=total, unit="B", unit_scale=True, desc="sums", disable=None) as progress,
+        Progress(total, "B", "sums") as progress,
         ThreadPoolExecutor() as executor,  # hashlib computes without the interpreter's lock
     ):
         sums = executor.map(lambda path: sha256_of(path, progress.update), present)

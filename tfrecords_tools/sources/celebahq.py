@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.array_file import HEADER_BYTES, parse_header, view_array
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.progress import tracked
 from tfrecords_tools.regular_file import open_regular, read_bytes
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError
@@ -83,7 +83,7 @@ def open_celebahq(
     files = open_files(path, _EXTENSIONS, say)
     order = _order_by_number(files)
     check_count(path, files.count, expected, "CelebA-HQ")
-    for index in tqdm(files.reading_order(), unit=" headers", disable=None):
+    for index in tracked(files.reading_order(), files.count, "headers"):
         _check_size(files, int(index), resolution)
     return CelebahqSource(files, order, resolution)
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 from absl import logging
-from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError, one_hot
 from tfrecords_tools.sources.image_files import ImageFiles, NamedImageFiles
@@ -273,7 +273,7 @@ def _summarize_headers(
     summaries: list[_HeaderSummary] = []
     reasons: list[str] = []
     with (
-        tqdm(total=len(order), unit=" headers", disable=None) as progress,
+        Progress(len(order), "headers") as progress,
         closing(run_unordered(read, tasks, workers)) as results,
     ):
         for bad, number, summary in results:

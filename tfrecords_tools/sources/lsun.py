@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.progress import tracked
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
@@ -114,7 +114,7 @@ def _read_landmarks(
     count = min(entries, num_images or entries)
     with database.begin() as transaction, transaction.cursor() as cursor:
         keys = itertools.islice(cursor.iternext(keys=True, values=False), count)
-        walk = tqdm(keys, total=count, unit=" keys", disable=None)
+        walk = tracked(keys, count, "keys")
         return count, tuple(itertools.islice(walk, 0, None, spacing))
 
 

@@ -15,10 +15,10 @@ from typing import Any, BinaryIO
 
 import crc32c
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.record import FRAME_HEAD_BYTES, masked
+from tfrecords_tools.progress import Progress
 from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.image_files import HEAD_BYTES
@@ -117,7 +117,7 @@ def index_records(
     wanted = [image] if label is None else [image, label]
     places, classes = [], []
     total = sum(records.take for records in ranges)
-    with tqdm(total=total, unit=" records", disable=None) as progress:
+    with Progress(total, "records") as progress:
         for number, records in enumerate(ranges):
             for example, offset in _examples(records):
                 try:
@@ -131,7 +131,7 @@ def index_records(
                     ) from error
                 start, stop = found[image]
                 places.append((number, offset, len(example), start, stop - start))
-                progress.update()
+                progress.update(1)
     if not places:
         raise UserError(f"{root}: no images in the split")
     paths = tuple(records.path for records in ranges)

@@ -23,6 +23,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import sync
 from tfrecords_tools.format.names import index_path
+from tfrecords_tools.progress import working
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.writing.conversion import (
     Chunk,
@@ -74,9 +75,9 @@ class BeamOutput:
         ]
         if shards:
             size = chunk_size(self.layout)
-            run_pipeline(
-                ShardWriter(self.directory, self.layout, converter, size), shards, self.options
-            )
+            writer = ShardWriter(self.directory, self.layout, converter, size)
+            with working("Beam", self._status):
+                run_pipeline(writer, shards, self.options)
         for shard in [chunk.shard for chunk in shards]:
             path = _note_path(self.directory, shard)
             if path.exists():
@@ -84,6 +85,11 @@ class BeamOutput:
         for path in bad_image_notes(self.directory):
             name, reason = json.loads(path.read_text())
             raise BadImageError(name, reason)
+
+    def _status(self) -> str:
+        numbers = range(self.layout.shards)
+        done = sum(_note_path(self.directory, shard).exists() for shard in numbers)
+        return f"{done} of {self.layout.shards} shards"
 
     def finish(self, chunks: Sequence[WrittenChunk]) -> None:
         """Remove the workers' notes."""

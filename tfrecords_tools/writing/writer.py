@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.printable import encodable
+from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.writing.beam_output import BeamOutput
@@ -245,7 +245,7 @@ def _convert(
     first = list(itertools.islice(tasks, options.num_workers))  # no more workers than tasks
     # Closing it stops the workers: after Ctrl-C none may write while the directory is removed.
     with (
-        tqdm(total=len(order), initial=done, unit=" images", disable=None) as progress,
+        Progress(len(order), "images", initial=done) as progress,
         closing(output.convert(converter, itertools.chain(first, tasks), len(first))) as results,
     ):
         for chunk in results:
@@ -313,9 +313,7 @@ def _describe_files(directory: Path) -> dict[str, dict[str, Any]]:
     paths = [directory / name for name in names]
     sizes = [path.stat().st_size for path in paths]
     with (
-        tqdm(
-            total=sum(sizes), unit="B", unit_scale=True, desc="sums", disable=None, leave=False
-        ) as progress,
+        Progress(sum(sizes), "B", "sums", keep=False) as progress,
         ThreadPoolExecutor() as executor,  # hashlib releases the interpreter's lock
     ):
         sums = executor.map(lambda path: sha256_of(path, progress.update), paths)
