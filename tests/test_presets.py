@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig
 from tests.helpers.presets import config_of, flagfiles, presets
-from tfrecords_tools.flagfile import flag_lines, is_flagfile
+from tfrecords_tools.flagfile import expand_flagfiles, flag_lines, is_flagfile
 
 PRESETS = presets()
 RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -197,6 +198,12 @@ def ablation_settings(data, row) -> dict:
     common = {"resolution": 128, "use_labels": False, "fmap_base": 2048, "total_kimg": 10000}
     mirrored = {"mirror_augment": data == "celeba"}
     return published(**THEANO, **common, **mirrored, **ablation_row(row))
+
+
+def test_every_configuration_is_known_to_the_command_by_its_name():
+    for name, path in flagfiles().items():
+        given = expand_flagfiles([f"--flagfile={name}"], train.COMMAND.flagfiles)
+        assert given == expand_flagfiles([f"--flagfile={path}"])
 
 
 def test_the_defaults_are_what_tables_leave_out():
