@@ -1,5 +1,6 @@
 """Flags on pages: docs/reference/flags.md lists all of them, and no command names another."""
 
+import configparser
 import dataclasses
 import re
 import shlex
@@ -40,15 +41,9 @@ def rows(text):
     return found
 
 
-def defined(command):
-    values = COMMANDS[command].new_flags()
-    return {name: values[name] for name in values if name != "help"}
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_page_lists_every_flag_with_its_default_and_choices(command):
-    documented = rows(part(PAGE.read_text(), f"## {command}"))
-    expected = defined(command)
+def check_flags(documented, command):
+    values = command.new_flags()
+    expected = {name: values[name] for name in values if name != "help"}
     assert documented.keys() == expected.keys()
     for name, (_, default, said) in documented.items():
         flag = expected[name]
@@ -56,6 +51,30 @@ def test_the_page_lists_every_flag_with_its_default_and_choices(command):
         assert not value or default == value, name
         for choice in getattr(flag.parser, "enum_values", None) or ():
             assert f"`{choice}`" in said or choice == default, (name, choice)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_page_lists_every_flag_with_its_default_and_choices(command):
+    check_flags(rows(part(PAGE.read_text(), f"## {command}")), COMMANDS[command])
+
+
+@pytest.mark.parametrize("name", inspect.COMMANDS.commands)
+def test_the_page_lists_every_flag_of_each_command_of_a_group(name):
+    text = part(part(PAGE.read_text(), f"## {inspect.NAME}"), f"### {name}")
+    check_flags(rows(text), inspect.COMMANDS.commands[name])
+
+
+def test_the_page_lists_what_every_command_understands():
+    head = PAGE.read_text().partition("\n## ")[0]
+    for flag in ("-h", "--help", "--version", "--completion", "--flagfile"):
+        assert re.search(rf"`{flag}\b", head), flag
+
+
+def test_no_command_is_without_a_test_of_its_flags():
+    scripts = configparser.ConfigParser()
+    scripts.read(ROOT / "setup.cfg")
+    listed = scripts["options.entry_points"]["console_scripts"].strip().splitlines()
+    assert {line.split("=")[0].strip() for line in listed} == {*COMMANDS, inspect.NAME}
 
 
 def test_training_flags_are_in_the_sections_of_help():
