@@ -64,7 +64,7 @@ def check_values(location: str, labels: np.ndarray) -> None:
         if not good.all():
             row, column = np.argwhere(~good)[0]
             raise UserError(
-                f"{location}: labels must be finite numbers of at most {_LARGEST:g}."
+                f"{location}: labels must be numbers from {-_LARGEST:g} to {_LARGEST:g}."
                 f" Received: {block[row, column]} in row {start + row}"
             )
 

@@ -152,7 +152,7 @@ def test_labels_that_cannot_be_trained_on_are_refused(golden_copy, value):
     labels[7, 2] = value
     with path.open("wb") as file:
         np.save(file, labels)
-    refused(golden_copy, "rxx.labels: labels must be finite numbers of at most 1000", "in row 7")
+    refused(golden_copy, "rxx.labels: labels must be numbers from -1000 to 1000", "in row 7")
 
 
 @pytest.mark.parametrize(

@@ -170,7 +170,7 @@ def test_labels_that_are_not_finite_are_found(golden_copy):
     with path.open("wb") as file:
         np.save(file, labels)
     assert verify(golden_copy, 1) == [
-        f"{path}: labels must be finite numbers of at most 1000. Received: nan in row 7"
+        f"{path}: labels must be numbers from -1000 to 1000. Received: nan in row 7"
     ]
 
 
