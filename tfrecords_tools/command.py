@@ -3,10 +3,12 @@
 import dataclasses
 import errno
 import logging as python_logging
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags, logging
 
@@ -47,6 +49,8 @@ _REFUSALS = frozenset(
         errno.ENAMETOOLONG,
         errno.EEXIST,
         errno.ELOOP,
+        errno.ENOENT,
+        errno.ENXIO,
     }
 )
 
@@ -293,9 +297,26 @@ def _parse(flag_values: flags.FlagValues, command: Command, expanded: list[str])
     except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
         raise UserError(f"{origin(error)}{_one_line(str(error))}. See {name} --help") from error
     for flag in (flag_values[each] for each in flag_values):
+        if flag.present:
+            check_numbers(flag.name, flag.value)
         if flag.present and flag.flag_type() == "string":
             flag.value = flag.value and _expand_home(flag.value)
     return [argument if origin_of(argument) else _expand_home(argument) for argument in arguments]
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Refuse numbers that no flag can mean, and that overflow where they are computed with.
+
+    Raises:
+      UserError: names the flag.
+    """
+    if isinstance(value, Mapping):
+        for number in (*value, *value.values()):
+            check_numbers(name, number)
+    elif isinstance(value, int) and abs(value) >= 1 << 63:
+        raise UserError(f"--{name} must be below 2^63. Received: {value.bit_length()} bits")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"--{name} must be a finite number. Received: {value}")
 
 
 def _expand_home(value: str) -> str:

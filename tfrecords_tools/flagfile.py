@@ -80,8 +80,8 @@ def origin_of_error(
         if isinstance(argument, FlagLine):
             try:
                 parse(argument)
-            except type(error) as same:
-                if str(same) == str(error):
+            except Exception as same:  # another error is another line's
+                if type(same) is type(error) and str(same) == str(error):
                     return origin_of(argument)
     return ""
 

@@ -4,6 +4,7 @@ A megabyte of zip can unpack to a gigabyte, which Keras and NumPy would read who
 """
 
 import contextlib
+import errno
 import os
 import zipfile
 import zlib
@@ -35,6 +36,10 @@ def open_keras_archive(path: str | os.PathLike) -> Iterator[zipfile.ZipFile]:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError) as error:
         raise UserError(f"{path}: not a .keras file, or damaged: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # an offset before the file
+            raise
+        raise UserError(f"{path}: not a .keras file, or damaged: {error.strerror}") from error
     except RuntimeError as error:  # an encrypted member
         raise UserError(f"{path}: not a .keras file: {error}") from error
 

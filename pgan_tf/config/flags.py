@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from pgan_tf.config import TrainConfig
-from tfrecords_tools.command import Section
+from tfrecords_tools.command import Section, check_numbers
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.flagfile import (
     flag_lines,
@@ -86,13 +86,14 @@ def parse_flagfile(text: str, source: str) -> TrainConfig:
             raise UserError(f"{line.origin}: must hold the run's flags itself. Received: {line}")
     try:
         rest = flag_values(["", *lines])
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
         where = origin_of_error(error, lines, _parsed_alone) or f"{source}: "
         raise UserError(f"{where}{error}") from error
     if rest[1:]:
         where = origin_of(rest[1])
         raise UserError(f"{where}each line must be a flag, --name=value. Received: {rest[1]}")
     for _, field in _options():
+        check_numbers(field.name, flag_values[field.name].value)
         # A run from elsewhere must not choose code to execute.
         if not field.metadata["remembered"] and flag_values[field.name].present:
             flag_values[field.name].unparse()

@@ -56,13 +56,13 @@ def require_resolution(name: str, value: int) -> None:
 
 def require_at_least(name: str, value: float, least: float) -> None:
     """Raise ValueError unless `value` is a finite number, at least `least`."""
-    if not value >= least or math.isinf(value):
+    if not least <= value < math.inf:
         raise ValueError(f"{name} must be at least {least}. Received: {value}")
 
 
 def require_positive(name: str, value: float) -> None:
     """Raise ValueError unless `value` is a finite number above 0."""
-    if not value > 0 or math.isinf(value):
+    if not 0 < value < math.inf:
         raise ValueError(f"{name} must be above 0. Received: {value}")
 
 

@@ -29,6 +29,7 @@ from absl import logging
 
 from pgan_tf.distribution.cluster import VARIABLE, Cluster
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import open_regular
 
 TOKEN_VARIABLE = "PGAN_TF_TOKEN"
 _TOKEN_BYTES = 4096  # a longer file is cut
@@ -80,7 +81,7 @@ def shared_key(cluster: Cluster, environment: Mapping[str, str] = os.environ) ->
         path = Path(home, "pgan_tf", "token")
         try:
             if path.is_file():
-                with path.open("rb") as file:
+                with open_regular(path) as file:
                     token = file.read(_TOKEN_BYTES).strip()
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}") from error

@@ -9,7 +9,7 @@ from pgan_tf.runs.grids import draw_latents
 from tfrecords_tools.array_file import load_array
 from tfrecords_tools.errors import UserError
 
-_TERM = re.compile(r"([+-]?)(\d+)")
+_TERM = re.compile(r"([+-]?)(\d{1,18})")
 
 
 def read_latents(path: str | os.PathLike, latent_size: int) -> np.ndarray:
@@ -81,7 +81,7 @@ def parse_arithmetic(expression: str) -> list[tuple[int, int]]:
     """
     compact = expression.replace(" ", "")
     terms = _TERM.findall(compact)
-    if not terms or not re.fullmatch(r"[+-]?\d+([+-]\d+)*", compact):
+    if not terms or not re.fullmatch(r"[+-]?\d{1,18}([+-]\d{1,18})*", compact):
         raise UserError(
             "--arithmetic must be seeds with + and - between, such as 1-2+3. "
             f"Received: {expression}"

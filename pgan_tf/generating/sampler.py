@@ -1,6 +1,7 @@
 """A saved generator, ready to generate: classes, truncation, batches that fit into memory."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -88,7 +89,7 @@ class Sampler:
         for entry in classes:
             if entry in names:
                 chosen.append(names.index(entry))
-            elif entry.isdecimal() and int(entry) < len(names):
+            elif re.fullmatch(r"\d{1,18}", entry) and int(entry) < len(names):
                 chosen.append(int(entry))
             else:
                 raise UserError(f"--classes must be of {', '.join(names)}. Received: {entry}")

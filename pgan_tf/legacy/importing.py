@@ -23,6 +23,7 @@ from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.printable import printable
+from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
 
 GENERATOR = "generator.keras"
 RAW_GENERATOR = "generator-raw.keras"
@@ -98,7 +99,7 @@ def _belongs(path: Path) -> bool:
     if path.name == RunDirectory(path.parent).checkpoints.name:
         return path.is_dir() and all(_CHECKPOINT.fullmatch(file.name) for file in path.iterdir())
     if path.name == CONFIG_NAME:
-        return path.is_file() and _IMPORTED in path.read_bytes()
+        return path.is_file() and _IMPORTED in read_bytes(path, MAX_TEXT_BYTES)
     return path.is_file() and path.name in (GENERATOR, RAW_GENERATOR, DISCRIMINATOR)
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
 
 
 class Features(NamedTuple):
@@ -220,5 +221,5 @@ def _digest(reference: str, module: Any, function: Callable) -> str:
     if isinstance(own, str):
         digest.update(own.encode())
     elif getattr(module, "__file__", None):
-        digest.update(Path(module.__file__).read_bytes())
+        digest.update(read_bytes(module.__file__, MAX_TEXT_BYTES))
     return digest.hexdigest()

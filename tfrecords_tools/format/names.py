@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 
-SMALLEST_LOG2 = 2
+SMALLEST_LOG2, LARGEST_LOG2 = 2, 16
 MAX_SHARDS = 1000
 INDEX_SUFFIX = ".index"
 _LEVEL_PATTERN = re.compile(
@@ -88,6 +88,11 @@ def find_levels(location: str, names: Iterable[str]) -> tuple[str, dict[int, lis
 
 
 def _check_levels(location: str, name: str, levels: dict[int, list[str]]) -> None:
+    if max(levels) > LARGEST_LOG2:
+        file = levels[max(levels)][0]
+        raise UserError(
+            f"{location}/{file}: unexpected; the largest level of a pyramid is {1 << LARGEST_LOG2}"
+        )
     full = 1 << max(levels)
     for log2 in range(SMALLEST_LOG2, max(*levels, SMALLEST_LOG2) + 1):
         if log2 not in levels:

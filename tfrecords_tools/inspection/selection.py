@@ -43,7 +43,7 @@ def find_class(pyramid: Pyramid, label: str) -> int:
     names = pyramid.label_names or ()
     if label in names:
         return names.index(label)
-    if label.isdecimal() and int(label) < pyramid.label_size:
+    if re.fullmatch(r"\d{1,18}", label) and int(label) < pyramid.label_size:
         return int(label)
     if not pyramid.label_size:
         raise UserError(f"--label: {pyramid.directory} has no labels. Received: {label}")
@@ -90,7 +90,7 @@ def _parse_numbers(text: str | None, count: int) -> np.ndarray:
         return np.arange(count)
     numbers = []
     for item in text.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", item)
+        match = re.fullmatch(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})\s*)?", item)
         if match is None:
             raise UserError(f"--images must be numbers and ranges like 0-9,17. Received: {text}")
         first = int(match[1])

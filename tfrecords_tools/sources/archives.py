@@ -6,6 +6,7 @@ that name is ever opened, even if it says `../..`.
 
 import contextlib
 import dataclasses
+import errno
 import functools
 import gzip
 import io
@@ -194,7 +195,8 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
     except UserError:
         raise
     except Exception as error:  # the libraries fail in any way on a damaged directory
-        if isinstance(error, OSError) and error.errno:
+        # EINVAL: an offset before the file.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise UserError(f"--input={path}: damaged or no such archive: {error}") from error
     raise UserError(

@@ -1,5 +1,6 @@
 """Flags that several sources share. A source adds its own note and choices with `replace`."""
 
+import re
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
@@ -21,7 +22,7 @@ def parse_resolution(text: str) -> int | None:
     """
     if text == "auto":
         return None
-    side = int(text) if text.isdecimal() else 0
+    side = int(text) if re.fullmatch(r"\d{1,18}", text) else 0
     if side >= 4 and side & (side - 1) == 0:
         return side
     nearest = ""

@@ -23,7 +23,9 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import sync
 from tfrecords_tools.format.names import index_path
+from tfrecords_tools.json_file import parse_json
 from tfrecords_tools.progress import working
+from tfrecords_tools.regular_file import read_text
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.writing.conversion import (
     Chunk,
@@ -83,7 +85,7 @@ class BeamOutput:
             if path.exists():
                 yield _read_note(path)
         for path in bad_image_notes(self.directory):
-            name, reason = json.loads(path.read_text())
+            name, reason = parse_json(read_text(path), str(path))
             raise BadImageError(name, reason)
 
     def _status(self) -> str:
@@ -243,7 +245,7 @@ def _note_path(directory: Path, shard: int) -> Path:
 
 
 def _read_note(path: Path) -> WrittenChunk:
-    shard, start, count, skipped = json.loads(path.read_text())
+    shard, start, count, skipped = parse_json(read_text(path), str(path))
     return WrittenChunk(shard, start, count, tuple(SkippedImage(*image) for image in skipped))
 
 
