@@ -83,7 +83,7 @@ def test_a_run_goes_through_all_stages_and_reports_each_tick(finished):
         assert re.search(rf"^{phase} +alpha [01]\.\d+  kimg {kimg}  .*img/s.*ETA.*D .*G ", line), (
             line
         )
-    assert "done" in result.stdout
+    assert "finished at 0.096 kimg" in result.stdout
     assert result.stderr == ""
 
 

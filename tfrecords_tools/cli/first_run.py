@@ -61,7 +61,8 @@ def first_run(
     command = shlex.join(["pgan-train", *flags])
     lines = [
         f"Train on it: {command}",
-        f"  to {reached}x{reached}, in {config.lasts}; with --plan it prints an estimate and exits",
+        f"  to {reached}x{reached}, in {config.lasts}; with --plan"
+        f"{'' if on_gpu else ' --plan_device=cpu'} it prints an estimate and exits",
     ]
     if not on_gpu and resolution > reached:
         lines.append(
