@@ -69,6 +69,8 @@ class Command:
       arguments: names of the arguments that must be given without a flag, such as ("DIRECTORY",).
       flagfiles: the directory of flagfiles that belong to the command, which `--flagfile` takes by
         their names alone; None if there are none.
+      typed: names of flags that no flagfile may hold, because they name code to execute, and a
+        flagfile may come from a stranger.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Command:
     body: Callable[..., int | None]
     arguments: tuple[str, ...] = ()
     flagfiles: Path | None = None
+    typed: tuple[str, ...] = ()
 
     @property
     def usage(self) -> str:
@@ -286,6 +289,13 @@ def _parse(flag_values: flags.FlagValues, command: Command, expanded: list[str])
     def origin(error: Exception) -> str:
         return origin_of_error(error, expanded, lambda line: command.new_flags()([name, line]))
 
+    for argument in expanded:
+        given = argument.lstrip("-").partition("=")[0]
+        if given in command.typed and origin_of(argument):
+            raise UserError(
+                f"{origin_of(argument)}--{given} names code to execute, which no file may do; give"
+                " it on the command line itself"
+            )
     try:
         arguments = flag_values([name, *expanded])[1:]
     except flags.UnrecognizedFlagError as error:

@@ -184,6 +184,7 @@ COMMAND = command.Command(
     ),
     _define_flags,
     _evaluate,
+    typed=("features",),
 )
 
 

@@ -194,6 +194,7 @@ COMMAND = command.Command(
     _define_flags,
     _train,
     flagfiles=Path(pgan_tf.__file__).parent / "configs",
+    typed=("eval_features", "xla_cache_dir"),
 )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pgan_tf.cli import train
+from pgan_tf.cli import evaluate, train
 from tests.helpers.tiny import write_pyramid
+from tfrecords_tools.command import run
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH, new in Python 3.11")
@@ -54,3 +55,19 @@ def test_a_run_from_elsewhere_names_no_code_to_execute(tmp_path, monkeypatch, ca
         in caplog.text
     )
     assert "strange" not in (tmp_path / "run/config.flags").read_text()
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"),
+    [
+        (train.COMMAND, "--eval_features=strange:extract"),
+        (train.COMMAND, "-xla_cache_dir=here"),
+        (train.COMMAND, "--eval_features\nstrange:extract"),
+        (evaluate.COMMAND, "--features=strange:extract"),
+    ],
+)
+def test_a_flagfile_from_elsewhere_names_no_code_to_execute(tmp_path, capsys, command, flag):
+    (tmp_path / "config.flags").write_text(f"# its settings\n{flag}\n")
+    assert run(command, [f"--flagfile={tmp_path}/config.flags"]) == 2
+    assert "config.flags:2: --" in (said := capsys.readouterr().err)
+    assert "names code to execute, which no file may do" in said

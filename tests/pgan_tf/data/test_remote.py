@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.data.remote import is_remote, open_remote_pyramid
+from pgan_tf.data.remote import RemoteFile, is_remote, open_remote_pyramid
 from tests.helpers.numbered import NumberedSource, upload
 from tests.helpers.tiny import write_pyramid as write_as_original
 from tfrecords_tools.errors import UserError
@@ -203,3 +203,10 @@ def edit(path, old, new):
 def save(path, labels):
     with path.open("wb") as file:
         np.save(file, labels)
+
+
+@pytest.mark.parametrize("span", [(0, 2**62), (2**62, 2**62 + 9), (-5, 3), (9, 3)])
+def test_no_more_is_asked_for_than_a_file_holds(tmp_path, span):
+    (tmp_path / "file").write_bytes(b"12345678")
+    with pytest.raises(UserError, match=r"file: damaged: bytes -?\d+ to \d+ of a file of 8"):
+        RemoteFile(f"file://{tmp_path}/file").read_spans(np.array([span]))
