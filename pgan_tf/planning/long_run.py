@@ -68,7 +68,7 @@ def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
         days,
         "" if measured else f" on {_machine(models, on_cpu)}",
         "" if measured else device,
-        ", or configs/demo.flags" if on_cpu else "",
+        ", or --flagfile=configs/demo.flags" if on_cpu else "",
     )
 
 
