@@ -42,7 +42,14 @@ def operations(graph):
             for name in _FUNCTION_ATTRIBUTES:
                 if any(name == attribute.name for attribute in op.op_def.attr):
                     called = op.get_attr(name).name
-                    yield from operations(_function_graph(graph, called))
+                    yield from operations(function_graph(graph, called))
+
+
+def function_graph(graph, name):
+    """Return the graph of a function that a graph, or one around it, holds."""
+    while name not in graph._functions:
+        graph = graph.outer_graph
+    return graph._functions[name].graph
 
 
 def is_compiled(op):
@@ -51,12 +58,6 @@ def is_compiled(op):
         return bool(op.get_attr("_XlaMustCompile"))
     except ValueError:
         return False
-
-
-def _function_graph(graph, name):
-    while name not in graph._functions:
-        graph = graph.outer_graph
-    return graph._functions[name].graph
 
 
 def _memory(op):

@@ -19,6 +19,7 @@ from pgan_tf.networks.generator import Generator
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.placement import function_graph
 
 pytestmark = pytest.mark.slow
 
@@ -177,6 +178,9 @@ def run_operations(graph):
         if operation not in found:
             found.add(operation)
             pending += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+            if operation.type in ("While", "StatelessWhile"):  # the loop over a call's iterations
+                body = function_graph(graph, operation.get_attr("body").name)
+                found |= run_operations(body)
     return found
 
 
