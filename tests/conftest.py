@@ -7,7 +7,7 @@ import os
 import hypothesis
 import pytest
 
-from tfrecords_tools import locks
+from tfrecords_tools.files import locks
 
 # XLA compiles tiny networks in two thirds of the time, and their few steps are no slower for it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -34,8 +34,13 @@ def documented_rooms(package):
 
 
 def common_ground():
-    """Modules of tfrecords_tools that belong to no room, and that pgan_tf may import."""
-    return re.findall(r"^\| `(\w+)\.py` \| [^|\s]", section("`tfrecords_tools/`"), re.M)
+    """Rooms and modules of tfrecords_tools that pgan_tf may import, from the top down."""
+    shared = section("`tfrecords_tools/`").partition("| shared with the trainer")[2]
+    return re.findall(r"^\| `(\w+)(?:/|\.py)` \| [^|\s]", shared, re.M)
+
+
+def modules_beside_rooms(package):
+    return re.findall(r"^\| `(\w+\.py)` \| [^|\s]", section(f"`{package}/`"), re.M)
 
 
 def room(path):
@@ -54,9 +59,8 @@ def rooms_imported(path, package):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_holds_the_documented_rooms_and_nothing_else(package):
     entries = {path.name for path in (ROOT / package).iterdir() if path.name != "__pycache__"}
-    modules = [f"{name}.py" for name in common_ground()] if package == "tfrecords_tools" else []
     others = {"__init__.py", "py.typed", "configs"}  # the link to configs/ holds no code
-    assert entries - others == {*documented_rooms(package), *modules}
+    assert entries - others == {*documented_rooms(package), *modules_beside_rooms(package)}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -72,12 +76,12 @@ def test_rooms_import_only_from_below(path):
         return  # they stand above all rooms
     package = path.relative_to(ROOT).parts[0]
     order = documented_rooms(package)
-    order += common_ground() if package == "tfrecords_tools" else []
+    order += [name.removesuffix(".py") for name in modules_beside_rooms(package)]
     for module, imported in rooms_imported(path, package):
         if imported in order and room(path) in documented_rooms(package):
             above = order.index(imported) < order.index(room(path))
             assert not above, f"{path} imports {module}, which stands above it"
-        elif room(path) in common_ground():
+        if room(path) in common_ground():
             assert imported in common_ground(), f"{path} imports {module}, of a room"
 
 

@@ -16,7 +16,7 @@ import pytest
 from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig
 from tests.helpers.presets import config_of, flagfiles, presets
-from tfrecords_tools.flagfile import expand_flagfiles, flag_lines, is_flagfile
+from tfrecords_tools.command.flagfile import expand_flagfiles, flag_lines, is_flagfile
 
 PRESETS = presets()
 RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)

@@ -17,10 +17,10 @@ PAST = re.compile(
 )
 # The helpers themselves, and files that are the system's or this process's own.
 ALLOWED = {
-    "tfrecords_tools/array_file.py",
+    "tfrecords_tools/untrusted/array_file.py",
     "tfrecords_tools/host.py",
-    "tfrecords_tools/json_file.py",
-    "tfrecords_tools/zip_archive.py",
+    "tfrecords_tools/untrusted/json_file.py",
+    "tfrecords_tools/untrusted/zip_archive.py",
     "tfrecords_tools/sources/archives.py",  # after a check of its own
     "tfrecords_tools/sources/isolated.py",
     "pgan_tf/distribution/xla_environment.py",

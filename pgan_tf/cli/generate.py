@@ -41,7 +41,7 @@ _DEFAULT_IMAGES, _DEFAULT_COLUMNS, _DEFAULT_WALKS = 64, 8, 9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    """Run the command and return its exit code; see `command.run`."""
     return command.run(COMMAND, argv)
 
 

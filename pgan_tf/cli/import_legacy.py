@@ -17,7 +17,7 @@ NAME = "pgan-import"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    """Run the command and return its exit code; see `command.run`."""
     return command.run(COMMAND, argv)
 
 

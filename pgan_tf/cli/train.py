@@ -31,7 +31,7 @@ NAME = "pgan-train"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; see `tfrecords_tools.command.run`."""
+    """Run the command and return its exit code; see `command.run`."""
     return command.run(COMMAND, argv)
 
 

@@ -9,14 +9,14 @@ from absl import flags
 
 from pgan_tf.config import TrainConfig
 from tfrecords_tools.command import Section, check_numbers
-from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import (
+from tfrecords_tools.command.flagfile import (
     flag_lines,
     is_flagfile,
     origin_of,
     origin_of_error,
     origin_of_flag,
 )
+from tfrecords_tools.errors import UserError
 
 # Comments in `config.flags` that name flags to be given again, and the section of such flags.
 _NOT_REPEATED = "# Not repeated, give it again: "

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.json_file import parse_json
+from tfrecords_tools.untrusted.json_file import parse_json
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (

@@ -29,7 +29,7 @@ from absl import logging
 
 from pgan_tf.distribution.cluster import VARIABLE, Cluster
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 TOKEN_VARIABLE = "PGAN_TF_TOKEN"
 _TOKEN_BYTES = 4096  # a longer file is cut

@@ -22,7 +22,7 @@ from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.distribution.out_of_memory import is_memory_message
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
-from tfrecords_tools.json_file import read_object
+from tfrecords_tools.untrusted.json_file import read_object
 
 _SECONDS = 180
 _COMMAND = (sys.executable, "-m", "pgan_tf.distribution.xla_probe")

@@ -15,17 +15,17 @@ import numpy as np
 from absl import logging
 
 from pgan_tf.evaluation.catalog import ImageFeatures
-from tfrecords_tools.array_file import map_array
-from tfrecords_tools.directories import (
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import (
     partial_directory,
     put_back_replaced,
     remove_partial_directories,
     replace_directory,
 )
-from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
-from tfrecords_tools.json_file import read_object
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.array_file import map_array
+from tfrecords_tools.untrusted.json_file import read_object
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 CACHE_NAME = "evaluation"  # within a run directory
 _KEY_NAME = "key.json"

@@ -16,7 +16,7 @@ from absl import logging
 from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
-from tfrecords_tools.json_file import read_object
+from tfrecords_tools.untrusted.json_file import read_object
 
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"

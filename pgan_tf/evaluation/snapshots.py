@@ -26,7 +26,7 @@ from pgan_tf.runs.saved_generator import (
 )
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
-from tfrecords_tools.zip_archive import open_keras_archive
+from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,9 +31,8 @@ from pgan_tf.runs.saved_generator import (
     load_generator,
     save_generator,
 )
-from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import whole_output_file
+from tfrecords_tools.files import check_output, staged_directory, whole_output_file
 
 # File name in a directory, by format; "" if the directory itself is the export.
 FORMATS = {

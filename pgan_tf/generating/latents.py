@@ -6,8 +6,8 @@ import re
 import numpy as np
 
 from pgan_tf.runs.grids import draw_latents
-from tfrecords_tools.array_file import load_array
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.untrusted.array_file import load_array
 
 _TERM = re.compile(r"([+-]?)(\d{1,18})")
 

@@ -13,7 +13,7 @@ from pgan_tf.runs.metrics_log import MetricsLog
 from pgan_tf.runs.run_directory import FAKES_PATTERN, RunDirectory, format_duration
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import tracked
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 # The caption's height is this share of the picture's, within bounds in pixels.
 _TEXT_SHARE, _TEXT_MIN, _TEXT_MAX = 1 / 30, 11, 40

@@ -20,10 +20,10 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory
 from pgan_tf.runs.saved_generator import GeneratorDescription, as_keras_model, save_generator
 from pgan_tf.step.train_state import TrainState
-from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import check_output, staged_directory
 from tfrecords_tools.printable import printable
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
 
 GENERATOR = "generator.keras"
 RAW_GENERATOR = "generator-raw.keras"

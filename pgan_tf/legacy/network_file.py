@@ -9,8 +9,8 @@ import numpy as np
 from pgan_tf.legacy import tf_network, theano_network
 from pgan_tf.legacy.original_network import OriginalNetwork
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.safe_pickle import ForbiddenPickleError, Instance, load_plain
+from tfrecords_tools.untrusted.regular_file import read_bytes
 
 _READERS = {
     tf_network.CLASS: tf_network.read_tf_network,

@@ -8,7 +8,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import sha256_of
-from tfrecords_tools.zip_archive import open_keras_archive
+from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 if TYPE_CHECKING:
     import keras

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
 
 
 class Features(NamedTuple):

@@ -13,8 +13,8 @@ from pathlib import Path
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
 from tfrecords_tools.progress import Progress
-from tfrecords_tools.regular_file import open_regular, read_bytes
-from tfrecords_tools.unpacking import open_unpacked
+from tfrecords_tools.untrusted.regular_file import open_regular, read_bytes
+from tfrecords_tools.untrusted.unpacking import open_unpacked
 
 ARCHIVE = "inception-2015-12-05.tgz"
 GRAPH = "classify_image_graph_def.pb"

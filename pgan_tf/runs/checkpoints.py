@@ -10,7 +10,7 @@ from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.runs.run_directory import CheckpointId, checkpoint_files, list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import require_regular
+from tfrecords_tools.untrusted.regular_file import require_regular
 
 # Names of graph nodes in TensorFlow's messages, which mean nothing to a user.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from tfrecords_tools.files import whole_file
-from tfrecords_tools.json_file import parse_object, read_lines
+from tfrecords_tools.untrusted.json_file import parse_object, read_lines
 
 
 class MetricsRow(NamedTuple):

@@ -12,11 +12,11 @@ from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs.branching import way_on
 from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
+from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file, remove_partial_files, whole_file
-from tfrecords_tools.flagfile import read_flagfile
+from tfrecords_tools.files.locks import lock
 from tfrecords_tools.format import Pyramid
-from tfrecords_tools.locks import lock
 
 CONFIG_NAME = "config.flags"
 NETWORKS_NAME = "networks"

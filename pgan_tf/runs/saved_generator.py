@@ -18,8 +18,8 @@ from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME, require_network
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
-from tfrecords_tools.json_file import parse_object
-from tfrecords_tools.zip_archive import open_keras_archive
+from tfrecords_tools.untrusted.json_file import parse_object
+from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 # The description's member of the .keras archive, which Keras itself ignores.
 DESCRIPTION_NAME = "pgan_tf.json"

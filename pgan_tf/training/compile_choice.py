@@ -16,7 +16,7 @@ from pgan_tf.config.phases import Phase
 from pgan_tf.step.compilation import Compilation, choose_compilation
 from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.files import whole_file
-from tfrecords_tools.json_file import read_object
+from tfrecords_tools.untrusted.json_file import read_object
 
 # Both grow with the number of operations, and so with the number of resolutions that take part.
 # An H200 took 28 s at 4x4, 51 s at 32x32, 139 s at 1024x1024; a step lost 8, 20 and 71 ms

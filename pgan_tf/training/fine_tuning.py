@@ -16,7 +16,7 @@ from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, list_checkpoints, read_config
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import require_regular
+from tfrecords_tools.untrusted.regular_file import require_regular
 
 if TYPE_CHECKING:
     from pgan_tf.step.train_state import TrainState

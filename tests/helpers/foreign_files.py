@@ -23,8 +23,7 @@ from pgan_tf.runs.saved_generator import load_generator, read_description
 from pgan_tf.training.fine_tuning import _read_checkpoint as _read_weights
 from tests.helpers.network_files import golden_states, write_network_file
 from tests.helpers.small_inception import SmallInception
-from tfrecords_tools.array_file import load_array, map_array
-from tfrecords_tools.flagfile import expand_flagfiles
+from tfrecords_tools.command.flagfile import expand_flagfiles
 from tfrecords_tools.format import open_pyramid
 from tfrecords_tools.safe_pickle import load_plain
 from tfrecords_tools.sources.cifar import open_cifar
@@ -34,6 +33,7 @@ from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.lsun import open_lsun
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.svhn import open_svhn
+from tfrecords_tools.untrusted.array_file import load_array, map_array
 
 FIXTURES = Path(__file__).parent.parent / "fixtures" / "earlier_version"
 

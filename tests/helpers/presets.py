@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig, flags
-from tfrecords_tools.flagfile import expand_flagfiles
+from tfrecords_tools.command.flagfile import expand_flagfiles
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = ROOT / "configs"

@@ -22,9 +22,9 @@ from tfrecords_tools.cli.source_flags import (
     open_source,
 )
 from tfrecords_tools.command import Command, Help, Section, run
+from tfrecords_tools.command.interruption import interruptible
 from tfrecords_tools.errors import required
 from tfrecords_tools.host import core_count
-from tfrecords_tools.interruption import interruptible
 from tfrecords_tools.printable import say
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.sources.registry import SOURCES, find_source

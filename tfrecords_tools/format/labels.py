@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.array_file import view_array
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource, name_of
 from tfrecords_tools.format.manifest import MANIFEST_NAME
+from tfrecords_tools.untrusted.array_file import view_array
 
 # One-hot labels are 0 and 1, and labels of other kinds are of that order. What is beyond was
 # written by mistake, and losses overflow with it.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.json_file import parse_json
 from tfrecords_tools.printable import encodable
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
+from tfrecords_tools.untrusted.json_file import parse_json
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1

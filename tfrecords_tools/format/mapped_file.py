@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 # One call reads no more than a disk's largest request, whatever length it is given. This is below
 # the usual limits.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfrecords_tools.directories import settle_output, staged_directory
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import settle_output, staged_directory
 from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.inspection.selection import class_name

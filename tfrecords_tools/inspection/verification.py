@@ -23,7 +23,7 @@ from tfrecords_tools.format.names import find_levels
 from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.progress import Progress
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
 from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import read_text
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.image_files import NamedImageFiles
@@ -22,6 +21,7 @@ from tfrecords_tools.sources.shared_flags import (
     parse_comma_separated,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
+from tfrecords_tools.untrusted.regular_file import read_text
 
 COUNT = 202_599
 _WIDTH, _HEIGHT = 178, 218

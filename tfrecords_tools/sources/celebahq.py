@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.array_file import HEADER_BYTES, parse_header, view_array
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import tracked
-from tfrecords_tools.regular_file import open_regular, read_bytes
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.celeba import check_count
@@ -20,6 +18,8 @@ from tfrecords_tools.sources.image_files import NamedImageFiles
 from tfrecords_tools.sources.pixels import ImageFile, read_header, read_rgb
 from tfrecords_tools.sources.shared_flags import INPUT, RESOLUTION, SHUFFLE, expected_images
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.untrusted.array_file import HEADER_BYTES, parse_header, view_array
+from tfrecords_tools.untrusted.regular_file import open_regular, read_bytes
 
 COUNT = 30_000
 DEFAULT_RESOLUTION = 1024

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.safe_pickle import load_plain
 from tfrecords_tools.sources.arrays import (
     ArraySource,
@@ -21,7 +20,8 @@ from tfrecords_tools.sources.arrays import (
 )
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
-from tfrecords_tools.unpacking import open_unpacked
+from tfrecords_tools.untrusted.regular_file import read_bytes
+from tfrecords_tools.untrusted.unpacking import open_unpacked
 
 _PIXELS = 3 * 32 * 32
 # Several times what the archives unpack to.

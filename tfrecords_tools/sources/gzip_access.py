@@ -6,7 +6,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 _COMPRESSED_CHUNK = 1 << 14
 _PLAIN_CHUNK = 1 << 16

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
@@ -21,7 +20,8 @@ from tfrecords_tools.sources.shared_flags import (
     parse_comma_separated,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
-from tfrecords_tools.unpacking import GZIP_MAGIC, MAX_GZIP_RATIO, open_unpacked
+from tfrecords_tools.untrusted.regular_file import open_regular
+from tfrecords_tools.untrusted.unpacking import GZIP_MAGIC, MAX_GZIP_RATIO, open_unpacked
 
 Split = Literal["train", "test"]
 

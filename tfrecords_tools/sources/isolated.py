@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import require_regular
+from tfrecords_tools.untrusted.regular_file import require_regular
 
 _CHUNK_BYTES = 1 << 26
 # In addition to what the child has at its start, and times the file's size.

@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageOps, PngImagePlugin
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
 from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 # An image's encoded bytes: a file, or an open, seekable stream.
 ImageFile = Path | BinaryIO

@@ -12,9 +12,9 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import remove_partial_files, whole_file
 from tfrecords_tools.format.manifest import FORMAT_VERSION
-from tfrecords_tools.json_file import parse_json
-from tfrecords_tools.regular_file import read_bytes
 from tfrecords_tools.sources.base import Source
+from tfrecords_tools.untrusted.json_file import parse_json
+from tfrecords_tools.untrusted.regular_file import read_bytes
 from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
 from tfrecords_tools.writing.layout import Layout
 

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tfrecords_tools.directories import check_output, staged_directory
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import check_output, staged_directory
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.printable import encodable

@@ -8,7 +8,7 @@ import pytest
 from pgan_tf.cli import train
 from pgan_tf.config.flags import config_from_flags
 from tfrecords_tools.cli.first_run import first_run, has_nvidia_gpu
-from tfrecords_tools.flagfile import expand_flagfiles
+from tfrecords_tools.command.flagfile import expand_flagfiles
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,14 +9,14 @@ import sys
 
 import pytest
 
-from tfrecords_tools.directories import (
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import (
     partial_directory,
     remove_partial_directories,
     replace_directory,
     settle_output,
     staged_directory,
 )
-from tfrecords_tools.errors import UserError
 from tfrecords_tools.writing.writer import check_pyramid_output
 
 
@@ -203,7 +203,7 @@ def test_what_is_written_between_the_last_look_and_the_exchange_is_put_back(
     tmp_path, monkeypatch, can_exchange
 ):
     if not can_exchange:
-        monkeypatch.setattr("tfrecords_tools.directories.exchange", lambda *_: False)
+        monkeypatch.setattr("tfrecords_tools.files.directories.exchange", lambda *_: False)
     output = tmp_path / "out"
     make(output, "old")
     with pytest.raises(UserError, match="another program has written to it meanwhile"):
@@ -216,7 +216,7 @@ def test_what_is_written_between_the_last_look_and_the_exchange_is_put_back(
 def test_a_replacement_killed_at_any_step_loses_neither_the_old_nor_the_new(tmp_path, can_exchange):
     code = (
         "import os, sys, pathlib, shutil\n"
-        "from tfrecords_tools import directories\n"
+        "from tfrecords_tools.files import directories\n"
         "step, output = int(sys.argv[1]), pathlib.Path(sys.argv[2])\n"
         "if not int(sys.argv[3]): directories.exchange = lambda *_: False\n"
         "def dies(function):\n"
@@ -298,7 +298,7 @@ def test_a_finished_directory_is_continued_until_it_has_its_name(tmp_path, monke
 
     output = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr("tfrecords_tools.directories.rename_to_new", fail)
+        patch.setattr("tfrecords_tools.files.directories.rename_to_new", fail)
         with (
             pytest.raises(OSError, match="Input/output"),
             staged_directory(output, lambda _: True, journal="journal") as staging,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfrecords_tools.suggestions import did_you_mean, similar
+from tfrecords_tools.command.suggestions import did_you_mean, similar
 
 KNOWN = ["batch_size", "batch_size_by_resolution", "data_dir", "fmap_base", "fmap_max"]
 KNOWN += ["learning_rate", "mirror_augment", "resolution", "start_resolution", "total_kimg"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, read_bytes
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
 
 _MAX_FILES = 200
 _NAMES = ("--flagfile", "-flagfile")

@@ -12,7 +12,14 @@ from typing import Any
 
 from absl import flags, logging
 
-from tfrecords_tools.command_help import (
+from tfrecords_tools.command.completion import completion_script, words_of
+from tfrecords_tools.command.flagfile import (
+    expand_flagfiles,
+    origin_of,
+    origin_of_error,
+    origin_of_flag,
+)
+from tfrecords_tools.command.help import (
     ALL,
     EVERYWHERE,
     Help,
@@ -22,13 +29,11 @@ from tfrecords_tools.command_help import (
     heading,
     no_such_help,
 )
-from tfrecords_tools.completion import completion_script, words_of
+from tfrecords_tools.command.interruption import EXIT_INTERRUPTED, interruptible
+from tfrecords_tools.command.suggestions import did_you_mean
+from tfrecords_tools.command.version import version_line
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import expand_flagfiles, origin_of, origin_of_error, origin_of_flag
-from tfrecords_tools.interruption import EXIT_INTERRUPTED, interruptible
 from tfrecords_tools.printable import encodable, escape_for_streams, printable
-from tfrecords_tools.suggestions import did_you_mean
-from tfrecords_tools.version import version_line
 
 __all__ = ["Command", "CommandGroup", "Help", "Section", "require_utf8", "run", "run_one_of"]
 

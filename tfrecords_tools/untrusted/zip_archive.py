@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 _MAX_TEXT_BYTES = 1 << 26
 # Weights hardly compress, but initial zeros do.

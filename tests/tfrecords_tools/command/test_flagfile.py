@@ -4,8 +4,8 @@ import pytest
 from absl import flags
 
 from tfrecords_tools.command import Command, Help, run
+from tfrecords_tools.command.flagfile import expand_flagfiles
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.flagfile import expand_flagfiles
 
 
 @pytest.fixture

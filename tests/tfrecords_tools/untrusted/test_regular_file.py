@@ -3,9 +3,14 @@ import socket
 
 import pytest
 
-from tfrecords_tools import regular_file
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular, read_bytes, read_text, require_regular
+from tfrecords_tools.untrusted import regular_file
+from tfrecords_tools.untrusted.regular_file import (
+    open_regular,
+    read_bytes,
+    read_text,
+    require_regular,
+)
 
 
 def test_a_regular_file_or_a_link_to_one_is_opened(tmp_path):

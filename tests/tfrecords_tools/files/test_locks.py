@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tfrecords_tools.locks import lock
+from tfrecords_tools.files.locks import lock
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@ import zipfile
 
 import pytest
 
-from tfrecords_tools import zip_archive
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.zip_archive import open_keras_archive
+from tfrecords_tools.untrusted import zip_archive
+from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 
 def write(path, members):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfrecords_tools import json_file
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.json_file import parse_json, parse_object, read_lines, read_object
+from tfrecords_tools.untrusted import json_file
+from tfrecords_tools.untrusted.json_file import parse_json, parse_object, read_lines, read_object
 
 VALUES = st.recursive(
     st.none()

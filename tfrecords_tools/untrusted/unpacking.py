@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 GZIP_MAGIC = b"\x1f\x8b"
 # No gzip file unpacks to more times its size.

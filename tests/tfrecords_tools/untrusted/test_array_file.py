@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from tfrecords_tools.array_file import load_array, map_array, parse_header, view_array
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.untrusted.array_file import load_array, map_array, parse_header, view_array
 
 
 def saved(array):

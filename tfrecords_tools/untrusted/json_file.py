@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
+from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
 
 # As many digits as 64 bits hold: longer numbers do not fit into the types they are for.
 _MAX_DIGITS = 18

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import FILE_MANAGER_FILES, sync
-from tfrecords_tools.locks import lock
-from tfrecords_tools.renaming import exchange, rename_to_new
+from tfrecords_tools.files.locks import lock
+from tfrecords_tools.files.renaming import exchange, rename_to_new
+from tfrecords_tools.files.whole import FILE_MANAGER_FILES, sync
 
 # End of the names of unfinished directories of `partial_directory`.
 _PARTIAL = ".partial"

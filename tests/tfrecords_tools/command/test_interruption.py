@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tfrecords_tools.interruption import interruptible
+from tfrecords_tools.command.interruption import interruptible
 
 
 def test_the_first_is_said_and_raised_and_handlers_are_restored(capfd):
@@ -19,7 +19,7 @@ def test_the_first_is_said_and_raised_and_handlers_are_restored(capfd):
 def test_the_second_ends_the_process_whatever_it_waits_for():
     code = (
         "import signal, time\n"
-        "from tfrecords_tools.interruption import interruptible\n"
+        "from tfrecords_tools.command.interruption import interruptible\n"
         "with interruptible('pgan-x'):\n"
         "    try:\n"
         "        signal.raise_signal(signal.SIGINT)\n"
@@ -36,7 +36,7 @@ def test_the_second_ends_the_process_whatever_it_waits_for():
 def test_the_second_may_come_as_the_process_ends(ends_process):
     code = (
         "import signal, sys\n"
-        "from tfrecords_tools.interruption import interruptible\n"
+        "from tfrecords_tools.command.interruption import interruptible\n"
         "try:\n"
         f"    with interruptible('pgan-x', ends_process={ends_process}):\n"
         "        signal.raise_signal(signal.SIGINT)\n"

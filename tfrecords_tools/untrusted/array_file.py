@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.regular_file import open_regular
+from tfrecords_tools.untrusted.regular_file import open_regular
 
 # Enough for the header of any array of plain numbers.
 HEADER_BYTES = 1 << 16
