@@ -112,6 +112,8 @@ def reduced(config: TrainConfig) -> TrainConfig:
     """The same made narrow and short: one phase, in which each network is trained."""
     grows = config.schedule.start_resolution < config.network.resolution
     steps = max(2, config.optimizer.discriminator_steps)  # the generator's is the last of these
+    if config.run.precision == "mixed_float16":
+        steps = 8  # the first are skipped, until the loss scale is low enough
     kimg = steps * BATCH_SIZE / 1000
     return dataclasses.replace(
         config,

@@ -185,9 +185,11 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
       what reads stdout has gone, or what the body returned.
     """
     _set_up_logging()
-    # The current directory, which may be a stranger's, is no place for the modules that the child
-    # processes of Python import.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    ends_process = ends_process or argv is None
+    if ends_process:
+        # The current directory, which may be a stranger's, is no place for the modules that the
+        # child processes of Python import.
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     name = command.name
     flag_values = command.new_flags()
     given = list(sys.argv[1:] if argv is None else argv)
@@ -203,7 +205,7 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
             sys.stdout.write(command.help.text(command.usage, flag_values, wanted))
             return EXIT_OK
         _check_arguments(name, command.arguments, arguments)
-        with interruptible(name, ends_process=ends_process or argv is None):
+        with interruptible(name, ends_process=ends_process):
             return command.body(flag_values, *arguments) or EXIT_OK
     except UserError as error:
         where = origin_of_flag(str(error), expanded)

@@ -191,12 +191,13 @@ def test_a_saved_model_that_truncates_differently_is_not_kept(
     assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
 
 
-def test_not_a_number_is_no_match(tmp_path):
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
     model = save_tiny_generator(tmp_path / "g.keras")
     model.get_layer("to_rgb_8x8").bias.assign([np.nan] * 3)
     model.save(tmp_path / "nan.keras")
-    with pytest.raises(UserError, match="differs from Keras by nan"):
+    with pytest.raises(UserError, match="must be finite. Received: NaN or infinity in to_rgb_8x8"):
         export_generator(tmp_path / "nan.keras", tmp_path / "out.keras", file_format="keras")
+    assert not (tmp_path / "out.keras").exists()
 
 
 def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
