@@ -49,7 +49,7 @@ def _uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     bits = tf.random.stateless_uniform(
         shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
-    # As many as a float32 in [1, 2) has after its first.
+    # As many bits as the mantissa of a float32 stores.
     return tf.cast(tf.bitwise.bitwise_and(bits, 2**23 - 1), tf.float32) * 2.0**-23
 
 

@@ -1,4 +1,4 @@
-"""What a user may have meant by a name that does not exist. Standard library only."""
+"""Suggestions of similar names for one that does not exist. Standard library only."""
 
 import difflib
 from collections.abc import Iterable

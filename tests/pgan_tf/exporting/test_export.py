@@ -200,6 +200,20 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
     assert not (tmp_path / "out.keras").exists()
 
 
+def test_not_a_number_is_no_match(tmp_path, monkeypatch):
+    save_tiny_generator(tmp_path / "g.keras")
+    read = READERS["keras"]
+
+    def read_broken(path):
+        generate = read(path)
+        return lambda latents, labels: generate(latents, labels) * np.float32(np.nan)
+
+    monkeypatch.setitem(READERS, "keras", read_broken)
+    with pytest.raises(UserError, match="differs from Keras by nan"):
+        export_generator(tmp_path / "g.keras", tmp_path / "out.keras", file_format="keras")
+    assert not (tmp_path / "out.keras").exists()
+
+
 def test_an_export_that_exists_is_replaced_only_when_asked(tmp_path, capsys):
     save_tiny_generator(tmp_path / "g.keras")
     flags = [f"--network={tmp_path / 'g.keras'}"]

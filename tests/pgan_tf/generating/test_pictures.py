@@ -197,6 +197,7 @@ def test_a_file_of_latents_is_drawn(network, tmp_path):
     ("flags", "message"),
     [
         (["--truncation=1.5"], "--truncation must be from 0 to 1. Received: 1.5"),
+        (["--truncation=-0.1"], "--truncation must be from 0 to 1. Received: -0.1"),
         (["--truncation=nan"], "--truncation must be a finite number. Received: nan"),
         (["--latents=TMP/none.npy"], "none.npy: No such file"),
         (["--latents=TMP/z.npy", "--seed=1"], "leave out --num_images and --seed"),

@@ -1,3 +1,5 @@
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -140,6 +142,10 @@ def test_a_file_that_is_no_classifier_is_refused(tmp_path):
     (tmp_path / "text.keras").write_text("text")
     with pytest.raises(UserError, match=r"text.keras: not a .keras file, or damaged"):
         load_digit_classifier(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(UserError, match=r"empty.keras: not a Keras model that can be loaded"):
+        load_digit_classifier(tmp_path / "empty.keras")
     inputs = keras.Input([8, 8, 3])
     outputs = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))
     keras.Model(inputs, outputs).save(tmp_path / "rgb.keras")

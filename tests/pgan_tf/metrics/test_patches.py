@@ -7,14 +7,7 @@ import tensorflow as tf
 from pgan_tf.metrics import patches as module
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid, pyramid_function
 from pgan_tf.metrics.patches import PatchSampler, swd_resolutions
-
-
-def patches(images, *, seed, batch_size=None):
-    count, resolution, _, channels = images.shape
-    sampler = PatchSampler(count, resolution, channels, seed=seed)
-    for start in range(0, count, batch_size or count):
-        sampler.add(images[start : start + (batch_size or count)])
-    return sampler.finish()
+from tests.helpers.patches import patches
 
 
 def test_patches_are_pieces_of_the_images_own_pyramid(rng):

@@ -1,21 +1,13 @@
 import numpy as np
 import pytest
 
-from pgan_tf.metrics.patches import PatchSampler
 from pgan_tf.metrics.swd import sliced_wasserstein, swd
 from tests.helpers import original_metrics as original
+from tests.helpers.patches import patches
 
 pytestmark = pytest.mark.slow
 
 SEEDS = 4
-
-
-def patches(images, *, seed, batch_size=None):
-    count, resolution, _, channels = images.shape
-    sampler = PatchSampler(count, resolution, channels, seed=seed)
-    for start in range(0, count, batch_size or count):
-        sampler.add(images[start : start + (batch_size or count)])
-    return sampler.finish()
 
 
 def test_distances_lie_within_the_spread_of_the_originals():

@@ -1,4 +1,4 @@
-"""What a user may have meant."""
+"""Suggestions for names that do not exist."""
 
 import pytest
 
