@@ -2,20 +2,26 @@
 
 import re
 import sys
+from collections.abc import Callable
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def printable(text: object) -> str:
+def printable(text: object, escape: Callable[[str], str] | None = None) -> str:
     """Return text with everything escaped that a terminal would obey rather than show.
 
     File names and class names may hold control characters, line ends, marks that turn the
     direction of writing, and bytes that are no UTF-8.
+
+    Args:
+      text: the text, or an object whose text is meant.
+      escape: returns the text for such a character; by default a backslash and its number.
     """
     shown = str(text)
     if shown.isprintable():
         return shown
-    return "".join(c if c.isprintable() else _escaped(c) for c in shown)
+    escape = escape or _escaped
+    return "".join(c if c.isprintable() else escape(c) for c in shown)
 
 
 def encodable(text: str) -> str:

@@ -23,11 +23,16 @@ FLOOR = "floor"
 FORMAT = 1
 
 _CHECKSUM = "checksum"
+# Names of metrics whose values are from a file of an early version, which wrote no checksum; of an
+# entry in `others`, true.
+_UNVERIFIED = "without_checksum"
 
+_VALUES = ("metrics", "floor")
 # Settings that every metric has a value of its own for; and keys of a file other than settings.
 _BY_METRIC = ("num_images", "real_num_images", "extractors", "floor_num_images")
 _NO_SETTINGS = {
-    *("format", "network", "network_digest", "images_seen", "kimg", "metrics", "floor", "others")
+    *("format", "network", "network_digest", "images_seen", "kimg", "metrics", "floor", "others"),
+    _UNVERIFIED,
 }
 
 
@@ -62,6 +67,7 @@ class SnapshotMetrics:
         """
         path = result_path(directory, self.label)
         entries, others = self._merge(_read_entries(path, digest=self.digest))
+        unverified = [entry["metric"] for entry in entries if entry.get(_UNVERIFIED)]
         content = {
             "format": FORMAT,
             "network": str(self.network),
@@ -72,6 +78,7 @@ class SnapshotMetrics:
             **{key: {entry["metric"]: entry[key] for entry in entries} for key in _BY_METRIC},
             "metrics": {n: value for entry in entries for n, value in entry["metrics"].items()},
             "floor": {n: value for entry in entries for n, value in entry["floor"].items()},
+            **({_UNVERIFIED: unverified} if unverified else {}),
             **({"others": others} if others else {}),
         }
         directory.mkdir(parents=True, exist_ok=True)
@@ -99,8 +106,12 @@ class SnapshotMetrics:
         rest = {_identity(entry): entry for entry in stored}
         for entry in entries:
             same = rest.pop(_identity(entry), None)
-            if same and not entry["floor"]:
-                entry["floor"] = same["floor"]
+            if same is None:
+                continue
+            taken = entry["metrics"] == same["metrics"] or (not entry["floor"] and same["floor"])
+            if taken and same.get(_UNVERIFIED):
+                entry[_UNVERIFIED] = True
+            entry["floor"] = entry["floor"] or same["floor"]
         names = {entry["metric"] for entry in entries}
         others = []
         for entry in rest.values():
@@ -170,8 +181,7 @@ def read_stored(
         entry = stored.get(_identity(wanted))
         if entry and entry["metrics"]:
             numbers = (
-                {name: _number(value) for name, value in entry[key].items()}
-                for key in ("metrics", "floor")
+                {name: _number(value) for name, value in entry[key].items()} for key in _VALUES
             )
             found[wanted["metric"]] = StoredMetrics(*numbers)
     return found
@@ -196,7 +206,7 @@ def _entries(
 
 def _identity(entry: Mapping[str, Any]) -> str:
     """Return the part of an entry that its values depend on, as text."""
-    depends = {key: value for key, value in entry.items() if key not in ("metrics", "floor")}
+    depends = {k: value for k, value in entry.items() if k not in (*_VALUES, _UNVERIFIED)}
     return json.dumps(depends, sort_keys=True)
 
 
@@ -204,7 +214,6 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
     """Read the entries of a network; none if the file is of another, or can't be read."""
     try:
         content = read_object(path)
-        # The first version wrote no checksum.
         stated = content.pop(_CHECKSUM, None)
         if stated is not None and stated != _checksum(content):
             raise ValueError(
@@ -215,9 +224,23 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
             return []
         settings = {key: value for key, value in content.items() if key not in _NO_SETTINGS}
         entries = _entries(settings, content["metrics"], content["floor"])
+        for entry in entries:
+            if entry["metric"] in content.get(_UNVERIFIED, ()):
+                entry[_UNVERIFIED] = True
         for entry in content.get("others", []):
-            values = {key: _finite(entry[key]) for key in ("metrics", "floor")}
+            values = {key: _finite(entry[key]) for key in _VALUES}
             entries.append({**entry, "metric": str(entry["metric"]), **values})
+        if stated is None:
+            for entry in entries:
+                entry[_UNVERIFIED] = True
+            logging.log_first_n(
+                logging.WARNING,
+                "%s carries no checksum, as an early version wrote it: its values are used as they "
+                "are, and marked '%s' when it is written again; --noreuse computes them again",
+                1,
+                path,
+                _UNVERIFIED,
+            )
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

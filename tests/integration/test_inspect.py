@@ -135,6 +135,28 @@ def test_extracted_folders_make_the_same_pyramid_again(inspect, shapes):
     assert names == [before.label_names[column] for column in classes[order]]
 
 
+def test_names_that_terminals_would_obey_are_read_back_but_not_shown(
+    inspect, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    names = ("a\x1b[31mb", "c\x9b\u202ed", "e f")
+    for name in names:
+        (tmp_path / "in" / name).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(tmp_path / "in" / name / "x\x7f.png")
+    flags = ["--source=images", "--input=in", "--labels=folders", "--output=data"]
+    assert prepare([*flags, "--num_workers=1"]) == 0
+    manifest = (tmp_path / "data/manifest.json").read_text()
+    assert all(line.isprintable() for line in manifest.splitlines())
+    assert open_pyramid("data").label_names == names
+    assert inspect("verify", "data")[0] == 0
+    assert inspect("extract", "data", "--output=out", "--labels=csv")[0] == 0
+    text = (tmp_path / "out/labels.csv").read_text()
+    assert all(line.isprintable() for line in text.splitlines())
+    rows = list(csv.DictReader(text.splitlines()))
+    assert {row["class"] for row in rows} == {"a\\x1b[31mb", "c\\x9b\\u202ed", "e f"}
+    assert all(row[row["class"]] == "1" for row in rows)
+
+
 def test_names_of_classes_cannot_leave_the_folder(inspect, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = "--label_names=../up,/etc/x,..,,circle"

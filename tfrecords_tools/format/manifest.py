@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.printable import encodable
+from tfrecords_tools.printable import encodable, printable
 from tfrecords_tools.untrusted.json_file import parse_json
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
 
@@ -30,9 +30,17 @@ def write_manifest(directory: Path, manifest: dict[str, Any]) -> None:
 
 
 def manifest_text(manifest: dict[str, Any]) -> str:
-    """Return a manifest as JSON, without its checksum. Names that are no UTF-8 are escaped."""
+    """Return a manifest as JSON, without its checksum.
+
+    Names that are no UTF-8 are escaped; control characters as JSON does it, which reads them back.
+    """
     content = _escape_names({"format_version": FORMAT_VERSION, **manifest})
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    return "\n".join(printable(line, _json_escape) for line in text.split("\n"))
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1]
 
 
 def _escape_names(value: Any) -> Any:

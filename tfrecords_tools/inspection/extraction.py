@@ -16,6 +16,7 @@ from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.inspection.selection import class_name
 from tfrecords_tools.inspection.sheet import to_picture
+from tfrecords_tools.printable import printable
 
 LABELS_NAME = "labels.csv"
 
@@ -134,16 +135,16 @@ def _write_table(pyramid: Pyramid, indices: np.ndarray, width: int, path: Path) 
         raise UserError(f"--labels=csv: {pyramid.directory} has no labels; use --labels=none")
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        names = [class_name(pyramid, column) for column in range(pyramid.label_size)]
+        names = [printable(class_name(pyramid, column)) for column in range(pyramid.label_size)]
         table.writerow(["file", "class", *names])
-        table.writerows(_rows(pyramid, pyramid.labels, indices, width))
+        table.writerows(_rows(names, pyramid.labels, indices, width))
 
 
 def _rows(
-    pyramid: Pyramid, labels: np.ndarray, indices: np.ndarray, width: int
+    names: list[str], labels: np.ndarray, indices: np.ndarray, width: int
 ) -> Iterator[list[str]]:
     for index in indices:
         row = labels[index]
         columns = np.flatnonzero(row > 0)
-        name = class_name(pyramid, int(columns[0])) if len(columns) == 1 else ""
+        name = names[columns[0]] if len(columns) == 1 else ""
         yield [f"{index:0{width}d}.png", name, *(f"{value:g}" for value in row)]

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
+from tfrecords_tools.untrusted.regular_file import (
+    MAX_TEXT_BYTES,
+    open_regular,
+    read_bytes,
+    require_size,
+)
 
 # As many digits as 64 bits hold: longer numbers do not fit into the types they are for.
 _MAX_DIGITS = 18
@@ -61,9 +66,10 @@ def read_lines(path: str | os.PathLike) -> Iterator[str]:
 
     Raises:
       OSError: there is no such file, or it can't be read.
-      UserError: it is not a file.
+      UserError: it is not a file, or larger than any text file of the project.
     """
     with open_regular(path) as file:
+        require_size(path, file, MAX_TEXT_BYTES)
         while line := file.readline(1 << 20):
             yield line.decode("utf-8", "replace").rstrip("\r\n")
 

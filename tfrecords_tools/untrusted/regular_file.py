@@ -58,10 +58,19 @@ def read_bytes(path: str | os.PathLike, max_bytes: int) -> bytes:
       UserError: it is not a file, or holds more than `max_bytes`.
     """
     with open_regular(path, buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > max_bytes:
-            raise UserError(f"{path}: must hold at most {max_bytes} bytes. Received: {size} bytes")
-        return file.read()
+        require_size(path, file, max_bytes)
+        return file.read(max_bytes)
+
+
+def require_size(path: str | os.PathLike, file: BinaryIO, max_bytes: int) -> None:
+    """Refuse an open file of more than `max_bytes`.
+
+    Raises:
+      UserError: it is larger.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size > max_bytes:
+        raise UserError(f"{path}: must hold at most {max_bytes} bytes. Received: {size} bytes")
 
 
 def read_text(path: str | os.PathLike, *, encoding: str = "utf-8", errors: str = "strict") -> str:

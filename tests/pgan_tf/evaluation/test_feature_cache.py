@@ -53,14 +53,13 @@ def test_an_entry_that_was_edited_is_extracted_again(tmp_path, caplog):
     assert "damaged, or edited: the checksums of its arrays are wrong" in caplog.text
 
 
-@pytest.mark.parametrize("value", [1.0, np.nan])
-def test_an_entry_of_the_first_version_is_used_if_it_holds_finite_numbers(tmp_path, value):
+def test_an_entry_without_checksums_is_extracted_again(tmp_path, caplog):
     cache = FeatureCache(tmp_path)
     write(cache)
-    (file,), (key,) = tmp_path.glob("*/16.npy"), tmp_path.glob("*/key.json")
+    (key,) = tmp_path.glob("*/key.json")
     key.write_text(json.dumps(KEY))
-    np.save(file, np.full((2, 3), value, np.float32))
-    assert (cache.load(KEY) is None) == np.isnan(value)
+    assert cache.load(KEY) is None
+    assert "extracting the features again: it carries no checksums" in caplog.text
 
 
 def test_an_unfinished_entry_is_removed(tmp_path):

@@ -73,12 +73,24 @@ def test_a_file_that_was_edited_is_not_believed(tmp_path, caplog):
     assert "damaged, or edited: its checksum is wrong" in caplog.text
 
 
-def test_a_file_of_the_first_version_is_read(tmp_path):
+def test_values_without_a_checksum_are_used_and_stay_marked(tmp_path, caplog):
     path = RESULT.write_json(tmp_path)
     content = json.loads(path.read_text())
     del content["checksum"]
     path.write_text(json.dumps(content))
-    assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
+    for _ in range(2):
+        assert len(read_stored(path, digest="ab12", settings=RESULT.settings)) == 2
+    assert caplog.text.count("carries no checksum") == 1
+    RESULT.write_json(tmp_path)  # as they were read
+    assert json.loads(path.read_text())["without_checksum"] == ["swd", "ms_ssim"]
+    new = {**RESULT.values, "ms_ssim": 0.5}
+    dataclasses.replace(RESULT, values=new).write_json(tmp_path)
+    assert json.loads(path.read_text())["without_checksum"] == ["swd"]
+    other = dataclasses.replace(RESULT, settings={**RESULT.settings, "seed": 1})
+    other.write_json(tmp_path)
+    content = json.loads(path.read_text())
+    assert "without_checksum" not in content
+    assert [entry.get("without_checksum") for entry in content["others"]] == [True, None]
 
 
 def test_metrics_of_several_evaluations_share_a_file(tmp_path):

@@ -70,3 +70,11 @@ def test_lines_without_end_come_in_pieces(tmp_path):
     lines = list(read_lines(path))
     assert lines[0] == '{"a": 1}' and lines[-2:] == ["\ufffd", "[]"]
     assert max(map(len, lines)) == 1 << 20
+
+
+def test_lines_of_a_file_that_is_too_large_are_not_read(tmp_path, monkeypatch):
+    (tmp_path / "x.jsonl").write_text("{}\n" * 4)
+    assert len(list(read_lines(tmp_path / "x.jsonl"))) == 4
+    monkeypatch.setattr(json_file, "MAX_TEXT_BYTES", 11)
+    with pytest.raises(UserError, match=r"x\.jsonl: must hold at most 11 bytes. Received: 12"):
+        list(read_lines(tmp_path / "x.jsonl"))
