@@ -32,7 +32,7 @@ from pgan_tf.runs.saved_generator import (
     save_generator,
 )
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import check_output, staged_directory, whole_output_file
+from tfrecords_tools.files import check_output, staged_directory, user_path, whole_output_file
 
 # File name in a directory, by format; "" if the directory itself is the export.
 FORMATS = {
@@ -95,8 +95,9 @@ def export_generator(
         extra is not installed, or the export's images differ from those of Keras.
     """
     _check_options(file_format, output_type, tflite_precision)
-    _check_suffix(Path(output), file_format)
-    path = output_file(Path(output), file_format)
+    output = user_path(output)
+    _check_suffix(output, file_format)
+    path = output_file(output, file_format)
     _check_output(path, file_format, overwrite)
     file = find_generator(network)
     description = describe_generator(file)

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import re
 import subprocess
 import tempfile
@@ -14,7 +15,7 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
-from tfrecords_tools.files import whole_file
+from tfrecords_tools.files import user_path, whole_file
 
 FORMATS = ("mp4", "gif", "webp")
 # Small pictures are enlarged: players blur them, and H.264 halves the resolution of colors.
@@ -30,7 +31,7 @@ _ANIMATION_MAX_BYTES = 2 * 2**30
 _WEBP_QUALITY = 90
 
 
-def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
+def save_video(path: str | os.PathLike, frames: Iterator[np.ndarray], *, fps: float) -> None:
     """Write a video, whole or not at all; GIF and WebP repeat forever.
 
     Frames smaller than 512 pixels are enlarged by an integer factor. An MP4 has even sides: odd
@@ -45,6 +46,7 @@ def save_video(path: Path, frames: Iterator[np.ndarray], *, fps: float) -> None:
       UserError: `path` has another suffix, the extra `video` is not installed, `fps` is too high
         for a GIF, or ffmpeg fails, as when the disk is full.
     """
+    path = user_path(path)
     suffix = path.suffix.removeprefix(".")
     if suffix not in FORMATS:
         raise UserError(f"{path}: a video must be one of {', '.join(FORMATS)}")

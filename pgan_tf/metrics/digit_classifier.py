@@ -1,12 +1,12 @@
 """A classifier of handwritten digits, trained or loaded from a `.keras` file."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import user_path
 from tfrecords_tools.format import sha256_of
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
@@ -63,7 +63,7 @@ def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
     """
     import keras
 
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a classifier of digits as a .keras file")
     with open_keras_archive(path):

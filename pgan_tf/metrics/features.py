@@ -5,12 +5,12 @@ import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import user_path
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
 
 
@@ -203,7 +203,7 @@ def _import_module(reference: str, name: str) -> Any:
 
 
 def _import_file(reference: str, name: str) -> Any:
-    path = Path(name)
+    path = user_path(name)
     if not path.is_file():
         raise UserError(f"features {reference}: no such file: {name}")
     # A name of its own, so that it neither replaces nor becomes a module of that name.

@@ -11,7 +11,7 @@ import zlib
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import whole_file
+from tfrecords_tools.files import user_path, whole_file
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.untrusted.regular_file import open_regular, read_bytes
 from tfrecords_tools.untrusted.unpacking import open_unpacked
@@ -65,7 +65,7 @@ def find_inception(path: str | os.PathLike | None) -> GraphFile:
       UserError: there is no such file, it is damaged, or it cannot be downloaded.
     """
     if path is not None:
-        return read_graph(Path(path))
+        return read_graph(user_path(path))
     cached = cache_directory() / ARCHIVE
     if not cached.exists():
         download(os.environ.get(ADDRESS_VARIABLE) or ADDRESS, cached)

@@ -14,7 +14,7 @@ from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import is_system_file, remove_partial_files, whole_file
+from tfrecords_tools.files import is_system_file, remove_partial_files, user_path, whole_file
 from tfrecords_tools.files.locks import lock
 from tfrecords_tools.format import Pyramid
 
@@ -301,7 +301,7 @@ def require_network(path: str | os.PathLike) -> Path:
     Raises:
       UserError: there is neither a file nor a directory.
     """
-    path = Path(path)
+    path = user_path(path)
     if not path.is_file() and not path.is_dir():
         received = "neither a file nor a directory" if path.exists() else "nothing"
         raise UserError(f"{path}: no such run directory or .keras file. Received: {received}")

@@ -64,6 +64,14 @@ def share_state(strategy: tf.distribute.Strategy, cluster: Cluster, state: Train
         state.load_counters()
 
 
+def chiefs_answer(strategy: tf.distribute.Strategy, cluster: Cluster, answer: bool) -> bool:
+    """Return the chief's answer to a question of which only the chief can know the answer."""
+    if cluster.count == 1:
+        return answer
+    (chiefs,) = broadcast(strategy, [np.array([answer])], is_chief=cluster.is_chief)
+    return bool(chiefs[0])
+
+
 def wait_for_all(strategy: tf.distribute.Strategy, cluster: Cluster) -> None:
     """Wait until every worker has called this function."""
     if cluster.count > 1:

@@ -27,7 +27,12 @@ from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
-from pgan_tf.training.agreement import check_same_run, share_state, wait_for_all
+from pgan_tf.training.agreement import (
+    check_same_run,
+    chiefs_answer,
+    share_state,
+    wait_for_all,
+)
 from pgan_tf.training.compile_choice import make_compile_choice
 from pgan_tf.training.feeding import Call, blank_inputs, feed, quick_thread_switches
 from pgan_tf.training.fine_tuning import check_initial_networks, load_initial_networks
@@ -41,6 +46,7 @@ from pgan_tf.training.recovery import (
     go_back,
     out_of_memory,
     refuse_end_while_skipping,
+    warn_of_skipped_updates,
 )
 from pgan_tf.training.run_ahead import RunAhead
 from pgan_tf.training.supervision import Interrupts, Supervisor, TooManySkippedError
@@ -75,7 +81,7 @@ def train(config: TrainConfig) -> TrainResult:
     required(config.run.run_dir, "run_dir", "pgan-train")
     run = prepare_run(config)
     warn_of_short_phases(run.schedule, config.optimizer.discriminator_steps)
-    directory = RunDirectory(config.run.run_dir, fractions=config.writes_within_a_kimg)
+    directory = RunDirectory(run.config.run.run_dir, fractions=config.writes_within_a_kimg)
     # In this order: see `prepare_run`.
     with Interrupts() as interrupts, explain_lost_workers(run.cluster):
         check_same_run(run)
@@ -118,6 +124,7 @@ class _Training:
         self.checkpoints = Checkpoints(
             directory.checkpoints, self.state, keep=options.keep_checkpoints
         )
+        self.learned_before = False
         self.supervisor = Supervisor(
             run.cluster, interrupts, max_skipped_updates=options.max_skipped_updates
         )
@@ -143,11 +150,15 @@ class _Training:
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
                 try:
-                    return self._take_steps(reporter)
+                    result = self._take_steps(reporter)
                 except TooManySkippedError:
                     go_back(self.run, self.state, self.checkpoints)
+                    self.learned_before = self.state.images_seen > 0
                     reporter.go_back()
                     self.supervisor.restart()
+                else:
+                    warn_of_skipped_updates(self.supervisor.skipped, self.supervisor.updates)
+                    return result
 
     def _restore_or_initialize(self) -> bool:
         """Give all workers the state of the newest checkpoint, or a new one.
@@ -162,6 +173,8 @@ class _Training:
                 load_initial_networks(self.config, self.state)
                 fit_to_first_reals(self.config, self.schedule, self.run.pyramid, self.state)
         share_state(self.run.strategy, self.run.cluster, self.state)
+        healthy = chiefs_answer(self.run.strategy, self.run.cluster, self.checkpoints.is_healthy)
+        self.learned_before = healthy and self.state.images_seen > 0
         return restored
 
     def _nothing_is_left(self) -> bool:
@@ -201,7 +214,6 @@ class _Training:
           TooManySkippedError: training should go back to a checkpoint.
           DivergedError: the run would end in updates that were all skipped.
         """
-        healthy_before = self.state.images_seen > 0 and self.checkpoints.is_healthy
         with (
             RunAhead(self.run.strategy) as ahead,
             self._faults_handled(reporter, ahead),
@@ -219,7 +231,7 @@ class _Training:
                     raise TooManySkippedError
                 ends_run = self.state.images_seen >= self.schedule.total_images
                 if ends_run:
-                    skipped = self.supervisor.skipped_to_the_end(healthy_before=healthy_before)
+                    skipped = self.supervisor.skipped_to_the_end(healthy_before=self.learned_before)
                     refuse_end_while_skipping(skipped, self.state.images_seen)
                 if stop or waits:
                     healthy = self.supervisor.healthy

@@ -16,6 +16,7 @@ from pgan_tf.distribution.unused_gpu import warn_of_unused_gpu
 from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.step.microbatches import set_up_threads
 from pgan_tf.training.preflight import check_batches, fit_to_data
+from tfrecords_tools.files import expand_home
 from tfrecords_tools.format import Pyramid
 from tfrecords_tools.printable import say
 
@@ -69,6 +70,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     Raises:
       UserError: data, flags, TF_CONFIG or devices are wrong, or do not fit each other.
     """
+    config = with_home_directory(config)
     is_one_of_several = config.run.distribution == "multi_worker"
     cluster = read_cluster() if is_one_of_several else ALONE
     pyramid = open_data(config)
@@ -86,6 +88,22 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     check_batches(schedule, config.network, strategy.num_replicas_in_sync)
     set_up_tensorflow(config)
     return PreparedRun(config, pyramid, schedule, cluster, strategy)
+
+
+def with_home_directory(config: TrainConfig) -> TrainConfig:
+    """Return the configuration with the home directory in place of the `~` of its paths.
+
+    Raises:
+      UserError: there is no such user.
+    """
+    sections = {}
+    for field in dataclasses.fields(config):
+        section = getattr(config, field.name)
+        texts = {k: v for k, v in vars(section).items() if isinstance(v, str)}
+        sections[field.name] = dataclasses.replace(
+            section, **{name: expand_home(text) for name, text in texts.items()}
+        )
+    return dataclasses.replace(config, **sections)
 
 
 def set_up_tensorflow(config: TrainConfig) -> None:

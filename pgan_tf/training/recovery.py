@@ -13,7 +13,7 @@ from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.distribution.out_of_memory import tensorflow_says
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.step.train_state import TrainState
-from pgan_tf.training.agreement import share_state
+from pgan_tf.training.agreement import chiefs_answer, share_state
 from pgan_tf.training.preflight import fitting_microbatches
 from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.errors import UserError
@@ -65,9 +65,10 @@ def go_back(run: PreparedRun, state: TrainState, checkpoints: Checkpoints) -> No
             "other noise. The checkpoints stay as they are; a new run with a lower "
             "--learning_rate, or with --precision=float32, may get further"
         )
+    restored = run.cluster.is_chief and checkpoints.restore(healthy=True)
+    if not chiefs_answer(run.strategy, run.cluster, restored):
+        raise DivergedError(f"{trouble}, and there is no checkpoint to go back to")
     if run.cluster.is_chief:
-        if not checkpoints.restore(healthy=True):
-            raise DivergedError(f"{trouble}, and there is no checkpoint to go back to")
         state.rollbacks = rollbacks + 1
         checkpoints.save()
     share_state(run.strategy, run.cluster, state)
@@ -93,6 +94,23 @@ def refuse_end_while_skipping(skipped: int, images_seen: int) -> None:
             f"the last {skipped} updates, up to the end at {images_seen / 1000:g} kimg, were not "
             "finite, and all were skipped: nothing was learned in them. Earlier checkpoints stay; "
             "a new run with a lower --learning_rate, or with --precision=float32, may get further"
+        )
+
+
+def warn_of_skipped_updates(skipped: int, updates: int) -> None:
+    """Warn if most updates were skipped, although the last ones were not.
+
+    Args:
+      skipped: number of updates that were skipped since the start of this process.
+      updates: number of all updates since then.
+    """
+    if skipped > updates / 2:
+        logging.warning(
+            "%d of %d updates since this start were not finite, and were skipped: little was "
+            "learned. See to it that labels and --learning_rate are right, or train with "
+            "--precision=float32",
+            skipped,
+            updates,
         )
 
 

@@ -4,6 +4,7 @@ All workers of a run decide alike, because they look at the same numbers.
 """
 
 import dataclasses
+import itertools
 import os
 import signal
 import threading
@@ -81,6 +82,11 @@ class Supervisor:
 
     Results are the same on all workers, which look at them after the same calls (`run_ahead.py`),
     and so is the decision.
+
+    Attributes:
+      updates: number of steps since the first one of this process.
+      skipped: number of those of which an update was skipped.
+      should_go_back: too many updates in a row were skipped.
     """
 
     def __init__(self, cluster: Cluster, interrupts: Interrupts, *, max_skipped_updates: int):
@@ -95,10 +101,12 @@ class Supervisor:
         self._cluster = cluster
         self._interrupts = interrupts
         self._max_skipped = max_skipped_updates
+        self.updates = 0
+        self.skipped = 0
         self.restart()
 
     def restart(self) -> None:
-        """Forget all results, after training has gone back to a checkpoint."""
+        """Begin to look anew, after training has gone back to a checkpoint."""
         self._skips = _SkipCount()
         self._steps = 0
         self._signal: signal.Signals | None = None  # received by any of several workers
@@ -117,12 +125,13 @@ class Supervisor:
 
         Args:
           healthy_before: whether updates before those of this process were finite. Then it takes
-            many to be sure; otherwise all of this process.
+            many to be sure; otherwise most of this process's.
 
         Returns:
           0 if the run may end.
         """
-        enough = _MANY_SKIPPED if healthy_before else min(self._steps, _MANY_SKIPPED)
+        most = self._steps // 2 + 1
+        enough = _MANY_SKIPPED if healthy_before else min(most, _MANY_SKIPPED)
         return self._skips.in_a_row if self._skips.in_a_row >= enough else 0
 
     def stop_flags(self) -> list[float]:
@@ -132,8 +141,11 @@ class Supervisor:
     def look_at(self, result: StepResult) -> None:
         """Count the skipped updates and signals in the result of the next call."""
         counts = self._skips.after(result)
-        self._skips = counts[-1]
+        changes = itertools.pairwise([self._skips, *counts])
+        self.skipped += sum(after.in_a_row > before.in_a_row for before, after in changes)
+        self.updates += len(counts)
         self._steps += len(counts)
+        self._skips = counts[-1]
         if self._max_skipped:
             self.should_go_back |= any(c.in_a_row >= self._max_skipped for c in counts)
         for number, flag in zip(_SIGNALS, result.stop_flags, strict=True):

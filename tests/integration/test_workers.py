@@ -13,8 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
+from pgan_tf.config import flags
+from pgan_tf.distribution.strategy import make_strategy
+from pgan_tf.runs.checkpoints import Checkpoints
+from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.step.train_state import TrainState
+from pgan_tf.training.preflight import fit_to_data
 from tests.helpers.tiny import write_pyramid
+from tfrecords_tools.format import open_pyramid
 
 pytestmark = pytest.mark.slow
 
@@ -187,6 +195,34 @@ def test_a_signal_to_one_worker_saves_and_ends_all_and_a_lost_one_ends_the_other
         assert time.monotonic() - killed < 30
     assert "pgan-train: error: worker 0 of 2: another worker has gone" in output(tmp_path, 0)
     assert "Traceback" not in output(tmp_path, 0)
+
+
+def save_checkpoint_made_while_skipping(data, run_dir):
+    """Begin a run with a weight that is NaN, as if a signal had ended it while skipping."""
+    given = start_training(data, run_dir)[0][len(TRAIN) :]
+    flag_values = absl_flags.FlagValues()
+    flags.define_train_flags(flag_values)
+    flag_values(["pgan-train", *given])
+    pyramid = open_pyramid(data)
+    config = fit_to_data(flags.config_from_flags(flag_values, None), pyramid)
+    with contextlib.closing(RunDirectory(run_dir)) as directory:
+        directory.open(config, pyramid)
+    state = TrainState(config, make_strategy("one_device"))
+    bias = state.discriminator.variables["4x4_dense1/bias"]
+    bias.assign(np.full(bias.shape, np.nan))
+    state.images_seen = 64
+    Checkpoints(directory.checkpoints, state, keep=1).save(healthy=False)
+
+
+def test_all_workers_say_that_nothing_but_skipped_updates_is_no_end(data, tmp_path):
+    run_dir = tmp_path / "run"
+    save_checkpoint_made_while_skipping(data, run_dir)
+    commands = start_training(data, run_dir, "--total_kimg=0.088")
+    with workers(commands, tmp_path) as processes:
+        for index, process in enumerate(processes):
+            assert process.wait(PATIENCE) == 3, output(tmp_path, index)
+    for index in range(2):
+        assert "the last 3 updates, up to the end at 0.088 kimg" in output(tmp_path, index)
 
 
 @pytest.mark.parametrize("index", [0, 1])

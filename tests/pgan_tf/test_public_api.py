@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 import pgan_tf
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator, tiny_generator
+from tests.helpers.tiny import tiny_config, write_pyramid
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +180,31 @@ def test_another_model_may_train_through_a_frozen_generator(network, latents):
     assert history.history["loss"][-1] < history.history["loss"][0]
     for weight, value in zip(generator.weights, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), value)
+
+
+def test_paths_may_begin_with_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    save_tiny_generator(home / "g.keras", description={"resolution": 8})
+    write_pyramid(home / "data", resolution=8, channels=3)
+    for network in ("~/g.keras", Path("~/g.keras")):
+        assert pgan_tf.load_generator(network).inputs
+        assert pgan_tf.describe_generator(network)
+        assert pgan_tf.Sampler(network).file == home / "g.keras"
+    exported = pgan_tf.export_generator("~/g.keras", "~/out/h.keras", file_format="keras")
+    assert exported.path == home / "out" / "h.keras"
+    pgan_tf.save_video("~/a.gif", iter(np.zeros([2, 8, 8, 3], np.uint8)), fps=10)
+    result = pgan_tf.train(tiny_config("~/data", "~/run"))
+    assert result.images_seen == 96
+    with pytest.raises(pgan_tf.UserError, match=f"{home}/x.tgz: no such file"):
+        pgan_tf.metrics.load_inception("~/x.tgz")
+    with pytest.raises(pgan_tf.UserError, match=f"{home}/x.keras: no such file"):
+        pgan_tf.metrics.load_digit_classifier("~/x.keras")
+    (home / "own.py").write_text("def f(images):\n    return images.mean((1, 2))\n")
+    assert pgan_tf.metrics.load_features("~/own.py:f")
+    assert sorted(os.listdir(home)) == ["a.gif", "data", "g.keras", "out", "own.py", "run"]
+    assert os.listdir(tmp_path) == ["home"]
 
 
 def test_batches_of_any_size_predict_and_clones_agree(network, latents):

@@ -33,6 +33,7 @@ from tfrecords_tools.command.interruption import EXIT_INTERRUPTED, interruptible
 from tfrecords_tools.command.suggestions import did_you_mean
 from tfrecords_tools.command.version import version_line
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files.home import expand_home
 from tfrecords_tools.printable import encodable, escape_for_streams, printable
 
 __all__ = ["Command", "CommandGroup", "Help", "Section", "require_utf8", "run", "run_one_of"]
@@ -317,8 +318,8 @@ def _parse(flag_values: flags.FlagValues, command: Command, expanded: list[str])
         if flag.present:
             check_numbers(flag.name, flag.value)
         if flag.present and flag.flag_type() == "string":
-            flag.value = flag.value and _expand_home(flag.value)
-    return [argument if origin_of(argument) else _expand_home(argument) for argument in arguments]
+            flag.value = flag.value and expand_home(flag.value)
+    return [argument if origin_of(argument) else expand_home(argument) for argument in arguments]
 
 
 def check_numbers(name: str, value: Any) -> None:
@@ -334,23 +335,6 @@ def check_numbers(name: str, value: Any) -> None:
         raise UserError(f"--{name} must be below 2^63. Received: {value.bit_length()} bits")
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"--{name} must be a finite number. Received: {value}")
-
-
-def _expand_home(value: str) -> str:
-    """Return a path with the home directory in place of ~, which shells leave in `--flag=~/path`.
-
-    Raises:
-      UserError: there is no such user.
-    """
-    if not value.startswith("~") or "/" not in value:
-        return value
-    expanded = os.path.expanduser(value)
-    if expanded == value:
-        user = value.partition("/")[0]
-        raise UserError(
-            f"{value}: no home directory is known of {user}; write ./{value} for a name"
-        )
-    return expanded
 
 
 def _meant(attempt: str, flag_values: flags.FlagValues, known: Sequence[str]) -> str:

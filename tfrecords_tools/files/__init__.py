@@ -12,6 +12,7 @@ from tfrecords_tools.files.directories import (
     settle_output,
     staged_directory,
 )
+from tfrecords_tools.files.home import expand_home, user_path
 from tfrecords_tools.files.whole import (
     is_system_file,
     remove_partial_files,
@@ -22,6 +23,7 @@ from tfrecords_tools.files.whole import (
 
 __all__ = [
     "check_output",
+    "expand_home",
     "is_system_file",
     "partial_directory",
     "put_back_replaced",
@@ -31,6 +33,7 @@ __all__ = [
     "settle_output",
     "staged_directory",
     "sync",
+    "user_path",
     "whole_file",
     "whole_output_file",
 ]

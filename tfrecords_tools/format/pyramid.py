@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import user_path
 from tfrecords_tools.format.byte_source import ByteSource, Directory, LocalDirectory, name_of
 from tfrecords_tools.format.first_record import find_channels
 from tfrecords_tools.format.labels import read_labels
@@ -106,7 +107,7 @@ def open_pyramid(directory: str | os.PathLike) -> Pyramid:
     Raises:
       UserError: in one line, what is missing, damaged or contradictory.
     """
-    return open_pyramid_in(LocalDirectory(Path(directory)))
+    return open_pyramid_in(LocalDirectory(user_path(directory)))
 
 
 def require_pyramid(location: str) -> None:

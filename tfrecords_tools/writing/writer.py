@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import check_output, staged_directory
+from tfrecords_tools.files import check_output, staged_directory, user_path
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.printable import encodable
@@ -148,7 +148,7 @@ def write_pyramid(
       UserError: the output exists, the disk is too small, or an image is bad.
     """
     started = time.monotonic()
-    target = Path(os.path.abspath(output))
+    target = Path(os.path.abspath(user_path(output)))
     check_pyramid_output(target, options.overwrite)
     order = pyramid_order(source.count, options)
     layout = _layout(target.name, len(order), source, options)

@@ -174,6 +174,16 @@ def test_some_skipped_updates_at_the_end_do_not_spoil_a_run(pyramid_dir, tmp_pat
     assert loop.train(config).images_seen == 96
 
 
+@pytest.mark.parametrize(("every", "warned"), [(4, True), (2, False)])
+def test_a_run_of_mostly_skipped_updates_is_warned_of(
+    pyramid_dir, tmp_path, monkeypatch, caplog, every, warned
+):
+    # Of 12 updates, every fourth is made, or every second; the last one is.
+    poison(monkeypatch, when=lambda seen, noise: (seen // 8 + 1) % every != 0)
+    assert loop.train(config_for(pyramid_dir, tmp_path, max_skipped_updates=0)).images_seen == 96
+    assert ("9 of 12 updates since this start were not finite" in caplog.text) == warned
+
+
 def test_the_command_explains_divergence_and_exits_with_3(pyramid_dir, tmp_path, capsys):
     # So high a learning rate that weights overflow by themselves, and nothing can help.
     flags = ["--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=1",

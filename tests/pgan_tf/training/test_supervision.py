@@ -66,6 +66,21 @@ def test_a_run_must_not_end_in_nothing_but_skipped_updates():
     assert watching.skipped_to_the_end(healthy_before=False) == 0
 
 
+def test_one_good_update_at_the_start_does_not_make_a_run_of_skipped_ones_good():
+    watching = look_at(supervisor(), result(), *[result(discriminator=1.0)] * 5)
+    assert watching.skipped_to_the_end(healthy_before=False) == 5
+    look_at(watching, *[result()] * 6, result(discriminator=1.0))
+    assert watching.skipped_to_the_end(healthy_before=False) == 0
+
+
+def test_skipped_updates_are_counted_from_the_start_of_the_process():
+    alone = step_result({"updates/discriminator_skipped": 0.0})
+    watching = look_at(supervisor(), result(generator=[1.0, 0.0, 1.0]), alone)
+    watching.restart()
+    look_at(watching, result(discriminator=1.0), result())
+    assert (watching.skipped, watching.updates) == (3, 6)
+
+
 def test_updates_skipped_in_a_row_are_counted_whichever_network_they_are_of():
     watching = look_at(supervisor(), result(discriminator=1.0), result(generator=1.0))
     assert not watching.healthy
