@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
-from tfrecords_tools.files import is_system_file
+from tfrecords_tools.files import filled_directory, is_system_file
 from tfrecords_tools.printable import say
 
 if TYPE_CHECKING:
@@ -165,42 +164,32 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     output = Path(flags["output"])
     if output.exists() and not output.is_dir():
         raise UserError(f"--output must be a directory. Received: {output}, a file")
-    there = sorted(output.iterdir()) if output.is_dir() else []
-    held = [path.name for path in there if not is_system_file(path.name)]
-    if held and not flags["overwrite"]:
-        raise UserError(
-            f"--output={output} holds files already ({held[0]}); name another directory, or give "
-            "--overwrite"
-        )
-    _check_can_be_written(output)
     # Grids that a run has drawn need no network.
     devices = (
         contextlib.nullcontext()
         if product == "training"
         else ready_devices(tf32=flags["tf32"], advice="give a smaller --batch_size")
     )
-    with devices:
-        say(_MAKERS[product](flags, output))
+    with filled_directory(output):
+        if not flags["overwrite"]:
+            _check_empty(output)
+        with devices:
+            say(_MAKERS[product](flags, output))
     return command.EXIT_OK
 
 
-def _check_can_be_written(output: Path) -> None:
-    """Check, before a network is loaded, that the directory can be made and written to.
+def _check_empty(output: Path) -> None:
+    """Refuse a directory that holds files already.
 
     Raises:
-      UserError: it can't. Nothing is left behind in either case.
+      UserError: names one of them.
     """
-    new = [path for path in (output, *output.parents) if not path.exists()]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output):
-            pass
-    except OSError as error:
-        raise UserError(f"--output={output}: can't be written: {error.strerror}") from error
-    finally:
-        for path in new:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+    held = [path.name for path in sorted(output.iterdir()) if not is_system_file(path.name)]
+    if held:
+        raise UserError(
+            f"--output={output} holds files already ({held[0]}); name another directory, or give "
+            "--overwrite"
+        )
 
 
 def _product(flags: Mapping[str, Any]) -> str:

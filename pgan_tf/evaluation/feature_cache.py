@@ -18,8 +18,7 @@ from pgan_tf.evaluation.catalog import ImageFeatures
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import (
     partial_directory,
-    put_back_replaced,
-    remove_partial_directories,
+    remove_leftovers,
     replace_directory,
 )
 from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
@@ -89,8 +88,7 @@ class FeatureCache:
         with contextlib.ExitStack() as stack:
             with self.writing():
                 self.directory.mkdir(parents=True, exist_ok=True)
-                remove_partial_directories(self.directory)
-                put_back_replaced(target)
+                remove_leftovers(self.directory)
                 directory = stack.enter_context(partial_directory(target))
             entry = CacheEntry(directory, self)
             yield entry

@@ -105,7 +105,9 @@ def export_generator(
     is_directory = not FORMATS[file_format]
     check = functools.partial(_check_output, path, file_format, overwrite)
     whole = (
-        staged_directory(path.absolute(), check=check) if is_directory else whole_output_file(path)
+        staged_directory(path.absolute(), check=check)
+        if is_directory
+        else whole_output_file(path, replace=overwrite)
     )
     # Other programs compute on the CPU, or without TF32.
     with full_float32(), whole as partial:

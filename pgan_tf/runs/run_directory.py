@@ -14,7 +14,7 @@ from pgan_tf.runs.data_note import difference, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import is_system_file, remove_partial_files, user_path, whole_file
+from tfrecords_tools.files import is_system_file, remove_leftovers, user_path, whole_file
 from tfrecords_tools.files.locks import lock
 from tfrecords_tools.format import Pyramid
 
@@ -196,8 +196,8 @@ class RunDirectory:
             os.close(opened)
 
     def _remove_leftovers(self) -> None:
-        remove_partial_files(self.path)
-        remove_partial_files(self.networks)
+        remove_leftovers(self.path)
+        remove_leftovers(self.networks)
         for path in self.checkpoints.glob("*_temp"):
             if _UNFINISHED.fullmatch(path.name) and path.is_dir():
                 for part in path.iterdir():

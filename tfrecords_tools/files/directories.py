@@ -1,26 +1,27 @@
 """Directories that appear whole or not at all, and replace another without ever losing it."""
 
 import contextlib
-import glob
 import os
-import re
-import secrets
 import shutil
-import socket
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from absl import logging
+
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files.leftovers import (
+    JOURNAL_NAME,
+    new_staging_directory,
+    partial_name,
+    remove_leftovers,
+    replaced_name,
+    staging_directories,
+)
 from tfrecords_tools.files.locks import lock
 from tfrecords_tools.files.renaming import exchange, rename_to_new
 from tfrecords_tools.files.whole import FILE_MANAGER_FILES, sync
-
-# End of the names of unfinished directories of `partial_directory`.
-_PARTIAL = ".partial"
-# Of `staged_directory`, after its output's name; `tempfile` adds 8 letters.
-_STAGING = ".partial-"
 
 
 @contextlib.contextmanager
@@ -28,12 +29,12 @@ def partial_directory(path: Path) -> Iterator[Path]:
     """Yield a new temporary directory beside `path`; it is removed when the block ends.
 
     Within the block, `replace_directory` may make it `path`. Its name holds this machine's name
-    and process number, by which `remove_partial_directories` knows the ones of killed processes.
+    and process number, by which `remove_leftovers` knows the ones of killed processes.
 
     Args:
       path: of a directory, which need not exist, in one that does.
     """
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}{_PARTIAL}")
+    temporary = path.with_name(partial_name(path))
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -42,11 +43,52 @@ def partial_directory(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def filled_directory(output: Path) -> Iterator[None]:
+    """Make a directory that the block fills with files, and let no other process fill it.
+
+    If it is new, and empty at the end, it is removed.
+
+    Raises:
+      UserError: another process is filling it, or nothing can be written there.
+    """
+    new = [path for path in (output, *output.parents) if not path.exists()]
+    try:
+        opened = _claim(output)
+        try:
+            yield
+        finally:
+            os.close(opened)
+    finally:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def _claim(output: Path) -> int:
+    """Make a directory that can be written to, and lock it; return the descriptor."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output):
+            pass
+        opened = os.open(output, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"--output={output}: can't be written: {error.strerror}") from error
+    try:
+        lock(opened)
+    except BlockingIOError as error:
+        os.close(opened)
+        raise UserError(
+            f"--output={output}: another process is writing to it; name another directory"
+        ) from error
+    return opened
+
+
 def replace_directory(source: Path, target: Path) -> None:
     """Rename a directory to `target`, in place of the directory that may be there.
 
     In one step where the file system can; elsewhere a killed process may leave `target` under
-    another name, which `put_back_replaced` knows.
+    another name, which `remove_leftovers` knows.
     """
     if not rename_to_new(source, target):
         remove = _swap(source, target)
@@ -55,43 +97,24 @@ def replace_directory(source: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def put_back_replaced(target: Path) -> None:
-    """Undo or complete the replacement of a directory that a killed process began.
-
-    Only where no other process is replacing it.
-    """
-    name = re.escape(target.name)
-    pattern = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.replaced")
-    for replaced in _directories_beside(target, pattern):
-        if os.path.lexists(target):
-            shutil.rmtree(replaced, ignore_errors=True)
-        else:
-            replaced.rename(target)
-
-
 def _swap(source: Path, target: Path) -> Path:
     """Rename `source` to `target`; return the new path of the directory that was there."""
     if exchange(source, target):
         return source
-    replaced = target.with_name(f".{target.name}.{secrets.token_hex(4)}.replaced")
-    target.rename(replaced)
+    replaced = target.with_name(replaced_name(target))
+    opened = os.open(target, os.O_RDONLY)
     try:
-        source.rename(target)
-    except BaseException:
-        replaced.rename(target)
-        raise
-    return replaced
-
-
-def remove_partial_directories(directory: Path) -> None:
-    """Remove the directories of `partial_directory` that killed processes of this machine left."""
-    for path in directory.glob(f".*.{glob.escape(socket.gethostname())}.*{_PARTIAL}"):
+        with contextlib.suppress(BlockingIOError):  # then it is no leftover either
+            lock(opened)
+        target.rename(replaced)
         try:
-            os.kill(int(path.name.split(".")[-2]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue
+            source.rename(target)
+        except BaseException:
+            replaced.rename(target)
+            raise
+    finally:
+        os.close(opened)
+    return replaced
 
 
 def check_output(
@@ -135,13 +158,13 @@ def check_output(
 
 
 def settle_output(output: Path) -> None:
-    """Finish what a killed process began with an output directory, which must not be a link.
+    """Finish what killed processes began beside an output directory, which must not be a link.
 
     Raises:
       UserError: it is a symbolic link.
     """
     _refuse_link(output)
-    put_back_replaced(output)
+    remove_leftovers(output.parent, output=output.name)
 
 
 @contextlib.contextmanager
@@ -149,7 +172,6 @@ def staged_directory(
     output: Path,
     resume: Callable[[Path], bool] | None = None,
     *,
-    journal: str = "",
     check: Callable[[], None] | None = None,
 ) -> Iterator[Path]:
     """Yield a temporary directory that becomes `output` when the block ends without an exception.
@@ -161,9 +183,8 @@ def staged_directory(
       output: absolute. If it holds files they are replaced only with `check`.
       resume: called with a directory that an interrupted run left; returns True if it is the
         beginning of the same output, and is continued. With `resume` the directory stays after an
-        exception if it has a journal; without, no directory is continued.
-      journal: name of a file in the directory that records progress, with `resume`; removed when
-        the directory is whole.
+        exception if it has a journal (`JOURNAL_NAME`), which is removed when the directory is
+        whole; without, no directory is continued.
       check: called again before `output` is replaced; raises UserError if that is not allowed, as
         `check_output` does.
 
@@ -174,15 +195,14 @@ def staged_directory(
     _refuse_link(output)
     made = _make_parents(output)
     try:
-        staging, locked = _find_abandoned(output, resume, journal)
+        staging, locked = _find_abandoned(output, resume)
         if staging is None:
             staging, locked = _make_staging(output)
         try:
             yield staging
-            staging.chmod(0o777 & ~_umask())
-            _move_into_place(staging, output, journal, check)
+            _move_into_place(staging, output, check)
         except BaseException:
-            if resume is None or not (staging / journal).exists():
+            if resume is None or not (staging / JOURNAL_NAME).exists():
                 shutil.rmtree(staging, ignore_errors=True)
             raise
         finally:
@@ -194,17 +214,15 @@ def staged_directory(
         raise
 
 
-def _move_into_place(
-    staging: Path, output: Path, journal: str, check: Callable[[], None] | None
-) -> None:
+def _move_into_place(staging: Path, output: Path, check: Callable[[], None] | None) -> None:
     for path in staging.iterdir():
         sync(path)
     sync(staging)
+    staging.chmod(0o777 & ~_umask())  # until then it is known for a leftover of ours
     if not rename_to_new(staging, output):
         _replace_checked(staging, output, check)
-    if journal:
-        # Only now: until the directory has its name, the journal makes it one to be continued.
-        (output / journal).unlink(missing_ok=True)
+    # Only now: until the directory has its name, the journal makes it one to be continued.
+    (output / JOURNAL_NAME).unlink(missing_ok=True)
     sync(output.parent)
 
 
@@ -267,35 +285,30 @@ def _make_parents(output: Path) -> list[Path]:
 def _make_staging(output: Path) -> tuple[Path, int]:
     """Make a temporary directory, locked as long as this process lives."""
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f".{output.name}{_STAGING}", dir=output.parent))
+        return new_staging_directory(output)
     except OSError as error:
         raise UserError(
             f"--output={output}: cannot write in {output.parent}: {error.strerror}"
         ) from error
-    opened = os.open(staging, os.O_RDONLY)
-    lock(opened)
-    return staging, opened
 
 
-def _find_abandoned(
-    output: Path, resume: Callable[[Path], bool] | None, journal: str
-) -> tuple[Path | None, int]:
+def _find_abandoned(output: Path, resume: Callable[[Path], bool] | None) -> tuple[Path | None, int]:
     """Find the directories that killed runs for this output left: no process has locked them.
 
     Returns:
       The directory to be continued, and its lock; (None, -1) if there is none. Others are removed.
     """
-    pattern = re.compile(re.escape(f".{output.name}{_STAGING}") + "[a-z0-9_]{8}")
     found: tuple[Path | None, int] = (None, -1)
-    for path in _directories_beside(output, pattern):
+    for path in staging_directories(output):
         with contextlib.suppress(FileNotFoundError, BlockingIOError, PermissionError):
             opened = os.open(path, os.O_RDONLY)
             try:
                 is_locked = lock(opened)
-                if resume is None or not (path / journal).exists():
+                can_be_continued = (path / JOURNAL_NAME).exists()
+                if resume is None or not can_be_continued:
                     # Without locks, another process may be at work there.
                     if is_locked:
-                        shutil.rmtree(path, ignore_errors=True)
+                        _remove_abandoned(path, can_be_continued=can_be_continued)
                 elif not all(_is_own_file(file) for file in path.iterdir()):
                     raise UserError(
                         f"--output={output}: {path}, which an earlier run left, holds links or"
@@ -313,13 +326,12 @@ def _find_abandoned(
     return found
 
 
-def _directories_beside(path: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Return the directories beside a path whose names match, links left out, in order."""
-    try:
-        beside = [other for other in path.parent.iterdir() if pattern.fullmatch(other.name)]
-    except OSError:  # no such directory yet, or one that may be written to but not listed
-        return []
-    return sorted(other for other in beside if other.is_dir() and not other.is_symlink())
+def _remove_abandoned(path: Path, *, can_be_continued: bool) -> None:
+    if can_be_continued:
+        logging.warning(
+            "%s: removed; an interrupted run left it, and --resume would have continued it", path
+        )
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_own_file(path: Path) -> bool:

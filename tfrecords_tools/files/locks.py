@@ -10,7 +10,8 @@ import functools
 
 from absl import logging
 
-_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP})
+# EBADF: NFS locks only what has been opened for writing, which no directory is.
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF})
 
 
 def lock(descriptor: int, *, shared: bool = False) -> bool:

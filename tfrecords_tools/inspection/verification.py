@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import is_system_file
+from tfrecords_tools.files import JOURNAL_NAME, is_system_file
 from tfrecords_tools.format import MANIFEST_NAME, Level, open_pyramid, read_manifest, sha256_of
 from tfrecords_tools.format.byte_source import ByteSource, LocalDirectory
 from tfrecords_tools.format.first_record import find_channels
@@ -24,7 +24,6 @@ from tfrecords_tools.format.pyramid import find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
-from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.levels import make_levels
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import remove_partial_files, whole_file
+from tfrecords_tools.files import JOURNAL_NAME, remove_leftovers, whole_file
 from tfrecords_tools.format.manifest import FORMAT_VERSION
 from tfrecords_tools.sources.base import Source
 from tfrecords_tools.untrusted.json_file import parse_json
@@ -18,8 +18,6 @@ from tfrecords_tools.untrusted.regular_file import read_bytes
 from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
 from tfrecords_tools.writing.layout import Layout
 
-# Lies in a directory that can be continued, and is removed when the pyramid is finished.
-JOURNAL_NAME = "progress.jsonl"
 # A line has about a hundred bytes, for thousands of images.
 _MAX_BYTES = 1 << 28
 _FINISHING = "finishing"
@@ -71,7 +69,7 @@ class Journal:
     def begin_again(self, chunks: Sequence[WrittenChunk]) -> None:
         """Forget all chunks but these."""
         self._file.close()
-        remove_partial_files(self._path.parent)
+        remove_leftovers(self._path.parent)
         with whole_file(self._path) as rewritten:
             self._file = rewritten.open("wb")
             self._write({"identity": self._identity})

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import check_output, staged_directory, user_path
+from tfrecords_tools.files import JOURNAL_NAME, check_output, staged_directory, user_path
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
 from tfrecords_tools.printable import encodable
@@ -25,7 +25,7 @@ from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.writing.beam_output import BeamOutput
 from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, make_chunks
 from tfrecords_tools.writing.disk import check_disk
-from tfrecords_tools.writing.journal import JOURNAL_NAME, Journal, has_identity, identity_of
+from tfrecords_tools.writing.journal import Journal, has_identity, identity_of
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.png_output import PngOutput
 from tfrecords_tools.writing.raw_output import RawOutput
@@ -158,7 +158,7 @@ def write_pyramid(
     identity = identity_of(source, layout, order, options.skip_bad_images, runner)
     resume = (lambda path: has_identity(path, identity)) if options.resume else None
     check = functools.partial(check_pyramid_output, target, options.overwrite)
-    with staged_directory(target, resume, journal=JOURNAL_NAME, check=check) as staging:
+    with staged_directory(target, resume, check=check) as staging:
         check_disk(target, staging, layout, source, order, say)
         with Journal(staging, identity) as journal:
             try:

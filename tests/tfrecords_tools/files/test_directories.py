@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import socket
 import subprocess
 import sys
 
@@ -11,8 +10,9 @@ import pytest
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import (
+    JOURNAL_NAME,
+    filled_directory,
     partial_directory,
-    remove_partial_directories,
     replace_directory,
     settle_output,
     staged_directory,
@@ -119,8 +119,8 @@ def test_a_directory_that_is_not_writable_is_named(tmp_path, monkeypatch):
 
 def test_the_directory_of_a_killed_run_is_removed_but_not_that_of_a_running_one(tmp_path):
     abandoned, busy = tmp_path / ".out.partial-deadbeef", tmp_path / ".out.partial-alive_00"
-    foreign, theirs = tmp_path / ".other.partial-deadbeef", tmp_path / ".out.partial-notes"
-    for path in (abandoned, busy, foreign, theirs):
+    other, theirs = tmp_path / ".other.partial-download", tmp_path / ".out.partial-notes"
+    for path in (abandoned, busy, other, theirs):
         path.mkdir()
         (path / "file").write_text("")
     code = (
@@ -129,11 +129,11 @@ def test_the_directory_of_a_killed_run_is_removed_but_not_that_of_a_running_one(
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(busy)], stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout.readline() == "locked\n"
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
         make(tmp_path / "out")
-        other.kill()
-    assert sorted(os.listdir(tmp_path)) == sorted([foreign.name, busy.name, theirs.name, "out"])
+        process.kill()
+    assert sorted(os.listdir(tmp_path)) == sorted([other.name, busy.name, theirs.name, "out"])
 
 
 def test_without_locks_a_directory_is_written_and_others_are_left_alone(tmp_path, no_locks):
@@ -162,15 +162,6 @@ def test_a_partial_directory_replaces_another_or_is_gone(tmp_path):
         (directory / "file").write_text("unwanted")
     assert (target / "file").read_text() == "new"
     assert os.listdir(tmp_path) == ["entry"]
-
-
-def test_partial_directories_of_killed_processes_of_this_machine_are_removed(tmp_path):
-    host, dead = socket.gethostname(), 2**22 + 1
-    names = [f".x.{host}.{os.getppid()}.partial", f".x.elsewhere.{dead}.partial"]
-    for name in [*names, f".x.{host}.{dead}.partial"]:
-        (tmp_path / name).mkdir()
-    remove_partial_directories(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted(names)
 
 
 def test_what_others_wrote_meanwhile_is_kept(tmp_path):
@@ -264,29 +255,29 @@ def test_a_link_is_no_output(tmp_path):
 def test_links_in_the_place_of_unfinished_directories_are_left_alone(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (elsewhere / "journal").touch()
+    (elsewhere / JOURNAL_NAME).touch()
     link, replaced = tmp_path / ".out.partial-abcdefgh", tmp_path / ".out.01234567.replaced"
     for path in (link, replaced):
         path.symlink_to(elsewhere)
-    with staged_directory(tmp_path / "out", lambda _: True, journal="journal") as staging:
+    with staged_directory(tmp_path / "out", lambda _: True) as staging:
         assert not staging.is_symlink()
-        (staging / "journal").touch()
+        (staging / JOURNAL_NAME).touch()
     settle_output(tmp_path / "out")
-    assert os.listdir(elsewhere) == ["journal"] and link.is_symlink() and replaced.is_symlink()
+    assert os.listdir(elsewhere) == [JOURNAL_NAME] and link.is_symlink() and replaced.is_symlink()
 
 
-@pytest.mark.parametrize("name", ["journal", "out-r02.tfrecords"])
+@pytest.mark.parametrize("name", [JOURNAL_NAME, "out-r02.tfrecords"])
 def test_an_unfinished_directory_that_holds_a_link_is_not_continued(tmp_path, name):
     precious = tmp_path / "precious"
     precious.write_text("dear")
     unfinished = tmp_path / ".out.partial-abcdefgh"
     unfinished.mkdir()
-    (unfinished / "journal").touch()
+    (unfinished / JOURNAL_NAME).touch()
     (unfinished / name).unlink(missing_ok=True)
     (unfinished / name).symlink_to(precious)
     with (
         pytest.raises(UserError, match=r"abcdefgh, which an earlier run left, holds links"),
-        staged_directory(tmp_path / "out", lambda _: True, journal="journal"),
+        staged_directory(tmp_path / "out", lambda _: True),
     ):
         pytest.fail("begun")
     assert precious.read_text() == "dear"
@@ -301,10 +292,39 @@ def test_a_finished_directory_is_continued_until_it_has_its_name(tmp_path, monke
         patch.setattr("tfrecords_tools.files.directories.rename_to_new", fail)
         with (
             pytest.raises(OSError, match="Input/output"),
-            staged_directory(output, lambda _: True, journal="journal") as staging,
+            staged_directory(output, lambda _: True) as staging,
         ):
-            (staging / "journal").touch()
+            (staging / JOURNAL_NAME).touch()
             (staging / "all").touch()
-    with staged_directory(output, lambda _: True, journal="journal") as staging:
+    with staged_directory(output, lambda _: True) as staging:
         assert (staging / "all").exists()
     assert os.listdir(tmp_path) == ["out"] and os.listdir(output) == ["all"]
+
+
+def test_a_directory_is_filled_by_one_process_at_a_time(tmp_path):
+    output = tmp_path / "a" / "out"
+    with filled_directory(output):
+        (output / "file").touch()
+        with (
+            pytest.raises(UserError, match="out: another process is writing to it"),
+            filled_directory(output),
+        ):
+            pytest.fail("begun")
+    with filled_directory(output):
+        assert os.listdir(output) == ["file"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_directory_that_is_not_filled_is_unmade_if_it_is_new(tmp_path, there):
+    if there:
+        (tmp_path / "a").mkdir()
+    with pytest.raises(KeyboardInterrupt), filled_directory(tmp_path / "a" / "out"):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == (["a"] if there else [])
+
+
+def test_a_directory_that_can_not_be_filled_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    refused = pytest.raises(UserError, match="file/out: can't be written: Not a directory")
+    with refused, filled_directory(tmp_path / "file" / "out"):
+        pytest.fail("begun")

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.files import remove_partial_files, sync, whole_file, whole_output_file
+from tfrecords_tools.files import sync, whole_file, whole_output_file
 
 
 def test_a_file_appears_when_the_block_ends_and_replaces_the_old_one(tmp_path):
@@ -54,25 +54,19 @@ def test_an_output_file_that_can_not_be_written_is_refused_before_any_work(tmp_p
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_partial_files_of_killed_processes_are_removed_and_nothing_else(tmp_path):
-    left = [
-        ".a.png.123.partial",
-        ".a.0a1b2c3d.partial.keras",
-        ".b.12.partial.x",
-    ]
-    kept = [
-        "a.partial.png",
-        ".hidden",
-        ".metrics.partial",
-        ".a.partial.tar.gz",
-        ".out.partial-dead",
-    ]
-    for name in left + kept:
-        (tmp_path / name).write_text("")
-    (tmp_path / ".directory.partial").mkdir()
-    remove_partial_files(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == sorted([*kept, ".directory.partial"])
-    remove_partial_files(tmp_path / "missing")
+def test_a_file_that_must_not_be_replaced_is_not_even_if_it_appears_at_the_end(tmp_path):
+    path = tmp_path / "grid.png"
+    with (
+        pytest.raises(UserError, match="grid.png: another program has made it meanwhile"),
+        whole_output_file(path, replace=False) as temporary,
+    ):
+        temporary.write_text("mine")
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["grid.png"]
+    with whole_output_file(tmp_path / "new.png", replace=False) as temporary:
+        temporary.write_text("mine")
+    assert (tmp_path / "new.png").read_text() == "mine"
 
 
 @pytest.mark.parametrize("exists", [True, False])

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfrecords_tools.files import JOURNAL_NAME
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
-from tfrecords_tools.writing.journal import JOURNAL_NAME, Journal, has_identity, identity_of
+from tfrecords_tools.writing.journal import Journal, has_identity, identity_of
 from tfrecords_tools.writing.layout import Layout
 
 FIRST = WrittenChunk(0, 0, 3, ())

@@ -10,10 +10,10 @@ import pytest
 
 from tests.helpers.writing import contents
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.files import JOURNAL_NAME
 from tfrecords_tools.format import open_pyramid
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.writing import conversion, raw_output
-from tfrecords_tools.writing.journal import JOURNAL_NAME
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -97,13 +97,25 @@ def test_without_resume_nothing_is_kept(run, source, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_without_resume_what_is_left_is_begun_again(run, source, tmp_path):
+def test_without_resume_what_is_left_is_begun_again(run, source, tmp_path, caplog):
     with pytest.raises(KeyboardInterrupt):
         run(Watched(source, stop_at=25))
     again = Watched(source)
     run(again, resume=False)
     assert len(again.loaded) == COUNT
     assert os.listdir(tmp_path / "out") == ["x"]
+    assert "removed; an interrupted run left it, and --resume would have continued" in caplog.text
+
+
+def test_another_output_beside_it_leaves_alone_what_can_be_continued(run, source, tmp_path, caplog):
+    with pytest.raises(KeyboardInterrupt):
+        run(Watched(source, stop_at=25))
+    write_pyramid(source, tmp_path / "out" / "y", WriteOptions(), {}, lambda _: None)
+    assert f"a part of {tmp_path}/out/x. The same command continues it" in caplog.text
+    rest = Watched(source)
+    run(rest)
+    assert 0 < len(rest.loaded) < COUNT
+    assert sorted(os.listdir(tmp_path / "out")) == ["x", "y"]
 
 
 @pytest.mark.parametrize(
