@@ -34,6 +34,18 @@ def free_gpu_memory() -> int | None:
     return max(0, total - int(tf.config.experimental.get_memory_info("GPU:0")["current"]))
 
 
+def has_gpu_memory_for(factor: float) -> bool:
+    """Return whether the first visible GPU holds some times the most that has been used so far.
+
+    True if no GPU is visible, or its driver does not tell.
+    """
+    if not tf.config.list_logical_devices("GPU"):
+        return True
+    total = _first_gpu_memory()
+    peak = int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+    return total is None or factor * peak <= total
+
+
 def _first_gpu_memory() -> int | None:
     """Return the bytes of the first GPU of CUDA_VISIBLE_DEVICES, as its driver tells."""
     device, size = ctypes.c_int(), ctypes.c_size_t()

@@ -1,8 +1,6 @@
 """Compilation with XLA: which operations of an iteration become one program."""
 
 import enum
-from collections.abc import Callable
-from typing import Any
 
 import tensorflow as tf
 
@@ -35,11 +33,6 @@ def choose_compilation(config: TrainConfig, *, replicas: int) -> Compilation:
     if not _uses_xla(config):
         return Compilation.NONE
     return Compilation.WHOLE if replicas == 1 else Compilation.PARTS
-
-
-def compiled(compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function of tensors as one XLA program, compiled when it is first called."""
-    return tf.function(compute, autograph=False, jit_compile=True)
 
 
 def _uses_xla(config: TrainConfig) -> bool:

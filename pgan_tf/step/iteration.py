@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
-from pgan_tf.step.compilation import Compilation, compiled
+from pgan_tf.step.compilation import Compilation
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.gradients import (
     BoundDiscriminator,
@@ -23,6 +23,7 @@ from pgan_tf.step.microbatches import in_microbatches
 from pgan_tf.step.noise import RandomStream, normal, uniform
 from pgan_tf.step.optimizer import apply_gradients, update_average
 from pgan_tf.step.outputs import Scalars
+from pgan_tf.step.program import Programs
 from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
 
@@ -37,6 +38,7 @@ class Iteration:
       fading: whether the stage fades in, so that alpha and the lower resolution take part.
       trains_generator: False for a discriminator step that no generator step follows.
       compilation: extent of the programs that it is compiled to.
+      programs: takes the programs of `Compilation.PARTS`.
       local_replicas: number of replicas that share this process's cores.
     """
 
@@ -49,6 +51,7 @@ class Iteration:
         fading: bool,
         trains_generator: bool,
         compilation: Compilation,
+        programs: Programs,
         local_replicas: int,
     ):
         self._state = state
@@ -57,6 +60,7 @@ class Iteration:
         self._fading = fading
         self._trains_generator = trains_generator
         self._compilation = compilation
+        self._programs = programs
         self._local_replicas = local_replicas
         self._has_labels = config.network.label_size > 0
         self._norm_scale = gradient_norm_scale(
@@ -115,7 +119,8 @@ class Iteration:
 
     def _program(self, compute: Callable[[], Any]) -> Any:
         """Compute what lies between two exchanges, compiled if the iteration is not as a whole."""
-        return compiled(compute)() if self._compilation is Compilation.PARTS else compute()
+        is_program = self._compilation is Compilation.PARTS
+        return self._programs.compiled(compute)() if is_program else compute()
 
     def _discriminator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(

@@ -4,10 +4,11 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.distribution.strategy import local_replicas
-from pgan_tf.step.compilation import Compilation, choose_compilation, compiled
+from pgan_tf.step.compilation import Compilation, choose_compilation
 from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.iteration import Iteration
 from pgan_tf.step.outputs import StepResult, reduce_outputs, scalar_names
+from pgan_tf.step.program import Programs
 from pgan_tf.step.train_state import TrainState
 
 
@@ -39,7 +40,8 @@ class TrainStep:
         fading: bool,
         trains_generator: bool = True,
     ):
-        self._strategy = strategy
+        self._state, self._strategy = state, strategy
+        self._programs = Programs()
         compilation = choose_compilation(config, replicas=strategy.num_replicas_in_sync)
         self._iteration = Iteration(
             state,
@@ -48,12 +50,15 @@ class TrainStep:
             fading=fading,
             trains_generator=trains_generator,
             compilation=compilation,
+            programs=self._programs,
             local_replicas=local_replicas(strategy),
         )
         self._names = scalar_names(config, trains_generator=trains_generator)
         is_whole = compilation is Compilation.WHOLE
         # The same program whatever the length of a call, so that a phase compiles one.
-        self._iterate = compiled(self._iterate_once) if is_whole else self._iterate_once
+        self._iterate = (
+            self._programs.compiled(self._iterate_once) if is_whole else self._iterate_once
+        )
         self.graph = tf.function(self._run_all, autograph=False)
 
     def __call__(self, inputs: StepInputs) -> StepResult:
@@ -67,12 +72,22 @@ class TrainStep:
     def prepare(self, inputs: StepInputs) -> None:
         """Have TensorFlow build the graph and make it ready, without running an iteration.
 
-        What is compiled with XLA is compiled in the first call that runs one.
-
         Args:
           inputs: of each replica, of the shapes of later calls and any values.
         """
         self.graph(inputs._replace(count=tf.constant(0)))
+
+    def compile_ahead(self) -> None:
+        """Have XLA compile what the prepared graph runs, which it does in the first call otherwise.
+
+        Other training steps of the same state may run meanwhile. It takes the memory of an
+        iteration, and of a second state.
+        """
+        self._programs.compile_ahead(
+            of_replica
+            for variable in self._state.variables().values()
+            for of_replica in self._strategy.experimental_local_results(variable)
+        )
 
     def _run_all(self, inputs: StepInputs) -> tf.Tensor:
         """`[count n+f]`: the outputs of each iteration."""

@@ -142,10 +142,10 @@ class _Training:
         if self._nothing_is_left():
             return TrainResult(self.state.images_seen, None)
         with (
+            contextlib.closing(self.graphs),
             contextlib.closing(self._make_reporter()) as reporter,
             self.profiler,
             quick_thread_switches(),
-            contextlib.closing(self.graphs),
         ):
             reporter.begin(self.schedule.phases[0], continued=continued)
             while True:
@@ -272,9 +272,12 @@ class _Training:
             self.supervisor.look_at(call.result)
             reporter.after_call(call)
             if call.makes_graph:
-                seconds = call.finished - call.started
-                self.compile_choice.note_preparation(call.last_step.phase, seconds)
-                self.graphs.prepare_next(call.last_step.phase)
+                last = call.last_step
+                trains_generator = self.config.optimizer.trains_generator(last.number)
+                ahead_seconds = self.graphs.seconds_ahead(last.phase, trains_generator)
+                seconds = max(call.finished - call.started, ahead_seconds)
+                self.compile_choice.note_preparation(last.phase, seconds)
+                self.graphs.prepare_next(last.phase)
 
     def _enter_phase(self, phase: Phase) -> None:
         if phase.index != self.state.phase_index:

@@ -1,18 +1,27 @@
 """The graphs of the phase in training, and of the next one, made by another thread meanwhile."""
 
 import concurrent.futures
+import time
 from collections.abc import Callable
 
+from absl import logging
+
 from pgan_tf.config.phases import Phase
+from pgan_tf.distribution.devices import has_gpu_memory_for
 from pgan_tf.distribution.strategy import is_on_gpus
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.training.prepare import PreparedRun
 from tfrecords_tools.host import core_count
+from tfrecords_tools.printable import say
 
 # Cores that steps on CPUs use up: with no more, building a graph beside them slows them down by as
 # much as it saves.
 _CORES_OF_STEPS = 4
+
+# Compiling ahead runs an iteration of the next phase beside those in training: with a second state,
+# and with activations of up to twice the size.
+_MEMORY_FACTOR = 3
 
 
 def prepares_ahead(run: PreparedRun) -> bool:
@@ -56,6 +65,7 @@ class PhaseGraphs:
         # By the phase's index, and whether the generator is trained; only of the newest phase.
         self._train_steps: dict[tuple[int, bool], TrainStep] = {}
         self._prepared: dict[tuple[int, bool], concurrent.futures.Future[TrainStep]] = {}
+        self._seconds: dict[tuple[int, bool], float] = {}
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="graphs")
 
     def is_used(self, phase: Phase, trains_generator: bool) -> bool:
@@ -73,6 +83,10 @@ class PhaseGraphs:
             self._train_steps = {**kept, key: train_step}
         return self._train_steps[key]
 
+    def seconds_ahead(self, phase: Phase, trains_generator: bool) -> float:
+        """Return how long another thread took to prepare a training step; 0 if none has."""
+        return self._seconds.get((phase.index, trains_generator), 0.0)
+
     def prepare_next(self, phase: Phase) -> None:
         """Have another thread prepare the phase after this one, unless it has begun to already."""
         if not self._ahead or phase == self._run.schedule.phases[-1]:
@@ -89,9 +103,26 @@ class PhaseGraphs:
                 )
 
     def _prepare(self, train_step: TrainStep, phase: Phase, trains_generator: bool) -> TrainStep:
+        started = time.monotonic()
         train_step.prepare(self._make_inputs(phase, trains_generator))
+        _compile_ahead(train_step, phase)
+        self._seconds[phase.index, trains_generator] = time.monotonic() - started
         return train_step
 
     def close(self) -> None:
-        """Wait for the training step that is being prepared: building a graph can't be stopped."""
-        self._pool.shutdown(cancel_futures=True)
+        """Wait for the training step that is being prepared: that can't be stopped."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if not all(prepared.done() for prepared in self._prepared.values()):
+            say("waiting for the preparation of the next phase, which can't be stopped")
+        self._pool.shutdown()
+
+
+def _compile_ahead(train_step: TrainStep, phase: Phase) -> None:
+    """Compile a training step, if XLA compiles it, and if there is the memory."""
+    try:
+        if has_gpu_memory_for(_MEMORY_FACTOR):
+            train_step.compile_ahead()
+    except Exception as error:
+        # The phase's first call compiles it, or says why that can't be.
+        reason = str(error).partition("\n")[0]
+        logging.warning("%s is compiled only when it begins: %s", phase.name, reason)
