@@ -29,7 +29,7 @@ def given(monkeypatch):
             names = ["loss/discriminator"] + ["loss/generator"] * trains_generator
             return step_result({name: np.zeros(int(inputs.count)) for name in names})
 
-        note.prepare = lambda inputs: None
+        note.prepare, note.compile_ahead = lambda inputs: None, lambda: None
         return note
 
     monkeypatch.setattr(loop, "TrainStep", make_train_step)

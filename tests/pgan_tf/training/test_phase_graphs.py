@@ -1,9 +1,11 @@
 """Training steps of phases, made when they are asked for or before that, in another thread."""
 
 import threading
+import time
 import types
 
 import pytest
+import tensorflow as tf
 
 from pgan_tf.config import OptimizerConfig, ScheduleConfig
 from pgan_tf.config.phases import Schedule
@@ -14,15 +16,20 @@ from tfrecords_tools.errors import UserError
 
 
 class FakeStep:
-    def __init__(self, phase, trains_generator, fails=False):
+    def __init__(self, phase, trains_generator, fails=False, compiles=None):
         self.key = (phase.index, trains_generator)
-        self.prepared_by = self.prepared_with = None
-        self.fails = fails
+        self.prepared_by = self.prepared_with = self.compiled_by = None
+        self.fails, self.compiles = fails, compiles
 
     def prepare(self, inputs):
         if self.fails:
             raise UserError("does not fit")
         self.prepared_by, self.prepared_with = threading.get_ident(), inputs
+
+    def compile_ahead(self):
+        if self.compiles:
+            self.compiles()
+        self.compiled_by = threading.get_ident()
 
 
 @pytest.fixture
@@ -33,7 +40,7 @@ def make_graphs():
     """
     opened = []
 
-    def make(*, ahead=True, fails=(), **optimizer):
+    def make(*, ahead=True, fails=(), compiles=None, **optimizer):
         schedule = ScheduleConfig(stabilize_kimg=1.0, fade_kimg=1.0, total_kimg=3.0)
         run = types.SimpleNamespace(
             schedule=Schedule(schedule, 8),
@@ -42,7 +49,7 @@ def make_graphs():
         made = []
 
         def make_step(phase, trains_generator):
-            made.append(FakeStep(phase, trains_generator, fails=phase.index in fails))
+            made.append(FakeStep(phase, trains_generator, phase.index in fails, compiles))
             return made[-1]
 
         graphs = PhaseGraphs(run, make_step, lambda phase, kind: (phase.index, kind), ahead=ahead)
@@ -64,6 +71,7 @@ def test_the_next_phase_is_prepared_by_another_thread(make_graphs):
     second = graphs.get(phases[1], True)
     assert second.prepared_by not in (None, threading.get_ident())
     assert second.prepared_with == (1, True)
+    assert second.compiled_by == second.prepared_by
     assert graphs.get(phases[1], True) is second
     assert [step.key for step in made] == [(0, True), (1, True)]
 
@@ -91,6 +99,47 @@ def test_an_error_is_raised_when_the_phase_begins(make_graphs):
     graphs.get(phases[0], True)
     with pytest.raises(UserError, match="does not fit"):
         graphs.get(phases[1], True)
+
+
+def test_a_phase_that_cannot_be_compiled_ahead_is_compiled_when_it_begins(make_graphs, caplog):
+    def compiles():
+        raise tf.errors.ResourceExhaustedError(None, None, "out of memory\nand more")
+
+    graphs, phases, _ = make_graphs(compiles=compiles)
+    graphs.prepare_next(phases[0])
+    assert graphs.get(phases[1], True).prepared_with == (1, True)
+    assert caplog.messages == ["8x8 fade is compiled only when it begins: out of memory"]
+
+
+def test_a_phase_is_not_compiled_ahead_where_memory_is_short(make_graphs, monkeypatch):
+    monkeypatch.setattr(phase_graphs, "has_gpu_memory_for", lambda factor: False)
+    graphs, phases, _ = make_graphs()
+    graphs.prepare_next(phases[0])
+    assert graphs.get(phases[1], True).compiled_by is None
+
+
+def test_the_time_of_compiling_ahead_is_told(make_graphs):
+    graphs, phases, _ = make_graphs(compiles=lambda: time.sleep(0.05))
+    graphs.prepare_next(phases[0])
+    graphs.get(phases[1], True)
+    assert 0.05 <= graphs.seconds_ahead(phases[1], True) < 5
+    assert graphs.seconds_ahead(phases[0], True) == 0
+
+
+def test_the_end_of_a_run_waits_for_a_compilation_and_says_so(make_graphs, capsys):
+    began, ends = threading.Event(), threading.Event()
+
+    def compiles():
+        began.set()
+        ends.wait()
+
+    graphs, phases, made = make_graphs(compiles=compiles)
+    graphs.prepare_next(phases[0])
+    began.wait()
+    threading.Timer(0.1, ends.set).start()
+    graphs.close()
+    assert made[-1].compiled_by is not None
+    assert "waiting for the preparation of the next phase" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def poison(monkeypatch, *, when):
                 }
             )
 
-        poisoned.prepare = train_step.prepare
+        poisoned.prepare, poisoned.compile_ahead = train_step.prepare, train_step.compile_ahead
         return poisoned
 
     monkeypatch.setattr(loop, "TrainStep", make_poisoned)

@@ -106,7 +106,7 @@ def test_a_run_ahead_that_is_stopped_saves_after_the_last_call_it_has_started(
                 os.kill(os.getpid(), signal.SIGTERM)
             return train_step(inputs)
 
-        run.prepare = train_step.prepare
+        run.prepare, run.compile_ahead = train_step.prepare, train_step.compile_ahead
         return run
 
     monkeypatch.setattr(loop, "TrainStep", make_interrupted)
