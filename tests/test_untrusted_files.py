@@ -22,7 +22,7 @@ ALLOWED = {
     "tfrecords_tools/untrusted/json_file.py",
     "tfrecords_tools/untrusted/zip_archive.py",
     "tfrecords_tools/sources/archives.py",  # after a check of its own
-    "tfrecords_tools/sources/isolated.py",
+    "tfrecords_tools/untrusted/isolated.py",
     "pgan_tf/distribution/xla_environment.py",
     "pgan_tf/distribution/xla_probe.py",
     "pgan_tf/evaluation/feature_cache.py",

@@ -1,8 +1,13 @@
 """Memory and cores of the host, within the limits of a container. Standard library only."""
 
+import contextlib
 import math
 import os
+import resource
 from pathlib import Path
+
+# In `/proc/self/statm`: pages of data and stacks.
+_DATA_FIELD = 5
 
 
 def core_count(root: Path = Path("/")) -> int:
@@ -51,6 +56,24 @@ def available_memory(root: Path = Path("/")) -> int | None:
     """
     found = [_free_on_machine(root), *_free_in_cgroups(root)]
     return min((count for count in found if count is not None), default=None)
+
+
+def limit_memory(allowed: int, root: Path = Path("/")) -> None:
+    """Let this process take no more than `allowed` bytes of memory beyond what it has.
+
+    More is a `MemoryError`, rather than the end of whatever the operating system chooses to end.
+    Mapped files don't count. Does nothing where the system does not tell how much a process has.
+
+    Args:
+      allowed: in bytes.
+      root: the directory that holds `proc`.
+    """
+    fields = _read(root / "proc/self/statm").split()
+    if len(fields) > _DATA_FIELD:
+        limit = int(fields[_DATA_FIELD]) * os.sysconf("SC_PAGE_SIZE") + allowed
+        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        with contextlib.suppress(OSError, ValueError):  # a lower limit is there
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
 def _free_on_machine(root: Path) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import user_path
 from tfrecords_tools.format import sha256_of
-from tfrecords_tools.untrusted.zip_archive import open_keras_archive
+from tfrecords_tools.untrusted.keras_file import load_keras_file
 
 if TYPE_CHECKING:
     import keras
@@ -61,16 +61,12 @@ def load_digit_classifier(path: str | os.PathLike) -> DigitClassifier:
     Raises:
       UserError: there is no such file, or it is not such a model.
     """
-    import keras
-
     path = user_path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a classifier of digits as a .keras file")
-    with open_keras_archive(path):
-        pass  # its members' sizes are plausible
     try:
-        model = keras.saving.load_model(path, compile=False)
-    except MemoryError:
+        model = load_keras_file(path)
+    except (UserError, MemoryError):
         raise
     except Exception as error:  # Keras fails in any way on a damaged file
         raise UserError(f"{path}: not a Keras model that can be loaded: {error}") from error

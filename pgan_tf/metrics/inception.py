@@ -15,6 +15,7 @@ from absl import logging
 from pgan_tf.metrics.features import FeatureExtractor, Features, check_features
 from pgan_tf.metrics.inception_file import ARCHIVE, GRAPH, GraphFile, find_inception
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.untrusted.graph_file import check_graph
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -130,9 +131,11 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
     from google.protobuf.message import DecodeError
 
     try:
+        if not graph_file.is_published:
+            check_graph(graph_file.content, graph_file.path)
         graph = tf.compat.v1.GraphDef.FromString(graph_file.content)
-    except DecodeError as error:
-        raise _damaged(origin, error) from error
+    except (DecodeError, UserError) as error:
+        raise _damaged(origin, str(error).removeprefix(f"{origin}: damaged: ")) from error
     nodes = {node.name: node for node in graph.node}
     for name in (_FEATURES, _LOGITS):
         if name not in nodes:

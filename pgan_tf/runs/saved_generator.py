@@ -19,6 +19,7 @@ from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME, require
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
 from tfrecords_tools.untrusted.json_file import parse_object
+from tfrecords_tools.untrusted.keras_file import load_keras_file
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 # The description's member of the .keras archive, which Keras itself ignores.
@@ -174,11 +175,11 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
       UserError: there is no generator at `path`, or a broken one.
     """
     file = find_generator(path)
-    with open_keras_archive(file):
-        pass  # its members' sizes are plausible
     let_gpu_memory_grow()
     try:
-        model = keras.saving.load_model(file, compile=False)
+        model = load_keras_file(file)
+    except UserError:
+        raise
     except Exception as error:  # Keras fails in any way on a damaged file
         if is_out_of_memory(error):
             raise

@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -86,3 +88,20 @@ def test_a_container_without_a_quota_has_all_cores(eight_cores):
     (base / "cpu/cpu.cfs_quota_us").write_text("-1\n")
     (base / "cpu/cpu.cfs_period_us").write_text("100000\n")
     assert core_count(eight_cores) == 8
+
+
+def test_memory_beyond_the_limit_is_an_error_and_mapped_files_do_not_count(tmp_path):
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", 4 * GIB)
+    code = (
+        "import mmap, sys\n"
+        "from tfrecords_tools.host import limit_memory\n"
+        "limit_memory(2**30)\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)\n"
+        "bytearray(2**29)\n"
+        "try: bytearray(2**31)\n"
+        "except MemoryError: print('refused')\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "large")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "refused\n"

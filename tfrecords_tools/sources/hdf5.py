@@ -14,10 +14,10 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.array_file import load_array
+from tfrecords_tools.untrusted.isolated import open_parser, run_isolated
 from tfrecords_tools.untrusted.unpacking import MAX_GZIP_RATIO
 
 _EXTRA = "hdf5"

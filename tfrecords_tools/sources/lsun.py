@@ -14,10 +14,10 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.progress import tracked
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.isolated import open_parser, run_isolated
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
 from tfrecords_tools.sources.shared_flags import INPUT, MAX_PIXELS, RESOLUTION, SKIP_BAD_IMAGES
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.untrusted.isolated import open_parser, run_isolated
 
 DEFAULT_RESOLUTION = 256
 _EXTRA = "lmdb"

@@ -15,9 +15,9 @@ from tfrecords_tools.sources.arrays import (
     checked_classes,
     open_arrays,
 )
-from tfrecords_tools.sources.isolated import run_isolated
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE, SPLIT
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.untrusted.isolated import run_isolated
 
 _EXTRA = "svhn"
 _DIGITS = tuple(str(digit) for digit in range(10))

@@ -144,7 +144,7 @@ def test_a_file_that_is_no_classifier_is_refused(tmp_path):
         load_digit_classifier(tmp_path / "text.keras")
     with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
         archive.writestr("config.json", "{}")
-    with pytest.raises(UserError, match=r"empty.keras: not a Keras model that can be loaded"):
+    with pytest.raises(UserError, match=r"empty.keras: not a .keras file: there is no model"):
         load_digit_classifier(tmp_path / "empty.keras")
     inputs = keras.Input([8, 8, 3])
     outputs = keras.layers.Dense(10)(keras.layers.Flatten()(inputs))

@@ -11,14 +11,31 @@ import os
 import pickle
 import resource
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.host import limit_memory
 from tfrecords_tools.untrusted.regular_file import require_regular
 
+# An interpreter of its own rather than a forked or spawned worker, which would import the program's
+# main module: that may be a script that loads a network on its first line. Isolated (-I), it
+# imports nothing from the current directory before it takes over this process's path.
+_START = """\
+import sys
+from multiprocessing.connection import Connection
+connection = Connection(int(sys.argv[1]))
+sys.path[:] = connection.recv()
+from tfrecords_tools.untrusted.isolated import serve
+serve(connection)
+"""
+# Threads of BLAS take memory by their number, and parsers need none.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _CHUNK_BYTES = 1 << 26
 # In addition to what the child has at its start, and times the file's size.
 _MEMORY_BYTES, _MEMORY_FACTOR = 1 << 32, 4
@@ -29,7 +46,7 @@ _SECONDS, _BYTES_PER_SECOND = 120.0, 1 << 20
 class IsolatedParser:
     """An object in a child process, whose methods are called from this one.
 
-    Each process that uses it needs its own: it can't be pickled.
+    Threads may share it. Each process that uses it needs its own: it can't be pickled.
     """
 
     def __init__(self, make: Callable[[Path], Any], path: Path):
@@ -49,14 +66,19 @@ class IsolatedParser:
         self._path = path
         size = path.stat().st_size
         self._seconds = _SECONDS + size / _BYTES_PER_SECOND
-        # As in `tfrecords_tools.parallel`: forking this process would be unsafe.
-        context = multiprocessing.get_context("forkserver")
-        self._connection, theirs = context.Pipe()
-        memory = _MEMORY_BYTES + _MEMORY_FACTOR * size
-        self._child = context.Process(target=_serve, args=(theirs, make, path, memory), daemon=True)
-        self._child.start()
-        theirs.close()
+        self._lock = threading.Lock()
+        self._connection, theirs = multiprocessing.Pipe()
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-I", "-c", _START, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **_ENVIRONMENT},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C reaches this process alone, which ends the child
+            )
         try:
+            self._connection.send([entry for entry in sys.path if entry])
+            self._connection.send((make, path, _MEMORY_BYTES + _MEMORY_FACTOR * size))
             self._receive()
         except BaseException:
             self.close()
@@ -68,19 +90,27 @@ class IsolatedParser:
         Raises:
           UserError: the file is damaged, so that the library failed, died, or did not end.
         """
-        try:
-            self._connection.send((method, arguments))
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise self._died() from error
-        return self._receive()
+        with self._lock:
+            try:
+                self._connection.send((method, arguments))
+            except (BrokenPipeError, ConnectionResetError) as error:
+                raise self._died() from error
+            return self._receive()
 
     def close(self) -> None:
         """End the child."""
         self._connection.close()
-        self._child.join(1)
-        if self._child.is_alive():
+        try:
+            self._child.wait(1)
+        except subprocess.TimeoutExpired:
             self._child.kill()
-            self._child.join()
+            self._child.wait()
+
+    def __del__(self) -> None:
+        """End the child, which has nothing to lose."""
+        with contextlib.suppress(AttributeError):  # it was not started
+            self._child.kill()
+            self._child.wait()
 
     def _receive(self) -> Any:
         try:
@@ -98,9 +128,11 @@ class IsolatedParser:
         return result
 
     def _died(self) -> UserError:
-        self._child.join(5)
-        code = self._child.exitcode
-        by = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        try:
+            code = self._child.wait(5)
+        except subprocess.TimeoutExpired:
+            return UserError(f"{self._path}: damaged: the library that reads it fails")
+        by = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return UserError(f"{self._path}: damaged: the library that reads it was ended by {by}")
 
 
@@ -155,10 +187,11 @@ class _Once:
         return self._function(self._path)
 
 
-def _serve(connection: Connection, make: Callable[[Path], Any], path: Path, memory: int) -> None:
-    """Answer calls until the other process closes the connection."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
-    _limit_memory(memory)
+def serve(connection: Connection) -> None:
+    """Answer calls until the other process closes the connection; runs in the child."""
+    make, path, memory = connection.recv()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(memory)
     parser = _answer(connection, path, functools.partial(make, path), returns=False)
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while parser is not None:
@@ -204,12 +237,3 @@ def _receive_buffer(connection: Connection, size: int) -> bytearray:
     while at < size:
         at += connection.recv_bytes_into(buffer, at)
     return buffer
-
-
-def _limit_memory(allowed: int) -> None:
-    """Let this process take no more than `allowed` bytes in addition to what it has."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(OSError, ValueError):  # no /proc, or a lower limit that is there
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * os.sysconf("SC_PAGE_SIZE") + allowed
-        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -1,46 +1,19 @@
+import concurrent.futures
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
 import pytest
 
+from tests.helpers.parser import Parser, die_in_worker, parse_in_worker
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import run_unordered
-from tfrecords_tools.sources import isolated
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.isolated import IsolatedParser, open_parser, run_isolated
-
-
-class Parser:
-    """A stand-in for a library."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def arrays(self, count):
-        return {"x": np.arange(count, dtype=np.float32).reshape(2, -1, order="F"), "y": "text"}
-
-    def process(self):
-        return os.getpid()
-
-    def die(self, number):
-        os.kill(os.getpid(), number)
-
-    def leave(self):
-        os._exit(3)
-
-    def fail(self):
-        raise ValueError("no\nsuch page")
-
-    def refuse(self):
-        raise BadImageError("image 3", "is damaged")
-
-    def take_memory(self):
-        return len(bytearray(6 << 30))
-
-    def sleep(self):
-        time.sleep(60)
+from tfrecords_tools.untrusted import isolated
+from tfrecords_tools.untrusted.isolated import IsolatedParser, run_isolated
 
 
 @pytest.fixture
@@ -92,13 +65,42 @@ def test_its_memory_is_bounded(parser):
 
 
 def test_its_time_is_bounded(file, monkeypatch):
-    monkeypatch.setattr(isolated, "_SECONDS", 3.0)
+    monkeypatch.setattr(isolated, "_SECONDS", 1.0)
     parser = IsolatedParser(Parser, file)
     start = time.monotonic()
-    with pytest.raises(UserError, match=r"x\.mat: damaged: its library does not end within 3 s"):
+    with pytest.raises(UserError, match=r"x\.mat: damaged: its library does not end within 1 s"):
         parser.call("sleep")
     parser.close()
     assert time.monotonic() - start < 20
+
+
+def test_threads_share_it(parser):
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        counts = [2 * number for number in range(40)]
+        results = threads.map(lambda count: parser.call("arrays", count)["x"].size, counts)
+        assert list(results) == counts
+
+
+def test_a_program_without_a_main_guard_may_use_it_wherever_it_is_started(file, tmp_path):
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "program.py").write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from tfrecords_tools.untrusted.isolated import run_isolated\n"
+        "print(run_isolated(os.path.getsize, Path(sys.argv[1])))\n"
+    )
+    for name in ("multiprocessing", "pickle", "json", "tensorflow", "tfrecords_tools"):
+        (tmp_path / f"{name}.py").write_text("open('executed', 'w'); raise ImportError\n")
+    done = subprocess.run(
+        [sys.executable, "script/program.py", str(file)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONSAFEPATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")
+    assert not (tmp_path / "executed").exists()
 
 
 def test_a_pipe_is_refused_before_a_process_starts(tmp_path):
@@ -109,14 +111,6 @@ def test_a_pipe_is_refused_before_a_process_starts(tmp_path):
 
 def test_a_function_is_called_once(file):
     assert run_isolated(os.path.getsize, file) == 7
-
-
-def parse_in_worker(path):
-    return os.getpid(), open_parser(Parser, path).call("process")
-
-
-def die_in_worker(path):
-    return open_parser(Parser, path).call("die", signal.SIGSEGV)
 
 
 def test_a_worker_process_parses_by_itself_and_its_death_is_one_line_too(file):
