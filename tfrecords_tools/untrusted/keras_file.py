@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.extras import require
 from tfrecords_tools.untrusted.isolated import run_isolated
 from tfrecords_tools.untrusted.json_file import parse_object
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
@@ -99,8 +100,7 @@ def _count_weights(path: Path) -> int:
     Raises:
       UserError: they are anything but numbers, all of which are in this file.
     """
-    import h5py
-
+    h5py = require("h5py", "hdf5")
     with open_keras_archive(path) as archive:
         content = archive.read(_WEIGHTS)
     count, size = 0, 0
