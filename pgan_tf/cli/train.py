@@ -96,6 +96,9 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         _require_directories(config, given["dry_run"])
     if given["plan"] and given["dry_run"]:
         raise UserError("--plan and --dry_run exclude each other; give one of them")
+    if "://" in config.data.data_dir:
+        with quiet_tensorflow():
+            import tensorflow  # noqa: F401 (reads from URLs)
     if given["dry_run"]:
         dry_run(config, _try_phases)
         return command.EXIT_OK

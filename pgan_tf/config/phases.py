@@ -124,6 +124,10 @@ class Schedule:
         """Return the phase of the batch that begins at `images_seen`; past the end, the last."""
         return next((p for p in self.phases if images_seen < p.end), self.phases[-1])
 
+    def phases_from(self, images_seen: int) -> tuple[Phase, ...]:
+        """Return the phases that have not ended before `images_seen`."""
+        return tuple(phase for phase in self.phases if images_seen < phase.end)
+
     def steps(self, images_seen: int = 0) -> Iterator[Step]:
         """Yield every step from `images_seen` to the end of the run, in order."""
         while images_seen < self.total_images:

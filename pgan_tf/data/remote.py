@@ -9,6 +9,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -16,6 +17,7 @@ import tensorflow as tf
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
 from tfrecords_tools.format.byte_source import joined
+from tfrecords_tools.format.manifest import MANIFEST_NAME, parse_manifest
 from tfrecords_tools.format.pyramid import open_pyramid_in
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -37,6 +39,16 @@ def open_remote_pyramid(url: str) -> Pyramid:
       UserError: in one line, what is missing, contradictory or can't be read.
     """
     return open_pyramid_in(RemoteDirectory(url.rstrip("/")))
+
+
+def read_remote_manifest(url: str) -> dict[str, Any]:
+    """Read the manifest of a pyramid behind a URL, by two requests.
+
+    Raises:
+      UserError: there is none, or it is damaged.
+    """
+    source = RemoteDirectory(url.rstrip("/")).open(MANIFEST_NAME)
+    return parse_manifest(source.location, source.read(0, source.size).tobytes())
 
 
 class RemoteDirectory:

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.networks.cost import StepTimes, multiplications
-from pgan_tf.planning.phase_table import PhaseRow, describe_total, format_table
+from pgan_tf.planning.phase_table import PhaseRow, format_table
 from pgan_tf.planning.plan import fit_to_data_dir, headline
+from pgan_tf.planning.so_far import describe_time, read_so_far
 from pgan_tf.planning.step_memory import peak_bytes
 from pgan_tf.planning.trial_process import (
     Crashed,
@@ -44,7 +45,8 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
 
     The phases that need most memory come first. One that runs out of memory is tried again with
     half the batch, and so on. What they leave of three minutes is for the others, whose time is
-    otherwise derived. Prints a line for each phase tried, then the table. Writes no files.
+    otherwise derived. Prints a line for each phase tried, then the table. Of a run that has begun,
+    it is about the phases that remain. Writes no files.
 
     Args:
       config: from flags and the run directory.
@@ -55,17 +57,24 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
         table has been printed, and the error names the batches that fit.
     """
     required(config.data.data_dir, "data_dir", "pgan-train")
+    run_dir = config.run.run_dir
     config = fit_to_data_dir(config)
     schedule = Schedule(config.schedule, config.network.final_resolution)
-    progress = _Progress(config, schedule)
+    so_far = read_so_far(run_dir, schedule)
+    remaining = schedule.phases_from(so_far.images_seen)
+    if not remaining:
+        say(describe_time([], so_far, schedule, run_dir))
+        return
+    progress = _Progress(config, schedule, remaining)
     while progress.pending:
         with trial_process(trial, config, progress.pending, progress.limit) as messages:
             for message in messages:
                 progress.note(message)
                 if progress.is_enough():
                     break
-    rows = progress.rows()
-    say("\n".join(["", format_table(rows), "", describe_total(rows), progress.explanation()]))
+    rows = progress.rows(so_far.images_seen)
+    time = describe_time(rows, so_far, schedule, run_dir)
+    say("\n".join(["", format_table(rows), "", time, progress.explanation()]))
     progress.raise_for_batches_too_large()
 
 
@@ -77,15 +86,18 @@ class _Progress:
       limit: bytes of the host's memory that tensors may take; None if unknown.
     """
 
-    def __init__(self, config: TrainConfig, schedule: Schedule):
+    def __init__(self, config: TrainConfig, schedule: Schedule, remaining: Sequence[Phase]):
         self._config = config
-        self._schedule = schedule
+        self._remaining = remaining
         self._measured: dict[int, tuple[Phase, PhaseMeasured]] = {}  # by the phase's index
         self._too_large: dict[int, int] = {}  # smallest batch that did not fit, by resolution
         self._started: Started | None = None
         self.limit = memory_limit()
-        self._quickest = min(schedule.phases, key=self._work)
-        self.pending = self._in_order(schedule.phases)
+        # All of several workers must try the same phases, and not all see the run directory.
+        several = config.run.distribution == "multi_worker"
+        phases = schedule.phases if several else remaining
+        self._quickest = min(phases, key=self._work)
+        self.pending = self._in_order(phases)
         self._began = time.monotonic()
 
     def _in_order(self, phases: Sequence[Phase]) -> list[Phase]:
@@ -110,7 +122,6 @@ class _Progress:
 
     def is_enough(self) -> bool:
         """Return whether no phase needs to be tried any more; if so, forget those pending."""
-        # All of several workers must try the same phases.
         is_alone = self._config.run.distribution != "multi_worker"
         is_over = time.monotonic() - self._began >= _BUDGET_SECONDS
         if not (is_alone and is_over and self._quickest.index in self._measured):
@@ -191,14 +202,18 @@ class _Progress:
         retried = [dataclasses.replace(p, batch_size=smaller) for p in stage] if smaller else []
         self.pending = retried + others
 
-    def rows(self) -> list[PhaseRow]:
-        """Return the table's rows; a batch that does not fit is followed by one that does."""
+    def rows(self, images_seen: int) -> list[PhaseRow]:
+        """Return the table's rows; a batch that does not fit is followed by one that does.
+
+        Args:
+          images_seen: real images that the run has shown.
+        """
         replicas = self._started.replicas if self._started else 1
         times = StepTimes(self._config.network)
         for known, result in self._measured.values():
             times.add(known, result.step_seconds / known.batch_size)
         rows = []
-        for phase in self._schedule.phases:
+        for phase in self._remaining:
             tried, measured = self._measured.get(phase.index, (None, None))
             if self._is_derived(phase):
                 seconds = times.seconds(phase)
@@ -210,7 +225,7 @@ class _Progress:
                 # None where all tensors are too small to be counted.
                 seconds, peak = measured.step_seconds, measured.peak or None
                 rows.append(PhaseRow(phase, replicas, seconds, peak, tried.batch_size, note))
-        return rows
+        return [dataclasses.replace(row, images_seen=images_seen) for row in rows]
 
     def _is_derived(self, phase: Phase) -> bool:
         """Return whether a phase was left out, once enough was known."""
@@ -225,7 +240,7 @@ class _Progress:
             "memory: measured, of the tensors on the fullest device after the first step; the "
             f"whole process took {resident / 2**30:.2f} GiB of the host's",
         ]
-        if any(map(self._is_derived, self._schedule.phases)):
+        if any(map(self._is_derived, self._remaining)):
             lines.append(
                 "derived: not tried, because these phases need less memory than others; seconds by "
                 "multiplications, from the phases that were measured"

@@ -15,15 +15,10 @@ from pgan_tf.planning.cards import (
     find_card,
     models_of_machine,
 )
-from pgan_tf.planning.phase_table import seconds_after
-from pgan_tf.planning.plan import (
-    estimate,
-    fit_to_data_dir,
-    read_speeds,
-    replicas_by_flags,
-    shares_memory,
-)
-from pgan_tf.runs.run_directory import RunDirectory
+from pgan_tf.planning.phase_table import total_seconds
+from pgan_tf.planning.plan import estimate, fit_to_data_dir, replicas_by_flags, shares_memory
+from pgan_tf.planning.so_far import read_so_far
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.host import core_count
 
 MOST_DAYS = 30
@@ -32,8 +27,8 @@ MOST_DAYS = 30
 def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
     """Warn if what is left of a run takes more than a month, by the formula of `--plan`.
 
-    Speeds are those of this machine; of a run that has begun, its own. Data behind a URL, which
-    take long to open, are left out.
+    Speeds are those of this machine; of a run that has begun, its own. Data behind a URL are known
+    by their manifest alone, and left out if they have none.
 
     Args:
       config: from flags and the run directory, with the data and the run directory.
@@ -42,22 +37,16 @@ def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
     Raises:
       UserError: there are no such data, or they do not fit the configuration.
     """
-    if "://" in config.data.data_dir:
+    fitted = _fit_to_data(config)
+    if fitted is None:
         return
-    config = fit_to_data_dir(config)
+    config = fitted
     schedule = Schedule(config.schedule, config.network.final_resolution)
     models = models_of_machine(root)
     replicas, speed = _speed_here(config, models)
-    images_seen, measured = read_speeds(RunDirectory(config.run.run_dir).metrics_log, schedule)
-    rows = estimate(
-        schedule,
-        config,
-        replicas=replicas,
-        shared_memory=shares_memory(config),
-        speed=speed,
-        measured=measured,
-    )
-    days = seconds_after(rows, images_seen) / 86400
+    so_far = read_so_far(config.run.run_dir, schedule)
+    rows = estimate(schedule, config, replicas=replicas, speed=speed, so_far=so_far)
+    days = (total_seconds(rows) or 0) / 86400
     if days <= MOST_DAYS:
         return
     on_cpu = not models or shares_memory(config)
@@ -66,10 +55,29 @@ def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
         "this run takes about %.0f days%s; --plan%s shows where. Less: a lower --resolution, "
         "--fmap_max or --total_kimg%s",
         days,
-        "" if measured else f" on {_machine(models, on_cpu)}",
-        "" if measured else device,
+        "" if so_far.measured else f" on {_machine(models, on_cpu)}",
+        "" if so_far.measured else device,
         ", or --flagfile=configs/demo.flags" if on_cpu else "",
     )
+
+
+def _fit_to_data(config: TrainConfig) -> TrainConfig | None:
+    """Return the configuration with the data's sizes; None if only opening the data tells them."""
+    url = config.data.data_dir
+    if "://" not in url:
+        return fit_to_data_dir(config)
+    from pgan_tf.data.remote import read_remote_manifest  # imports TensorFlow
+
+    try:
+        # Opening the data takes many requests, and training does it right after.
+        manifest = read_remote_manifest(url)
+        return config.for_data(
+            resolution=manifest["resolution"],
+            channels=manifest["channels"],
+            label_size=manifest.get("label_size") or 0,
+        )
+    except (UserError, ValueError):
+        return None  # training says what is wrong
 
 
 def _speed_here(config: TrainConfig, models: list[str]) -> tuple[int, Speed]:

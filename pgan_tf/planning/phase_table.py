@@ -21,7 +21,7 @@ _COLUMNS = (
 
 @dataclasses.dataclass(frozen=True)
 class PhaseRow:
-    """Time and memory of one phase.
+    """Time and memory of one phase, or of what remains of it.
 
     Attributes:
       phase: the phase.
@@ -30,6 +30,7 @@ class PhaseRow:
       peak: bytes on the fullest device; None if unknown.
       batch_size: global; smaller than the phase's own where that does not fit in memory.
       note: a remark at the end of the row.
+      images_seen: real images shown before; only what comes after them counts.
     """
 
     phase: Phase
@@ -38,11 +39,12 @@ class PhaseRow:
     peak: float | None
     batch_size: int
     note: str = ""
+    images_seen: int = 0
 
     @property
     def kimg(self) -> float:
-        """Length of the phase, in thousands of real images."""
-        return (self.phase.end - self.phase.start) / 1000
+        """Thousands of real images that remain."""
+        return max(0, self.phase.end - max(self.phase.start, self.images_seen)) / 1000
 
     @property
     def seconds_per_kimg(self) -> float | None:
@@ -51,15 +53,9 @@ class PhaseRow:
 
     @property
     def days(self) -> float | None:
-        """Days of the whole phase; None if unknown."""
-        return self.days_after(self.phase.start)
-
-    def days_after(self, images_seen: int) -> float | None:
-        """Return the days from `images_seen` to the end of the phase; None if unknown."""
-        if self.seconds_per_kimg is None:
-            return None
-        remaining = max(0, self.phase.end - max(self.phase.start, images_seen))
-        return remaining / 1000 * self.seconds_per_kimg / _SECONDS_A_DAY
+        """Days to the end of the phase; None if unknown."""
+        seconds = self.seconds_per_kimg
+        return None if seconds is None else self.kimg * seconds / _SECONDS_A_DAY
 
 
 def format_table(rows: Sequence[PhaseRow]) -> str:
@@ -74,11 +70,6 @@ def total_seconds(rows: Sequence[PhaseRow]) -> float | None:
     days = [row.days for row in {row.phase.index: row for row in rows}.values()]
     known = [value for value in days if value is not None]
     return sum(known) * _SECONDS_A_DAY if len(known) == len(days) else None
-
-
-def seconds_after(rows: Sequence[PhaseRow], images_seen: int) -> float:
-    """Return the seconds from `images_seen` to the end of the last phase, of those known."""
-    return sum(row.days_after(images_seen) or 0 for row in rows) * _SECONDS_A_DAY
 
 
 def readable_duration(seconds: float) -> str:

@@ -5,11 +5,10 @@ TensorFlow.
 """
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from pgan_tf.config import ScheduleConfig, TrainConfig
-from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.config.phases import Schedule
 from pgan_tf.distribution.cluster import VARIABLE, read_cluster
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.planning.cards import (
@@ -22,20 +21,15 @@ from pgan_tf.planning.cards import (
     find_card,
     model_of_machine,
 )
-from pgan_tf.planning.phase_table import (
-    PhaseRow,
-    describe_total,
-    format_table,
-    readable_duration,
-    seconds_after,
-)
+from pgan_tf.planning.phase_table import PhaseRow, format_table
+from pgan_tf.planning.so_far import SoFar, describe_time, read_so_far
 from pgan_tf.planning.step_memory import peak_bytes
-from pgan_tf.runs.metrics_log import MetricsLog
-from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.training.preflight import check_batches, fit_to_data
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 from tfrecords_tools.host import core_count
+
+_NOTHING_YET = SoFar()
 
 
 def plan(
@@ -47,6 +41,8 @@ def plan(
     root: Path = Path("/"),
 ) -> str:
     """Return the table of a run's phases, and remarks on where its numbers are from.
+
+    Of a run that has begun, it is about what remains.
 
     Args:
       config: from flags and the run directory. Without data, images have three channels and no
@@ -72,30 +68,18 @@ def plan(
     # This machine's number of GPUs does not count: plans are often for another one.
     replicas = replicas or replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
-    images_seen, measured = (
-        read_speeds(RunDirectory(run_dir).metrics_log, schedule) if run_dir else (0, [])
-    )
+    so_far = read_so_far(run_dir, schedule)
     speed, source = _choose_speed(config, schedule, replicas, device, tflops, root)
-    rows = estimate(
-        schedule,
-        config,
-        replicas=replicas,
-        shared_memory=shares_memory(config),
-        speed=speed,
-        measured=measured,
-    )
-    if measured:
+    rows = estimate(schedule, config, replicas=replicas, speed=speed, so_far=so_far)
+    time = describe_time(rows, so_far, schedule, run_dir)
+    if not rows:
+        return time
+    if so_far.measured:
         source = (
-            "this run's own, of the last tick of each phase marked measured; the others in "
+            "this run's own, of the last tick of each phase, here marked measured; the others in "
             "proportion to their multiplications"
         )
-    remarks = [describe_total(rows), f"seconds: {source}", *_remarks(config)]
-    if images_seen:
-        remarks.insert(
-            0,
-            f"{run_dir}: {images_seen / 1000:.1f} of {config.schedule.total_kimg:g} "
-            f"kimg are done; {readable_duration(seconds_after(rows, images_seen))} remain",
-        )
+    remarks = [time, f"seconds: {source}", *_remarks(config)]
     return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
 
 
@@ -197,27 +181,25 @@ def estimate(
     config: TrainConfig,
     *,
     replicas: int,
-    shared_memory: bool,
     speed: Speed,
-    measured: Sequence[tuple[Phase, float]] = (),
+    so_far: SoFar = _NOTHING_YET,
 ) -> list[PhaseRow]:
-    """Return the rows of all phases, from formulas.
+    """Return the rows of all phases that remain, from formulas.
 
     Args:
       schedule: the run's.
       config: fitted to the data, if there are any.
       replicas: number of replicas that batches are split over.
-      shared_memory: whether all replicas share one memory, as logical CPUs do.
       speed: of a replica. Not used where something was measured.
-      measured: phases of this run, and the seconds an image took in each.
+      so_far: the part of the run that is done.
     """
     step_times = StepTimes(config.network)
-    for phase, seconds_per_image in measured:
+    for phase, seconds_per_image in so_far.measured:
         step_times.add(phase, seconds_per_image)
-    measured_phases = {phase.index for phase, _ in measured}
+    measured_phases = {phase.index for phase, _ in so_far.measured}
     rows = []
-    for phase in schedule.phases:
-        if measured:
+    for phase in schedule.phases_from(so_far.images_seen):
+        if so_far.measured:
             seconds = step_times.seconds(phase)
         else:
             seconds = speed.seconds(config, phase, replicas=replicas)
@@ -229,31 +211,10 @@ def estimate(
                 phase,
                 replicas,
                 seconds,
-                peak * replicas if shared_memory else peak,
+                peak * replicas if shares_memory(config) else peak,
                 phase.batch_size,
                 note="measured" if phase.index in measured_phases else "",
+                images_seen=so_far.images_seen,
             )
         )
     return rows
-
-
-def read_speeds(log: MetricsLog, schedule: Schedule) -> tuple[int, list[tuple[Phase, float]]]:
-    """Read a run's progress and speed from its metrics log.
-
-    Args:
-      log: the run's, which need not exist.
-      schedule: the run's.
-
-    Returns:
-      images_seen, and for each phase the seconds an image took at its last tick.
-    """
-    images_seen, speeds = 0, {}
-    for row in log.rows():
-        images_seen = row.images_seen
-        batch_size = row.values.get("progress/batch_size")
-        seconds_per_kimg = row.values.get("speed/seconds_per_kimg")
-        if batch_size is None or seconds_per_kimg is None:
-            continue  # an evaluation, or nothing but a phase's first step
-        phase = schedule.phase_at(max(0, images_seen - int(batch_size)))
-        speeds[phase.index] = seconds_per_kimg / 1000
-    return images_seen, [(schedule.phases[index], seconds) for index, seconds in speeds.items()]

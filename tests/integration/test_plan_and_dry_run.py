@@ -70,8 +70,8 @@ def test_the_plan_of_a_run(capsys, tmp_path, data):
     assert train.main([f"--run_dir={run_dir}", "--plan"]) == 0
     out = capsys.readouterr().out
     assert "to 8x8, 3 channel(s), 3 labels" in out
-    assert f"{run_dir}: 2.5 of 10 kimg are done; " in out
-    assert rows_of(out)[1][5:7] == ["1", "500"]
+    assert f"{run_dir}: 2.504 of 10 kimg are done; 7.496 kimg in 2 phases remain: " in out
+    assert rows_of(out)[0][5:7] == ["0.496", "500"]
     assert files(tmp_path) == before
 
 

@@ -1,11 +1,13 @@
 """The table and advice made from a trial's results; the trials here are stand-ins."""
 
 import dataclasses
+import json
 
 import pytest
 
-from pgan_tf.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.planning.dry_run import dry_run
+from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import LIMIT_VARIABLE
 from tests.helpers import trials
 from tests.helpers.tiny import write_pyramid
@@ -70,6 +72,29 @@ def test_a_batch_that_no_microbatches_can_split_is_only_made_smaller(config, cap
     network = dataclasses.replace(config.network, stddev_group_size=0)
     with pytest.raises(UserError, match="--batch_size_by_resolution=4:64,8:16$"):
         dry_run(dataclasses.replace(config, network=network), trials.sixteen_fit_at_8x8)
+
+
+def test_of_a_run_that_has_begun_the_rest_is_tried_and_shown_as_by_the_plan(
+    config, tmp_path, capfd
+):
+    config = dataclasses.replace(config, run=RunConfig(run_dir=str(tmp_path / "run")))
+    (tmp_path / "run").mkdir()
+    log = tmp_path / "run" / "metrics.jsonl"
+    tick = {"progress/batch_size": 32, "speed/seconds_per_kimg": 10}
+    log.write_text(json.dumps({"images_seen": 15_008, **tick}) + "\n")
+    dry_run(config, trials.everything_fits)
+    out = capfd.readouterr().out
+    assert set(tried(out)) == {"8x8 fade", "8x8 stabilize"}
+    rows = rows_of(out)
+    assert [row[5:7] for row in rows[:-1]] == [["4.992", "10"], ["80", "10"]]
+    assert rows[-1][:2] == ["total", "84.992"]
+    rest = "run: 15.008 of 100 kimg are done; 84.992 kimg in 2 phases remain: 14 min"
+    assert rest in out and rest in plan(config)
+
+    log.write_text(json.dumps({"images_seen": 100_000, **tick}) + "\n")
+    dry_run(config, trials.is_a_fault)
+    done = f"{tmp_path}/run: all 100 kimg are done"
+    assert capfd.readouterr().out == f"{done}\n" and plan(config) == done
 
 
 @pytest.fixture

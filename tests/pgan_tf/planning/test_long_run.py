@@ -6,6 +6,7 @@ import pytest
 from pgan_tf.config import NetworkConfig, ScheduleConfig
 from pgan_tf.planning.long_run import warn_of_long_run
 from tests.helpers.tiny import tiny_config, write_pyramid
+from tfrecords_tools.format import write_manifest
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def test_a_run_that_has_begun_is_judged_by_its_own_speed(config, tmp_path, caplo
     (tmp_path / "run" / "metrics.jsonl").write_text(json.dumps(tick) + "\n")
     warn_of_long_run(config, root=tmp_path)
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("manifest", [True, False])
+def test_data_behind_a_url_are_known_by_their_manifest(config, tmp_path, caplog, manifest):
+    if manifest:
+        sizes = {"count": 2, "resolution": 64, "channels": 3}
+        write_manifest(tmp_path / "tiny", sizes)
+    data = dataclasses.replace(config.data, data_dir=f"file://{tmp_path}/tiny")
+    warn_of_long_run(dataclasses.replace(config, data=data), root=tmp_path)
+    assert ("days on the" in caplog.text) == manifest
 
 
 def test_a_short_run_is_not_warned_of(config, tmp_path, caplog):

@@ -8,8 +8,8 @@ from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
 from pgan_tf.planning.cards import Speed
 from pgan_tf.planning.phase_table import readable_duration
-from pgan_tf.planning.plan import estimate, plan, read_speeds
-from pgan_tf.runs.metrics_log import MetricsLog
+from pgan_tf.planning.plan import estimate, plan
+from pgan_tf.planning.so_far import read_so_far
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tests.helpers.trials import rows_of
 from tfrecords_tools.errors import UserError
@@ -30,14 +30,15 @@ SCHEDULE = Schedule(CONFIG.schedule, 16)
 
 def test_seconds_are_overhead_and_multiplications_of_a_replica():
     phase = SCHEDULE.phases[-1]
-    row = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, speed=Speed(0.5))[-1]
+    row = estimate(SCHEDULE, CONFIG, replicas=2, speed=Speed(0.5))[-1]
     work = multiplications(CONFIG.network, 16, fading=False)
     seconds = TYPICAL_OVERHEAD + 2 * 9 * work * 8 / 0.5e12
     assert row.step_seconds == pytest.approx(seconds)
     assert row.seconds_per_kimg == pytest.approx(seconds / 16 * 1000)
     assert row.days == pytest.approx(row.seconds_per_kimg * 40 / 86400)
-    assert row.days_after(phase.start + 10_000) == pytest.approx(row.days * 3 / 4)
-    assert row.days_after(phase.end) == 0
+    rest = dataclasses.replace(row, images_seen=phase.start + 10_000)
+    assert rest.kimg == 30 and rest.days == pytest.approx(row.days * 3 / 4)
+    assert dataclasses.replace(row, images_seen=phase.end).days == 0
 
 
 def test_the_plan_describes_ramps():
@@ -60,8 +61,9 @@ def test_the_papers_run_takes_about_two_weeks_on_a_v100():
 
 
 def test_memory_is_each_devices_unless_they_share_one():
-    alone = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=False, speed=Speed(1))
-    shared = estimate(SCHEDULE, CONFIG, replicas=2, shared_memory=True, speed=Speed(1))
+    logical = dataclasses.replace(CONFIG, run=RunConfig(logical_cpus=2))
+    alone = estimate(SCHEDULE, CONFIG, replicas=2, speed=Speed(1))
+    shared = estimate(SCHEDULE, logical, replicas=2, speed=Speed(1))
     assert [row.peak for row in shared] == [2 * row.peak for row in alone]
 
 
@@ -81,13 +83,15 @@ def test_a_runs_own_speed_is_read(tmp_path):
         file.write(
             '{"images_seen": 20032, "progress/batch_size": 16}\n{"images_seen": 21000, "prog'
         )
-    images_seen, speeds = read_speeds(MetricsLog(metrics), SCHEDULE)
-    assert images_seen == 20_032
-    assert speeds == [(SCHEDULE.phases[0], 0.008), (SCHEDULE.phases[1], 0.025)]
+    so_far = read_so_far(tmp_path, SCHEDULE)
+    assert so_far.images_seen == 20_032
+    assert so_far.measured == [(SCHEDULE.phases[0], 0.008), (SCHEDULE.phases[1], 0.025)]
 
 
 def test_a_run_that_has_not_begun_has_no_speed(tmp_path):
-    assert read_speeds(MetricsLog(tmp_path / "metrics.jsonl"), SCHEDULE) == (0, [])
+    for run_dir in ("", str(tmp_path)):
+        so_far = read_so_far(run_dir, SCHEDULE)
+        assert (so_far.images_seen, list(so_far.measured)) == (0, [])
 
 
 def test_the_plan_of_a_run_that_exists_says_how_far_it_is(tmp_path):
@@ -96,14 +100,18 @@ def test_the_plan_of_a_run_that_exists_says_how_far_it_is(tmp_path):
     run_dir.mkdir()
     write_metrics(run_dir / "metrics.jsonl", (32, 8, 10.0), (48, 8, 20.0))
     text = plan(tiny_config(data, run_dir), tflops=1e-9)
-    assert f"{run_dir}: 0.0 of 0.096 kimg are done" in text
-    (first, second, third, _) = rows_of(text)
-    assert first[6:] == ["10", first[7], first[8], "measured"]
-    assert second[6] == "20" and second[9] == "measured"
-    assert len(third) == 9 and 15 < float(third[6]) < 25
     # 16 of the fade's 32 images, and the whole of what follows.
-    seconds = 0.016 * 20 + 0.032 * float(third[6])
-    assert f"kimg are done; {readable_duration(seconds)} remain" in text
+    (fade, stable, total) = rows_of(text)
+    assert fade[5:7] == ["0.016", "20"] and fade[9] == "measured"
+    assert len(stable) == 9 and stable[5] == "0.032" and 15 < float(stable[6]) < 25
+    assert total[1] == "0.048"
+    seconds = 0.016 * 20 + 0.032 * float(stable[6])
+    assert (
+        f"{run_dir}: 0.048 of 0.096 kimg are done; 0.048 kimg in 2 phases remain: "
+        f"{readable_duration(seconds)}\n" in text
+    )
+    write_metrics(run_dir / "metrics.jsonl", (96, 8, 20.0))
+    assert plan(tiny_config(data, run_dir)) == f"{run_dir}: all 0.096 kimg are done"
 
 
 def test_data_tell_channels_labels_and_resolution(tmp_path):
