@@ -1,12 +1,15 @@
 """Worker processes that call a function for many tasks, with bounded memory and a clean end."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.forkserver
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -17,6 +20,10 @@ Result = TypeVar("Result")
 
 # Tasks handed out ahead of the results, for each worker: enough that none waits for work.
 _AHEAD = 3
+
+# An environment variable that keeps Python from importing modules of the current directory.
+_SAFE_PATH = "PYTHONSAFEPATH"
+_KNOWS_SAFE_PATH = sys.version_info >= (3, 11)
 
 
 def run_unordered(
@@ -46,6 +53,31 @@ def run_ordered(
     yield from _run(function, tasks, num_workers, _take_first)
 
 
+@contextlib.contextmanager
+def elsewhere() -> Iterator[None]:
+    """Let Python processes that are started in the block import nothing from this directory.
+
+    The current directory may be a stranger's. Before Python 3.11 the only way is to be in another
+    one for that moment.
+    """
+    if _KNOWS_SAFE_PATH:
+        was_set = _SAFE_PATH in os.environ
+        os.environ.setdefault(_SAFE_PATH, "1")
+        try:
+            yield
+        finally:
+            if not was_set:
+                del os.environ[_SAFE_PATH]
+        return
+    here = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(os.sep)
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
 _Pending = list[concurrent.futures.Future]
 
 
@@ -61,6 +93,8 @@ def _run(
     # Forking this process would be unsafe, since the caller may have threads, such as TensorFlow's.
     # Forked from a server that has imported everything, workers start at once, now and at later
     # calls.
+    with elsewhere():
+        multiprocessing.forkserver.ensure_running()
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function,)
     )

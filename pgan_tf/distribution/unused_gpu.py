@@ -82,6 +82,7 @@ def messages_of_tensorflow() -> str:
             errors="replace",
             timeout=_PROBE_SECONDS,
             env=environment,
+            cwd=os.sep,  # nothing in the current directory is imported
             check=False,
         ).stderr
     except (OSError, subprocess.TimeoutExpired):

@@ -85,6 +85,7 @@ def fault_of_xla(
     known = _read(results)
     if key in known:
         return known[key]
+    paths = [os.path.abspath(entry) for entry in sys.path if entry]
     try:
         child = run(
             _COMMAND,
@@ -93,8 +94,10 @@ def fault_of_xla(
             text=True,
             errors="replace",
             timeout=_SECONDS,
-            # The child finds this package wherever this process has found it.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            # The child finds this package wherever this process has found it, and nothing in the
+            # current directory.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            cwd=os.sep,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -19,6 +19,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.host import available_memory
+from tfrecords_tools.parallel import elsewhere
 
 # TensorFlow's allocator on CPUs with oneDNN reads it: steps above it fail as they do on GPUs.
 LIMIT_VARIABLE = "TF_MKL_ALLOC_MAX_BYTES"
@@ -129,9 +130,10 @@ def trial_process(
     # Spawned, not forked, so that its TensorFlow is its own.
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    arguments = (trial, config, list(phases), limit, sender)
+    arguments = (trial, config, list(phases), limit, sender, os.getcwd())
     process = context.Process(target=_try, args=arguments, daemon=True)
-    process.start()
+    with elsewhere():
+        process.start()
     sender.close()
     try:
         yield _messages(receiver, process)
@@ -156,9 +158,15 @@ def _messages(receiver: Connection, process: SpawnProcess) -> Iterator[Message]:
 
 
 def _try(
-    trial: Trial, config: TrainConfig, phases: list[Phase], limit: int | None, sender: Connection
+    trial: Trial,
+    config: TrainConfig,
+    phases: list[Phase],
+    limit: int | None,
+    sender: Connection,
+    directory: str,
 ) -> None:
     """Run in the child."""
+    os.chdir(directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends the child
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(OSError):

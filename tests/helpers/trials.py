@@ -24,6 +24,10 @@ def everything_fits(config, phases, send):
         send(measured(phase))
 
 
+def say_where(config, phases, send):
+    send(Started(1, os.getcwd()))
+
+
 def sixteen_fit_at_8x8(config, phases, send):
     send(Started(2, "GPU:0, GPU:1"))
     for phase in phases:

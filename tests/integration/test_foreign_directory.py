@@ -12,28 +12,58 @@ from pgan_tf.cli import evaluate, train
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.command import run
 
+# With an empty PYTHONSAFEPATH in the environment, Python does as it did before 3.11.
+PREPARE = """
+import os, sys
+from tfrecords_tools import parallel
+from tfrecords_tools.cli import prepare
+parallel._KNOWS_SAFE_PATH &= "PYTHONSAFEPATH" not in os.environ
+if __name__ == "__main__":
+    sys.exit(prepare.main(sys.argv[1:]))
+"""
+TRY = """
+import os, sys
+from pgan_tf.config import TrainConfig
+from pgan_tf.planning.trial_process import trial_process
+from tests.helpers.trials import say_where
+from tfrecords_tools import parallel
+parallel._KNOWS_SAFE_PATH = False
+if __name__ == "__main__":
+    with trial_process(say_where, TrainConfig(), [], None) as messages:
+        assert next(messages).devices == os.getcwd()
+"""
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="needs PYTHONSAFEPATH, new in Python 3.11")
-def test_modules_beside_the_images_are_not_imported_by_worker_processes(tmp_path):
-    for number in range(4):
-        pixels = np.full((16, 16, 3), number, np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-    for name in ("socket", "random", "json", "numpy", "multiprocessing"):
+
+def run_in_a_strange_directory(tmp_path, script, *arguments, **environment):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "command.py").write_text(script)
+    names = ("socket", "random", "json", "numpy", "multiprocessing", "tensorflow", "pgan_tf")
+    for name in names:
         (tmp_path / f"{name}.py").write_text("open('executed', 'w'); raise ImportError\n")
-    code = (
-        "import sys, tfrecords_tools.cli.prepare as prepare; sys.exit(prepare.main(sys.argv[1:]))"
-    )
-    arguments = ["--source=images", "--input=.", "--output=out", "--num_workers=2"]
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, *arguments],
+        [sys.executable, "bin/command.py", *arguments],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
+        env={**os.environ, "PYTHONPATH": os.getcwd(), **environment},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("environment", [{}, {"PYTHONSAFEPATH": ""}])
+def test_modules_beside_the_images_are_not_imported_by_worker_processes(tmp_path, environment):
+    for number in range(4):
+        pixels = np.full((16, 16, 3), number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    arguments = ["--source=images", "--input=.", "--output=out", "--num_workers=2"]
+    run_in_a_strange_directory(tmp_path, PREPARE, *arguments, **environment)
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_trial_begins_in_the_current_directory_and_imports_nothing_from_it(tmp_path):
+    run_in_a_strange_directory(tmp_path, TRY, PYTHONSAFEPATH="")
 
 
 def test_a_run_from_elsewhere_names_no_code_to_execute(tmp_path, monkeypatch, caplog):
