@@ -1,0 +1,104 @@
+"""How often XLA compiles, in whole runs: once for each kind of step, ahead, and kept."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.tiny import write_pyramid
+
+pytestmark = pytest.mark.slow
+
+# Of TensorFlow: a line for each function that XLA has compiled, or loaded from the cache.
+_LOG = {"TF_CPP_VMODULE": "device_compilation_profiler=1", "TF_CPP_MIN_LOG_LEVEL": "0"}
+
+_TRAIN = """
+import dataclasses, json, sys
+from pgan_tf.step.program import Programs
+from pgan_tf.training import feeding, loop, phase_graphs, run_ahead
+from tests.helpers.tiny import tiny_config
+
+for module in (feeding, phase_graphs, run_ahead):
+    module.is_on_gpus = lambda strategy: True
+
+compile_ahead = Programs.compile_ahead
+
+def announced(*args):
+    print("ahead begins", file=sys.stderr, flush=True)
+    compile_ahead(*args)
+    print("ahead ends", file=sys.stderr, flush=True)
+
+Programs.compile_ahead = announced
+data_dir, run_dir, run, optimizer = sys.argv[1:]
+config = tiny_config(
+    data_dir, run_dir, jit_compile="on", checkpoint_kimg=0.016, keep_checkpoints=9,
+    **json.loads(run),
+)
+optimizer = dataclasses.replace(config.optimizer, **json.loads(optimizer))
+loop.train(dataclasses.replace(config, optimizer=optimizer))
+"""
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Return a function that trains 4x4 and both phases of 8x8, as on GPUs, and returns the log."""
+    data_dir = write_pyramid(tmp_path / "data" / "tiny", resolution=8, channels=3)
+
+    def train(run, optimizer=None, **environment):
+        arguments = [str(data_dir), str(tmp_path / "run"), json.dumps(run)]
+        done = subprocess.run(
+            [sys.executable, "-c", _TRAIN, *arguments, json.dumps(optimizer or {})],
+            env={**os.environ, **_LOG, **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    return train
+
+
+@pytest.mark.parametrize(
+    ("run", "optimizer", "kinds"),
+    [
+        ({"steps_per_call": 1}, {}, 1),
+        ({"steps_per_call": "auto", "microbatches": 2}, {}, 1),
+        (
+            {"steps_per_call": 3, "tick_kimg": 0.012},
+            {"discriminator_steps": 2, "ema_update": "generator_step"},
+            2,
+        ),
+    ],
+    ids=["single steps", "microbatches", "several discriminator steps"],
+)
+def test_each_kind_of_step_is_compiled_once_and_before_its_phase(train, run, optimizer, kinds):
+    lines = re.findall(r"Compiled \S+ \d+ times|ahead \w+", train(run, optimizer))
+    ahead = ["ahead begins", "Compiled", "ahead ends"]
+    in_order = [line.split()[0] if line.startswith("Compiled") else line for line in lines]
+    # Where there are two kinds, the second of the first phase may be compiled beside the next one.
+    assert in_order.count("Compiled") == 3 * kinds
+    assert in_order.count("ahead begins") == in_order.count("ahead ends") == 2 * kinds
+    if kinds == 1:
+        assert in_order == ["Compiled", *ahead, *ahead]
+    assert len(set(lines) - {"ahead begins", "ahead ends"}) == 3 * kinds
+    assert all(line.endswith(" 1 times") for line in lines if line.startswith("Compiled"))
+
+
+@pytest.mark.parametrize("run", [{}, {"microbatches": 2}], ids=["whole batches", "microbatches"])
+def test_a_continued_run_compiles_nothing_that_is_cached(train, tmp_path, run):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    flags = f"--tf_xla_persistent_cache_directory={cache}"
+    train(run, TF_XLA_FLAGS=flags)
+    files = {path.name for path in cache.iterdir()}
+    assert len(files) == 3
+    # It goes on within the fade, with other functions made before.
+    for later in (64, 80, 96):
+        for path in (tmp_path / "run" / "checkpoints").glob(f"state-{later}.*"):
+            path.unlink()
+    log = train(run, TF_XLA_FLAGS=flags)
+    assert len(re.findall(r"Compiled \S+ 1 times", log)) == 2
+    assert {path.name for path in cache.iterdir()} == files
