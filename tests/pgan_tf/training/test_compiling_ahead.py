@@ -50,7 +50,9 @@ def test_training_goes_on_while_the_next_phase_is_compiled(
             deterministic=True,
             jit_compile="on",
             steps_per_call=1,
-            **{"tick_kimg": 1, "sample_kimg": 9, "checkpoint_kimg": 9},
+            tick_kimg=1,
+            sample_kimg=9,
+            checkpoint_kimg=9,
         )
         schedule = dataclasses.replace(config.schedule, stabilize_kimg=2.4, total_kimg=2.424)
         optimizer = dataclasses.replace(config.optimizer, adam_epsilon=1.25e-8)
