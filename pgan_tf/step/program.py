@@ -6,6 +6,7 @@ find nothing. Here a function is named after its content. And it can be called w
 than its own, which compiles it while training uses its own.
 """
 
+import concurrent.futures
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -54,12 +55,20 @@ class Programs:
           variables: those that the programs use, and any others.
         """
         by_handle = {id(variable.handle): variable for variable in variables}
-        for program in self._programs:
-            program.run_on_zeros(by_handle)
+        devices = len({program.device for program in self._programs})
+        # At the same time on all devices, as in training.
+        with concurrent.futures.ThreadPoolExecutor(max(1, devices)) as pool:
+            for done in [pool.submit(p.run_on_zeros, by_handle) for p in self._programs]:
+                done.result()
 
 
 class _Program:
-    """A program as one graph calls it."""
+    """A program as one graph calls it.
+
+    Attributes:
+      tensors: its arguments in the graph, or what the graph has captured as such.
+      device: of the call.
+    """
 
     def __init__(self, concrete: Any, tensors: Sequence[tf.Tensor]):
         """Take a `ConcreteFunction`, and its arguments, those that it has captured included."""
@@ -70,7 +79,7 @@ class _Program:
         self._library = tf.compat.v1.GraphDef()
         self._library.versions.producer = tf.version.GRAPH_DEF_VERSION
         self._library.library.function.extend(definitions)
-        self._device = ""
+        self.device = ""
 
     def call(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """Call the program in the graph that is being traced; note the device it is placed on."""
@@ -86,7 +95,7 @@ class _Program:
         )
         for result, spec in zip(results, self._outputs, strict=True):
             result.set_shape(spec.shape)
-        self._device = results[0].op.device
+        self.device = results[0].op.device
         return results
 
     def _graph_of_a_call(self) -> tf.compat.v1.GraphDef:
@@ -109,7 +118,7 @@ class _Program:
         Args:
           by_handle: the variables among its arguments by the `id` of their handles.
         """
-        device = self._device
+        device = self.device
         with tf.device(device):
             variables = [
                 _zeros_like(by_handle[id(tensor)])
@@ -124,7 +133,8 @@ class _Program:
                 for spec in self._inputs
             ]
         # In a graph, as in training: TensorFlow names what it compiles in eager mode otherwise.
-        tf.function(lambda *tensors: self._call_on(device, tensors), autograph=False)(*zeros)
+        run = tf.function(lambda *tensors: self._call_on(device, tensors), autograph=False)
+        run.get_concrete_function(*zeros)(*zeros)
 
     def _call_on(self, device: str, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         with tf.device(device):
