@@ -21,6 +21,10 @@ transfer of their batches, until the last result is there. Prints one line of JS
                     process
     trace_seconds   of building the graph
     first_seconds   of the first call after that, in which XLA compiles
+    kernels         with --kernels, on a GPU: those that take longest in an iteration, as
+                    milliseconds, launches, name and XLA's operation; and of all of them together,
+                    gpu_milliseconds and launches. Far less than the iteration takes means that the
+                    host can't start them fast enough
 
 The count: two operations for each multiply-add of the convolutions and dense layers
 (`pgan_tf.networks.cost`), as sums over the kernel, those that resample as 4x4 kernels at the lower
@@ -38,8 +42,9 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import kernels
 import numpy as np
 import tensorflow as tf
 
@@ -75,7 +80,6 @@ _GPU_REPEATS = 16
 
 def main() -> None:
     """Run the benchmark."""
-    set_up_xla("")  # no cache, so that compiling is measured
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--resolution", type=int, default=32, help="the stage's")
     parser.add_argument("--network_resolution", type=int, help="final; default: the stage's")
@@ -94,7 +98,10 @@ def main() -> None:
     parser.add_argument("--steps_per_call", type=int, default=1)
     parser.add_argument("--microbatches", default="auto", help="auto, off, or a number")
     parser.add_argument("--jit_compile", choices=JIT_COMPILE, default="auto")
+    parser.add_argument("--xla_cache_dir", default="", help="without one, compiling is measured")
+    parser.add_argument("--kernels", type=int, default=0, help="kernels to list, on a GPU")
     given = parser.parse_args()
+    set_up_xla(given.xla_cache_dir)
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
         fmap_base=given.fmap_base,
@@ -157,10 +164,28 @@ def main() -> None:
         "peak_memory_mb": peak_memory() / 1e6,
         "trace_seconds": trace_seconds,
         "first_seconds": first,
+        **(traced_kernels(step.run, given.kernels, steps) if given.kernels and gpus() else {}),
     }
-    print(
-        json.dumps({k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in result.items()})
-    )
+    print(json.dumps(rounded(result)))
+
+
+def traced_kernels(run: Callable[[], None], count: int, steps: int) -> dict[str, Any]:
+    """Return what a call's kernels take on the GPU, for each of its iterations."""
+    traced = kernels.trace(run)
+    return {
+        "gpu_milliseconds": sum(kernel.milliseconds for kernel in traced) / steps,
+        "launches": sum(kernel.launches for kernel in traced) / steps,
+        "kernels": [list(kernel) for kernel in traced[:count]],
+    }
+
+
+def rounded(value: Any) -> Any:
+    """Return the numbers in a value to four digits."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _microbatches(text: str) -> int | Literal["auto", "off"]:

@@ -128,3 +128,55 @@ def test_a_compiled_step_is_measured_with_calls_in_flight(capsys, monkeypatch):
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert result["jit_compile"] == "on" and result["calls_in_flight"] == 3
     assert min(result["trace_seconds"], result["first_seconds"]) > 0
+
+
+def test_kernels_are_summed_by_name_and_operation(monkeypatch):
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    def start(directory):
+        space = xplane_pb2.XSpace()
+        space.planes.add(name="/host:CPU").lines.add().events.add(metadata_id=1, duration_ps=10**12)
+        gpu = space.planes.add(name="/device:GPU:0")
+        gpu.event_metadata[1].name, gpu.event_metadata[2].name = "wgrad", "fusion"
+        gpu.stat_metadata[1].name, gpu.stat_metadata[2].name = "hlo_op", "conv.1"
+        for metadata, milliseconds in ((1, 3), (2, 1), (1, 5)):
+            event = gpu.lines.add().events.add(
+                metadata_id=metadata, duration_ps=milliseconds * 10**9
+            )
+            if metadata == 1:
+                event.stats.add(metadata_id=1, ref_value=2)
+        (Path(directory) / "host.xplane.pb").write_bytes(space.SerializeToString())
+
+    monkeypatch.setattr(tf.profiler.experimental, "start", start)
+    monkeypatch.setattr(tf.profiler.experimental, "stop", lambda: None)
+    calls = []
+    found = load("kernels").trace(lambda: calls.append(1), calls=2)
+    assert found == [(4, 1, "wgrad", "conv.1"), (0.5, 0.5, "fusion", "")]
+    assert len(calls) == 2
+
+
+def test_the_gpu_suite_goes_on_after_a_case_that_fails(monkeypatch, tmp_path):
+    (tmp_path / "train_step.py").write_text(
+        "import sys, json\n"
+        "if '--broken' in sys.argv: sys.exit('no such GPU')\n"
+        "print('a warning')\n"
+        "print(json.dumps({'images_per_second': 8.0, 'flags': sys.argv[1:]}))\n"
+    )
+    suite = load("gpu_suite")
+    monkeypatch.setattr(suite, "_BENCHMARKS", tmp_path)
+    monkeypatch.setattr(suite, "CASES", {"broken": "--broken", "sound": "--resolution=4"})
+    output = tmp_path / "results.jsonl"
+    flags = [f"--output={output}", "--at_a_time=1", "--cases=broken,sound"]
+    monkeypatch.setattr(sys, "argv", ["gpu_suite.py", *flags])
+    suite.main()
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [(row["case"], row["what"]) for row in rows] == [
+        ("broken", "compile"),
+        ("sound", "compile"),
+        ("sound", "measure"),
+    ]
+    assert "no such GPU" in rows[0]["error"]
+    assert rows[2]["images_per_second"] == 8
+    # Compiled into the cache that is measured with.
+    cache = [flag for flag in rows[1]["flags"] if "cache" in flag]
+    assert cache == [flag for flag in rows[2]["flags"] if "cache" in flag] != []

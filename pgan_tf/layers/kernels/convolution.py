@@ -21,6 +21,8 @@ def convolve(
       `[b h' w' out]`, with h' = h, 2h or h/2.
     """
     if resample is None:
+        if _is_product(kernel):
+            return tf.tensordot(x, kernel[0, 0], 1)
         if winograd.is_faster(x, kernel):
             return winograd.convolve(x, kernel)
         return tf.nn.conv2d(x, kernel, strides=1, padding="SAME")
@@ -28,3 +30,16 @@ def convolve(
     if resample == "upscale":
         return resampling.upscale_convolve(x, kernel, method)
     return resampling.convolve_downscale(x, kernel, method)
+
+
+def _is_product(kernel: tf.Tensor) -> bool:
+    """Return whether a convolution is better computed as a product of matrices, pixels by features.
+
+    For 1x1 kernels on GPUs, where cuDNN is slow at few channels: the gradient of the kernel between
+    16 features and RGB at 1024x1024 took 1.38 ms, and 0.28 as a product (H200, float32). On CPUs
+    convolutions are faster, by a third of the whole iteration at 32x32.
+
+    Args:
+      kernel: `[k k in out]`.
+    """
+    return kernel.shape[:2] == [1, 1] and bool(tf.config.list_physical_devices("GPU"))
