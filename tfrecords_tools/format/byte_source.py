@@ -50,8 +50,10 @@ class ByteSource(Protocol):
     def require_whole(self) -> None:
         """Refuse a file whose bytes, read before as views, may be gone.
 
+        Called after they were copied as well: those that were gone by then are zeros.
+
         Raises:
-          UserError: it has become shorter.
+          UserError: it has become shorter, or can't be read.
         """
         ...
 

@@ -99,9 +99,12 @@ class RecordFile:
         """
         data, spans = self.source.read_spans(self.offsets.spans(indices))
         try:
-            return self.decoder.decode(data, spans, check, out)
+            images = self.decoder.decode(data, spans, check, out)
         except DamagedRecordError as error:
+            self.source.require_whole()
             raise self.damaged(int(indices[error.position]), error) from error
+        self.source.require_whole()
+        return images
 
     def damaged(self, record: int, reason: object) -> UserError:
         """Return the error that reports a damaged record."""

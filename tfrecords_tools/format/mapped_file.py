@@ -1,7 +1,8 @@
 """A file on disk, mapped into memory.
 
 Reading copies nothing: the operating system loads the pages that are looked at, and drops them
-when it needs the memory. The reader requests what it will need next.
+when it needs the memory. The reader requests what it will need next. Where the file is cut short
+meanwhile, zeros are read (`lost_pages.py`), so its size is compared again afterwards.
 """
 
 import ctypes
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.lost_pages import survive_lost_pages
 from tfrecords_tools.untrusted.regular_file import open_regular
 
 # One call reads no more than a disk's largest request, whatever length it is given. This is below
@@ -61,6 +63,7 @@ class MappedFile:
             if os.fstat(file.fileno()).st_size:  # an empty file cannot be mapped
                 self._mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self.data = np.frombuffer(self._mapping, np.uint8)
+                survive_lost_pages(self._mapping, self.data.ctypes.data)
         self.size = len(self.data)
 
     def read(self, start: int, end: int) -> np.ndarray:
@@ -75,13 +78,16 @@ class MappedFile:
         return self.data, spans
 
     def require_whole(self) -> None:
-        """Refuse a file that has become shorter; the operating system would kill the process.
+        """Refuse a file that has become shorter: what was read of it may be zeros.
 
         Raises:
           UserError: it has.
         """
         # Asks the operating system, by the open file: another file may have its name now.
-        left = self._mapping.size() if self._mapping is not None else 0
+        try:
+            left = self._mapping.size() if self._mapping is not None else 0
+        except OSError as error:  # of a file system in a network
+            raise UserError(f"{self.location}: can't be read: {error.strerror}") from error
         if left < self.size:
             raise UserError(
                 f"{self.location}: has been cut short since it was opened: {left} of {self.size}"

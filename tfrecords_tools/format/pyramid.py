@@ -60,9 +60,10 @@ class Pyramid:
         """
         if self.labels is None:
             return np.zeros([len(records), 0], np.float32)
+        labels = np.asarray(self.labels[records])
         if self.labels_source is not None:
             self.labels_source.require_whole()
-        return np.asarray(self.labels[records])
+        return labels
 
     @property
     def is_remote(self) -> bool:

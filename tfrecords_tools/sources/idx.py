@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
@@ -58,21 +59,24 @@ class IdxSource:
         return self.shape[0]
 
     @functools.cached_property
-    def _images(self) -> np.ndarray:
-        return read_idx(self.images_path, 3)
+    def _images(self) -> tuple[np.ndarray, MappedFile | None]:
+        return _open_idx(self.images_path, 3)
 
     def labels(self) -> np.ndarray | None:
         """One-hot labels [n classes] float32."""
         if self.labels_path is None or self.label_names is None:
             return None
-        return one_hot(read_idx(self.labels_path, 1), len(self.label_names))
+        return one_hot(_read_labels(self.labels_path), len(self.label_names))
 
     def load(self, index: int) -> np.ndarray:
         """Return image `index` as [1 H W] uint8."""
         _, height, width = self.shape
         top, left = (self.resolution - height) // 2, (self.resolution - width) // 2
         image = np.zeros((1, self.resolution, self.resolution), np.uint8)
-        image[0, top : top + height, left : left + width] = self._images[index]
+        images, file = self._images
+        image[0, top : top + height, left : left + width] = images[index]
+        if file is not None:
+            file.require_whole()
         return image
 
     def describe(self) -> dict[str, Any]:
@@ -131,6 +135,21 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
     Raises:
       UserError: the file is missing, damaged, or of another type or shape.
     """
+    return _open_idx(path, dimensions)[0]
+
+
+def _read_labels(path: Path) -> np.ndarray:
+    labels, file = _open_idx(path, 1)
+    if file is None:
+        return labels
+    labels = labels.copy()
+    file.require_whole()
+    return labels
+
+
+def _open_idx(path: Path, dimensions: int) -> tuple[np.ndarray, MappedFile | None]:
+    """Return the array in an IDX file, and the file if the array is mapped from it."""
+    mapped = None
     try:
         size = path.stat().st_size
         with open_regular(path) as file:
@@ -141,10 +160,9 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
                 # One byte more than the header announces, which would be too many.
                 rest = unzipped.read(_body_bytes(beginning) + 1)
                 data = np.frombuffer(beginning + rest, np.uint8)
-        elif size:
-            data = np.memmap(path, np.uint8, mode="r").view(np.ndarray)
         else:
-            data = np.empty(0, np.uint8)
+            mapped = MappedFile(path)
+            data = mapped.data
     except (EOFError, zlib.error) as error:
         raise UserError(f"{path}: damaged: {error}") from error
     except FileNotFoundError as error:
@@ -167,7 +185,7 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
             f"{path}: truncated or damaged: its header says {expected} bytes."
             f" Received: {len(data)} bytes"
         )
-    return data[body:].reshape(shape)
+    return data[body:].reshape(shape), mapped
 
 
 def _body_bytes(beginning: bytes) -> int:
@@ -202,7 +220,7 @@ def _labels_beside(images_path: Path) -> Path | None:
 def _checked_names(
     labels_path: Path, images_path: Path, count: int, names: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    labels = read_idx(labels_path, 1)
+    labels = _read_labels(labels_path)
     if len(labels) != count:
         raise UserError(
             f"{labels_path}: must hold {count} labels, as {images_path.name} holds images."

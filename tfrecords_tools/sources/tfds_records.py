@@ -7,7 +7,6 @@ each with an encoded image and, where there are classes, an integer.
 import dataclasses
 import functools
 import io
-import mmap
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import crc32c
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.record import FRAME_HEAD_BYTES, masked
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.base import BadImageError
@@ -178,12 +178,10 @@ def find_features(example: memoryview, names: Sequence[str]) -> dict[str, tuple[
 def _examples(records: RecordRange) -> Iterator[tuple[memoryview, int]]:
     """Yield the wanted examples of a file and their offsets in it."""
     try:
-        with open_regular(records.path) as file:
-            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        file = MappedFile(records.path)
     except FileNotFoundError as error:
         raise UserError(f"{records.path}: no such file; the data set is incomplete") from error
-    except ValueError:
-        data = memoryview(b"")  # an empty file cannot be mapped
+    data = file.data.data
     offset = 0
     stop = records.skip + records.take
     for number in range(stop):
@@ -199,6 +197,7 @@ def _examples(records: RecordRange) -> Iterator[tuple[memoryview, int]]:
         if number >= records.skip:
             yield data[start : start + size], start
         offset = start + size + _FOOT_BYTES
+    file.require_whole()
 
 
 def _field(data: memoryview, at: int, tag: int) -> tuple[int, int]:

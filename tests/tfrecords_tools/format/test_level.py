@@ -1,5 +1,6 @@
 """Reading a level by record number."""
 
+import os
 import threading
 
 import numpy as np
@@ -130,3 +131,16 @@ def test_threads_may_share_a_level(images, level_path):
     for thread in threads:
         thread.join()
     assert not failures
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_file_that_is_cut_short_while_it_is_read_is_refused(golden_copy, monkeypatch, check):
+    level = open_pyramid(golden_copy).levels[-1]
+    source = level.files[0].source
+
+    def cut(spans):
+        os.truncate(source.location, 100)
+
+    monkeypatch.setattr(source, "will_read", cut)
+    with pytest.raises(UserError, match=r"has been cut short .*: 100 of \d+ bytes are left"):
+        level.read(np.arange(level.count), check=check)

@@ -1,6 +1,7 @@
 """IDX files, written here with struct and gzip."""
 
 import gzip
+import os
 import pickle
 import struct
 import tracemalloc
@@ -170,3 +171,12 @@ def test_a_header_that_announces_more_than_the_file_unpacks_to_is_refused(tmp_pa
     (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(header + bytes(1 << 12), mtime=0))
     with pytest.raises(UserError, match=f"{IMAGES}.gz: "):
         opened(tmp_path)
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_is_refused(tmp_path, images):
+    (tmp_path / IMAGES).write_bytes(idx(images))
+    source = opened(tmp_path)
+    source.load(0)
+    os.truncate(tmp_path / IMAGES, 100)
+    with pytest.raises(UserError, match=f"{IMAGES}: has been cut short"):
+        source.load(5)
