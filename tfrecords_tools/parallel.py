@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 
 # Tasks handed out ahead of the results, for each worker: enough that none waits for work.
 _AHEAD = 3
+# Between two looks at whether a worker has died.
+_PATIENCE_SECONDS = 1.0
 
 # An environment variable that keeps Python from importing modules of the current directory.
 _SAFE_PATH = "PYTHONSAFEPATH"
@@ -79,13 +81,14 @@ def elsewhere() -> Iterator[None]:
 
 
 _Pending = list[concurrent.futures.Future]
+_Executor = concurrent.futures.ProcessPoolExecutor
 
 
 def _run(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     num_workers: int,
-    take: Callable[[_Pending], _Pending],
+    take: Callable[[_Executor, _Pending], _Pending],
 ) -> Generator[Result, None, None]:
     if num_workers <= 1:
         yield from map(function, tasks)
@@ -104,9 +107,9 @@ def _run(
         for task in tasks:
             pending.append(_submit(executor, task))
             if len(pending) >= num_workers * _AHEAD:
-                yield from (future.result() for future in take(pending))
+                yield from (future.result() for future in take(executor, pending))
         while pending:
-            yield from (future.result() for future in take(pending))
+            yield from (future.result() for future in take(executor, pending))
         completed = True
     except BrokenProcessPool as error:
         raise UserError(
@@ -119,26 +122,60 @@ def _run(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _kill_workers(executor: concurrent.futures.ProcessPoolExecutor) -> None:
-    # From Python 3.14 on, a method of executors does this.
-    for process in list((executor._processes or {}).values()):
+def _kill_workers(executor: _Executor) -> None:
+    processes = _workers(executor)
+    for process in processes:
         process.kill()
+    for process in processes:
+        process.join()
+    # The executor may be in the middle of a result whose worker is gone. It reads on until the last
+    # end for writing is closed, which is this process's own.
+    results: Any = executor._result_queue
+    if results is not None:
+        results._writer.close()
 
 
-def _take_finished(pending: _Pending) -> _Pending:
+def _workers(executor: _Executor) -> list[multiprocessing.process.BaseProcess]:
+    return list((executor._processes or {}).values())
+
+
+def _take_finished(executor: _Executor, pending: _Pending) -> _Pending:
     """Wait until a task has finished; remove all finished ones from `pending` and return them."""
-    done, _ = concurrent.futures.wait(pending, return_when=concurrent.futures.FIRST_COMPLETED)
+    done = _wait(executor, pending)
     taken = [future for future in pending if future in done]
     pending[:] = [future for future in pending if future not in done]
     return taken
 
 
-def _take_first(pending: _Pending) -> _Pending:
-    """Remove the first task from `pending` and return it."""
+def _take_first(executor: _Executor, pending: _Pending) -> _Pending:
+    """Wait until the first task has finished; remove it from `pending` and return it."""
+    _wait(executor, pending[:1])
     return [pending.pop(0)]
 
 
-def _submit(executor: concurrent.futures.Executor, task: Any) -> concurrent.futures.Future:
+def _wait(executor: _Executor, pending: _Pending) -> set[concurrent.futures.Future]:
+    """Wait until one of some tasks has finished; return those that have.
+
+    Raises:
+      BrokenProcessPool: a worker died in the middle of sending a result. The executor, which
+        notices the death of others, reads on for ever, and so do workers that wait their turn.
+    """
+    died = False
+    while True:
+        done, _ = concurrent.futures.wait(
+            pending, _PATIENCE_SECONDS, concurrent.futures.FIRST_COMPLETED
+        )
+        if done:
+            return done
+        if died:
+            raise BrokenProcessPool
+        # Once more, for the executor to notice it.
+        died = bool(
+            multiprocessing.connection.wait([each.sentinel for each in _workers(executor)], 0)
+        )
+
+
+def _submit(executor: _Executor, task: Any) -> concurrent.futures.Future:
     # Workers are started here and inherit the mask, so Ctrl-C reaches this process alone, which
     # then stops them. A Ctrl-C that comes meanwhile is delivered when the mask is restored.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -2,13 +2,16 @@
 
 import operator
 import os
+import signal
+import struct
+import sys
 import time
 from contextlib import closing
 
 import pytest
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.parallel import run_ordered, run_unordered
 from tfrecords_tools.sources.base import BadImageError
 
 
@@ -41,6 +44,44 @@ def test_a_worker_that_dies_is_a_users_error():
         UserError, match=r"smaller --num_workers helps \(it was 2\), or by a damaged file"
     ):
         list(run_unordered(os._exit, [3], 2))
+
+
+def send_half(then):
+    """In a worker: send half a result, as a kill leaves it, and call `then`."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    results = frame.f_locals["result_queue"]
+    results._wlock.acquire()
+    results._writer._send(struct.pack("!i", 1000) + b"half")
+    then()
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep_long():
+    time.sleep(600)
+
+
+def call(task):
+    function, argument = task
+    return function(argument)
+
+
+@pytest.mark.parametrize("run", [run_unordered, run_ordered])
+def test_a_worker_that_dies_while_it_sends_is_a_users_error(run):
+    tasks = [(time.sleep, 0), (send_half, die), *[(time.sleep, 0)] * 8]
+    with pytest.raises(UserError, match="a worker process was killed"):
+        list(run(call, tasks, 2))
+
+
+def test_a_worker_that_is_stopped_while_it_sends_is_not_waited_for():
+    tasks = [(time.sleep, 0), *[(send_half, sleep_long)] * 2]
+    with closing(run_unordered(call, tasks, 2)) as results:
+        next(results)
+        time.sleep(0.5)
 
 
 def test_tasks_are_taken_only_as_they_are_needed():
