@@ -11,7 +11,7 @@ class IterationInputs(NamedTuple):
     """Inputs of one iteration, on one replica.
 
     Attributes:
-      images: `[b c h w]` uint8, reals as the pyramid stores them.
+      images: `[b c h w]` uint8, reals as the pyramid stores them, different on each replica.
       labels: `[b n]` float32, labels of the reals; n is 0 without labels.
       fake_labels: `[b n]` float32, drawn from the data's labels, for the generator's step.
       alpha: scalar float32 in [0, 1].
@@ -36,40 +36,26 @@ class IterationInputs(NamedTuple):
         return tf.random.fold_in(base, int(stream))
 
 
+# Those of `IterationInputs` that all iterations of a call share.
+_SHARED = frozenset({"noise_seed", "stop_flags"})
+
+
 class StepInputs(NamedTuple):
     """Inputs of a call, with room for s iterations (`steps_per_call`).
 
     Attributes:
-      images: `[s b c h w]` uint8, reals as the pyramid stores them, different on each replica.
-      labels: `[s b n]` float32, labels of the reals; n is 0 without labels.
-      fake_labels: `[s b n]` float32, drawn from the data's labels, for the generator's step.
-      alpha: `[s]` float32 in [0, 1].
-      learning_rate: `[s]` float32.
-      images_seen: `[s]` int64, real images shown before each iteration.
+      iterations: `[s ...]` each, but for the noise seed and the stop flags, which all share.
       count: scalar int32 in [0, s]: only the first `count` iterations are run.
-      noise_seed: scalar int64, seed of all random numbers.
-      stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
     """
 
-    images: tf.Tensor
-    labels: tf.Tensor
-    fake_labels: tf.Tensor
-    alpha: tf.Tensor
-    learning_rate: tf.Tensor
-    images_seen: tf.Tensor
+    iterations: IterationInputs
     count: tf.Tensor
-    noise_seed: tf.Tensor
-    stop_flags: tf.Tensor
 
     def at(self, index: tf.Tensor | int) -> IterationInputs:
         """Return the inputs of one iteration."""
         return IterationInputs(
-            images=self.images[index],
-            labels=self.labels[index],
-            fake_labels=self.fake_labels[index],
-            alpha=self.alpha[index],
-            learning_rate=self.learning_rate[index],
-            images_seen=self.images_seen[index],
-            noise_seed=self.noise_seed,
-            stop_flags=self.stop_flags,
+            **{
+                name: value if name in _SHARED else value[index]
+                for name, value in self.iterations._asdict().items()
+            }
         )

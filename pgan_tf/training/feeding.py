@@ -20,7 +20,7 @@ from pgan_tf.data.memory.host_images import stacked_images
 from pgan_tf.data.memory.read_ahead import take_ahead
 from pgan_tf.data.order import Shard
 from pgan_tf.distribution.strategy import is_on_gpus, local_replicas
-from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.prepare import PreparedRun
 
@@ -58,7 +58,8 @@ class Call:
 
     def inputs_with(self, stop_flags: Sequence[float]) -> StepInputs:
         """Return the inputs with one flag for each signal: 1.0 if this worker has received it."""
-        return self.inputs._replace(stop_flags=_constant(tuple(stop_flags), np.float32))
+        flags = _constant(tuple(stop_flags), np.float32)
+        return self.inputs._replace(iterations=self.inputs.iterations._replace(stop_flags=flags))
 
 
 @contextlib.contextmanager
@@ -186,17 +187,17 @@ def to_replicas(
     images, labels, fake_labels = strategy.experimental_distribute_values_from_function(
         replica_inputs
     )
-    return StepInputs(
+    iterations = IterationInputs(
         images=images,
         labels=labels,
         fake_labels=fake_labels,
         alpha=_constant(tuple(step.alpha for step in steps), np.float32),
         learning_rate=_constant(tuple(step.learning_rate for step in steps), np.float32),
         images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),
-        count=_constant(len(batches), np.int32),
         noise_seed=_constant(state.noise_seed, np.int64),
         stop_flags=_constant(tuple(stop_flags), np.float32),
     )
+    return StepInputs(iterations, count=_constant(len(batches), np.int32))
 
 
 @functools.lru_cache(_CONSTANTS_KEPT)

@@ -28,8 +28,11 @@ _PEER_ERRORS = (
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+# Lines about the graph say nothing of the reason.
 _PEER_MESSAGE = re.compile(
-    r".*(collective|coordination|peer|heartbeat|\bRPC\b|grpc|/job:worker|connection).*", re.I
+    r"^(?!Detected at node).*"
+    r"(collective|coordination|peer|heartbeat|\bRPC\b|grpc|/job:worker|connection).*",
+    re.I | re.M,
 )
 
 

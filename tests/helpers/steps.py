@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.step.gradients import discriminator_gradients, generator_gradients
-from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.inputs import IterationInputs, StepInputs
 
 
 def step_inputs(
@@ -28,17 +28,17 @@ def step_inputs(
             )
         )
 
-    return StepInputs(
+    iterations = IterationInputs(
         images=split(images),
         labels=split(labels),
         fake_labels=split(fake_labels),
         alpha=tf.constant([0.5]),
         learning_rate=tf.constant([0.01]),
         images_seen=tf.constant([images_seen], tf.int64),
-        count=tf.constant(1),
         noise_seed=tf.constant(1, tf.int64),
         stop_flags=tf.constant(stop_flags, tf.float32),
     )
+    return StepInputs(iterations, count=tf.constant(1))
 
 
 def arrays(network):

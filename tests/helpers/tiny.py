@@ -13,7 +13,7 @@ from pgan_tf.config import (
     ScheduleConfig,
     TrainConfig,
 )
-from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.outputs import StepResult
 
 
@@ -70,6 +70,6 @@ def step_result(metrics, stop_flags=(0.0, 0.0, 0.0)) -> StepResult:
     return StepResult(tuple(metrics), tf.constant(np.stack(columns, axis=1)))
 
 
-def each_step(inputs: StepInputs) -> list[StepInputs]:
+def each_step(inputs: StepInputs) -> list[IterationInputs]:
     """Return the inputs of each step of a call."""
     return [inputs.at(index) for index in range(int(inputs.count))]

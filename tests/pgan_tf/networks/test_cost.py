@@ -16,7 +16,7 @@ from pgan_tf.layers.kernels import winograd
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
-from pgan_tf.step.inputs import StepInputs
+from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.placement import function_graph
@@ -135,17 +135,17 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
     )
     state = TrainState(config, one_device)
     empty = tf.zeros([1, batch_size, 0])
-    inputs = StepInputs(
+    iterations = IterationInputs(
         images=tf.zeros([1, batch_size, 3, resolution, resolution], tf.uint8),
         labels=empty,
         fake_labels=empty,
         alpha=tf.constant([1.0]),
         learning_rate=tf.constant([0.001]),
         images_seen=tf.constant([0], tf.int64),
-        count=tf.constant(1),
         noise_seed=tf.constant(state.noise_seed, tf.int64),
         stop_flags=tf.zeros([0]),
     )
+    inputs = StepInputs(iterations, count=tf.constant(1))
     forward = batch_size * multiplications(config.network, resolution, fading=False)
 
     def counted(trains_generator):

@@ -116,6 +116,7 @@ def test_compiled_replicas_take_the_steps_of_a_plain_one_with_any_option(
 
 _CALLS = """
 import tensorflow as tf
+from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import step_inputs
@@ -124,11 +125,11 @@ strategy = tf.distribute.OneDeviceStrategy("/CPU:0")
 config = tiny_config(jit_compile="on")
 state = TrainState(config, strategy)
 train_step = TrainStep(state, config, strategy, resolution=8, fading=False)
-one = step_inputs(8)
+one = step_inputs(8).iterations
 for room, count in ((3, 1), (3, 3), (3, 2), (1, 1)):
     axes = ("images", "labels", "fake_labels", "alpha", "learning_rate", "images_seen")
     wide = {name: tf.repeat(getattr(one, name), room, axis=0) for name in axes}
-    result = train_step(one._replace(**wide, count=tf.constant(count)))
+    result = train_step(StepInputs(one._replace(**wide), count=tf.constant(count)))
     assert result.scalars.shape[0] == count
 """
 

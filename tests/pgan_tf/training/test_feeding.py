@@ -24,7 +24,8 @@ def test_inputs_hold_everything_that_changes_between_calls():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 8), np.uint8)
     batch = make_batch(images)
     step = dataclasses.replace(STEP, images_seen=12345678901, alpha=0.25)
-    inputs = to_replicas(make_strategy("one_device"), STATE, [(step, batch)], stop_flags=[1.0, 0.0])
+    strategy = make_strategy("one_device")
+    inputs = to_replicas(strategy, STATE, [(step, batch)], stop_flags=[1.0, 0.0]).iterations
     np.testing.assert_array_equal(inputs.images[0], images)
     np.testing.assert_array_equal(inputs.labels[0], batch.labels)
     np.testing.assert_array_equal(inputs.fake_labels[0], batch.fake_labels)
@@ -42,14 +43,14 @@ def test_memory_that_is_used_again_does_not_change_a_steps_images():
     inputs = to_replicas(make_strategy("one_device"), STATE, [(STEP, make_batch(images))])
     del images
     buffers.empty((2, 3, 256, 256))[...] = 9
-    assert (inputs.images.numpy() == 1).all()
+    assert (inputs.iterations.images.numpy() == 1).all()
 
 
 def test_replicas_are_dealt_the_images_in_turn():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 256, 256), np.uint8)
     strategy = make_strategy("mirrored", logical_cpus=2)
     inputs = to_replicas(strategy, STATE, [(STEP, make_batch(images))])
-    for number, samples in enumerate(strategy.experimental_local_results(inputs.images)):
+    for number, samples in enumerate(strategy.experimental_local_results(inputs.iterations.images)):
         np.testing.assert_array_equal(samples[0], images[number::2])
         assert samples.device.endswith(f"CPU:{number}")
 
@@ -60,9 +61,9 @@ def test_the_batches_of_a_call_are_stacked_and_the_last_fills_it_up():
     call = [(step, make_batch(some)) for step, some in zip(steps, images, strict=True)]
     strategy = make_strategy("mirrored", logical_cpus=2)
     inputs = to_replicas(strategy, STATE, call, steps_per_call=3)
-    for number, samples in enumerate(strategy.experimental_local_results(inputs.images)):
+    for number, samples in enumerate(strategy.experimental_local_results(inputs.iterations.images)):
         np.testing.assert_array_equal(samples, images[[0, 1, 1], number::2])
     assert int(inputs.count) == 2
-    assert inputs.images_seen.numpy().tolist() == [0, 4, 4]
-    assert inputs.alpha.numpy().tolist() == [1.0, 0.5, 0.5]
-    assert inputs.learning_rate.numpy().tolist()[1:] == [0.25, 0.25]
+    assert inputs.iterations.images_seen.numpy().tolist() == [0, 4, 4]
+    assert inputs.iterations.alpha.numpy().tolist() == [1.0, 0.5, 0.5]
+    assert inputs.iterations.learning_rate.numpy().tolist()[1:] == [0.25, 0.25]
