@@ -10,8 +10,15 @@ from pgan_tf.config.options import (
     require_positive,
 )
 
-LOSSES = ("wgan_gp", "lsgan", "logistic")
+LOSSES = ("wgan_gp", "lsgan", "logistic", "rpgan")
 PENALTY_RESOLUTIONS = ("final", "stage")
+
+# The losses with R1 and R2.
+_ZERO_CENTERED = ("logistic", "rpgan")
+_LOGISTIC_R1_GAMMA = 10.0
+# Gamma a pixel and image of the batch, in StyleGAN2-ADA's training code (Karras et al. 2020,
+# "Training generative adversarial networks with limited data").
+_GAMMA_PER_PIXEL = 0.0002
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +32,8 @@ class LossConfig:
     loss: str = option(
         "wgan_gp",
         "The adversarial loss: wgan_gp, with drift (appendix A.1 of the paper); lsgan, least "
-        "squares (appendix B); or logistic, non-saturating with an R1 penalty.",
+        "squares (appendix B); logistic, non-saturating with an R1 penalty; or rpgan, relativistic "
+        "pairs of reals and fakes with R1 and R2 penalties.",
         choices=LOSSES,
     )
     gradient_penalty_weight: float = option(
@@ -43,10 +51,15 @@ class LossConfig:
     drift_weight: float = option(
         0.001, "Weight of the squared scores of real images (drift) in wgan_gp."
     )
-    r1_gamma: float = option(
-        10.0,
-        "Weight of R1, half the squared gradient norm at real images, with --loss=logistic; 0: no "
-        "penalty.",
+    r1_gamma: float | None = option(
+        None,
+        "Weight of R1, half the squared gradient norm at real images, with --loss=logistic or "
+        "rpgan; 0: no penalty. Default: 10 with logistic; with rpgan 0.0002 * pixels / batch size.",
+    )
+    r2_gamma: float | None = option(
+        None,
+        "Weight of R2, half the squared gradient norm at fakes, with --loss=logistic or rpgan; 0: "
+        "no penalty. Default: 0 with logistic; with rpgan that of R1.",
     )
     label_weight: float = option(
         1.0,
@@ -58,10 +71,11 @@ class LossConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("gradient_penalty_weight", "drift_weight", "r1_gamma", "label_weight"):
+        for name in ("gradient_penalty_weight", "drift_weight", "label_weight"):
             require_at_least(name, getattr(self, name), 0)
-        if self.generator_label_weight is not None:
-            require_at_least("generator_label_weight", self.generator_label_weight, 0)
+        for name in ("r1_gamma", "r2_gamma", "generator_label_weight"):
+            if getattr(self, name) is not None:
+                require_at_least(name, getattr(self, name), 0)
         require_positive("gradient_penalty_target", self.gradient_penalty_target)
         require_choice("loss", self.loss, LOSSES)
         require_choice(
@@ -71,8 +85,12 @@ class LossConfig:
         if self.loss != "wgan_gp":
             for name in ("gradient_penalty_weight", "gradient_penalty_target", "drift_weight"):
                 require_default(self, name, reason)
-        if self.loss != "logistic":
-            require_default(self, "r1_gamma", reason)
+        if self.loss not in _ZERO_CENTERED:
+            if self.r1_gamma == _LOGISTIC_R1_GAMMA:
+                # The default of version 0.1, which is in the `config.flags` of all of its runs.
+                object.__setattr__(self, "r1_gamma", None)
+            for name in ("r1_gamma", "r2_gamma"):
+                require_default(self, name, reason)
         if not self.has_gradient_penalty:
             for name in ("gradient_penalty_target", "gradient_penalty_resolution"):
                 require_default(self, name, "without a gradient penalty")
@@ -80,8 +98,58 @@ class LossConfig:
     @property
     def has_gradient_penalty(self) -> bool:
         """True if the discriminator's gradient by the image is part of its loss."""
-        weights = {"wgan_gp": self.gradient_penalty_weight, "logistic": self.r1_gamma}
-        return weights.get(self.loss, 0.0) > 0
+        return self.gradient_penalties > 0
+
+    @property
+    def gradient_penalties(self) -> int:
+        """The number of points that the gradient is penalized at for each real image."""
+        if self.loss == "wgan_gp":
+            return int(self.gradient_penalty_weight > 0)
+        return self.has_r1 + self.has_r2
+
+    @property
+    def has_r1(self) -> bool:
+        """True if the gradient at reals is penalized for any length."""
+        return self.loss in _ZERO_CENTERED and self.r1_gamma != 0
+
+    @property
+    def has_r2(self) -> bool:
+        """True if the gradient at fakes is penalized for any length."""
+        if self.r2_gamma is None:
+            return self.loss == "rpgan" and self.has_r1
+        return self.loss in _ZERO_CENTERED and self.r2_gamma != 0
+
+    @property
+    def has_gamma_by_rule(self) -> bool:
+        """True if `with_gammas` chooses the weight of R1 by resolution and batch."""
+        return self.loss == "rpgan" and self.r1_gamma is None
+
+    def with_gammas(
+        self, resolution: int, *, final_resolution: int, batch_size: int
+    ) -> "LossConfig":
+        """Return the losses of a stage, with the weights of R1 and R2 filled in.
+
+        The rule counts pixels where norms are taken. So with `gradient_penalty_resolution` at
+        either value the penalty is the same: that of the stage's own pixels and norms.
+
+        Args:
+          resolution: of the stage.
+          final_resolution: of the networks.
+          batch_size: global batch of the stage, in images.
+        """
+        if self.loss not in _ZERO_CENTERED:
+            return self
+        r1 = self.r1_gamma
+        if self.has_gamma_by_rule:
+            at_stage = self.gradient_penalty_resolution == "stage"
+            side = resolution if at_stage else final_resolution
+            r1 = _GAMMA_PER_PIXEL * side**2 / batch_size
+        elif r1 is None:
+            r1 = _LOGISTIC_R1_GAMMA
+        r2 = self.r2_gamma
+        if r2 is None:
+            r2 = r1 if self.loss == "rpgan" else 0.0
+        return dataclasses.replace(self, r1_gamma=r1, r2_gamma=r2)
 
     @property
     def resolved_generator_label_weight(self) -> float:

@@ -27,14 +27,15 @@ def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
     """
     # One pass forward for reals and for fakes, and two back for each.
     discriminator_step = 6
-    if loss.has_gradient_penalty:
-        # One forward for the images of the penalty, one back to them, and two back for each.
-        discriminator_step += 6
+    # One forward for the images of a penalty, one back to them, and two back for each.
+    discriminator_step += 6 * loss.gradient_penalties
     if optimizer.simultaneous_updates:
         # One forward and two back through the generator; one back to reals and to fakes.
         return (discriminator_step + 3 + 2) / 2
-    # The generator: one for the fakes, and three in its own step; the discriminator: two there.
-    return (discriminator_step + 1 + 5 / optimizer.discriminator_steps) / 2
+    # The generator: one for the fakes, and three in its own step; the discriminator: two there, and
+    # one for reals that fakes are compared with.
+    generator_step = 6 if loss.loss == "rpgan" else 5
+    return (discriminator_step + 1 + generator_step / optimizer.discriminator_steps) / 2
 
 
 def multiplications(config: NetworkConfig, resolution: int, *, fading: bool) -> int:

@@ -15,6 +15,10 @@ _DESCRIPTIONS = {
         "WGAN-GP, whose penalty pulls it to its target, 1 by default; at reals for R1, which "
         "lowers it."
     ),
+    "loss/gradient_penalty_fakes": "R2, the penalty at fakes, in the loss of the discriminator.",
+    "loss/gradient_norm_fakes": (
+        "Norm of the gradient of the score with respect to the image, at fakes; R2 lowers it."
+    ),
     "loss/drift": "The term of the discriminator's loss that keeps the scores of reals near 0.",
     "loss/label_real": (
         "Cross-entropy of the labels that the discriminator predicts for reals, in nats."

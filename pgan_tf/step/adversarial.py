@@ -18,10 +18,22 @@ class GradientPenalty:
       points: images `[b h w c]` to take the gradient at, from reals and fakes `[b h w c]` and
         mixing factors `[b 1 1 1]`.
       cost: terms of the loss `[b]`, from squared gradient norms `[b]`.
+      suffix: of the names of its scalars.
     """
 
     points: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
     cost: Callable[[tf.Tensor], tf.Tensor]
+    suffix: str = ""
+
+    @property
+    def norm_name(self) -> str:
+        """Name of the scalar of the gradient's norm."""
+        return f"loss/gradient_norm{self.suffix}"
+
+    @property
+    def cost_name(self) -> str:
+        """Name of the scalar of the term."""
+        return f"loss/gradient_penalty{self.suffix}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +42,17 @@ class AdversarialLoss:
 
     Attributes:
       discriminator: its loss, from scores of reals and scores of fakes.
-      generator: its loss, from scores of fakes.
+      generator: its loss, from scores of reals, or None, and scores of fakes.
+      compares: whether the generator's loss depends on the scores of reals.
       drift: one more term of the discriminator's loss, from scores of reals; None: no such term.
-      penalty: of the discriminator's gradient; None: no such term.
+      penalties: of the discriminator's gradient.
     """
 
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-    generator: Callable[[tf.Tensor], tf.Tensor]
+    generator: Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]
+    compares: bool = False
     drift: Callable[[tf.Tensor], tf.Tensor] | None = None
-    penalty: GradientPenalty | None = None
+    penalties: tuple[GradientPenalty, ...] = ()
 
 
 def adversarial_loss(config: LossConfig) -> AdversarialLoss:
@@ -55,27 +69,64 @@ def _wgan_gp(config: LossConfig) -> AdversarialLoss:
     drift = functools.partial(losses.drift, weight=config.drift_weight)
     return AdversarialLoss(
         losses.wasserstein_discriminator,
-        losses.wasserstein_generator,
+        _of_fakes(losses.wasserstein_generator),
         drift=drift if config.drift_weight else None,
-        penalty=GradientPenalty(losses.mix, cost) if config.has_gradient_penalty else None,
+        penalties=(GradientPenalty(losses.mix, cost),) if config.has_gradient_penalty else (),
     )
 
 
 def _lsgan(config: LossConfig) -> AdversarialLoss:
-    return AdversarialLoss(losses.least_squares_discriminator, losses.least_squares_generator)
-
-
-def _logistic(config: LossConfig) -> AdversarialLoss:
-    r1 = functools.partial(losses.r1, gamma=config.r1_gamma)
     return AdversarialLoss(
-        losses.logistic_discriminator,
-        losses.logistic_generator,
-        penalty=GradientPenalty(_reals, r1) if config.has_gradient_penalty else None,
+        losses.least_squares_discriminator, _of_fakes(losses.least_squares_generator)
     )
 
 
-def _reals(reals: tf.Tensor, fakes: tf.Tensor, mixing: tf.Tensor) -> tf.Tensor:
-    return reals
+def _logistic(config: LossConfig) -> AdversarialLoss:
+    return AdversarialLoss(
+        losses.logistic_discriminator,
+        _of_fakes(losses.logistic_generator),
+        penalties=_zero_centered(config),
+    )
 
 
-_LOSSES = {"wgan_gp": _wgan_gp, "lsgan": _lsgan, "logistic": _logistic}
+def _rpgan(config: LossConfig) -> AdversarialLoss:
+    return AdversarialLoss(
+        losses.relativistic_discriminator,
+        losses.relativistic_generator,
+        compares=True,
+        penalties=_zero_centered(config),
+    )
+
+
+def _zero_centered(config: LossConfig) -> tuple[GradientPenalty, ...]:
+    """Return R1 and R2, as far as they have weights."""
+    penalties = []
+    if config.has_r1:
+        penalties.append(
+            GradientPenalty(lambda reals, fakes, _: reals, _zero_centered_cost(config.r1_gamma))
+        )
+    if config.has_r2:
+        penalties.append(
+            GradientPenalty(
+                lambda reals, fakes, _: fakes, _zero_centered_cost(config.r2_gamma), suffix="_fakes"
+            )
+        )
+    return tuple(penalties)
+
+
+def _zero_centered_cost(gamma: float | None) -> Callable[[tf.Tensor], tf.Tensor]:
+    def cost(squared_norms: tf.Tensor) -> tf.Tensor:
+        if gamma is None:
+            raise ValueError("gammas must have been filled in by LossConfig.with_gammas")
+        return losses.zero_centered_penalty(squared_norms, gamma=gamma)
+
+    return cost
+
+
+def _of_fakes(
+    loss: Callable[[tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]:
+    return lambda real_scores, fake_scores: loss(fake_scores)
+
+
+_LOSSES = {"wgan_gp": _wgan_gp, "lsgan": _lsgan, "logistic": _logistic, "rpgan": _rpgan}

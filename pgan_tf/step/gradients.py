@@ -8,7 +8,7 @@ import tensorflow as tf
 from pgan_tf.config import LossConfig
 from pgan_tf.networks.discriminator import DiscriminatorOutput
 from pgan_tf.step import losses
-from pgan_tf.step.adversarial import adversarial_loss
+from pgan_tf.step.adversarial import GradientPenalty, adversarial_loss
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
 from pgan_tf.step.outputs import Scalars
 
@@ -52,7 +52,7 @@ def discriminator_gradients(
     fakes = generator(latents, labels)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(_tensorflow_variables(variables))
-        loss, scalars, _ = _discriminator_loss(
+        loss, scalars, *_ = _discriminator_loss(
             discriminator, config, norm_scale, reals, fakes, labels, mixing, loss_scale
         )
         loss = loss_scale.scale(loss)
@@ -67,6 +67,7 @@ def generator_gradients(
     *,
     labels: tf.Tensor | None,
     latents: tf.Tensor,
+    reals: tf.Tensor | None = None,
     loss_scale: LossScale = NO_LOSS_SCALE,
 ) -> tuple[list[tf.Tensor], Scalars]:
     """Compute the gradients of the generator's loss, a mean over this replica's batch.
@@ -78,15 +79,17 @@ def generator_gradients(
       config: the loss and its weights.
       labels: `[b n]`, labels of the images to generate. None without labels.
       latents: `[b latent_size]` standard normal.
+      reals: `[b h w c]`, for losses that compare fakes with them; else None.
       loss_scale: for networks that compute in float16.
 
     Returns:
       One gradient of the scaled loss for each of `variables`; the loss and its terms.
     """
+    real_scores = None if reals is None else discriminator(reals).scores
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(_tensorflow_variables(variables))
         fakes = generator(latents, labels)
-        loss, scalars = _generator_loss(config, discriminator(fakes), labels)
+        loss, scalars = _generator_loss(config, real_scores, discriminator(fakes), labels)
         loss = loss_scale.scale(loss)
     return tape.gradient(loss, _tensorflow_variables(variables)), scalars
 
@@ -136,7 +139,7 @@ def simultaneous_gradients(
     # depends on them too, is differentiated by the discriminator's variables alone.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch([fakes, *_tensorflow_variables(discriminator_variables)])
-        discriminator_loss, scalars, fake_output = _discriminator_loss(
+        discriminator_loss, scalars, real_scores, fake_output = _discriminator_loss(
             discriminator,
             config,
             norm_scale,
@@ -147,7 +150,9 @@ def simultaneous_gradients(
             discriminator_loss_scale,
         )
         discriminator_loss = discriminator_loss_scale.scale(discriminator_loss)
-        generator_loss, generator_scalars = _generator_loss(config, fake_output, labels)
+        generator_loss, generator_scalars = _generator_loss(
+            config, real_scores, fake_output, labels
+        )
         generator_loss = generator_loss_scale.scale(generator_loss)
     generator_gradients = generator_tape.gradient(
         fakes,
@@ -182,8 +187,12 @@ def _discriminator_loss(
     labels: tf.Tensor | None,
     mixing: tf.Tensor,
     loss_scale: LossScale,
-) -> tuple[tf.Tensor, Scalars, DiscriminatorOutput]:
-    """Return the mean of the discriminator's loss, its scalars, and the output for the fakes."""
+) -> tuple[tf.Tensor, Scalars, tf.Tensor, DiscriminatorOutput]:
+    """Return the mean of the discriminator's loss, its scalars, and what it tells of the images.
+
+    Returns:
+      The loss; its scalars; the scores of reals `[b]`; the output for fakes.
+    """
     adversarial = adversarial_loss(config)
     # In one pass, which is faster than two; each half is a minibatch of its own.
     output = discriminator(tf.concat([reals, fakes], axis=0), num_minibatches=2)
@@ -191,16 +200,12 @@ def _discriminator_loss(
     real_logits, fake_logits = (None, None) if output.logits is None else tf.split(output.logits, 2)
     loss = adversarial.discriminator(real_scores, fake_scores)
     terms = {"scores/real": real_scores, "scores/fake": fake_scores}  # `[b]` each
-    if adversarial.penalty is not None:
-        squared_norms = losses.squared_gradient_norms(
-            lambda images: discriminator(images).scores,
-            adversarial.penalty.points(reals, fakes, mixing),
-            scale=norm_scale,
-            loss_scale=loss_scale,
+    if adversarial.penalties:
+        penalties = _gradient_penalties(
+            discriminator, adversarial.penalties, norm_scale, reals, fakes, mixing, loss_scale
         )
-        terms["loss/gradient_norm"] = tf.sqrt(squared_norms)
-        terms["loss/gradient_penalty"] = adversarial.penalty.cost(squared_norms)
-        loss += terms["loss/gradient_penalty"]
+        terms |= penalties
+        loss += tf.add_n([penalties[penalty.cost_name] for penalty in adversarial.penalties])
     if adversarial.drift is not None:
         terms["loss/drift"] = adversarial.drift(real_scores)
         loss += terms["loss/drift"]
@@ -209,14 +214,42 @@ def _discriminator_loss(
         terms["loss/label_fake"] = losses.label_cross_entropy(fake_logits, labels)
         loss += config.label_weight * (terms["loss/label_real"] + terms["loss/label_fake"])
     scalars = _means({**terms, "loss/discriminator": loss})
-    return scalars["loss/discriminator"], scalars, DiscriminatorOutput(fake_scores, fake_logits)
+    fake_output = DiscriminatorOutput(fake_scores, fake_logits)
+    return scalars["loss/discriminator"], scalars, real_scores, fake_output
+
+
+def _gradient_penalties(
+    discriminator: BoundDiscriminator,
+    penalties: Sequence[GradientPenalty],
+    norm_scale: float,
+    reals: tf.Tensor,
+    fakes: tf.Tensor,
+    mixing: tf.Tensor,
+    loss_scale: LossScale,
+) -> dict[str, tf.Tensor]:
+    """Return norms and costs `[b]` of the penalties by their names."""
+    points = [penalty.points(reals, fakes, mixing) for penalty in penalties]
+    squared_norms = losses.squared_gradient_norms(
+        lambda images: discriminator(images, num_minibatches=len(points)).scores,
+        tf.concat(points, axis=0),
+        scale=norm_scale,
+        loss_scale=loss_scale,
+    )
+    terms = {}
+    for penalty, norms in zip(penalties, tf.split(squared_norms, len(points)), strict=True):
+        terms[penalty.norm_name] = tf.sqrt(norms)
+        terms[penalty.cost_name] = penalty.cost(norms)
+    return terms
 
 
 def _generator_loss(
-    config: LossConfig, fake_output: DiscriminatorOutput, labels: tf.Tensor | None
+    config: LossConfig,
+    real_scores: tf.Tensor | None,
+    fake_output: DiscriminatorOutput,
+    labels: tf.Tensor | None,
 ) -> tuple[tf.Tensor, Scalars]:
     """Return the mean of the generator's loss, and its scalars."""
-    loss = adversarial_loss(config).generator(fake_output.scores)
+    loss = adversarial_loss(config).generator(real_scores, fake_output.scores)
     terms = {}
     if labels is not None:
         terms["loss/label_generator"] = losses.label_cross_entropy(fake_output.logits, labels)

@@ -6,8 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import LossConfig, TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
+from pgan_tf.step.adversarial import adversarial_loss
 from pgan_tf.step.compilation import Compilation
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.gradients import (
@@ -63,6 +64,7 @@ class Iteration:
         self._programs = programs
         self._local_replicas = local_replicas
         self._has_labels = config.network.label_size > 0
+        self._compares = adversarial_loss(config.loss).compares
         self._norm_scale = gradient_norm_scale(
             config.loss, resolution, config.network.final_resolution
         )
@@ -128,7 +130,7 @@ class Iteration:
             self._generator(inputs),
             self._discriminator(inputs, RandomStream.DISCRIMINATOR_FEATURES),
             self._discriminator_variables,
-            self._config.loss,
+            self._losses(inputs),
             norm_scale=self._norm_scale,
             loss_scale=self._state.discriminator_loss_scale,
         )
@@ -140,7 +142,7 @@ class Iteration:
             self._generator(inputs),
             self._discriminator(inputs, RandomStream.GENERATOR_FEATURES),
             self._generator_variables,
-            self._config.loss,
+            self._losses(inputs),
             loss_scale=self._state.generator_loss_scale,
         )
         return self._on_batch(compute, self._generator_batch(inputs))
@@ -154,7 +156,7 @@ class Iteration:
             self._discriminator(inputs, RandomStream.DISCRIMINATOR_FEATURES),
             self._generator_variables,
             self._discriminator_variables,
-            self._config.loss,
+            self._losses(inputs),
             norm_scale=self._norm_scale,
             generator_loss_scale=self._state.generator_loss_scale,
             discriminator_loss_scale=self._state.discriminator_loss_scale,
@@ -172,26 +174,36 @@ class Iteration:
         )
         return split(**batch)
 
+    def _losses(self, inputs: IterationInputs) -> LossConfig:
+        return self._config.loss.with_gammas(
+            self._resolution,
+            final_resolution=self._config.network.final_resolution,
+            batch_size=_global_batch_size(inputs),
+        )
+
     def _discriminator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
+        return {
+            "reals": self._reals(inputs),
+            "labels": inputs.labels if self._has_labels else None,
+            "latents": self._latents(inputs, RandomStream.DISCRIMINATOR_LATENTS),
+            "mixing": uniform([inputs.images.shape[0], 1, 1, 1], inputs.seed(RandomStream.MIXING)),
+        }
+
+    def _generator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
+        return {
+            "reals": self._reals(inputs) if self._compares else None,
+            "labels": inputs.fake_labels if self._has_labels else None,
+            "latents": self._latents(inputs, RandomStream.GENERATOR_LATENTS),
+        }
+
+    def _reals(self, inputs: IterationInputs) -> tf.Tensor:
         data = self._config.data
-        reals = prepare_reals(
+        return prepare_reals(
             inputs.images,
             self._alpha(inputs),
             mirror_seed=inputs.seed(RandomStream.MIRROR) if data.mirror_augment else None,
             dequantize_seed=inputs.seed(RandomStream.DEQUANTIZE) if data.dequantize else None,
         )
-        return {
-            "reals": reals,
-            "labels": inputs.labels if self._has_labels else None,
-            "latents": self._latents(inputs, RandomStream.DISCRIMINATOR_LATENTS),
-            "mixing": uniform([reals.shape[0], 1, 1, 1], inputs.seed(RandomStream.MIXING)),
-        }
-
-    def _generator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
-        return {
-            "labels": inputs.fake_labels if self._has_labels else None,
-            "latents": self._latents(inputs, RandomStream.GENERATOR_LATENTS),
-        }
 
     def _latents(self, inputs: IterationInputs, stream: RandomStream) -> tf.Tensor:
         shape = [inputs.images.shape[0], self._config.network.resolved_latent_size]
@@ -268,9 +280,13 @@ class Iteration:
         # An average that is off is a copy of the generator.
         if after != ("generator_step" if due == "off" else due):
             return
-        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        decay = self._config.optimizer.ema_decay_at(inputs.images.shape[0] * replicas)
+        decay = self._config.optimizer.ema_decay_at(_global_batch_size(inputs))
         update_average(self._averages, self._averaged_variables, decay=decay)
+
+
+def _global_batch_size(inputs: IterationInputs) -> int:
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    return inputs.images.shape[0] * replicas
 
 
 def _mean(values: Any) -> Any:

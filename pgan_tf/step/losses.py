@@ -1,8 +1,9 @@
 """Formulas of the losses: pure functions of float32 tensors, with one value `[b]` a sample.
 
 They are the terms of WGAN-GP (Gulrajani et al. 2017) with the drift of appendix A.1, of LSGAN (Mao
-et al. 2017), of the logistic loss with R1 (Mescheder et al. 2018), and AC-GAN's label loss (Odena
-et al. 2017). `adversarial.py` assembles losses from them.
+et al. 2017), of the logistic loss with R1 and R2 (Mescheder et al. 2018), of the relativistic
+pairing loss (Jolicoeur-Martineau 2018), and AC-GAN's label loss (Odena et al. 2017).
+`adversarial.py` assembles losses from them.
 """
 
 from collections.abc import Callable
@@ -58,8 +59,21 @@ def logistic_generator(fake_scores: tf.Tensor) -> tf.Tensor:
     return tf.nn.softplus(-fake_scores)
 
 
-def r1(squared_gradient_norms: tf.Tensor, *, gamma: float) -> tf.Tensor:
-    """`[b]`: gamma / 2 * norm^2."""
+def relativistic_discriminator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(real_i) - D(fake_i)), that the real of a pair is the more realistic.
+
+    Jolicoeur-Martineau 2018, section 4.1; equation 2 of R3GAN (Huang et al. 2024).
+    """
+    return tf.nn.softplus(fake_scores - real_scores)
+
+
+def relativistic_generator(real_scores: tf.Tensor, fake_scores: tf.Tensor) -> tf.Tensor:
+    """`[b]`: -log sigmoid(D(fake_i) - D(real_i)), that the fake of a pair is."""
+    return tf.nn.softplus(real_scores - fake_scores)
+
+
+def zero_centered_penalty(squared_gradient_norms: tf.Tensor, *, gamma: float) -> tf.Tensor:
+    """`[b]`: gamma / 2 * norm^2: R1 of norms at reals, R2 of norms at fakes."""
     return gamma / 2 * squared_gradient_norms
 
 

@@ -22,8 +22,8 @@ def scalar_names(config: TrainConfig, *, trains_generator: bool = True) -> tuple
     """
     loss = adversarial_loss(config.loss)
     names = ["scores/real", "scores/fake"]
-    if loss.penalty is not None:
-        names += ["loss/gradient_norm", "loss/gradient_penalty"]
+    for penalty in loss.penalties:
+        names += [penalty.norm_name, penalty.cost_name]
     if loss.drift is not None:
         names += ["loss/drift"]
     if config.network.label_size:

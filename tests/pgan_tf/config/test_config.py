@@ -46,7 +46,7 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
         (lambda: ScheduleConfig(learning_rate_by_resolution={8: 0}), "at 8 must be above 0"),
         (
             lambda: LossConfig(loss="hinge"),
-            "loss must be one of wgan_gp, lsgan, logistic. Received: hinge",
+            "loss must be one of wgan_gp, lsgan, logistic, rpgan. Received: hinge",
         ),
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
@@ -85,6 +85,7 @@ def test_values_out_of_range_are_refused(make, message):
         ),
         (lambda: LossConfig(loss="lsgan", gradient_penalty_target=750), "target has no effect"),
         (lambda: LossConfig(r1_gamma=1), "r1_gamma has no effect with --loss=wgan_gp"),
+        (lambda: LossConfig(r2_gamma=0), "r2_gamma has no effect with --loss=wgan_gp"),
         (
             lambda: OptimizerConfig(ema_half_life_kimg=10, ema_decay=0.9),
             "ema_decay has no effect with --ema_half_life_kimg",

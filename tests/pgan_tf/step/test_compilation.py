@@ -78,12 +78,18 @@ def test_the_copies_of_a_plain_graph_are_found(one_device):
     [
         {"optimizer": {"simultaneous_updates": True}, "data": {"mirror_augment": True}},
         {"loss": {"loss": "lsgan"}, "network": {"discriminator_noise": 0.2}},
+        {"loss": {"loss": "rpgan"}, "optimizer": {"simultaneous_updates": True}},
+        {
+            "loss": {"loss": "rpgan", "r1_gamma": 0.1},
+            "network": {"pixel_norm_epsilon": 1e-4, "label_size": 2},
+            "run": {"precision": "mixed_float16"},
+        },
         {
             "network": {"pixel_norm_epsilon": 1e-4, "label_size": 2},
             "run": {"precision": "mixed_float16"},
         },
     ],
-    ids=["simultaneous updates", "noise in features", "float16"],
+    ids=["simultaneous updates", "noise in features", "pairs", "pairs in float16", "float16"],
 )
 def test_compiled_replicas_take_the_steps_of_a_plain_one_with_any_option(
     one_device, two_replicas, changes
@@ -110,6 +116,10 @@ def test_compiled_replicas_take_the_steps_of_a_plain_one_with_any_option(
     plain, compiled = found
     assert compiled.keys() == plain.keys()
     tolerance = 0.02 if "run" in changes else 2e-4
+    if config.loss.loss == "rpgan":
+        # Only differences of scores matter: Adam moves the last bias by gradients of rounding.
+        for scalars in found:
+            scalars["scores/real"] -= scalars.pop("scores/fake")
     for name, value in plain.items():
         assert compiled[name] == pytest.approx(value, rel=tolerance, abs=tolerance), name
 

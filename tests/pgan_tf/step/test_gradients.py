@@ -96,8 +96,13 @@ def discriminator_loss(toy, config, g, d, labels):
     elif config.loss == "lsgan":
         loss = (real - 1) ** 2 + fake**2
     else:
-        loss = np.log1p(np.exp(-real)) + np.log1p(np.exp(fake))
+        loss = (
+            np.log1p(np.exp(-(real - fake)))
+            if config.loss == "rpgan"
+            else np.log1p(np.exp(-real)) + np.log1p(np.exp(fake))
+        )
         loss += config.r1_gamma / 2 * scale**2 * squared_norms(d, toy.reals)
+        loss += config.r2_gamma / 2 * scale**2 * squared_norms(d, fakes)
     if labels is not None:
         entropies = cross_entropy(d, toy.reals, labels) + cross_entropy(d, fakes, labels)
         loss = loss + config.label_weight * entropies
@@ -106,11 +111,12 @@ def discriminator_loss(toy, config, g, d, labels):
 
 def generator_loss(toy, config, g, d, labels, weight):
     fakes = fakes_of(toy, g, labels)
-    fake = score(d, fakes)
+    real, fake = score(d, toy.reals), score(d, fakes)
     loss = {
         "wgan_gp": -fake,
         "lsgan": (fake - 1) ** 2,
         "logistic": np.log1p(np.exp(-fake)),
+        "rpgan": np.log1p(np.exp(-(fake - real))),
     }[config.loss]
     if labels is not None:
         loss = loss + weight * cross_entropy(d, fakes, labels)
@@ -153,11 +159,18 @@ def check(actual, expected):
         {"loss": "logistic"},
         {"loss": "logistic", "r1_gamma": 0.0},
         {"loss": "logistic", "r1_gamma": 3.0, "gradient_penalty_resolution": "stage"},
+        {"loss": "logistic", "r1_gamma": 3.0, "r2_gamma": 0.7},
+        {"loss": "logistic", "r1_gamma": 0.0, "r2_gamma": 0.7},
+        {"loss": "rpgan"},
+        {"loss": "rpgan", "r1_gamma": 2.0, "gradient_penalty_resolution": "stage"},
+        {"loss": "rpgan", "r1_gamma": 2.0, "r2_gamma": 0.3, "label_weight": 0.4},
+        {"loss": "rpgan", "r1_gamma": 0.0},
     ],
     ids=str,
 )
 def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
-    toy, config = Toy(), LossConfig(**options)
+    toy = Toy()
+    config = LossConfig(**options).with_gammas(8, final_resolution=16, batch_size=5)
     g, d = toy.variables(toy.generator), toy.variables(toy.discriminator)
     given, norm_scale = toy.tensors(labels), gradient_norm_scale(config, 8, 16)
     expected = differences(
@@ -175,6 +188,8 @@ def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
         lambda g: generator_loss(toy, config, g, toy.discriminator, labels, weight), toy.generator
     )
     shown = {name: given[name] for name in ("labels", "latents")}
+    if config.loss == "rpgan":
+        shown["reals"] = given["reals"]
     gradients, scalars = generator_gradients(*toy.networks(g, d), g, config, **shown)
     check(gradients, of_generator)
     loss = generator_loss(toy, config, toy.generator, toy.discriminator, labels, weight)
@@ -197,6 +212,8 @@ def test_losses_and_gradients_are_those_of_their_formulas(options, labels):
         ({"loss": "lsgan"}, False, False, 1),
         ({"loss": "logistic"}, True, False, 2),
         ({"loss": "logistic", "r1_gamma": 0.0}, False, False, 1),
+        ({"loss": "rpgan"}, True, False, 2),
+        ({"loss": "rpgan", "r1_gamma": 0.0}, False, False, 1),
     ],
     ids=str,
 )
@@ -210,8 +227,9 @@ def test_a_term_of_no_weight_is_neither_computed_nor_reported(options, penalty, 
         calls.append(args)
         return discriminator(*args, **kwargs)
 
+    config = LossConfig(**options).with_gammas(8, final_resolution=16, batch_size=5)
     _, scalars = discriminator_gradients(
-        generator, counted, d, LossConfig(**options), norm_scale=1.0, **toy.tensors(None)
+        generator, counted, d, config, norm_scale=1.0, **toy.tensors(None)
     )
     assert len(calls) == passes
     assert ("loss/gradient_penalty" in scalars) == ("loss/gradient_norm" in scalars) == penalty

@@ -35,8 +35,17 @@ def test_logistic_losses_are_negative_log_probabilities():
     np.testing.assert_allclose(losses.logistic_generator(tf.constant(fake)), expected)
 
 
-def test_r1_is_half_of_gamma_times_the_squared_norm():
-    np.testing.assert_allclose(losses.r1(tf.constant([0.0, 9.0]), gamma=10.0), [0.0, 45.0])
+def test_relativistic_losses_are_negative_log_probabilities_of_pairs():
+    real, fake = np.array([0.3, -2.0, 60.0]), np.array([1.5, -0.7, -60.0])
+    of_both = losses.relativistic_discriminator(tf.constant(real), tf.constant(fake))
+    np.testing.assert_allclose(of_both, -np.log(1 / (1 + np.exp(fake - real))), atol=1e-12)
+    of_both = losses.relativistic_generator(tf.constant(real), tf.constant(fake))
+    np.testing.assert_allclose(of_both, -np.log(1 / (1 + np.exp(real - fake))))
+
+
+def test_r1_and_r2_are_half_of_gamma_times_the_squared_norm():
+    penalty = losses.zero_centered_penalty(tf.constant([0.0, 9.0]), gamma=10.0)
+    np.testing.assert_allclose(penalty, [0.0, 45.0])
 
 
 def test_r1_has_a_derivative_where_the_gradient_is_zero():
@@ -45,7 +54,7 @@ def test_r1_has_a_derivative_where_the_gradient_is_zero():
         squares = losses.squared_gradient_norms(
             lambda x: tf.reduce_sum(x * weight, axis=[1, 2, 3]), tf.ones([2, 4, 4, 1]), scale=1.0
         )
-        loss = tf.reduce_sum(losses.r1(squares, gamma=10.0))
+        loss = tf.reduce_sum(losses.zero_centered_penalty(squares, gamma=10.0))
     assert float(tape.gradient(loss, weight)) == 0.0
 
 

@@ -44,16 +44,18 @@ def config_of(*, batch_size=16, batch_sizes=None, run=None, evaluation=None, los
 
 
 @pytest.mark.parametrize("simultaneous", [False, True])
-@pytest.mark.parametrize("label_size", [0, 3])
+@pytest.mark.parametrize(
+    ("label_size", "loss"), [(0, "wgan_gp"), (3, "wgan_gp"), (0, "rpgan"), (3, "rpgan")]
+)
 def test_a_step_in_two_microbatches_learns_what_a_whole_one_does(
-    one_device, monkeypatch, label_size, simultaneous
+    one_device, monkeypatch, label_size, loss, simultaneous
 ):
     def learned(cores):
         monkeypatch.setattr(microbatches, "core_count", lambda: cores)
         monkeypatch.setattr(microbatches, "one_thread_per_operation", lambda: True)
         config = tiny_config(label_size=label_size)
         optimizer = dataclasses.replace(config.optimizer, simultaneous_updates=simultaneous)
-        config = dataclasses.replace(config, optimizer=optimizer)
+        config = dataclasses.replace(config, optimizer=optimizer, loss=LossConfig(loss=loss))
         state = TrainState(config, one_device)
         step = TrainStep(state, config, one_device, resolution=8, fading=True)
         for seen in (0, 16):

@@ -12,6 +12,8 @@ DISCRIMINATOR = [
     "scores/fake",
     "loss/gradient_norm",
     "loss/gradient_penalty",
+    "loss/gradient_norm_fakes",
+    "loss/gradient_penalty_fakes",
     "loss/drift",
     "loss/label_real",
     "loss/label_fake",
@@ -30,9 +32,11 @@ GENERATOR = [
 @pytest.mark.parametrize(
     ("loss", "label_size", "missing"),
     [
-        ({}, 2, ()),
-        ({}, 0, ("label",)),
-        ({"loss": "logistic"}, 2, ("drift",)),
+        ({}, 2, ("_fakes",)),
+        ({}, 0, ("label", "_fakes")),
+        ({"loss": "logistic"}, 2, ("drift", "_fakes")),
+        ({"loss": "logistic", "r2_gamma": 1.0}, 2, ("drift",)),
+        ({"loss": "rpgan"}, 2, ("drift",)),
         ({"loss": "lsgan"}, 2, ("drift", "loss/gradient")),
         ({"drift_weight": 0.0, "gradient_penalty_weight": 0.0}, 2, ("drift", "loss/gradient")),
     ],

@@ -38,7 +38,12 @@ def take_step(strategy, config, *, label_size=0):
     return state, gradients, scalars
 
 
-def with_options(config):
+def with_pairs(config):
+    """Return a configuration whose generator step compares fakes with reals."""
+    return dataclasses.replace(config, loss=LossConfig(loss="rpgan"))
+
+
+def with_noise(config):
     """Return a configuration that draws more noise, in another order, than the plain step."""
     return dataclasses.replace(
         config,
@@ -51,10 +56,12 @@ def with_options(config):
 @pytest.mark.parametrize(
     ("precision", "options", "jit_compile"),
     [
-        ("float32", False, "off"),
-        ("float32", True, "off"),
-        ("float32", False, "on"),
-        ("mixed_bfloat16", False, "off"),
+        ("float32", None, "off"),
+        ("float32", with_noise, "off"),
+        ("float32", with_pairs, "off"),
+        ("float32", None, "on"),
+        ("float32", with_pairs, "on"),
+        ("mixed_bfloat16", None, "off"),
     ],
 )
 def test_two_replicas_make_the_step_of_one(
@@ -62,7 +69,7 @@ def test_two_replicas_make_the_step_of_one(
 ):
     # Both through the whole step: the same images, latents and mixing factors, dealt out.
     config = tiny_config(label_size=2, precision=precision, jit_compile=jit_compile)
-    config = with_options(config) if options else config
+    config = options(config) if options else config
     one, one_gradients, one_scalars = take_step(one_device, config, label_size=2)
     two, two_gradients, two_scalars = take_step(two_replicas, config, label_size=2)
     tolerance = TOLERANCE[precision]
