@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 # In `/proc/self/statm`: pages of data and stacks.
@@ -71,9 +72,21 @@ def limit_memory(allowed: int, root: Path = Path("/")) -> None:
     fields = _read(root / "proc/self/statm").split()
     if len(fields) > _DATA_FIELD:
         limit = int(fields[_DATA_FIELD]) * os.sysconf("SC_PAGE_SIZE") + allowed
-        most = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        with contextlib.suppress(OSError, ValueError):  # a lower limit is there
-            resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        lowest = min(bound for bound in (limit, soft, hard) if bound != resource.RLIM_INFINITY)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_DATA, (lowest, hard))
+
+
+@contextlib.contextmanager
+def limited_memory(allowed: int) -> Iterator[None]:
+    """Limit the memory of this process in the block; see `limit_memory`."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limit_memory(allowed)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
 def _free_on_machine(root: Path) -> int | None:

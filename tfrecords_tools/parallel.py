@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.host import limit_memory, limited_memory
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -23,13 +24,20 @@ _AHEAD = 3
 # Between two looks at whether a worker has died.
 _PATIENCE_SECONDS = 1.0
 
+# Memory that a worker may take beyond what it has at its start, unless it is said to need more:
+# several times what any task takes, for a damaged file may ask for all there is.
+WORKER_BYTES = 1 << 33
+
 # An environment variable that keeps Python from importing modules of the current directory.
 _SAFE_PATH = "PYTHONSAFEPATH"
 _KNOWS_SAFE_PATH = sys.version_info >= (3, 11)
 
 
 def run_unordered(
-    function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    num_workers: int,
+    memory: int = WORKER_BYTES,
 ) -> Generator[Result, None, None]:
     """Yield `function(task)` for every task, in the order in which they finish.
 
@@ -37,22 +45,26 @@ def run_unordered(
       function: picklable; sent to each worker once.
       tasks: picklable and small; taken from the iterable only as workers need them.
       num_workers: processes to use; with 1 everything runs in this one.
+      memory: bytes that each process may take beyond what it has at its start.
 
     Raises:
-      UserError: a worker process died.
+      UserError: a worker process died, or would have taken more memory.
       Exception: the one that `function` raised, after the other workers have stopped.
     """
-    yield from _run(function, tasks, num_workers, _take_finished)
+    yield from _run(function, tasks, num_workers, memory, _take_finished)
 
 
 def run_ordered(
-    function: Callable[[Task], Result], tasks: Iterable[Task], num_workers: int
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    num_workers: int,
+    memory: int = WORKER_BYTES,
 ) -> Generator[Result, None, None]:
     """Yield `function(task)` for every task, in the order of the tasks; see `run_unordered`.
 
     A slow task delays the others, so that their results don't pile up in memory.
     """
-    yield from _run(function, tasks, num_workers, _take_first)
+    yield from _run(function, tasks, num_workers, memory, _take_first)
 
 
 @contextlib.contextmanager
@@ -88,10 +100,12 @@ def _run(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     num_workers: int,
+    memory: int,
     take: Callable[[_Executor, _Pending], _Pending],
 ) -> Generator[Result, None, None]:
     if num_workers <= 1:
-        yield from map(function, tasks)
+        with limited_memory(memory):
+            yield from (_call_within(function, task, memory) for task in tasks)
         return
     # Forking this process would be unsafe, since the caller may have threads, such as TensorFlow's.
     # Forked from a server that has imported everything, workers start at once, now and at later
@@ -99,7 +113,7 @@ def _run(
     with elsewhere():
         multiprocessing.forkserver.ensure_running()
     executor = concurrent.futures.ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function,)
+        num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function, memory)
     )
     pending: _Pending = []
     completed = False
@@ -186,13 +200,16 @@ def _submit(executor: _Executor, task: Any) -> concurrent.futures.Future:
 
 
 class _Worker:
-    """The state of a worker process: its function."""
+    """The state of a worker process: its function, and the memory that it may take."""
 
     function: Callable[[Any], Any]
+    memory: int
 
 
-def _start_worker(function: Callable[[Any], Any]) -> None:
+def _start_worker(function: Callable[[Any], Any], memory: int) -> None:
     _Worker.function = staticmethod(function)
+    _Worker.memory = memory
+    limit_memory(memory)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -205,4 +222,14 @@ def _end_with_parent() -> None:
 
 
 def _call(task: Any) -> Any:
-    return _Worker.function(task)
+    return _call_within(_Worker.function, task, _Worker.memory)
+
+
+def _call_within(function: Callable[[Any], Any], task: Any, memory: int) -> Any:
+    try:
+        return function(task)
+    except MemoryError as error:
+        raise UserError(
+            f"out of memory, of which a process may take {memory / 2**30:.0f} GiB: a file is"
+            " damaged or too large"
+        ) from error

@@ -2,12 +2,14 @@
 
 import operator
 import os
+import resource
 import signal
 import struct
 import sys
 import time
 from contextlib import closing
 
+import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
@@ -32,6 +34,21 @@ def test_an_error_of_a_worker_arrives_as_it_was(workers):
 
 def raise_bad_image(name):
     raise BadImageError(name, "is damaged")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_more_memory_than_a_task_may_take_is_a_users_error(workers):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    assert list(run_unordered(make_zeros, [1 << 20], workers)) == [1 << 20]
+    with pytest.raises(UserError, match="^out of memory, of which a process may take 8 GiB"):
+        list(run_unordered(make_zeros, [9 << 30], workers))
+    with pytest.raises(UserError, match="^out of memory, of which a process may take 1 GiB"):
+        list(run_unordered(make_zeros, [2 << 30], workers, 1 << 30))
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def make_zeros(size):
+    return len(np.zeros(size, np.uint8))
 
 
 def test_a_bad_images_error_crosses_processes():

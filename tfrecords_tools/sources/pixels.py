@@ -260,6 +260,8 @@ def _undecodable(name: str, error: Exception) -> BadImageError:
         return BadImageError(name, "is not an image, or damaged")
     if isinstance(error, OSError) and error.strerror:
         return BadImageError(name, f"cannot be read: {error.strerror}")
+    if isinstance(error, MemoryError):
+        return BadImageError(name, "takes too much memory")
     return BadImageError(name, f"is damaged: {str(error) or type(error).__name__}")
 
 

@@ -8,7 +8,9 @@ import numpy as np
 
 from tfrecords_tools.format import encode_records
 from tfrecords_tools.format.png_file import encode_png_records
+from tfrecords_tools.parallel import WORKER_BYTES
 from tfrecords_tools.sources.base import BadImageError, Source
+from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.levels import make_levels
 
@@ -16,6 +18,9 @@ from tfrecords_tools.writing.levels import make_levels
 # about ten times as much) and Ctrl-C is obeyed soon; enough to hide NumPy's overhead.
 _CHUNK_BYTES = 4 << 20
 _CHUNK_IMAGES = 512
+# Memory that a worker takes for each pixel, at most: of a file, in several modes; of an image at
+# full resolution, on its way to records.
+_DECODING_BYTES, _CONVERTING_BYTES = 32, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +85,13 @@ class Converter:
 
     source: Source
     skip_bad_images: bool
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a worker may take: enough for the largest image that its source decodes."""
+        policy: ImagePolicy | None = getattr(self.source, "policy", None)
+        decoded = 0 if policy is None else _DECODING_BYTES * policy.max_pixels
+        return WORKER_BYTES + decoded + _CONVERTING_BYTES * self.source.resolution**2
 
     def levels(self, chunk: Chunk) -> tuple[WrittenChunk, Iterator[np.ndarray]]:
         """Load a chunk.

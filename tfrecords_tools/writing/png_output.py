@@ -57,7 +57,7 @@ class PngOutput:
         encode_chunk = ChunkEncoder(self.layout.encoding, converter)
         opened: tuple[int, ShardAppender] | None = None
         with (
-            closing(run_ordered(encode_chunk, chunks, num_workers)) as results,
+            closing(run_ordered(encode_chunk, chunks, num_workers, converter.memory)) as results,
             ExitStack() as stack,
         ):
             for encoded in results:

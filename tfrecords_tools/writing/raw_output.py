@@ -49,7 +49,7 @@ class RawOutput:
     ) -> Generator[WrittenChunk, None, None]:
         """Convert and write chunks; yield each once it is written, in any order."""
         write = ChunkWriter(self.directory, self.layout, converter)
-        with closing(run_unordered(write, chunks, num_workers)) as results:
+        with closing(run_unordered(write, chunks, num_workers, converter.memory)) as results:
             yield from results
 
     def finish(self, chunks: Sequence[WrittenChunk]) -> None:

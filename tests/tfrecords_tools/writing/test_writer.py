@@ -142,7 +142,7 @@ def test_no_good_image_at_all_is_an_error(write, tmp_path, array_source, random_
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, MemoryError])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_an_interruption_leaves_nothing(write, tmp_path, array_source, random_images, stop):
     class Stopping(FlawedSource):
         def load(self, index):
