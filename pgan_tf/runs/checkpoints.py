@@ -7,10 +7,10 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
+from pgan_tf.runs.checkpoint_reader import open_checkpoint
 from pgan_tf.runs.run_directory import CheckpointId, checkpoint_files, list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.untrusted.regular_file import require_regular
 
 # Names of graph nodes in TensorFlow's messages, which mean nothing to a user.
 _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
@@ -94,7 +94,7 @@ class Checkpoints:
         for number, candidate in enumerate(candidates):
             path = self._path(candidate)
             try:
-                self._require_regular_files(candidate)
+                open_checkpoint(Path(path))
                 self._checkpoint.read(path).assert_consumed()
                 self._state.load_counters()
                 self._check_counters(candidate)
@@ -122,11 +122,6 @@ class Checkpoints:
         # to keep.
         for path in checkpoint_files(self._directory, checkpoint):
             path.rename(path.with_name(f"{path.name}.unreadable"))
-
-    def _require_regular_files(self, checkpoint: CheckpointId) -> None:
-        """Refuse a pipe or a device in place of a file, for which TensorFlow would wait."""
-        for path in checkpoint_files(self._directory, checkpoint):
-            require_regular(path)
 
     def _check_counters(self, checkpoint: CheckpointId) -> None:
         """Refuse counters other than those in the file's name."""

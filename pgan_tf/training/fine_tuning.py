@@ -16,7 +16,6 @@ from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
 from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, list_checkpoints, read_config
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.untrusted.regular_file import require_regular
 
 if TYPE_CHECKING:
     from pgan_tf.step.train_state import TrainState
@@ -188,12 +187,10 @@ def _read_newest(paths: list[Path]) -> tuple[Path, dict[str, np.ndarray]]:
 
 
 def _read_checkpoint(path: Path) -> dict[str, np.ndarray]:
-    import tensorflow as tf
+    from pgan_tf.runs.checkpoint_reader import open_checkpoint
 
     try:
-        for file in path.parent.glob(f"{path.name}.*"):
-            require_regular(file)
-        reader = tf.train.load_checkpoint(str(path))
+        reader = open_checkpoint(path)
         arrays = {}
         for entry in reader.get_variable_to_shape_map():
             match = _ENTRY.fullmatch(entry)
