@@ -88,5 +88,6 @@ def enlarge(images: np.ndarray, factor: int) -> np.ndarray:
 def save_png(path: Path, image: np.ndarray) -> None:
     """Write a `[h w 1 or 3]` uint8 image, whole or not at all."""
     squeezed = image[:, :, 0] if image.shape[2] == 1 else image
-    with whole_file(path) as temporary:
-        Image.fromarray(squeezed).save(temporary, format="PNG")
+    # Some file systems write a file to the disk at once if it has been truncated.
+    with whole_file(path) as temporary, temporary.open("r+b") as file:
+        Image.fromarray(squeezed).save(file, format="PNG")
