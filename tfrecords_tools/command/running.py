@@ -238,14 +238,20 @@ class _OneLine(python_logging.Formatter):
 
 
 def require_utf8(flag_values: flags.FlagValues) -> None:
-    """Refuse values of flags that are no UTF-8, for commands whose files TensorFlow writes.
+    """Refuse values of flags that are no line of UTF-8.
+
+    For commands whose files TensorFlow writes, or which keep their flags, one a line.
 
     Raises:
       UserError: names the flag.
     """
     for name, value in flag_values.flag_values_dict().items():
-        if isinstance(value, str) and encodable(value) != value:
+        if not isinstance(value, str):
+            continue
+        if encodable(value) != value:
             raise UserError(f"--{name} must be UTF-8; rename it. Received: {value}")
+        if value.splitlines() not in ([], [value]):
+            raise UserError(f"--{name} must be one line; rename it. Received: {value!r}")
 
 
 def _is_help(argument: str) -> bool:

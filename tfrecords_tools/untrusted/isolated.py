@@ -34,6 +34,8 @@ sys.path[:] = connection.recv()
 from tfrecords_tools.untrusted.isolated import serve
 serve(connection)
 """
+# Where this package is, should that be the current directory of an interactive session.
+_HERE = str(Path(__file__).parents[2])
 # Threads of BLAS take memory by their number, and parsers need none.
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 _CHUNK_BYTES = 1 << 26
@@ -77,7 +79,7 @@ class IsolatedParser:
                 start_new_session=True,  # Ctrl-C reaches this process alone, which ends the child
             )
         try:
-            self._connection.send([entry for entry in sys.path if entry])
+            self._connection.send([*filter(None, sys.path), _HERE])
             self._connection.send((make, path, _MEMORY_BYTES + _MEMORY_FACTOR * size))
             self._receive()
         except BaseException:

@@ -360,3 +360,6 @@ def test_a_command_may_require_utf8(capsys):
     assert run(command, ["--name=café"]) == 0
     assert run(command, ["--name=caf\udce9"]) == 2
     assert "--name must be UTF-8; rename it. Received: caf\\xe9" in capsys.readouterr().err
+    for name in ("a\nb", "a\n", "a\x85b", "a\u2028b"):
+        assert run(command, [f"--name={name}"]) == 2
+        assert "--name must be one line; rename it. Received: 'a\\" in capsys.readouterr().err

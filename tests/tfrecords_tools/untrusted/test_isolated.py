@@ -103,6 +103,12 @@ def test_a_program_without_a_main_guard_may_use_it_wherever_it_is_started(file, 
     assert not (tmp_path / "executed").exists()
 
 
+def test_an_interactive_session_beside_the_package_may_use_it(file, monkeypatch):
+    standard = [entry for entry in sys.path if entry.startswith(sys.base_prefix)]
+    monkeypatch.setattr(sys, "path", ["", *standard])
+    assert run_isolated(os.path.getsize, file) == 7
+
+
 def test_a_pipe_is_refused_before_a_process_starts(tmp_path):
     os.mkfifo(tmp_path / "x.mat")
     with pytest.raises(UserError, match="must be a file. Received: a pipe"):
