@@ -72,8 +72,8 @@ def test_a_png_that_cannot_be_written_leaves_the_old_one(tmp_path, rng, monkeypa
     grids.save_png(tmp_path / "a.png", image)
     before = (tmp_path / "a.png").read_bytes()
 
-    def fail(self, path, **kwargs):
-        path.write_bytes(b"half")
+    def fail(self, file, **kwargs):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("PIL.Image.Image.save", fail)
