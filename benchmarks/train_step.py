@@ -3,10 +3,11 @@
     python benchmarks/train_step.py --resolution=32 --network_resolution=32 --batch_size=16 \
         --fmap_base=1024 --fmap_max=128 --alpha=0.5 --precision=float32 --iterations=10
 
-An iteration is what `pgan-train` runs: a discriminator step (WGAN-GP, differentiated twice), the
-moving average, a generator step, both Adam updates, on RGB. `--steps_per_call` iterations are one
-call. A measurement is of `--calls_in_flight` calls that are started one after the other, with the
-transfer of their batches, until the last result is there. Prints one line of JSON last:
+An iteration is what `pgan-train` runs: a discriminator step (`--loss`, by default WGAN-GP,
+differentiated twice), the moving average, a generator step, both Adam updates, on RGB.
+`--steps_per_call` iterations are one call. A measurement is of `--calls_in_flight` calls that are
+started one after the other, with the transfer of their batches, until the last result is there;
+with `--penalty_interval`, of whole intervals. Prints one line of JSON last:
 
     images_per_second, seconds_per_iteration   by the median measurement
     host_seconds_per_call   until a call returns, with the transfer of its batches; the median. On a
@@ -29,13 +30,14 @@ transfer of their batches, until the last result is there. Prints one line of JS
 The count: two operations for each multiply-add of the convolutions and dense layers
 (`pgan_tf.networks.cost`), as sums over the kernel, those that resample as 4x4 kernels at the lower
 resolution, however they are computed: the fraction may be above 1 where that saves multiplications.
-With G and D a forward pass of each network, an iteration is 4 G + 14 D: three forward passes of D,
-one back to the mixed images, two back through each of these four, one of G for the fakes; then 3 G
-and 2 D for the generator. Nothing else (activations, normalization, Adam) counts.
+With G and D a forward pass of each network, an iteration of WGAN-GP is 4 G + 14 D: three forward
+passes of D, one back to the mixed images, two back through each of these four, one of G for the
+fakes; then 3 G and 2 D for the generator. Nothing else (activations, normalization, Adam) counts.
 """
 
 import argparse
 import functools
+import itertools
 import json
 import math
 import resource
@@ -48,7 +50,8 @@ import kernels
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import LossConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config.loss import LOSSES
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.config.run import JIT_COMPILE
 from pgan_tf.data.batches import Batch
@@ -87,6 +90,8 @@ def main() -> None:
     parser.add_argument("--fmap_base", type=int, default=8192)
     parser.add_argument("--fmap_max", type=int, default=512)
     parser.add_argument("--alpha", type=float, default=0.5, help="1: the stage has faded in")
+    parser.add_argument("--loss", choices=LOSSES, default="wgan_gp")
+    parser.add_argument("--penalty_interval", type=int, default=1)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     parser.add_argument("--iterations", type=int, default=10, help="measurements")
     parser.add_argument("--warm_up", type=int, default=2, help="calls that are not measured")
@@ -101,6 +106,8 @@ def main() -> None:
     parser.add_argument("--xla_cache_dir", default="", help="without one, compiling is measured")
     parser.add_argument("--kernels", type=int, default=0, help="kernels to list, on a GPU")
     given = parser.parse_args()
+    if given.penalty_interval > 1 and given.steps_per_call > 1:
+        parser.error("--penalty_interval can't be measured in calls of several steps")
     set_up_xla(given.xla_cache_dir)
     network = NetworkConfig(
         resolution=given.network_resolution or given.resolution,
@@ -115,7 +122,8 @@ def main() -> None:
         jit_compile=given.jit_compile,
     )
     schedule = ScheduleConfig(start_resolution=given.resolution, batch_size=given.batch_size)
-    config = TrainConfig(network=network, schedule=schedule, run=run_config)
+    loss = LossConfig(loss=given.loss, penalty_interval=given.penalty_interval)
+    config = TrainConfig(network=network, schedule=schedule, loss=loss, run=run_config)
     fading = given.alpha < 1 and given.resolution > 4
     set_up_threads(config)
     set_up_tensorflow(config)
@@ -129,12 +137,13 @@ def main() -> None:
     )
     trace_seconds = timed(step.trace)
     first = timed(step.run)
-    for _ in range(given.warm_up):
+    for _ in range(max(given.warm_up, step.cycle - 1)):
         step.run()
     reset_peak_memory()
     products = large_products(config.run.precision)
     rates = [[measure_rate(product)] for product in products]
     calls = given.calls_in_flight or (_CALLS_IN_FLIGHT if gpus() else 1)
+    calls = -(-calls // step.cycle) * step.cycle
     times, host_times = [], []
     for iteration in range(given.iterations):
         seconds, until_return = measure_calls(step.start, calls)
@@ -193,7 +202,11 @@ def _microbatches(text: str) -> int | Literal["auto", "off"]:
 
 
 class BenchmarkStep:
-    """Calls of the training step on batches of noise."""
+    """Calls of the training step on batches of noise, of its kinds in turn.
+
+    Attributes:
+      cycle: number of calls after which the kinds repeat.
+    """
 
     def __init__(
         self,
@@ -207,9 +220,19 @@ class BenchmarkStep:
     ):
         self._strategy = make_strategy("one_device")
         self._state = TrainState(config, self._strategy)
-        self._train_step = TrainStep(
-            self._state, config, self._strategy, resolution=resolution, fading=fading
-        )
+        self._train_steps = {
+            kind: TrainStep(
+                self._state,
+                config,
+                self._strategy,
+                resolution=resolution,
+                fading=fading,
+                kind=kind,
+            )
+            for kind in dict.fromkeys(config.step_kinds)
+        }
+        self.cycle = len(config.step_kinds)
+        self._kinds = itertools.cycle(config.step_kinds)
         random = np.random.default_rng(0)
         shape = (batch_size, config.network.channels, resolution, resolution)
         images = random.integers(0, 256, shape, np.uint8)
@@ -219,12 +242,13 @@ class BenchmarkStep:
         self._call = [(step, Batch(images, no_labels, no_labels))] * steps_per_call
 
     def trace(self) -> None:
-        """Build the graph."""
-        self._train_step.graph.get_concrete_function(self._inputs())
+        """Build the graphs."""
+        for train_step in self._train_steps.values():
+            train_step.graph.get_concrete_function(self._inputs())
 
     def start(self) -> tf.Tensor:
         """Start a call; reading its result waits for its end."""
-        return self._train_step(self._inputs()).tensor
+        return self._train_steps[next(self._kinds)](self._inputs()).tensor
 
     def run(self) -> None:
         """Take a call, and wait for its end."""

@@ -17,9 +17,11 @@ from pgan_tf.config.network import NetworkConfig
 from pgan_tf.config.optimizer import OptimizerConfig
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
+from pgan_tf.config.step_kinds import FULL_STEP, StepKind
 from pgan_tf.config.train import TrainConfig
 
 __all__ = [
+    "FULL_STEP",
     "METRICS",
     "DataConfig",
     "EvalConfig",
@@ -28,5 +30,6 @@ __all__ = [
     "OptimizerConfig",
     "RunConfig",
     "ScheduleConfig",
+    "StepKind",
     "TrainConfig",
 ]

@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import StepKind, TrainConfig
 from pgan_tf.config.phases import Phase, Step
+from pgan_tf.config.step_kinds import longest_run
 
 Item = TypeVar("Item")
 
@@ -68,22 +69,19 @@ def steps_per_call(config: TrainConfig, resolution: int, *, on_gpus: bool) -> in
     return max(1, min(_MOST_STEPS, _ONE_STEP_RESOLUTION // resolution)) if on_gpus else 1
 
 
-def max_call_length(
-    config: TrainConfig, phase: Phase, *, trains_generator: bool, on_gpus: bool
-) -> int:
+def max_call_length(config: TrainConfig, phase: Phase, *, kind: StepKind, on_gpus: bool) -> int:
     """Return the most steps that a call of `group_into_calls` can have.
 
-    That is `steps_per_call`, or fewer if events or `discriminator_steps` end every call earlier.
+    That is `steps_per_call`, or fewer if events or steps of another kind end every call earlier.
 
     Args:
-      config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
+      config: a configuration with the intervals and `steps_per_call`.
       phase: of the call.
-      trains_generator: whether the steps of the call train the generator too.
+      kind: of the steps of the call.
       on_gpus: whether the replicas are on GPUs.
     """
-    most = same_graph = steps_per_call(config, phase.resolution, on_gpus=on_gpus)
-    if config.optimizer.discriminator_steps > 1:
-        same_graph = 1 if trains_generator else config.optimizer.discriminator_steps - 1
+    most = steps_per_call(config, phase.resolution, on_gpus=on_gpus)
+    same_graph = longest_run(config.step_kinds, kind) or most
     shortest_interval = min(config.intervals_kimg.values()) * 1000
     until_due = math.ceil(shortest_interval / phase.batch_size)
     return max(1, min(most, same_graph, until_due))
@@ -96,28 +94,28 @@ def group_into_calls(
 
     A call ends after `steps_per_call` steps, at the end of its phase, where a report, a grid, a
     checkpoint, a saved generator or an evaluation is due, and where the next step needs another
-    graph (`discriminator_steps`). The first step of each graph is a call of its own: making the
+    graph (`StepKind`). The first step of each graph is a call of its own: making the
     graph takes long, and only one step's speed goes unmeasured. All workers of a run group alike.
 
     Args:
       steps: consecutive steps (`Schedule.steps`), each with an item that goes with it.
-      config: a configuration with the intervals, `steps_per_call` and `discriminator_steps`.
+      config: a configuration with the intervals and `steps_per_call`.
       on_gpus: whether the replicas are on GPUs.
 
     Yields:
       From 1 to `steps_per_call` steps of one phase.
     """
-    trains_generator = config.optimizer.trains_generator
     call: list[tuple[Step, Item]] = []
-    made_graphs: set[tuple[int, bool]] = set()
+    made_graphs: set[tuple[int, StepKind]] = set()
     for step, item in steps:
         call.append((step, item))
-        graph = (step.phase.index, trains_generator(step.number))
+        kind = config.step_kind(step.number)
+        graph = (step.phase.index, kind)
         if (
             len(call) == steps_per_call(config, step.phase.resolution, on_gpus=on_gpus)
             or step.images_seen_after >= step.phase.end
             or due_events(config, step.images_seen, step.images_seen_after)
-            or trains_generator(step.number) != trains_generator(step.number + 1)
+            or config.step_kind(step.number + 1) != kind
             or graph not in made_graphs
         ):
             made_graphs.add(graph)

@@ -61,6 +61,11 @@ class LossConfig:
         "Weight of R2, half the squared gradient norm at fakes, with --loss=logistic or rpgan; 0: "
         "no penalty. Default: 0 with logistic; with rpgan that of R1.",
     )
+    penalty_interval: int = option(
+        1,
+        "Number of steps of which only the first takes R1 and R2, with as many times their weight, "
+        "in an update of its own, for which Adam's rate and betas are adjusted.",
+    )
     label_weight: float = option(
         1.0,
         "Weight of the label loss (AC-GAN) in the discriminator's loss, and in the generator's "
@@ -91,8 +96,18 @@ class LossConfig:
                 object.__setattr__(self, "r1_gamma", None)
             for name in ("r1_gamma", "r2_gamma"):
                 require_default(self, name, reason)
+        require_at_least("penalty_interval", self.penalty_interval, 1)
+        if self.loss == "wgan_gp" and self.penalty_interval > 1:
+            raise ValueError(
+                "penalty_interval must be 1 with --loss=wgan_gp, whose penalty is part of the "
+                f"loss. Received: {self.penalty_interval}"
+            )
         if not self.has_gradient_penalty:
-            for name in ("gradient_penalty_target", "gradient_penalty_resolution"):
+            for name in (
+                "gradient_penalty_target",
+                "gradient_penalty_resolution",
+                "penalty_interval",
+            ):
                 require_default(self, name, "without a gradient penalty")
 
     @property
@@ -118,6 +133,20 @@ class LossConfig:
         if self.r2_gamma is None:
             return self.loss == "rpgan" and self.has_r1
         return self.loss in _ZERO_CENTERED and self.r2_gamma != 0
+
+    @property
+    def is_lazy(self) -> bool:
+        """True if penalties are updates of their own, after some of the discriminator's steps."""
+        return self.penalty_interval > 1
+
+    @property
+    def lazy_correction(self) -> float:
+        """Factor on the discriminator's learning rate, and exponent of its betas.
+
+        It makes up for the N + 1 updates of N steps: N / (N + 1) (lazy regularization; Karras et
+        al. 2020, "Analyzing and improving the image quality of StyleGAN", appendix B).
+        """
+        return self.penalty_interval / (self.penalty_interval + 1) if self.is_lazy else 1.0
 
     @property
     def has_gamma_by_rule(self) -> bool:

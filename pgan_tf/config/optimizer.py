@@ -71,16 +71,6 @@ class OptimizerConfig:
             for name in ("ema_decay", "ema_half_life_kimg"):
                 require_default(self, name, "with --ema_update=off")
 
-    def trains_generator(self, number: int) -> bool:
-        """Return True if a step also trains the generator.
-
-        The last of each `discriminator_steps` steps of a phase does.
-
-        Args:
-          number: of the step in its phase, counted from 0.
-        """
-        return (number + 1) % self.discriminator_steps == 0
-
     def ema_decay_at(self, batch_size: int) -> float:
         """Return the decay of one update of the moving average; 0 if there is no average.
 

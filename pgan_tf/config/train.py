@@ -10,6 +10,7 @@ from pgan_tf.config.optimizer import OptimizerConfig
 from pgan_tf.config.options import require_default
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
+from pgan_tf.config.step_kinds import StepKind, step_kinds
 
 
 def _title(title: str) -> dict[str, str]:
@@ -93,6 +94,19 @@ class TrainConfig:
         groups = self.network.independent_groups(batch_size)
         most = min(groups, self.run.most_microbatches)
         return next(count for count in range(most, 0, -1) if groups % count == 0)
+
+    def step_kind(self, number: int) -> StepKind:
+        """Return the kind of a step.
+
+        Args:
+          number: of the step in its phase, counted from 0.
+        """
+        return self.step_kinds[number % len(self.step_kinds)]
+
+    @property
+    def step_kinds(self) -> tuple[StepKind, ...]:
+        """The kinds of a phase's first steps, which repeat to its end."""
+        return step_kinds(self.optimizer.discriminator_steps, self.loss.penalty_interval)
 
     @property
     def writes_within_a_kimg(self) -> bool:

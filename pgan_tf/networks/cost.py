@@ -26,9 +26,12 @@ def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
       defaults, 9: 14 passes of the discriminator and 4 of the generator.
     """
     # One pass forward for reals and for fakes, and two back for each.
-    discriminator_step = 6
+    discriminator_step = 6.0
     # One forward for the images of a penalty, one back to them, and two back for each.
-    discriminator_step += 6 * loss.gradient_penalties
+    discriminator_step += 6 * loss.gradient_penalties / loss.penalty_interval
+    if loss.is_lazy and loss.has_r2:
+        # The generator: one for the fakes of a penalty by itself.
+        discriminator_step += 1 / loss.penalty_interval
     if optimizer.simultaneous_updates:
         # One forward and two back through the generator; one back to reals and to fakes.
         return (discriminator_step + 3 + 2) / 2

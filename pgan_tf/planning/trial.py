@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import StepKind, TrainConfig
 from pgan_tf.config.intervals import max_call_length
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
@@ -67,21 +67,20 @@ def try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:
 
 
 def _measure_phase(run: PreparedRun, state: TrainState, phase: Phase) -> PhaseMeasured:
-    """Time the steps of a phase, averaged over those with and without the generator."""
+    """Time the steps of a phase, averaged over their kinds."""
     state.enter_phase(phase.index, reset_optimizers=True)
     batch = _read_batch(run, phase)
-    optimizer, devices = run.config.optimizer, device_names(run.strategy)
-    # Steps repeat in groups, of which one trains the generator.
-    group = [optimizer.trains_generator(i) for i in range(optimizer.discriminator_steps)]
+    devices = device_names(run.strategy)
+    kinds = run.config.step_kinds
     prepared, step_seconds, peak = 0.0, {}, 0
-    for trains_generator in set(group):
-        steps = _time_steps(run, state, batch, devices, trains_generator=trains_generator)
+    for kind in dict.fromkeys(kinds):  # in the same order on all workers
+        steps = _time_steps(run, state, batch, devices, kind=kind)
         prepared += steps.prepared
-        step_seconds[trains_generator] = steps.step_seconds
+        step_seconds[kind] = steps.step_seconds
         peak = max(peak, steps.peak)
     return PhaseMeasured(
         prepared=prepared,
-        step_seconds=sum(step_seconds[kind] for kind in group) / len(group),
+        step_seconds=sum(step_seconds[kind] for kind in kinds) / len(kinds),
         peak=peak,
         resident=_resident(),
     )
@@ -122,24 +121,19 @@ def _time_steps(
     batch: tuple[Step, Batch],
     devices: list[str],
     *,
-    trains_generator: bool,
+    kind: StepKind,
 ) -> _Steps:
     """Time calls as long as those of training, on the same batch again and again."""
     step, _ = batch
     phase = step.phase
-    length = max_call_length(
-        run.config,
-        phase,
-        trains_generator=trains_generator,
-        on_gpus=is_on_gpus(run.strategy),
-    )
+    length = max_call_length(run.config, phase, kind=kind, on_gpus=is_on_gpus(run.strategy))
     train_step = TrainStep(
         state,
         run.config,
         run.strategy,
         resolution=phase.resolution,
         fading=phase.fading,
-        trains_generator=trains_generator,
+        kind=kind,
     )
 
     def time_call() -> float:

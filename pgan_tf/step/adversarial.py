@@ -103,22 +103,25 @@ def _zero_centered(config: LossConfig) -> tuple[GradientPenalty, ...]:
     penalties = []
     if config.has_r1:
         penalties.append(
-            GradientPenalty(lambda reals, fakes, _: reals, _zero_centered_cost(config.r1_gamma))
+            GradientPenalty(lambda reals, fakes, _: reals, _cost(config, config.r1_gamma))
         )
     if config.has_r2:
         penalties.append(
             GradientPenalty(
-                lambda reals, fakes, _: fakes, _zero_centered_cost(config.r2_gamma), suffix="_fakes"
+                lambda reals, fakes, _: fakes,
+                _cost(config, config.r2_gamma),
+                suffix="_fakes",
             )
         )
     return tuple(penalties)
 
 
-def _zero_centered_cost(gamma: float | None) -> Callable[[tf.Tensor], tf.Tensor]:
+def _cost(config: LossConfig, gamma: float | None) -> Callable[[tf.Tensor], tf.Tensor]:
     def cost(squared_norms: tf.Tensor) -> tf.Tensor:
         if gamma is None:
             raise ValueError("gammas must have been filled in by LossConfig.with_gammas")
-        return losses.zero_centered_penalty(squared_norms, gamma=gamma)
+        # So many times the weight makes up for the steps without.
+        return losses.zero_centered_penalty(squared_norms, gamma=gamma * config.penalty_interval)
 
     return cost
 

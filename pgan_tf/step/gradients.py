@@ -59,6 +59,42 @@ def discriminator_gradients(
     return tape.gradient(loss, _tensorflow_variables(variables)), scalars
 
 
+def penalty_gradients(
+    generator: BoundGenerator,
+    discriminator: BoundDiscriminator,
+    variables: Sequence[keras.Variable],
+    config: LossConfig,
+    *,
+    norm_scale: float,
+    reals: tf.Tensor,
+    labels: tf.Tensor | None,
+    latents: tf.Tensor,
+    mixing: tf.Tensor,
+    loss_scale: LossScale = NO_LOSS_SCALE,
+) -> tuple[list[tf.Tensor], Scalars]:
+    """Compute the gradients of the penalties alone (`penalty_interval`), by the discriminator.
+
+    Arguments and results are those of `discriminator_gradients`.
+    """
+    penalties = adversarial_loss(config).penalties
+    fakes = generator(latents, labels) if config.has_r2 else None
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(_tensorflow_variables(variables))
+        terms = _gradient_penalties(
+            discriminator, penalties, norm_scale, reals, fakes, mixing, loss_scale
+        )
+        scalars = _means(terms)
+        loss = tf.add_n([scalars[penalty.cost_name] for penalty in penalties])
+        loss = loss_scale.scale(loss)
+    gradients = tape.gradient(
+        loss,
+        _tensorflow_variables(variables),
+        # No image's gradient depends on the last bias.
+        unconnected_gradients=tf.UnconnectedGradients.ZERO,
+    )
+    return gradients, scalars
+
+
 def generator_gradients(
     generator: BoundGenerator,
     discriminator: BoundDiscriminator,
@@ -200,7 +236,7 @@ def _discriminator_loss(
     real_logits, fake_logits = (None, None) if output.logits is None else tf.split(output.logits, 2)
     loss = adversarial.discriminator(real_scores, fake_scores)
     terms = {"scores/real": real_scores, "scores/fake": fake_scores}  # `[b]` each
-    if adversarial.penalties:
+    if adversarial.penalties and not config.is_lazy:
         penalties = _gradient_penalties(
             discriminator, adversarial.penalties, norm_scale, reals, fakes, mixing, loss_scale
         )
@@ -223,7 +259,7 @@ def _gradient_penalties(
     penalties: Sequence[GradientPenalty],
     norm_scale: float,
     reals: tf.Tensor,
-    fakes: tf.Tensor,
+    fakes: tf.Tensor | None,
     mixing: tf.Tensor,
     loss_scale: LossScale,
 ) -> dict[str, tf.Tensor]:

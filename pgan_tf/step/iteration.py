@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from pgan_tf.config import LossConfig, TrainConfig
+from pgan_tf.config import LossConfig, StepKind, TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
 from pgan_tf.step.adversarial import adversarial_loss
 from pgan_tf.step.compilation import Compilation
@@ -17,12 +17,13 @@ from pgan_tf.step.gradients import (
     discriminator_gradients,
     generator_gradients,
     gradient_norm_scale,
+    penalty_gradients,
     simultaneous_gradients,
 )
 from pgan_tf.step.inputs import IterationInputs
 from pgan_tf.step.microbatches import in_microbatches
 from pgan_tf.step.noise import RandomStream, normal, uniform
-from pgan_tf.step.optimizer import apply_gradients, update_average
+from pgan_tf.step.optimizer import Update, apply_gradients, update_average
 from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.program import Programs
 from pgan_tf.step.reals import prepare_reals
@@ -37,7 +38,7 @@ class Iteration:
       config: with channels, labels and resolution filled in (`TrainConfig.for_data`).
       resolution: of the stage.
       fading: whether the stage fades in, so that alpha and the lower resolution take part.
-      trains_generator: False for a discriminator step that no generator step follows.
+      kind: of the iteration.
       compilation: extent of the programs that it is compiled to.
       programs: takes the programs of `Compilation.PARTS`.
       local_replicas: number of replicas that share this process's cores.
@@ -50,7 +51,7 @@ class Iteration:
         *,
         resolution: int,
         fading: bool,
-        trains_generator: bool,
+        kind: StepKind,
         compilation: Compilation,
         programs: Programs,
         local_replicas: int,
@@ -59,7 +60,8 @@ class Iteration:
         self._config = config
         self._resolution = resolution
         self._fading = fading
-        self._trains_generator = trains_generator
+        self._kind = kind
+        self._takes_lazy_penalty = config.loss.is_lazy and kind.penalizes
         self._compilation = compilation
         self._programs = programs
         self._local_replicas = local_replicas
@@ -86,10 +88,12 @@ class Iteration:
         Returns:
           This replica's scalars: those of `scalar_names`.
         """
-        if self._config.optimizer.simultaneous_updates:
-            return self._simultaneous_steps(inputs)
-        scalars = self._discriminator_step(inputs)
-        if self._trains_generator:
+        simultaneous = self._config.optimizer.simultaneous_updates
+        step = self._simultaneous_steps if simultaneous else self._discriminator_step
+        scalars = step(inputs)
+        if self._takes_lazy_penalty:
+            scalars |= self._penalty_step(scalars, inputs)
+        if self._kind.trains_generator and not simultaneous:
             scalars |= self._generator_step(inputs)
         return scalars
 
@@ -98,6 +102,20 @@ class Iteration:
         gradients, real_score = _mean(gradients), self._mean_real_score(scalars)
         return scalars | self._program(
             lambda: self._update_discriminator(gradients, real_score, inputs)
+        )
+
+    def _penalty_step(self, scalars: Scalars, inputs: IterationInputs) -> Scalars:
+        """Update the discriminator once more, by the penalty alone.
+
+        Args:
+          scalars: of its step.
+          inputs: of the iteration.
+        """
+        gradients, penalties = self._program(lambda: self._penalty_gradients(inputs))
+        gradients = _mean(gradients)
+        skipped = scalars["updates/discriminator_skipped"]
+        return penalties | self._program(
+            lambda: self._update_by_penalty(gradients, skipped, inputs)
         )
 
     def _generator_step(self, inputs: IterationInputs) -> Scalars:
@@ -125,8 +143,16 @@ class Iteration:
         return self._programs.compiled(compute)() if is_program else compute()
 
     def _discriminator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
+        return self._gradients_by_discriminator(discriminator_gradients, inputs)
+
+    def _penalty_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
+        return self._gradients_by_discriminator(penalty_gradients, inputs)
+
+    def _gradients_by_discriminator(
+        self, function: Callable[..., Any], inputs: IterationInputs
+    ) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
-            discriminator_gradients,
+            function,
             self._generator(inputs),
             self._discriminator(inputs, RandomStream.DISCRIMINATOR_FEATURES),
             self._discriminator_variables,
@@ -245,13 +271,7 @@ class Iteration:
     def _update_discriminator(
         self, gradients: Sequence[tf.Tensor], real_score: tf.Tensor | None, inputs: IterationInputs
     ) -> Scalars:
-        update = apply_gradients(
-            self._state.discriminator_optimizer,
-            gradients,
-            self._discriminator_variables,
-            inputs.learning_rate,
-            self._state.discriminator_loss_scale,
-        )
+        update = self._apply_to_discriminator(gradients, inputs)
         if self._state.real_score is not None:
             update_real_score(self._state.real_score, real_score)
         self._update_average(inputs, after="discriminator_step")
@@ -259,6 +279,24 @@ class Iteration:
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,
         }
+
+    def _update_by_penalty(
+        self, gradients: Sequence[tf.Tensor], skipped: tf.Tensor, inputs: IterationInputs
+    ) -> Scalars:
+        update = self._apply_to_discriminator(gradients, inputs)
+        return {"updates/discriminator_skipped": tf.maximum(skipped, update.skipped)}
+
+    def _apply_to_discriminator(
+        self, gradients: Sequence[tf.Tensor], inputs: IterationInputs
+    ) -> Update:
+        loss, rate = self._config.loss, inputs.learning_rate
+        return apply_gradients(
+            self._state.discriminator_optimizer,
+            gradients,
+            self._discriminator_variables,
+            rate * loss.lazy_correction if loss.is_lazy else rate,
+            self._state.discriminator_loss_scale,
+        )
 
     def _update_generator(self, gradients: Sequence[tf.Tensor], inputs: IterationInputs) -> Scalars:
         update = apply_gradients(

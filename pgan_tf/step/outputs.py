@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import FULL_STEP, StepKind, TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
 from pgan_tf.step.adversarial import adversarial_loss
 
@@ -13,16 +13,16 @@ from pgan_tf.step.adversarial import adversarial_loss
 Scalars = dict[str, tf.Tensor]
 
 
-def scalar_names(config: TrainConfig, *, trains_generator: bool = True) -> tuple[str, ...]:
+def scalar_names(config: TrainConfig, kind: StepKind = FULL_STEP) -> tuple[str, ...]:
     """Return the names of an iteration's scalars, in the order of `StepResult.names`.
 
     Args:
       config: with `label_size` known.
-      trains_generator: whether a generator step follows the discriminator step.
+      kind: of the iteration.
     """
     loss = adversarial_loss(config.loss)
     names = ["scores/real", "scores/fake"]
-    for penalty in loss.penalties:
+    for penalty in loss.penalties if kind.penalizes else ():
         names += [penalty.norm_name, penalty.cost_name]
     if loss.drift is not None:
         names += ["loss/drift"]
@@ -30,7 +30,7 @@ def scalar_names(config: TrainConfig, *, trains_generator: bool = True) -> tuple
         names += ["loss/label_real", "loss/label_fake"]
     names += ["loss/discriminator"]
     names += ["updates/discriminator_skipped", "updates/discriminator_gradient_norm"]
-    if trains_generator:
+    if kind.trains_generator:
         if config.network.label_size:
             names += ["loss/label_generator"]
         names += ["loss/generator", "updates/generator_skipped", "updates/generator_gradient_norm"]

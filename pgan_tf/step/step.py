@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import FULL_STEP, StepKind, TrainConfig
 from pgan_tf.distribution.strategy import local_replicas
 from pgan_tf.step.compilation import Compilation, choose_compilation
 from pgan_tf.step.inputs import IterationInputs, StepInputs
@@ -24,7 +24,7 @@ class TrainStep:
       strategy: of the replicas.
       resolution: of the stage.
       fading: whether the stage fades in, so that alpha and the lower resolution take part.
-      trains_generator: False for discriminator steps that no generator step follows.
+      kind: of the iterations.
 
     Attributes:
       graph: the `tf.function` of a call, from `StepInputs` to `StepResult.tensor`.
@@ -38,7 +38,7 @@ class TrainStep:
         *,
         resolution: int,
         fading: bool,
-        trains_generator: bool = True,
+        kind: StepKind = FULL_STEP,
     ):
         self._state, self._strategy = state, strategy
         self._programs = Programs()
@@ -48,12 +48,12 @@ class TrainStep:
             config,
             resolution=resolution,
             fading=fading,
-            trains_generator=trains_generator,
+            kind=kind,
             compilation=compilation,
             programs=self._programs,
             local_replicas=local_replicas(strategy),
         )
-        self._names = scalar_names(config, trains_generator=trains_generator)
+        self._names = scalar_names(config, kind)
         is_whole = compilation is Compilation.WHOLE
         # The same program whatever the length of a call, so that a phase compiles one.
         self._iterate = (

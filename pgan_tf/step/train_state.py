@@ -48,10 +48,13 @@ class TrainState:
                 config.network, name="generator_ema", seed=seed, dtype=dtype
             )
             self.generator_optimizer = _adam(
-                config, "generator_adam", self.generator.trainable_variables
+                config, "generator_adam", self.generator.trainable_variables, correction=1.0
             )
             self.discriminator_optimizer = _adam(
-                config, "discriminator_adam", self.discriminator.trainable_variables
+                config,
+                "discriminator_adam",
+                self.discriminator.trainable_variables,
+                correction=config.loss.lazy_correction,
             )
             self.real_score = None
             if config.network.discriminator_noise:
@@ -119,10 +122,12 @@ class TrainState:
             setattr(self, name, int(variable.numpy()))
 
 
-def _adam(config: TrainConfig, name: str, variables: dict[str, keras.Variable]) -> Adam:
+def _adam(
+    config: TrainConfig, name: str, variables: dict[str, keras.Variable], *, correction: float
+) -> Adam:
     optimizer = Adam(
-        beta_1=config.optimizer.adam_beta1,
-        beta_2=config.optimizer.adam_beta2,
+        beta_1=config.optimizer.adam_beta1**correction,
+        beta_2=config.optimizer.adam_beta2**correction,
         epsilon=config.optimizer.adam_epsilon,
         name=name,
     )

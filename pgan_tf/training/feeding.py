@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.config import StepKind
 from pgan_tf.config.intervals import group_into_calls, max_call_length
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
@@ -105,9 +106,7 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
 def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Batch]]) -> Call:
     """Copy the batches of a call to the replicas."""
     steps = [step for step, _ in batches]
-    length = _call_length(
-        run, steps[-1].phase, run.config.optimizer.trains_generator(steps[-1].number)
-    )
+    length = _call_length(run, steps[-1].phase, run.config.step_kind(steps[-1].number))
     inputs = to_replicas(run.strategy, state, batches, steps_per_call=length)
     return Call(steps, inputs, data_wait=0.0)
 
@@ -116,7 +115,7 @@ def blank_inputs(
     run: PreparedRun,
     state: TrainState,
     phase: Phase,
-    trains_generator: bool,
+    kind: StepKind,
     *,
     stop_flags: Sequence[float],
 ) -> StepInputs:
@@ -126,15 +125,15 @@ def blank_inputs(
     labels = np.zeros((count, run.config.network.label_size), np.float32)
     batch = Batch(np.zeros((count, *shape), np.uint8), labels, labels)
     step = Step(phase, phase.start, phase.alpha(phase.start), phase.learning_rate)
-    length = _call_length(run, phase, trains_generator)
+    length = _call_length(run, phase, kind)
     return to_replicas(
         run.strategy, state, [(step, batch)], steps_per_call=length, stop_flags=stop_flags
     )
 
 
-def _call_length(run: PreparedRun, phase: Phase, trains_generator: bool) -> int:
+def _call_length(run: PreparedRun, phase: Phase, kind: StepKind) -> int:
     on_gpus = is_on_gpus(run.strategy)
-    return max_call_length(run.config, phase, trains_generator=trains_generator, on_gpus=on_gpus)
+    return max_call_length(run.config, phase, kind=kind, on_gpus=on_gpus)
 
 
 def _with_waits(items: Iterator[Item], place: Callable[[Item], Call]) -> Iterator[Call]:

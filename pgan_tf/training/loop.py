@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import StepKind, TrainConfig
 from pgan_tf.config.intervals import needs_state
 from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
@@ -249,9 +249,9 @@ class _Training:
         """
         started, last = time.monotonic(), call.last_step
         self._enter_phase(last.phase)
-        trains_generator = self.config.optimizer.trains_generator(last.number)
-        makes_graph = not self.graphs.is_used(last.phase, trains_generator)
-        train_step = self.graphs.get(last.phase, trains_generator)
+        kind = self.config.step_kind(last.number)
+        makes_graph = not self.graphs.is_used(last.phase, kind)
+        train_step = self.graphs.get(last.phase, kind)
         inputs = call.inputs_with(self.supervisor.stop_flags())
         run = functools.partial(
             self.profiler.run, functools.partial(train_step, inputs), len(call.steps)
@@ -273,8 +273,8 @@ class _Training:
             reporter.after_call(call)
             if call.makes_graph:
                 last = call.last_step
-                trains_generator = self.config.optimizer.trains_generator(last.number)
-                ahead_seconds = self.graphs.seconds_ahead(last.phase, trains_generator)
+                kind = self.config.step_kind(last.number)
+                ahead_seconds = self.graphs.seconds_ahead(last.phase, kind)
                 seconds = max(call.finished - call.started, ahead_seconds)
                 self.compile_choice.note_preparation(last.phase, seconds)
                 self.graphs.prepare_next(last.phase)
@@ -284,19 +284,19 @@ class _Training:
             reset = self.config.optimizer.reset_optimizer
             self.state.enter_phase(phase.index, reset_optimizers=reset)
 
-    def _make_train_step(self, phase: Phase, trains_generator: bool) -> TrainStep:
+    def _make_train_step(self, phase: Phase, kind: StepKind) -> TrainStep:
         return TrainStep(
             self.state,
             self.compile_choice.config_for(phase),
             self.run.strategy,
             resolution=phase.resolution,
             fading=phase.fading,
-            trains_generator=trains_generator,
+            kind=kind,
         )
 
-    def _blank_inputs(self, phase: Phase, trains_generator: bool) -> StepInputs:
+    def _blank_inputs(self, phase: Phase, kind: StepKind) -> StepInputs:
         stop_flags = self.supervisor.stop_flags()
-        return blank_inputs(self.run, self.state, phase, trains_generator, stop_flags=stop_flags)
+        return blank_inputs(self.run, self.state, phase, kind, stop_flags=stop_flags)
 
     @contextlib.contextmanager
     def _faults_handled(self, reporter: Reporter | NullReporter, ahead: RunAhead) -> Iterator[None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from absl import logging
 
+from pgan_tf.config import StepKind
 from pgan_tf.config.phases import Phase
 from pgan_tf.distribution.devices import has_gpu_memory_for
 from pgan_tf.distribution.strategy import is_on_gpus
@@ -36,7 +37,7 @@ def prepares_ahead(run: PreparedRun) -> bool:
 
 
 class PhaseGraphs:
-    """The training steps of a run's phases: two a phase with several discriminator steps, else one.
+    """The training steps of a run's phases, one for each kind that a phase has.
 
     Their graphs are built when they are first called, or before that by `prepare_next`.
     """
@@ -44,8 +45,8 @@ class PhaseGraphs:
     def __init__(
         self,
         run: PreparedRun,
-        make: Callable[[Phase, bool], TrainStep],
-        make_inputs: Callable[[Phase, bool], StepInputs],
+        make: Callable[[Phase, StepKind], TrainStep],
+        make_inputs: Callable[[Phase, StepKind], StepInputs],
         *,
         ahead: bool,
     ):
@@ -53,8 +54,8 @@ class PhaseGraphs:
 
         Args:
           run: the run, for its phases.
-          make: makes the training step of a phase, which trains the generator or not, without
-            its graph, which takes longest.
+          make: makes the training step of a phase and of a kind, without its graph, which takes
+            longest.
           make_inputs: makes inputs of its calls, of any values.
           ahead: whether `prepare_next` does anything (`prepares_ahead`).
         """
@@ -62,51 +63,47 @@ class PhaseGraphs:
         self._make = make
         self._make_inputs = make_inputs
         self._ahead = ahead
-        # By the phase's index, and whether the generator is trained; only of the newest phase.
-        self._train_steps: dict[tuple[int, bool], TrainStep] = {}
-        self._prepared: dict[tuple[int, bool], concurrent.futures.Future[TrainStep]] = {}
-        self._seconds: dict[tuple[int, bool], float] = {}
+        # By the phase's index and the kind; only of the newest phase.
+        self._train_steps: dict[tuple[int, StepKind], TrainStep] = {}
+        self._prepared: dict[tuple[int, StepKind], concurrent.futures.Future[TrainStep]] = {}
+        self._seconds: dict[tuple[int, StepKind], float] = {}
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="graphs")
 
-    def is_used(self, phase: Phase, trains_generator: bool) -> bool:
+    def is_used(self, phase: Phase, kind: StepKind) -> bool:
         """Return whether a training step has been asked for since its phase began."""
-        return (phase.index, trains_generator) in self._train_steps
+        return (phase.index, kind) in self._train_steps
 
-    def get(self, phase: Phase, trains_generator: bool) -> TrainStep:
+    def get(self, phase: Phase, kind: StepKind) -> TrainStep:
         """Return a training step. Raises what was raised while it was prepared."""
-        key = (phase.index, trains_generator)
+        key = (phase.index, kind)
         if key not in self._train_steps:
             prepared = self._prepared.pop(key, None)
-            train_step = prepared.result() if prepared else self._make(phase, trains_generator)
+            train_step = prepared.result() if prepared else self._make(phase, kind)
             # Graphs of the phases before take memory, and are not needed any more.
             kept = {k: v for k, v in self._train_steps.items() if k[0] == phase.index}
             self._train_steps = {**kept, key: train_step}
         return self._train_steps[key]
 
-    def seconds_ahead(self, phase: Phase, trains_generator: bool) -> float:
+    def seconds_ahead(self, phase: Phase, kind: StepKind) -> float:
         """Return how long another thread took to prepare a training step; 0 if none has."""
-        return self._seconds.get((phase.index, trains_generator), 0.0)
+        return self._seconds.get((phase.index, kind), 0.0)
 
     def prepare_next(self, phase: Phase) -> None:
         """Have another thread prepare the phase after this one, unless it has begun to already."""
         if not self._ahead or phase == self._run.schedule.phases[-1]:
             return
         following = self._run.schedule.phases[phase.index + 1]
-        optimizer = self._run.config.optimizer
-        kinds = map(optimizer.trains_generator, range(optimizer.discriminator_steps))
-        for trains_generator in dict.fromkeys(kinds):
-            key = (following.index, trains_generator)
+        for kind in dict.fromkeys(self._run.config.step_kinds):
+            key = (following.index, kind)
             if key not in self._prepared:
-                train_step = self._make(following, trains_generator)
-                self._prepared[key] = self._pool.submit(
-                    self._prepare, train_step, following, trains_generator
-                )
+                train_step = self._make(following, kind)
+                self._prepared[key] = self._pool.submit(self._prepare, train_step, following, kind)
 
-    def _prepare(self, train_step: TrainStep, phase: Phase, trains_generator: bool) -> TrainStep:
+    def _prepare(self, train_step: TrainStep, phase: Phase, kind: StepKind) -> TrainStep:
         started = time.monotonic()
-        train_step.prepare(self._make_inputs(phase, trains_generator))
+        train_step.prepare(self._make_inputs(phase, kind))
         _compile_ahead(train_step, phase)
-        self._seconds[phase.index, trains_generator] = time.monotonic() - started
+        self._seconds[phase.index, kind] = time.monotonic() - started
         return train_step
 
     def close(self) -> None:

@@ -3,7 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.step.gradients import discriminator_gradients, generator_gradients
+from pgan_tf.step.gradients import (
+    discriminator_gradients,
+    generator_gradients,
+    penalty_gradients,
+)
 from pgan_tf.step.inputs import IterationInputs, StepInputs
 
 
@@ -61,6 +65,7 @@ def record_gradients(monkeypatch):
     for name, function in (
         ("discriminator", discriminator_gradients),
         ("generator", generator_gradients),
+        ("penalty", penalty_gradients),
     ):
         monkeypatch.setattr(f"pgan_tf.step.iteration.{name}_gradients", spy(name, function))
     return recorded

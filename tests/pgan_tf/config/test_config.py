@@ -85,6 +85,14 @@ def test_values_out_of_range_are_refused(make, message):
         ),
         (lambda: LossConfig(loss="lsgan", gradient_penalty_target=750), "target has no effect"),
         (lambda: LossConfig(r1_gamma=1), "r1_gamma has no effect with --loss=wgan_gp"),
+        (
+            lambda: LossConfig(penalty_interval=4),
+            "penalty_interval must be 1 with --loss=wgan_gp, .* part of the loss. Received: 4",
+        ),
+        (
+            lambda: LossConfig(loss="logistic", r1_gamma=0, penalty_interval=4),
+            "penalty_interval has no effect without a gradient penalty",
+        ),
         (lambda: LossConfig(r2_gamma=0), "r2_gamma has no effect with --loss=wgan_gp"),
         (
             lambda: OptimizerConfig(ema_half_life_kimg=10, ema_decay=0.9),

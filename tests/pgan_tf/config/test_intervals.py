@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pgan_tf.config import EvalConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import (
+    EvalConfig,
+    LossConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    StepKind,
+    TrainConfig,
+)
 from pgan_tf.config.intervals import (
     due_events,
     group_into_calls,
@@ -43,11 +51,12 @@ INTERVALS = st.floats(0.004, 0.3, allow_nan=False)
     st.integers(1, 9),
     st.lists(INTERVALS, min_size=5, max_size=5),
     st.integers(1, 4),
+    st.integers(1, 5),
     st.integers(1, 17),
     st.integers(0, 40),
 )
 def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
-    steps_per_call, intervals, discriminator_steps, batch_size, begun
+    steps_per_call, intervals, discriminator_steps, penalty_interval, batch_size, begun
 ):
     tick, sample, checkpoint, network, evaluation = intervals
     config = TrainConfig(
@@ -58,6 +67,7 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
             batch_size=batch_size,
             batch_size_by_resolution={},
         ),
+        loss=LossConfig(loss="logistic", penalty_interval=penalty_interval),
         optimizer=OptimizerConfig(
             discriminator_steps=discriminator_steps, ema_update="generator_step"
         ),
@@ -76,7 +86,6 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
     calls = list(group_into_calls(schedule_from(steps, first), config, on_gpus=True))
     assert [step for call in calls for step, _ in call] == steps[first:]
     assert all(number == steps.index(step) for call in calls for step, number in call)
-    trains = config.optimizer.trains_generator
     alike = []
     for call in calls:
         assert 1 <= len(call) <= steps_per_call
@@ -87,7 +96,7 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
             assert step.images_seen_after < step.phase.end
             for kimg in intervals:
                 assert step.images_seen_after // (1000 * kimg) == begin // (1000 * kimg)
-        alike.append({(step.phase, trains(step.number)) for step in taken})
+        alike.append({(step.phase, config.step_kind(step.number)) for step in taken})
         assert len(alike[-1]) == 1
     # None is shorter than it has to be, but for those that make a graph.
     made = set()
@@ -103,7 +112,7 @@ def test_calls_hold_all_steps_in_order_and_end_where_anything_is_due(
     for call in calls:
         step = call[0][0]
         longest = max_call_length(
-            config, step.phase, trains_generator=trains(step.number), on_gpus=True
+            config, step.phase, kind=config.step_kind(step.number), on_gpus=True
         )
         assert len(call) <= longest <= steps_per_call
 
@@ -147,7 +156,7 @@ def test_the_longest_call_is_as_long_as_calls_can_get(
         run=RunConfig(steps_per_call=steps_per_call, tick_kimg=tick),
     )
     phase = next(steps_of(config)).phase
-    longest = max_call_length(config, phase, trains_generator=trains_generator, on_gpus=True)
+    longest = max_call_length(config, phase, kind=StepKind(trains_generator), on_gpus=True)
     assert longest == expected
 
 

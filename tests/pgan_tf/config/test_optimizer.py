@@ -3,14 +3,6 @@ import pytest
 from pgan_tf.config import OptimizerConfig
 
 
-@pytest.mark.parametrize(
-    ("steps", "expected"), [(1, [True] * 6), (3, [False, False, True, False, False, True])]
-)
-def test_the_generator_is_trained_with_the_last_of_its_discriminator_steps(steps, expected):
-    config = OptimizerConfig(discriminator_steps=steps)
-    assert [config.trains_generator(number) for number in range(6)] == expected
-
-
 def test_the_moving_average_decays_by_ema_decay_or_is_off():
     assert OptimizerConfig().ema_decay_at(16) == 0.999
     assert OptimizerConfig(ema_update="off").ema_decay_at(16) == 0.0

@@ -13,6 +13,7 @@ from pgan_tf.step.gradients import (
     discriminator_gradients,
     generator_gradients,
     gradient_norm_scale,
+    penalty_gradients,
     simultaneous_gradients,
 )
 from pgan_tf.step.train_state import TrainState
@@ -235,6 +236,36 @@ def test_a_term_of_no_weight_is_neither_computed_nor_reported(options, penalty, 
     assert ("loss/gradient_penalty" in scalars) == ("loss/gradient_norm" in scalars) == penalty
     assert ("loss/drift" in scalars) == drift
     assert "loss/label_real" not in scalars
+
+
+@pytest.mark.parametrize("labels", [None, LABELS], ids=["unlabelled", "labelled"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "logistic", "r1_gamma": 3.0},
+        {"loss": "logistic", "r1_gamma": 0.0, "r2_gamma": 0.7},
+        {"loss": "rpgan", "r1_gamma": 2.0, "r2_gamma": 0.3},
+    ],
+    ids=str,
+)
+def test_a_penalty_by_itself_is_what_the_loss_lacks_times_the_interval(options, labels):
+    toy = Toy()
+    g, d = toy.variables(toy.generator), toy.variables(toy.discriminator)
+    given = {**toy.tensors(labels), "norm_scale": 0.5}
+
+    def gradients(function, loss):
+        loss = loss.with_gammas(8, final_resolution=16, batch_size=5)
+        found, scalars = function(*toy.networks(g, d), d, loss, **given)
+        return [0.0 if x is None else tf.convert_to_tensor(x) for x in found], scalars
+
+    plain, lazy = LossConfig(**options), LossConfig(**options, penalty_interval=3)
+    both, both_scalars = gradients(discriminator_gradients, plain)
+    main, main_scalars = gradients(discriminator_gradients, lazy)
+    penalty, penalty_scalars = gradients(penalty_gradients, lazy)
+    for total, first, second in zip(both, main, penalty, strict=True):
+        np.testing.assert_allclose(total, first + second / 3, rtol=1e-6, atol=1e-9)
+    assert both_scalars.keys() == main_scalars.keys() | penalty_scalars.keys()
+    assert not main_scalars.keys() & penalty_scalars.keys()
 
 
 def test_gradients_of_one_pass_are_those_of_both_steps_with_its_latents(one_device, rng):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import LossConfig, OptimizerConfig
-from pgan_tf.step.gradients import simultaneous_gradients
+from pgan_tf.config import FULL_STEP, LossConfig, OptimizerConfig, StepKind
+from pgan_tf.step.gradients import penalty_gradients, simultaneous_gradients
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, record_gradients, step_inputs
@@ -73,7 +73,7 @@ def with_optimizer(config, **options):
     return dataclasses.replace(config, optimizer=OptimizerConfig(**options))
 
 
-def stepped(strategy, config, *, trains_generator=True):
+def stepped(strategy, config, *, kind=FULL_STEP):
     """Return the networks before and after an iteration at 4x4, and the iteration's scalars."""
     state = TrainState(config, strategy)
     for variable in state.ema_generator.variables.values():
@@ -81,9 +81,7 @@ def stepped(strategy, config, *, trains_generator=True):
     networks = {"d": state.discriminator, "g": state.generator, "ema": state.ema_generator}
     before = {name: arrays(network) for name, network in networks.items()}
     images = np.zeros([8, 3, 4, 4], np.uint8)
-    train_step = TrainStep(
-        state, config, strategy, resolution=4, fading=False, trains_generator=trains_generator
-    )
+    train_step = TrainStep(state, config, strategy, resolution=4, fading=False, kind=kind)
     scalars = train_step(step_inputs(images=images)).last_scalars
     return before, {name: arrays(network) for name, network in networks.items()}, scalars
 
@@ -91,7 +89,7 @@ def stepped(strategy, config, *, trains_generator=True):
 @pytest.mark.parametrize("update", ["discriminator_step", "generator_step"])
 def test_a_step_without_the_generator_leaves_it_alone(one_device, eager, update):
     config = with_optimizer(tiny_config(), ema_update=update, ema_decay=0.5, discriminator_steps=2)
-    before, after, scalars = stepped(one_device, config, trains_generator=False)
+    before, after, scalars = stepped(one_device, config, kind=StepKind(trains_generator=False))
     name = "4x4_conv/kernel"
     assert (after["d"][name] != before["d"][name]).any()
     np.testing.assert_array_equal(after["g"][name], before["g"][name])
@@ -150,6 +148,49 @@ def test_simultaneous_updates_take_both_gradients_before_either(
     }
     np.testing.assert_allclose(after["ema"][name], averaged[update], atol=1e-6)
     assert {"updates/generator_skipped", "loss/generator", "loss/discriminator"} <= set(scalars)
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_a_lazy_penalty_is_one_more_update_with_adjusted_adam(
+    one_device, eager, monkeypatch, simultaneous
+):
+    recorded = record_gradients(monkeypatch)
+    config = with_optimizer(tiny_config(), simultaneous_updates=simultaneous)
+    loss = LossConfig(loss="rpgan", penalty_interval=4)
+    config = dataclasses.replace(config, loss=loss)
+    if simultaneous:
+
+        def spy(*args, **kwargs):
+            g, d, scalars = simultaneous_gradients(*args, **kwargs)
+            recorded["discriminator"] = {v.path: x.numpy() for v, x in zip(args[3], d, strict=True)}
+            return g, d, scalars
+
+        monkeypatch.setattr("pgan_tf.step.iteration.simultaneous_gradients", spy)
+    for kind in (FULL_STEP, StepKind(penalizes=False)):
+        recorded.clear()
+        before, after, scalars = stepped(one_device, config, kind=kind)
+        # c = 4/5: the rate times c, beta2 to the power of c.
+        adam = NumpyAdam(beta2=0.99**0.8)
+        expected = adam.step(before["d"], recorded["discriminator"], 0.8 * 0.01)
+        assert ("penalty" in recorded) == ("loss/gradient_penalty" in scalars) == kind.penalizes
+        if kind.penalizes:
+            expected = adam.step(expected, recorded["penalty"], 0.8 * 0.01)
+        for name, value in after["d"].items():
+            np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+
+
+def test_a_lazy_penalty_that_is_not_finite_skips_its_update_alone(one_device, eager, monkeypatch):
+    def bad(*args, **kwargs):
+        gradients, scalars = penalty_gradients(*args, **kwargs)
+        return [gradients[0] * np.nan, *gradients[1:]], scalars
+
+    monkeypatch.setattr("pgan_tf.step.iteration.penalty_gradients", bad)
+    loss = LossConfig(loss="rpgan", penalty_interval=4)
+    before, after, scalars = stepped(one_device, dataclasses.replace(tiny_config(), loss=loss))
+    assert scalars["updates/discriminator_skipped"] == 1.0
+    name = "4x4_conv/kernel"
+    assert (after["d"][name] != before["d"][name]).any()
+    assert np.isfinite(after["d"][name]).all()
 
 
 def test_gradient_norms_are_taken_at_the_final_resolution_or_the_stages(one_device, eager):

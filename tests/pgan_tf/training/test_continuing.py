@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import OptimizerConfig, ScheduleConfig
+from pgan_tf.config import LossConfig, OptimizerConfig, ScheduleConfig
 from pgan_tf.training import loop
 from tests.helpers.tiny import each_step, step_result, tiny_config
 from tfrecords_tools.errors import UserError
@@ -20,13 +20,13 @@ def given(monkeypatch):
     """A list of the inputs of every step; nothing is trained."""
     steps = []
 
-    def make_train_step(state, config, strategy, *, resolution, fading, trains_generator):
+    def make_train_step(state, config, strategy, *, resolution, fading, kind):
         def note(inputs):
-            graph = {"resolution": resolution, "fading": fading, "generator": trains_generator}
+            graph = {"resolution": resolution, "fading": fading, "kind": kind}
             for given in each_step(inputs):
                 arrays = {name: np.array(value) for name, value in given._asdict().items()}
                 steps.append({**graph, **arrays})
-            names = ["loss/discriminator"] + ["loss/generator"] * trains_generator
+            names = ["loss/discriminator"] + ["loss/generator"] * kind.trains_generator
             return step_result({name: np.zeros(int(inputs.count)) for name in names})
 
         note.prepare, note.compile_ahead = lambda inputs: None, lambda: None
@@ -77,11 +77,32 @@ def test_a_group_of_discriminator_steps_goes_on_in_its_middle(labelled_dir, tmp_
     # Two steps at 4x4; then of 8 images, four while fading and six after.
     expected = [False, False, False, False, True, False, False, False, True, False, False, True]
     loop.train(config_for(labelled_dir, tmp_path / "undisturbed", 0.112, discriminator_steps=3))
-    assert [step["generator"] for step in given] == expected
+    assert [step["kind"].trains_generator for step in given] == expected
     given.clear()
     for total in (stop, 0.112):
         loop.train(config_for(labelled_dir, tmp_path / "run", total, discriminator_steps=3))
-    assert [step["generator"] for step in given] == expected
+    assert [step["kind"].trains_generator for step in given] == expected
+
+
+@pytest.mark.parametrize("steps_per_call", [1, 3])
+@pytest.mark.parametrize("stop", [0.048, 0.072])
+def test_an_interval_of_penalties_goes_on_in_its_middle(
+    labelled_dir, tmp_path, given, stop, steps_per_call
+):
+    def config(run_dir, total):
+        config = config_for(labelled_dir, run_dir, total)
+        run = dataclasses.replace(config.run, steps_per_call=steps_per_call)
+        loss = LossConfig(loss="rpgan", penalty_interval=4)
+        return dataclasses.replace(config, run=run, loss=loss)
+
+    # Two steps at 4x4; then of 8 images, four while fading and six after.
+    expected = [True, False] + [True, False, False, False] * 2 + [True, False]
+    loop.train(config(tmp_path / "undisturbed", 0.112))
+    assert [step["kind"].penalizes for step in given] == expected
+    given.clear()
+    for total in (stop, 0.112):
+        loop.train(config(tmp_path / "run", total))
+    assert [step["kind"].penalizes for step in given] == expected
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import OptimizerConfig, ScheduleConfig
+from pgan_tf.config import FULL_STEP, OptimizerConfig, ScheduleConfig, StepKind, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.distribution.cluster import Cluster
 from pgan_tf.training import phase_graphs
@@ -16,8 +16,8 @@ from tfrecords_tools.errors import UserError
 
 
 class FakeStep:
-    def __init__(self, phase, trains_generator, fails=False, compiles=None):
-        self.key = (phase.index, trains_generator)
+    def __init__(self, phase, kind, fails=False, compiles=None):
+        self.key = (phase.index, kind)
         self.prepared_by = self.prepared_with = self.compiled_by = None
         self.fails, self.compiles = fails, compiles
 
@@ -44,12 +44,12 @@ def make_graphs():
         schedule = ScheduleConfig(stabilize_kimg=1.0, fade_kimg=1.0, total_kimg=3.0)
         run = types.SimpleNamespace(
             schedule=Schedule(schedule, 8),
-            config=types.SimpleNamespace(optimizer=OptimizerConfig(**optimizer)),
+            config=TrainConfig(optimizer=OptimizerConfig(**optimizer)),
         )
         made = []
 
-        def make_step(phase, trains_generator):
-            made.append(FakeStep(phase, trains_generator, phase.index in fails, compiles))
+        def make_step(phase, kind):
+            made.append(FakeStep(phase, kind, phase.index in fails, compiles))
             return made[-1]
 
         graphs = PhaseGraphs(run, make_step, lambda phase, kind: (phase.index, kind), ahead=ahead)
@@ -63,42 +63,42 @@ def make_graphs():
 
 def test_the_next_phase_is_prepared_by_another_thread(make_graphs):
     graphs, phases, made = make_graphs()
-    first = graphs.get(phases[0], True)
+    first = graphs.get(phases[0], FULL_STEP)
     assert first.prepared_by is None
     graphs.prepare_next(phases[0])
     graphs.prepare_next(phases[0])
-    assert not graphs.is_used(phases[1], True)
-    second = graphs.get(phases[1], True)
+    assert not graphs.is_used(phases[1], FULL_STEP)
+    second = graphs.get(phases[1], FULL_STEP)
     assert second.prepared_by not in (None, threading.get_ident())
-    assert second.prepared_with == (1, True)
+    assert second.prepared_with == (1, FULL_STEP)
     assert second.compiled_by == second.prepared_by
-    assert graphs.get(phases[1], True) is second
-    assert [step.key for step in made] == [(0, True), (1, True)]
+    assert graphs.get(phases[1], FULL_STEP) is second
+    assert [step.key for step in made] == [(0, FULL_STEP), (1, FULL_STEP)]
 
 
 def test_steps_without_the_generator_are_prepared_first_where_they_come_first(make_graphs):
     graphs, phases, made = make_graphs(discriminator_steps=3, ema_update="generator_step")
     graphs.prepare_next(phases[0])
-    graphs.get(phases[1], True)
-    assert [step.key for step in made] == [(1, False), (1, True)]
+    graphs.get(phases[1], FULL_STEP)
+    assert [step.key for step in made] == [(1, StepKind(trains_generator=False)), (1, FULL_STEP)]
 
 
 def test_a_training_step_is_forgotten_when_the_next_phase_begins(make_graphs):
     graphs, phases, _ = make_graphs()
-    first = graphs.get(phases[0], True)
-    graphs.get(phases[1], True)
-    assert not graphs.is_used(phases[0], True)
+    first = graphs.get(phases[0], FULL_STEP)
+    graphs.get(phases[1], FULL_STEP)
+    assert not graphs.is_used(phases[0], FULL_STEP)
     # As after going back to a checkpoint.
-    assert graphs.get(phases[0], True) is not first
+    assert graphs.get(phases[0], FULL_STEP) is not first
 
 
 def test_an_error_is_raised_when_the_phase_begins(make_graphs):
     graphs, phases, _ = make_graphs(fails={1})
-    graphs.get(phases[0], True)
+    graphs.get(phases[0], FULL_STEP)
     graphs.prepare_next(phases[0])
-    graphs.get(phases[0], True)
+    graphs.get(phases[0], FULL_STEP)
     with pytest.raises(UserError, match="does not fit"):
-        graphs.get(phases[1], True)
+        graphs.get(phases[1], FULL_STEP)
 
 
 def test_a_phase_that_cannot_be_compiled_ahead_is_compiled_when_it_begins(make_graphs, caplog):
@@ -107,7 +107,7 @@ def test_a_phase_that_cannot_be_compiled_ahead_is_compiled_when_it_begins(make_g
 
     graphs, phases, _ = make_graphs(compiles=compiles)
     graphs.prepare_next(phases[0])
-    assert graphs.get(phases[1], True).prepared_with == (1, True)
+    assert graphs.get(phases[1], FULL_STEP).prepared_with == (1, FULL_STEP)
     assert caplog.messages == ["8x8 fade is compiled only when it begins: out of memory"]
 
 
@@ -115,15 +115,15 @@ def test_a_phase_is_not_compiled_ahead_where_memory_is_short(make_graphs, monkey
     monkeypatch.setattr(phase_graphs, "has_gpu_memory_for", lambda factor: False)
     graphs, phases, _ = make_graphs()
     graphs.prepare_next(phases[0])
-    assert graphs.get(phases[1], True).compiled_by is None
+    assert graphs.get(phases[1], FULL_STEP).compiled_by is None
 
 
 def test_the_time_of_compiling_ahead_is_told(make_graphs):
     graphs, phases, _ = make_graphs(compiles=lambda: time.sleep(0.05))
     graphs.prepare_next(phases[0])
-    graphs.get(phases[1], True)
-    assert 0.05 <= graphs.seconds_ahead(phases[1], True) < 5
-    assert graphs.seconds_ahead(phases[0], True) == 0
+    graphs.get(phases[1], FULL_STEP)
+    assert 0.05 <= graphs.seconds_ahead(phases[1], FULL_STEP) < 5
+    assert graphs.seconds_ahead(phases[0], FULL_STEP) == 0
 
 
 def test_the_end_of_a_run_waits_for_a_compilation_and_says_so(make_graphs, capsys):

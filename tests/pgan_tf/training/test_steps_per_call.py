@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pgan_tf.config import LossConfig
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.step.step import TrainStep
@@ -20,7 +21,7 @@ from tests.helpers.tiny import each_step, tiny_config
 pytestmark = pytest.mark.slow
 
 
-def run_of(data_dir, run_dir, steps_per_call):
+def run_of(data_dir, run_dir, steps_per_call, **loss):
     """24 steps: 8 of 4x4, 8 while 8x8 fades in, 8 after; five steps a tick."""
     config = tiny_config(
         data_dir,
@@ -32,7 +33,7 @@ def run_of(data_dir, run_dir, steps_per_call):
     )
     schedule = dataclasses.replace(config.schedule, batch_size=4, batch_size_by_resolution={})
     data = dataclasses.replace(config.data, mirror_augment=True)
-    return dataclasses.replace(config, schedule=schedule, data=data)
+    return dataclasses.replace(config, schedule=schedule, data=data, loss=LossConfig(**loss))
 
 
 def outcome(run_dir):
@@ -53,21 +54,22 @@ def outcome(run_dir):
     return state, reports, files
 
 
+@pytest.mark.parametrize("loss", [{}, {"loss": "rpgan", "penalty_interval": 4}], ids=str)
 def test_a_run_in_calls_of_several_steps_equals_one_in_single_steps(
-    pyramid_dir, tmp_path, deterministic
+    pyramid_dir, tmp_path, deterministic, loss
 ):
     one, several = tmp_path / "one", tmp_path / "several"
-    loop.train(run_of(pyramid_dir, one, 1))
+    loop.train(run_of(pyramid_dir, one, 1, **loss))
     state, reports, files = outcome(one)
     assert len(state) > 90
     assert [line["images_seen"] for line in reports] == [20, 32, 40, 60, 64, 80, 96]
     assert "loss/generator" in reports[0]
-    loop.train(run_of(pyramid_dir, several, 4))
+    loop.train(run_of(pyramid_dir, several, 4, **loss))
     assert outcome(several) == (state, reports, files)
     # Killed before its last checkpoint, and continued in calls of another length.
     for path in (several / "checkpoints").glob("state-96.*"):
         path.unlink()
-    loop.train(run_of(pyramid_dir, several, 3))
+    loop.train(run_of(pyramid_dir, several, 3, **loss))
     assert outcome(several) == (state, reports, files)
 
 
