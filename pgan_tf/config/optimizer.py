@@ -41,6 +41,11 @@ class OptimizerConfig:
         "Half-life of the generator's moving average in thousands of images, whatever the batch "
         "size. Replaces --ema_decay.",
     )
+    ema_rampup: float = option(
+        0.0,
+        "Most of the half-life of the generator's moving average, as a fraction of the images "
+        "shown so far, so that it forgets the first weights soon; 0: no limit.",
+    )
     ema_update: str = option(
         "discriminator_step",
         "The step after which the generator's moving average is updated: discriminator_step (the "
@@ -67,12 +72,15 @@ class OptimizerConfig:
         if self.ema_half_life_kimg is not None:
             require_positive("ema_half_life_kimg", self.ema_half_life_kimg)
             require_default(self, "ema_decay", "with --ema_half_life_kimg")
+        require_at_least("ema_rampup", self.ema_rampup, 0)
         if self.ema_update == "off":
-            for name in ("ema_decay", "ema_half_life_kimg"):
+            for name in ("ema_decay", "ema_half_life_kimg", "ema_rampup"):
                 require_default(self, name, "with --ema_update=off")
 
     def ema_decay_at(self, batch_size: int) -> float:
         """Return the decay of one update of the moving average; 0 if there is no average.
+
+        Less while the average ramps up (`ema_rampup`).
 
         Args:
           batch_size: global batch of a discriminator step, in images.
@@ -81,5 +89,13 @@ class OptimizerConfig:
             return 0.0
         if self.ema_half_life_kimg is None:
             return self.ema_decay
+        return 0.5 ** (self.images_per_average(batch_size) / (1000 * self.ema_half_life_kimg))
+
+    def images_per_average(self, batch_size: int) -> int:
+        """Return the number of images shown from one update of the moving average to the next.
+
+        Args:
+          batch_size: global batch of a discriminator step, in images.
+        """
         steps = self.discriminator_steps if self.ema_update == "generator_step" else 1
-        return 0.5 ** (steps * batch_size / (1000 * self.ema_half_life_kimg))
+        return steps * batch_size

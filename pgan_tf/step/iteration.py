@@ -23,7 +23,7 @@ from pgan_tf.step.gradients import (
 from pgan_tf.step.inputs import IterationInputs
 from pgan_tf.step.microbatches import in_microbatches
 from pgan_tf.step.noise import RandomStream, normal, uniform
-from pgan_tf.step.optimizer import Update, apply_gradients, update_average
+from pgan_tf.step.optimizer import Update, apply_gradients, ramped_decay, update_average
 from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.program import Programs
 from pgan_tf.step.reals import prepare_reals
@@ -318,8 +318,19 @@ class Iteration:
         # An average that is off is a copy of the generator.
         if after != ("generator_step" if due == "off" else due):
             return
-        decay = self._config.optimizer.ema_decay_at(_global_batch_size(inputs))
-        update_average(self._averages, self._averaged_variables, decay=decay)
+        update_average(self._averages, self._averaged_variables, decay=self._average_decay(inputs))
+
+    def _average_decay(self, inputs: IterationInputs) -> float | tf.Tensor:
+        optimizer, batch_size = self._config.optimizer, _global_batch_size(inputs)
+        decay = optimizer.ema_decay_at(batch_size)
+        if not optimizer.ema_rampup:
+            return decay
+        return ramped_decay(
+            decay,
+            inputs.images_seen,
+            images=optimizer.images_per_average(batch_size),
+            rampup=optimizer.ema_rampup,
+        )
 
 
 def _global_batch_size(inputs: IterationInputs) -> int:

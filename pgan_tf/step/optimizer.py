@@ -99,16 +99,36 @@ def apply_gradients(
     return Update(tf.where(finite, 0.0, 1.0), norm)
 
 
+def ramped_decay(decay: float, images_seen: tf.Tensor, *, images: int, rampup: float) -> tf.Tensor:
+    """Return a scalar in [0, 1]: a decay, or less where its half-life would be too long.
+
+    The rule of StyleGAN2-ADA's training code (Karras et al. 2020): a half-life is at most a
+    fraction of the images shown so far.
+
+    Args:
+      decay: of an update, from 0 to 1.
+      images_seen: scalar int64, before the iteration.
+      images: number of images from one update to the next.
+      rampup: the fraction, above 0.
+    """
+    half_life = tf.maximum(rampup * tf.cast(images_seen, tf.float32), 1e-3)
+    return tf.minimum(decay, tf.pow(0.5, images / half_life))
+
+
 def update_average(
-    averages: Sequence[keras.Variable], variables: Sequence[keras.Variable], *, decay: float
+    averages: Sequence[keras.Variable],
+    variables: Sequence[keras.Variable],
+    *,
+    decay: float | tf.Tensor,
 ) -> None:
     """Move each average toward its variable: decay * average + (1 - decay) * variable.
 
     Args:
       averages: to be updated, one for each of `variables`.
       variables: to be averaged.
-      decay: in [0, 1); 0 copies the variables.
+      decay: scalar in [0, 1); the number 0 copies the variables.
     """
+    is_copy = isinstance(decay, float) and decay == 0.0
     for average, variable in zip(averages, variables, strict=True):
         # A plain copy at 0, because 0 times an average that is not finite is not finite.
-        average.assign(variable + (average - variable) * decay if decay else variable)
+        average.assign(variable if is_copy else variable + (average - variable) * decay)

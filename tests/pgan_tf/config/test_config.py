@@ -50,6 +50,7 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
         ),
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
+        (lambda: OptimizerConfig(ema_rampup=-1), "ema_rampup must be at least 0. Received: -1"),
         (lambda: RunConfig(seed=-1), "seed must be from 0"),
         *(
             (lambda text=text: RunConfig(profile=text), f"profile must be START:END.*: {text}")
@@ -101,6 +102,10 @@ def test_values_out_of_range_are_refused(make, message):
         (
             lambda: OptimizerConfig(ema_update="off", ema_decay=0.9),
             "ema_decay has no effect with --ema_update=off",
+        ),
+        (
+            lambda: OptimizerConfig(ema_update="off", ema_rampup=0.05),
+            "ema_rampup has no effect with --ema_update=off",
         ),
         (
             lambda: OptimizerConfig(simultaneous_updates=True, discriminator_steps=5),

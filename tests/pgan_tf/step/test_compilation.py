@@ -78,7 +78,10 @@ def test_the_copies_of_a_plain_graph_are_found(one_device):
     [
         {"optimizer": {"simultaneous_updates": True}, "data": {"mirror_augment": True}},
         {"loss": {"loss": "lsgan"}, "network": {"discriminator_noise": 0.2}},
-        {"loss": {"loss": "rpgan"}, "optimizer": {"simultaneous_updates": True}},
+        {
+            "loss": {"loss": "rpgan", "penalty_interval": 2},
+            "optimizer": {"simultaneous_updates": True, "ema_rampup": 0.05},
+        },
         {
             "loss": {"loss": "rpgan", "r1_gamma": 0.1},
             "network": {"pixel_norm_epsilon": 1e-4, "label_size": 2},

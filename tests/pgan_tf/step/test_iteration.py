@@ -73,7 +73,7 @@ def with_optimizer(config, **options):
     return dataclasses.replace(config, optimizer=OptimizerConfig(**options))
 
 
-def stepped(strategy, config, *, kind=FULL_STEP):
+def stepped(strategy, config, *, kind=FULL_STEP, images_seen=0):
     """Return the networks before and after an iteration at 4x4, and the iteration's scalars."""
     state = TrainState(config, strategy)
     for variable in state.ema_generator.variables.values():
@@ -82,7 +82,7 @@ def stepped(strategy, config, *, kind=FULL_STEP):
     before = {name: arrays(network) for name, network in networks.items()}
     images = np.zeros([8, 3, 4, 4], np.uint8)
     train_step = TrainStep(state, config, strategy, resolution=4, fading=False, kind=kind)
-    scalars = train_step(step_inputs(images=images)).last_scalars
+    scalars = train_step(step_inputs(images=images, images_seen=images_seen)).last_scalars
     return before, {name: arrays(network) for name, network in networks.items()}, scalars
 
 
@@ -117,6 +117,27 @@ def test_after_the_generators_step_the_average_takes_its_new_weights(
     np.testing.assert_allclose(after["ema"][name], expected, atol=1e-6)
     if decay == 0.0:
         np.testing.assert_array_equal(after["ema"][name], after["g"][name])
+
+
+@pytest.mark.parametrize(
+    ("images_seen", "options", "decay"),
+    [
+        (0, {"ema_decay": 0.9}, 0.0),
+        (80, {"ema_decay": 0.9}, 0.5),  # a half-life of 8 images, one batch
+        (160, {"ema_decay": 0.9}, 0.5**0.5),
+        (160, {"ema_half_life_kimg": 1.0}, 0.5**0.5),
+        (160, {"ema_half_life_kimg": 0.008}, 0.5),
+        (10**6, {"ema_decay": 0.9}, 0.9),
+    ],
+)
+def test_the_averages_half_life_is_at_most_a_fraction_of_the_images_seen(
+    one_device, eager, images_seen, options, decay
+):
+    config = with_optimizer(tiny_config(), ema_rampup=0.1, ema_update="generator_step", **options)
+    _, after, _ = stepped(one_device, config, images_seen=images_seen)
+    name = "4x4_conv/kernel"
+    expected = decay + (1 - decay) * after["g"][name]
+    np.testing.assert_allclose(after["ema"][name], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("update", ["discriminator_step", "generator_step", "off"])
