@@ -35,6 +35,11 @@ class OptimizerConfig:
         "Take both networks' gradients from one pass, before either network is updated; off: "
         "update the discriminator first, then the generator with other latents.",
     )
+    freeze_discriminator: int = option(
+        0,
+        "Number of highest resolutions of which the discriminator's layers stay those of "
+        "--init_from: the layers nearest the image (Mo et al. 2020).",
+    )
     ema_decay: float = option(0.999, "Decay of the generator's moving average (EMA) per update.")
     ema_half_life_kimg: float | None = option(
         None,
@@ -63,6 +68,7 @@ class OptimizerConfig:
                 )
         require_positive("adam_epsilon", self.adam_epsilon)
         require_at_least("discriminator_steps", self.discriminator_steps, 1)
+        require_at_least("freeze_discriminator", self.freeze_discriminator, 0)
         if self.simultaneous_updates and self.discriminator_steps > 1:
             raise ValueError(
                 "discriminator_steps must be 1 with --simultaneous_updates, which update both "

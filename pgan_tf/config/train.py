@@ -7,7 +7,7 @@ from pgan_tf.config.evaluation import EvalConfig
 from pgan_tf.config.loss import LossConfig
 from pgan_tf.config.network import NetworkConfig
 from pgan_tf.config.optimizer import OptimizerConfig
-from pgan_tf.config.options import require_default
+from pgan_tf.config.options import MIN_RESOLUTION, log2, require_default
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
 from pgan_tf.config.step_kinds import StepKind, step_kinds
@@ -63,6 +63,8 @@ class TrainConfig:
                 "on scores between 0 and 1. Received: "
                 f"{self.network.discriminator_noise}"
             )
+        if self.optimizer.freeze_discriminator:
+            self._check_freezing()
         if not self.data.use_labels:
             for name in ("label_weight", "generator_label_weight"):
                 require_default(self.loss, name, "with --nouse_labels")
@@ -82,6 +84,30 @@ class TrainConfig:
                 "jit_compile must be auto or off with batch norm, because XLA can't exchange "
                 "statistics between replicas. Received: on"
             )
+
+    def _check_freezing(self) -> None:
+        if not self.run.init_from:
+            require_default(self.optimizer, "freeze_discriminator", "without --init_from")
+        final = self.network.resolution
+        if final is None:
+            return
+        if self.schedule.start_resolution < final:
+            raise ValueError(
+                "freeze_discriminator must be 0 in a run that grows, from "
+                f"--start_resolution={self.schedule.start_resolution} to {final}, because new "
+                f"layers have to learn. Received: {self.optimizer.freeze_discriminator}"
+            )
+        most = log2(final) - log2(MIN_RESOLUTION)
+        if self.optimizer.freeze_discriminator > most:
+            raise ValueError(
+                f"freeze_discriminator must be at most {most}, the resolutions above 4x4. "
+                f"Received: {self.optimizer.freeze_discriminator}"
+            )
+
+    @property
+    def highest_in_discriminator(self) -> int:
+        """The highest resolution of which the discriminator's layers are trained."""
+        return self.network.final_resolution >> self.optimizer.freeze_discriminator
 
     def accumulated_microbatches(self, batch_size: int) -> int:
         """Return the number of microbatches that are computed one after the other.

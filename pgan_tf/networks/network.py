@@ -122,9 +122,20 @@ class Network:
         stage = layers_at(self.layers, resolution, fading=fading)
         return [variables[name] for spec in stage for name in spec.variables]
 
-    def trainable_variables_at(self, resolution: int, *, fading: bool) -> list[keras.Variable]:
-        """Return the variables of `variables_at` that gradients train."""
-        return [v for v in self.variables_at(resolution, fading=fading) if v.trainable]
+    def trainable_variables_at(
+        self, resolution: int, *, fading: bool, highest: int | None = None
+    ) -> list[keras.Variable]:
+        """Return the variables of `variables_at` that gradients train.
+
+        Args:
+          resolution: of the stage.
+          fading: as for `variables_at`.
+          highest: resolution of the highest layers that are trained; None: all are.
+        """
+        layers = [spec for spec in self.layers if highest is None or spec.resolution <= highest]
+        names = {name for spec in layers for name in spec.variables}
+        variables = self.variables_at(resolution, fading=fading)
+        return [v for v in variables if v.trainable and v.path in names]
 
     def _faded(self, old: tf.Tensor, new: tf.Tensor, alpha: tf.Tensor | float) -> tf.Tensor:
         """Return `old` at alpha 0, `new` at 1, and the weighted sum between."""

@@ -74,7 +74,7 @@ class Iteration:
             resolution, fading=fading
         )
         self._discriminator_variables = state.discriminator.trainable_variables_at(
-            resolution, fading=fading
+            resolution, fading=fading, highest=config.highest_in_discriminator
         )
         self._averaged_variables = state.generator.variables_at(resolution, fading=fading)
         self._averages = state.ema_generator.variables_at(resolution, fading=fading)

@@ -12,6 +12,14 @@ from pgan_tf.config import (
 from pgan_tf.config.network import full_stddev_group
 
 
+def frozen(count, *, resolution, start_resolution):
+    return TrainConfig(
+        optimizer=OptimizerConfig(freeze_discriminator=count),
+        run=RunConfig(init_from="runs/other"),
+        schedule=ScheduleConfig(start_resolution=start_resolution),
+    ).for_data(resolution=resolution, channels=3, label_size=0)
+
+
 def test_feature_maps_halve_with_resolution_up_to_the_most():
     config = NetworkConfig(resolution=1024)
     assert [config.features(s) for s in range(10)] == [512] * 5 + [256, 128, 64, 32, 16]
@@ -102,6 +110,18 @@ def test_values_out_of_range_are_refused(make, message):
         (
             lambda: OptimizerConfig(ema_update="off", ema_decay=0.9),
             "ema_decay has no effect with --ema_update=off",
+        ),
+        (
+            lambda: TrainConfig(optimizer=OptimizerConfig(freeze_discriminator=1)),
+            "freeze_discriminator has no effect without --init_from. Received: 1",
+        ),
+        (
+            lambda: frozen(1, resolution=16, start_resolution=8),
+            "freeze_discriminator must be 0 in a run that grows, .*=8 to 16, .* Received: 1",
+        ),
+        (
+            lambda: frozen(3, resolution=16, start_resolution=16),
+            "freeze_discriminator must be at most 2, the resolutions above 4x4. Received: 3",
         ),
         (
             lambda: OptimizerConfig(ema_update="off", ema_rampup=0.05),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import FULL_STEP, LossConfig, OptimizerConfig, StepKind
+from pgan_tf.config import FULL_STEP, LossConfig, OptimizerConfig, ScheduleConfig, StepKind
 from pgan_tf.step.gradients import penalty_gradients, simultaneous_gradients
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -212,6 +212,29 @@ def test_a_lazy_penalty_that_is_not_finite_skips_its_update_alone(one_device, ea
     name = "4x4_conv/kernel"
     assert (after["d"][name] != before["d"][name]).any()
     assert np.isfinite(after["d"][name]).all()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_frozen_layers_of_the_discriminator_keep_every_bit(one_device, eager, count):
+    config = tiny_config()
+    config = dataclasses.replace(
+        config,
+        optimizer=OptimizerConfig(freeze_discriminator=count),
+        network=dataclasses.replace(config.network, resolution=16),
+        schedule=ScheduleConfig(start_resolution=16),
+        run=dataclasses.replace(config.run, init_from="another"),
+        loss=LossConfig(loss="rpgan", penalty_interval=2),
+    )
+    state = TrainState(config, one_device)
+    before = arrays(state.discriminator)
+    train_step = TrainStep(state, config, one_device, resolution=16, fading=False)
+    train_step(step_inputs(images=np.zeros([8, 3, 16, 16], np.uint8)))
+    changed = {
+        int(name.split("x")[0].split("_")[-1])
+        for name, value in arrays(state.discriminator).items()
+        if (value != before[name]).any()
+    }
+    assert changed == {4, 8, 16} - set([16, 8][:count])
 
 
 def test_gradient_norms_are_taken_at_the_final_resolution_or_the_stages(one_device, eager):
