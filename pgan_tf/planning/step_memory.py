@@ -22,6 +22,8 @@ WEIGHT_COPIES = 6
 # Eight are expected: before and after activation, for reals, fakes and mixed images, and the two
 # gradients of the gradient penalty.
 ACTIVATION_COPIES = 9
+# A second penalty has the same for its images, and two more gradients; as measured.
+SECOND_PENALTY_COPIES = 5
 
 
 def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading: bool) -> float:
@@ -43,9 +45,10 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
     outputs = discriminator_outputs(network, resolution, fading=fading)
     microbatches = config.accumulated_microbatches(batch_size)
     copies = WEIGHT_COPIES + (microbatches > 1)  # the sum of the gradients is one more
+    of_outputs = ACTIVATION_COPIES + SECOND_PENALTY_COPIES * (config.loss.gradient_penalties > 1)
     return (
         _FLOAT32 * (state + copies * working)
-        + ACTIVATION_COPIES * bytes_per_number(config) * outputs * batch_size / microbatches
+        + of_outputs * bytes_per_number(config) * outputs * batch_size / microbatches
     )
 
 

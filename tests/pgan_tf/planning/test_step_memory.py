@@ -1,9 +1,10 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import NetworkConfig, RunConfig, TrainConfig
+from pgan_tf.config import LossConfig, NetworkConfig, RunConfig, TrainConfig
 from pgan_tf.layers import EqualizedConv2D, EqualizedDense
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
@@ -13,6 +14,9 @@ from pgan_tf.planning.step_memory import (
     generator_weights,
     peak_bytes,
 )
+from pgan_tf.step.step import TrainStep
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.steps import step_inputs
 
 pytestmark = pytest.mark.slow
 
@@ -107,3 +111,25 @@ def test_microbatches_one_after_the_other_share_the_memory_of_activations():
     of_one = peak_bytes(config(), 256, 4, fading=False)
     split = peak_bytes(config(run={"microbatches": 4}), 256, 16, fading=False)
     assert of_one < split < of_one + 0.2 * (whole - of_one)
+
+
+def test_a_second_penalty_takes_about_as_much_more_memory_as_the_formula_says(one_device):
+    images = np.zeros([16, 3, 32, 32], np.uint8)
+    measured, predicted = [], []
+    for loss in ("logistic", "rpgan"):
+        config = TrainConfig(
+            network=NetworkConfig(resolution=32, fmap_base=512, fmap_max=64),
+            loss=LossConfig(loss=loss),
+            run=RunConfig(microbatches="off"),
+        )
+        state = TrainState(config, one_device)
+        step = TrainStep(state, config, one_device, resolution=32, fading=False)
+        step(step_inputs(images=images)).read()
+        tf.config.experimental.reset_memory_stats("CPU:0")
+        before = tf.config.experimental.get_memory_info("CPU:0")["current"]
+        for _ in range(5):  # the order of operations varies
+            step(step_inputs(images=images)).read()
+        measured.append(tf.config.experimental.get_memory_info("CPU:0")["peak"] - before)
+        predicted.append(peak_bytes(config, 32, 16, fading=False))
+    more = measured[1] - measured[0]
+    assert predicted[1] - predicted[0] == pytest.approx(more, rel=0.5)
