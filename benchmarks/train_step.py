@@ -32,7 +32,8 @@ The count: two operations for each multiply-add of the convolutions and dense la
 resolution, however they are computed: the fraction may be above 1 where that saves multiplications.
 With G and D a forward pass of each network, an iteration of WGAN-GP is 4 G + 14 D: three forward
 passes of D, one back to the mixed images, two back through each of these four, one of G for the
-fakes; then 3 G and 2 D for the generator. Nothing else (activations, normalization, Adam) counts.
+fakes; then 3 G and 2 D for the generator. Nothing else (activations, normalization, Adam,
+`--augment`) counts.
 """
 
 import argparse
@@ -50,7 +51,15 @@ import kernels
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import LossConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import (
+    AugmentConfig,
+    LossConfig,
+    NetworkConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
+from pgan_tf.config.augment import AUGMENTATIONS
 from pgan_tf.config.loss import LOSSES
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.config.run import JIT_COMPILE
@@ -101,6 +110,7 @@ def main() -> None:
         help=f"calls of a measurement; default: {_CALLS_IN_FLIGHT} on GPUs, 1 on CPUs",
     )
     parser.add_argument("--steps_per_call", type=int, default=1)
+    parser.add_argument("--augment", choices=AUGMENTATIONS, default="none")
     parser.add_argument("--microbatches", default="auto", help="auto, off, or a number")
     parser.add_argument("--jit_compile", choices=JIT_COMPILE, default="auto")
     parser.add_argument("--xla_cache_dir", default="", help="without one, compiling is measured")
@@ -123,7 +133,10 @@ def main() -> None:
     )
     schedule = ScheduleConfig(start_resolution=given.resolution, batch_size=given.batch_size)
     loss = LossConfig(loss=given.loss, penalty_interval=given.penalty_interval)
-    config = TrainConfig(network=network, schedule=schedule, loss=loss, run=run_config)
+    augment = AugmentConfig(augment=given.augment)
+    config = TrainConfig(
+        network=network, schedule=schedule, loss=loss, augment=augment, run=run_config
+    )
     fading = given.alpha < 1 and given.resolution > 4
     set_up_threads(config)
     set_up_tensorflow(config)

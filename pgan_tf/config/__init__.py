@@ -10,6 +10,7 @@ common ground of `tfrecords_tools`. Anything counted in kimg (thousands of real 
 discriminator) is a float.
 """
 
+from pgan_tf.config.augment import AugmentConfig
 from pgan_tf.config.data import DataConfig
 from pgan_tf.config.evaluation import METRICS, EvalConfig
 from pgan_tf.config.loss import LossConfig
@@ -23,6 +24,7 @@ from pgan_tf.config.train import TrainConfig
 __all__ = [
     "FULL_STEP",
     "METRICS",
+    "AugmentConfig",
     "DataConfig",
     "EvalConfig",
     "LossConfig",

@@ -149,6 +149,11 @@ class LossConfig:
         return self.penalty_interval / (self.penalty_interval + 1) if self.is_lazy else 1.0
 
     @property
+    def has_signs(self) -> bool:
+        """True if the sign of what the discriminator's loss is of tells reals from fakes."""
+        return self.loss in ("logistic", "rpgan")
+
+    @property
     def has_gamma_by_rule(self) -> bool:
         """True if `with_gammas` chooses the weight of R1 by resolution and batch."""
         return self.loss == "rpgan" and self.r1_gamma is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from pgan_tf.config.augment import AugmentConfig
 from pgan_tf.config.data import DataConfig
 from pgan_tf.config.evaluation import EvalConfig
 from pgan_tf.config.loss import LossConfig
@@ -39,6 +40,10 @@ class TrainConfig:
     loss: LossConfig = dataclasses.field(
         default_factory=LossConfig, metadata=_title("losses, gradient penalties, labels")
     )
+    augment: AugmentConfig = dataclasses.field(
+        default_factory=AugmentConfig,
+        metadata=_title("augmentation of what the discriminator sees, for small data sets"),
+    )
     optimizer: OptimizerConfig = dataclasses.field(
         default_factory=OptimizerConfig,
         metadata=_title("Adam, updates, the generator's moving average"),
@@ -65,6 +70,11 @@ class TrainConfig:
             )
         if self.optimizer.freeze_discriminator:
             self._check_freezing()
+        if self.augment.adapts and not self.loss.has_signs:
+            raise ValueError(
+                f"augment must be fixed or diffaugment with --loss={self.loss.loss}, whose scores "
+                "do not tell reals from fakes by their sign, which ada follows. Received: ada"
+            )
         if not self.data.use_labels:
             for name in ("label_weight", "generator_label_weight"):
                 require_default(self.loss, name, "with --nouse_labels")

@@ -33,6 +33,11 @@ _DESCRIPTIONS = {
     ),
     "scores/real": "The discriminator's mean score of reals.",
     "scores/fake": "The discriminator's mean score of fakes.",
+    "scores/real_sign": (
+        "Mean sign of the scores of reals, or with rpgan of their distance to those of fakes: near "
+        "1 the discriminator knows the reals by heart. --augment=ada holds it at its target."
+    ),
+    "augment/p": "Probability of each operation of augmentation.",
     "updates/discriminator_gradient_norm": (
         "Norm of the gradient of all of the discriminator's weights, the mean over devices."
     ),

@@ -5,8 +5,8 @@ it for all replicas, from `inputs.py` to `outputs.py`. The iteration is made of 
 (`gradients.py`) of losses (`adversarial.py`, from the formulas in `losses.py`), applied by
 `optimizer.py`, to variables that `train_state.py` holds. The discriminator sees the images of
 `reals.py`; all random numbers come from `noise.py`. `compilation.py` says what XLA compiles.
-Options of an iteration are `loss_scale.py` (float16), `microbatches.py` and
-`discriminator_noise.py` (appendix B).
+Options of an iteration are `loss_scale.py` (float16), `microbatches.py`, `augmented.py` with
+`adaptive_strength.py`, and `discriminator_noise.py` (appendix B).
 
-Imports networks, layers, distribution and config.
+Imports augmentation, networks, layers, distribution and config.
 """

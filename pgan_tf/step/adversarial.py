@@ -44,6 +44,8 @@ class AdversarialLoss:
       discriminator: its loss, from scores of reals and scores of fakes.
       generator: its loss, from scores of reals, or None, and scores of fakes.
       compares: whether the generator's loss depends on the scores of reals.
+      logits: from scores of reals and scores of fakes, above 0 for reals that are told from fakes;
+        None: the loss has no such zero.
       drift: one more term of the discriminator's loss, from scores of reals; None: no such term.
       penalties: of the discriminator's gradient.
     """
@@ -51,6 +53,7 @@ class AdversarialLoss:
     discriminator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     generator: Callable[[tf.Tensor | None, tf.Tensor], tf.Tensor]
     compares: bool = False
+    logits: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
     drift: Callable[[tf.Tensor], tf.Tensor] | None = None
     penalties: tuple[GradientPenalty, ...] = ()
 
@@ -85,6 +88,7 @@ def _logistic(config: LossConfig) -> AdversarialLoss:
     return AdversarialLoss(
         losses.logistic_discriminator,
         _of_fakes(losses.logistic_generator),
+        logits=lambda real_scores, fake_scores: real_scores,
         penalties=_zero_centered(config),
     )
 
@@ -94,6 +98,7 @@ def _rpgan(config: LossConfig) -> AdversarialLoss:
         losses.relativistic_discriminator,
         losses.relativistic_generator,
         compares=True,
+        logits=lambda real_scores, fake_scores: real_scores - fake_scores,
         penalties=_zero_centered(config),
     )
 

@@ -236,6 +236,8 @@ def _discriminator_loss(
     real_logits, fake_logits = (None, None) if output.logits is None else tf.split(output.logits, 2)
     loss = adversarial.discriminator(real_scores, fake_scores)
     terms = {"scores/real": real_scores, "scores/fake": fake_scores}  # `[b]` each
+    if adversarial.logits is not None:
+        terms["scores/real_sign"] = tf.sign(adversarial.logits(real_scores, fake_scores))
     if adversarial.penalties and not config.is_lazy:
         penalties = _gradient_penalties(
             discriminator, adversarial.penalties, norm_scale, reals, fakes, mixing, loss_scale

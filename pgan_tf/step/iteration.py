@@ -6,9 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from pgan_tf.augmentation.pipeline import make_pipeline
 from pgan_tf.config import LossConfig, StepKind, TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
 from pgan_tf.step.adversarial import adversarial_loss
+from pgan_tf.step.augmented import augmentation_noise, augmented, fixed_strength
 from pgan_tf.step.compilation import Compilation
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
 from pgan_tf.step.gradients import (
@@ -22,7 +24,14 @@ from pgan_tf.step.gradients import (
 )
 from pgan_tf.step.inputs import IterationInputs
 from pgan_tf.step.microbatches import in_microbatches
-from pgan_tf.step.noise import RandomStream, normal, uniform
+from pgan_tf.step.noise import (
+    DISCRIMINATOR_STEP,
+    GENERATOR_STEP,
+    PassStreams,
+    RandomStream,
+    normal,
+    uniform,
+)
 from pgan_tf.step.optimizer import Update, apply_gradients, ramped_decay, update_average
 from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.program import Programs
@@ -70,6 +79,9 @@ class Iteration:
         self._norm_scale = gradient_norm_scale(
             config.loss, resolution, config.network.final_resolution
         )
+        self._pipeline = make_pipeline(
+            config.augment, resolution=resolution, channels=config.network.channels
+        )
         self._generator_variables = state.generator.trainable_variables_at(
             resolution, fading=fading
         )
@@ -99,9 +111,9 @@ class Iteration:
 
     def _discriminator_step(self, inputs: IterationInputs) -> Scalars:
         gradients, scalars = self._program(lambda: self._discriminator_gradients(inputs))
-        gradients, real_score = _mean(gradients), self._mean_real_score(scalars)
+        gradients, followed = _mean(gradients), self._followed_means(scalars)
         return scalars | self._program(
-            lambda: self._update_discriminator(gradients, real_score, inputs)
+            lambda: self._update_discriminator(gradients, followed, inputs)
         )
 
     def _penalty_step(self, scalars: Scalars, inputs: IterationInputs) -> Scalars:
@@ -129,10 +141,10 @@ class Iteration:
             lambda: self._simultaneous_gradients(inputs)
         )
         for_generator, for_discriminator = _mean(for_generator), _mean(for_discriminator)
-        real_score = self._mean_real_score(scalars)
+        followed = self._followed_means(scalars)
         return scalars | self._program(
             lambda: (
-                self._update_discriminator(for_discriminator, real_score, inputs)
+                self._update_discriminator(for_discriminator, followed, inputs)
                 | self._update_generator(for_generator, inputs)
             )
         )
@@ -154,24 +166,24 @@ class Iteration:
         compute = functools.partial(
             function,
             self._generator(inputs),
-            self._discriminator(inputs, RandomStream.DISCRIMINATOR_FEATURES),
-            self._discriminator_variables,
-            self._losses(inputs),
+            variables=self._discriminator_variables,
+            config=self._losses(inputs),
             norm_scale=self._norm_scale,
             loss_scale=self._state.discriminator_loss_scale,
         )
-        return self._on_batch(compute, self._discriminator_batch(inputs))
+        return self._on_batch(
+            compute, inputs, self._discriminator_batch(inputs), DISCRIMINATOR_STEP
+        )
 
     def _generator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
             generator_gradients,
             self._generator(inputs),
-            self._discriminator(inputs, RandomStream.GENERATOR_FEATURES),
-            self._generator_variables,
-            self._losses(inputs),
+            variables=self._generator_variables,
+            config=self._losses(inputs),
             loss_scale=self._state.generator_loss_scale,
         )
-        return self._on_batch(compute, self._generator_batch(inputs))
+        return self._on_batch(compute, inputs, self._generator_batch(inputs), GENERATOR_STEP)
 
     def _simultaneous_gradients(
         self, inputs: IterationInputs
@@ -179,26 +191,51 @@ class Iteration:
         compute = functools.partial(
             simultaneous_gradients,
             self._generator(inputs),
-            self._discriminator(inputs, RandomStream.DISCRIMINATOR_FEATURES),
-            self._generator_variables,
-            self._discriminator_variables,
-            self._losses(inputs),
+            generator_variables=self._generator_variables,
+            discriminator_variables=self._discriminator_variables,
+            config=self._losses(inputs),
             norm_scale=self._norm_scale,
             generator_loss_scale=self._state.generator_loss_scale,
             discriminator_loss_scale=self._state.discriminator_loss_scale,
         )
-        return self._on_batch(compute, self._discriminator_batch(inputs))
+        return self._on_batch(
+            compute, inputs, self._discriminator_batch(inputs), DISCRIMINATOR_STEP
+        )
 
-    def _on_batch(self, compute: Callable[..., Any], batch: dict[str, Any]) -> Any:
-        """Call `compute` on tensors `[b ...]`, all at once or in microbatches."""
+    def _on_batch(
+        self,
+        compute: Callable[..., Any],
+        inputs: IterationInputs,
+        batch: dict[str, Any],
+        streams: PassStreams,
+    ) -> Any:
+        """Call `compute` on a discriminator and tensors `[b ...]`, at once or in microbatches."""
+        batch_size = batch["latents"].shape[0]
+        discriminator = self._discriminator(inputs, streams.features)
+        if self._pipeline is None:
+            compute = functools.partial(compute, discriminator=discriminator)
+        else:
+            strength = self._augmentation_strength(inputs)
+            compute = augmented(compute, discriminator, self._pipeline, strength)
+            batch["noise"] = augmentation_noise(
+                self._pipeline,
+                batch_size,
+                inputs.seed(streams.augmentation),
+                num_minibatches=streams.num_minibatches,
+            )
         split = in_microbatches(
             compute,
             self._config,
-            batch["latents"].shape[0],
+            batch_size,
             is_compiled=self._compilation is not Compilation.NONE,
             local_replicas=self._local_replicas,
         )
         return split(**batch)
+
+    def _augmentation_strength(self, inputs: IterationInputs) -> tf.Tensor:
+        if self._state.augmentation is not None:
+            return self._state.augmentation.value()
+        return fixed_strength(self._config.augment, inputs.images_seen)
 
     def _losses(self, inputs: IterationInputs) -> LossConfig:
         return self._config.loss.with_gammas(
@@ -264,21 +301,33 @@ class Iteration:
         strength = noise_strength(self._config.network.discriminator_noise, self._state.real_score)
         return functools.partial(discriminator, noise=FeatureNoise(strength, inputs.seed(stream)))
 
-    def _mean_real_score(self, scalars: Scalars) -> tf.Tensor | None:
-        """Return the mean score of reals over all replicas; None if no noise depends on it."""
-        return None if self._state.real_score is None else _mean(scalars["scores/real"])
+    def _followed_means(self, scalars: Scalars) -> Scalars:
+        """Return the means over all replicas of scalars that the state follows."""
+        followed = []
+        if self._state.real_score is not None:
+            followed += ["scores/real"]
+        if self._state.augmentation is not None:
+            followed += ["scores/real_sign"]
+        return {name: _mean(scalars[name]) for name in followed}
 
     def _update_discriminator(
-        self, gradients: Sequence[tf.Tensor], real_score: tf.Tensor | None, inputs: IterationInputs
+        self, gradients: Sequence[tf.Tensor], followed: Scalars, inputs: IterationInputs
     ) -> Scalars:
         update = self._apply_to_discriminator(gradients, inputs)
         if self._state.real_score is not None:
-            update_real_score(self._state.real_score, real_score)
+            update_real_score(self._state.real_score, followed["scores/real"])
+        if self._state.augmentation is not None:
+            self._state.augmentation.update(
+                followed["scores/real_sign"], _global_batch_size(inputs)
+            )
         self._update_average(inputs, after="discriminator_step")
-        return {
+        scalars = {
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,
         }
+        if self._config.augment.has_strength:
+            scalars["augment/p"] = self._augmentation_strength(inputs)
+        return scalars
 
     def _update_by_penalty(
         self, gradients: Sequence[tf.Tensor], skipped: tf.Tensor, inputs: IterationInputs

@@ -7,6 +7,7 @@ bits, because XLA makes other numbers of the same bits.
 import enum
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -23,6 +24,30 @@ class RandomStream(enum.IntEnum):
     DEQUANTIZE = 4
     DISCRIMINATOR_FEATURES = 5
     GENERATOR_FEATURES = 6
+    DISCRIMINATOR_AUGMENTATION = 7
+    GENERATOR_AUGMENTATION = 8
+
+
+class PassStreams(NamedTuple):
+    """Random streams of the discriminator's passes in one step.
+
+    Attributes:
+      features: of the noise in its features, if the network has any.
+      augmentation: of the augmentation of its images, if there is any.
+      num_minibatches: number of minibatches in the largest pass: reals and fakes, or fakes alone.
+    """
+
+    features: RandomStream
+    augmentation: RandomStream
+    num_minibatches: int
+
+
+DISCRIMINATOR_STEP = PassStreams(
+    RandomStream.DISCRIMINATOR_FEATURES, RandomStream.DISCRIMINATOR_AUGMENTATION, 2
+)
+GENERATOR_STEP = PassStreams(
+    RandomStream.GENERATOR_FEATURES, RandomStream.GENERATOR_AUGMENTATION, 1
+)
 
 
 def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,8 @@ def scalar_names(config: TrainConfig, kind: StepKind = FULL_STEP) -> tuple[str, 
     """
     loss = adversarial_loss(config.loss)
     names = ["scores/real", "scores/fake"]
+    if loss.logits is not None:
+        names += ["scores/real_sign"]
     for penalty in loss.penalties if kind.penalizes else ():
         names += [penalty.norm_name, penalty.cost_name]
     if loss.drift is not None:
@@ -30,6 +32,8 @@ def scalar_names(config: TrainConfig, kind: StepKind = FULL_STEP) -> tuple[str, 
         names += ["loss/label_real", "loss/label_fake"]
     names += ["loss/discriminator"]
     names += ["updates/discriminator_skipped", "updates/discriminator_gradient_norm"]
+    if config.augment.has_strength:
+        names += ["augment/p"]
     if kind.trains_generator:
         if config.network.label_size:
             names += ["loss/label_generator"]

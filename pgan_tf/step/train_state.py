@@ -7,6 +7,7 @@ import tensorflow as tf
 from pgan_tf.config import TrainConfig
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
+from pgan_tf.step.adaptive_strength import AdaptiveStrength
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, DynamicLossScale, LossScale
 from pgan_tf.step.optimizer import Adam
 
@@ -34,6 +35,7 @@ class TrainState:
       rollbacks: times that training has gone back to a checkpoint because updates were not finite.
       real_score: moving average of the scores of reals, which the strength of
         `discriminator_noise` follows; None without that noise.
+      augmentation: strength of augmentation that adapts to overfitting; None if it does not.
       generator_loss_scale: dynamic with float16.
       discriminator_loss_scale: dynamic with float16.
     """
@@ -59,6 +61,9 @@ class TrainState:
             self.real_score = None
             if config.network.discriminator_noise:
                 self.real_score = keras.Variable(0.0, trainable=False, name="real_score")
+            self.augmentation = None
+            if config.augment.adapts:
+                self.augmentation = AdaptiveStrength(config.augment)
             self.generator_loss_scale = _loss_scale(config, "generator_loss")
             self.discriminator_loss_scale = _loss_scale(config, "discriminator_loss")
         for name, variable in self.ema_generator.variables.items():
@@ -106,6 +111,8 @@ class TrainState:
             named.update({v.path: v.value for v in optimizer.variables})
         if self.real_score is not None:
             named["real_score"] = self.real_score.value
+        if self.augmentation is not None:
+            named.update(self.augmentation.variables)
         for loss_scale in (self.generator_loss_scale, self.discriminator_loss_scale):
             named.update({v.name.partition(":")[0]: v for v in loss_scale.variables})
         return {**named, **self._stored_counters}

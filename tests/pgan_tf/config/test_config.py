@@ -1,6 +1,7 @@
 import pytest
 
 from pgan_tf.config import (
+    AugmentConfig,
     DataConfig,
     LossConfig,
     NetworkConfig,
@@ -57,6 +58,23 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
             "loss must be one of wgan_gp, lsgan, logistic, rpgan. Received: hinge",
         ),
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
+        (lambda: AugmentConfig(augment="all"), "augment must be one of none, .*Received: all"),
+        (lambda: AugmentConfig(augment="fixed", augment_p=1.5), "augment_p must be from 0 to 1"),
+        *(
+            (
+                lambda text=text: AugmentConfig(augment="fixed", augment_pipe=text),
+                f"augment_pipe must be letters of bgcfno, each at most once. Received: {text}",
+            )
+            for text in ("", "bgx", "bb")
+        ),
+        (
+            lambda: AugmentConfig(augment="diffaugment", augment_policy="color,shear"),
+            "augment_policy must be one of color, translation, cutout. Received: shear",
+        ),
+        (
+            lambda: AugmentConfig(augment="diffaugment", augment_policy=","),
+            "augment_policy must name an operation",
+        ),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
         (lambda: OptimizerConfig(ema_rampup=-1), "ema_rampup must be at least 0. Received: -1"),
         (lambda: RunConfig(seed=-1), "seed must be from 0"),
@@ -93,6 +111,24 @@ def test_values_out_of_range_are_refused(make, message):
             "generator_leak has no effect with --generator_activation=relu",
         ),
         (lambda: LossConfig(loss="lsgan", gradient_penalty_target=750), "target has no effect"),
+        (
+            lambda: TrainConfig(augment=AugmentConfig(augment="ada")),
+            "augment must be fixed or diffaugment with --loss=wgan_gp, .* Received: ada",
+        ),
+        (
+            lambda: AugmentConfig(augment="fixed", augment_kimg=100),
+            "augment_kimg has no effect without --augment=ada",
+        ),
+        (
+            lambda: AugmentConfig(augment="ada", augment_p=0.4),
+            "augment_p has no effect without --augment=fixed",
+        ),
+        (lambda: AugmentConfig(augment="ada", augment_target=1), "target must be between -1 and 1"),
+        (lambda: AugmentConfig(augment_p=0.4), "augment_p has no effect without --augment=fixed"),
+        (
+            lambda: AugmentConfig(augment="fixed", augment_policy="color"),
+            "augment_policy has no effect without --augment=diffaugment",
+        ),
         (lambda: LossConfig(r1_gamma=1), "r1_gamma has no effect with --loss=wgan_gp"),
         (
             lambda: LossConfig(penalty_interval=4),

@@ -10,6 +10,7 @@ from tests.helpers.tiny import tiny_config
 DISCRIMINATOR = [
     "scores/real",
     "scores/fake",
+    "scores/real_sign",
     "loss/gradient_norm",
     "loss/gradient_penalty",
     "loss/gradient_norm_fakes",
@@ -32,13 +33,17 @@ GENERATOR = [
 @pytest.mark.parametrize(
     ("loss", "label_size", "missing"),
     [
-        ({}, 2, ("_fakes",)),
-        ({}, 0, ("label", "_fakes")),
+        ({}, 2, ("_fakes", "sign")),
+        ({}, 0, ("label", "_fakes", "sign")),
         ({"loss": "logistic"}, 2, ("drift", "_fakes")),
         ({"loss": "logistic", "r2_gamma": 1.0}, 2, ("drift",)),
         ({"loss": "rpgan"}, 2, ("drift",)),
-        ({"loss": "lsgan"}, 2, ("drift", "loss/gradient")),
-        ({"drift_weight": 0.0, "gradient_penalty_weight": 0.0}, 2, ("drift", "loss/gradient")),
+        ({"loss": "lsgan"}, 2, ("drift", "loss/gradient", "sign")),
+        (
+            {"drift_weight": 0.0, "gradient_penalty_weight": 0.0},
+            2,
+            ("drift", "loss/gradient", "sign"),
+        ),
     ],
     ids=str,
 )
