@@ -98,7 +98,8 @@ def side_by_side(compute: Callable[..., Any], count: int) -> Callable[..., Any]:
     """
     if count == 1:
         return compute
-    compute_one = tf.function(compute, autograph=False)  # traced once for all of them
+    # Traced once for all of them. What `compute` has bound is no input.
+    compute_one = tf.function(lambda **x: compute(**x), autograph=False)
 
     def compute_all(**batch: tf.Tensor | None) -> Any:
         results = [
