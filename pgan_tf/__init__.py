@@ -18,6 +18,7 @@ importlib.import_module("tfrecords_tools")  # refuses systems on which neither p
 if TYPE_CHECKING:
     from pgan_tf import layers, metrics
     from pgan_tf.config import (
+        AugmentConfig,
         DataConfig,
         EvalConfig,
         LossConfig,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from tfrecords_tools.errors import UserError
 
 _HOMES = {
+    "AugmentConfig": "pgan_tf.config",
     "DataConfig": "pgan_tf.config",
     "Discriminator": "pgan_tf.networks.discriminator",
     "EvalConfig": "pgan_tf.config",
@@ -70,6 +72,7 @@ _MODULES = ("layers", "metrics")
 __version__ = "0.2.0"
 
 __all__ = [
+    "AugmentConfig",
     "DataConfig",
     "Discriminator",
     "EvalConfig",

@@ -148,8 +148,8 @@ def test_simultaneous_updates_take_both_gradients_before_either(
 
     def spy(*args, **kwargs):
         g, d, scalars = simultaneous_gradients(*args, **kwargs)
-        for name, variables, gradients in (("g", args[2], g), ("d", args[3], d)):
-            pairs = zip(variables, gradients, strict=True)
+        for name, network, gradients in (("g", "generator", g), ("d", "discriminator", d)):
+            pairs = zip(kwargs[f"{network}_variables"], gradients, strict=True)
             recorded[name] = {v.path: gradient.numpy() for v, gradient in pairs}
         return g, d, scalars
 
@@ -183,7 +183,8 @@ def test_a_lazy_penalty_is_one_more_update_with_adjusted_adam(
 
         def spy(*args, **kwargs):
             g, d, scalars = simultaneous_gradients(*args, **kwargs)
-            recorded["discriminator"] = {v.path: x.numpy() for v, x in zip(args[3], d, strict=True)}
+            pairs = zip(kwargs["discriminator_variables"], d, strict=True)
+            recorded["discriminator"] = {v.path: x.numpy() for v, x in pairs}
             return g, d, scalars
 
         monkeypatch.setattr("pgan_tf.step.iteration.simultaneous_gradients", spy)
