@@ -1,4 +1,4 @@
-"""The devices of the commands that run saved networks."""
+"""Flags and devices of the commands that run saved networks."""
 
 import contextlib
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from absl import flags as absl_flags
 
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.config.optimizer import MAX_EMA_LENGTH
 from pgan_tf.config.run import TF32
 
 
@@ -16,6 +17,20 @@ def define_tf32(flag_values: absl_flags.FlagValues) -> None:
         "on",
         TF32,
         "Let GPUs compute float32 products in TF32, which is faster and rounds to 10 bits.",
+        flag_values=flag_values,
+    )
+
+
+def define_ema_length(flag_values: absl_flags.FlagValues) -> None:
+    """Define `--ema_length`."""
+    absl_flags.DEFINE_float(
+        "ema_length",
+        None,
+        "Length of the generator's moving average, as a fraction of the images shown in training: "
+        "another average than the saved one, made from those of pgan-train --ema_lengths. Default: "
+        "the saved generator.",
+        lower_bound=0.001,
+        upper_bound=MAX_EMA_LENGTH,
         flag_values=flag_values,
     )
 

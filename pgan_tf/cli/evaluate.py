@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pgan_tf.cli.devices import define_tf32, ready_devices
+from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import METRICS
 from pgan_tf.runs.run_directory import require_network
@@ -103,6 +103,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     integer(
         "logical_cpus", 0, "Split the CPU into this many logical devices; 0: do not split it.", 0
     )
+    define_ema_length(flag_values)
     define_tf32(flag_values)
     string(
         "inception",
@@ -162,7 +163,7 @@ COMMAND = command.Command(
                 "the network, the images and the metrics",
                 (
                     *("network", "data_dir", "metrics", "num_images", "seed", "mirror_augment"),
-                    *("all_snapshots", "floor"),
+                    *("all_snapshots", "ema_length", "floor"),
                 ),
             ),
             command.Section(

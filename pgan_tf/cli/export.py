@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from absl import flags as absl_flags
 
-from pgan_tf.cli.devices import ready_devices
+from pgan_tf.cli.devices import define_ema_length, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
@@ -61,6 +61,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_boolean(
         "overwrite", False, "Replace an export that exists already.", flag_values=flag_values
     )
+    define_ema_length(flag_values)
 
 
 def _export(flag_values: absl_flags.FlagValues) -> int:
@@ -80,6 +81,7 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
                 output_type=flags["output_type"],
                 tflite_precision=flags["tflite_precision"],
                 overwrite=flags["overwrite"],
+                ema_length=flags["ema_length"],
             )
     say(
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
 
-from pgan_tf.cli.devices import define_tf32, ready_devices
+from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
@@ -30,6 +30,7 @@ _PRODUCTS_OF_FLAG = {
     "classes": ("images", "table", "arithmetic", "interpolation"),
     "tf32": ("images", "table", "arithmetic", "interpolation"),
     "truncation": ("images", "table", "arithmetic", "interpolation"),
+    "ema_length": ("images", "table", "arithmetic", "interpolation"),
     "batch_size": ("images", "table", "arithmetic", "interpolation"),
     "seconds": ("interpolation", "training"),
     "fps": ("interpolation", "training"),
@@ -144,6 +145,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "Number of images to compute at a time. Default: as many as fit into memory, up to 64.",
         lower_bound=1,
     )
+    define_ema_length(flag_values)
     define_tf32(flag_values)
 
 
@@ -216,7 +218,8 @@ def _as_flag(product: str) -> str:
 def _sampler(flags: Mapping[str, Any]) -> "Sampler":
     with quiet_tensorflow():
         from pgan_tf.generating.sampler import Sampler
-    return Sampler(flags["network"], truncation=flags["truncation"], batch_size=flags["batch_size"])
+    names = ("truncation", "batch_size", "ema_length")
+    return Sampler(flags["network"], **{name: flags[name] for name in names})
 
 
 def _images(flags: Mapping[str, Any], output: Path) -> str:
@@ -309,20 +312,23 @@ COMMAND = command.Command(
                 "single images and grids",
                 (
                     *("network", "output", "overwrite", "num_images", "seed", "latents"),
-                    *("classes", "truncation", "grid", "batch_size", "tf32"),
+                    *("classes", "truncation", "ema_length", "grid", "batch_size", "tf32"),
                 ),
             ),
             command.Section(
                 "tables",
                 "a table of classes, sums of latents",
-                ("table", "arithmetic", "num_images", "seed", "classes", "truncation"),
+                (
+                    *("table", "arithmetic", "num_images", "seed", "classes", "truncation"),
+                    "ema_length",
+                ),
             ),
             command.Section(
                 "videos",
                 "walks through latent space, the progress of training",
                 (
                     *("video", "format", "seconds", "fps", "smoothing"),
-                    *("num_images", "seed", "classes", "truncation"),
+                    *("num_images", "seed", "classes", "truncation", "ema_length"),
                 ),
             ),
         ),

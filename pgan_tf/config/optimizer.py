@@ -3,6 +3,7 @@
 import dataclasses
 
 from pgan_tf.config.options import (
+    distinct_numbers,
     option,
     require_at_least,
     require_choice,
@@ -10,6 +11,8 @@ from pgan_tf.config.options import (
     require_positive,
 )
 
+# Relative standard deviation of an average; that of all weights alike is 1 / sqrt(12).
+MAX_EMA_LENGTH = 0.28
 EMA_UPDATES = ("discriminator_step", "generator_step", "off")
 
 
@@ -51,6 +54,12 @@ class OptimizerConfig:
         "Most of the half-life of the generator's moving average, as a fraction of the images "
         "shown so far, so that it forgets the first weights soon; 0: no limit.",
     )
+    ema_lengths: str = option(
+        "",
+        "Lengths of further averages of the generator, as fractions of the images shown so far, "
+        "separated by commas, such as 0.05,0.1. They are saved beside each generator, and "
+        "--ema_length of other commands makes averages of other lengths from them. Default: none.",
+    )
     ema_update: str = option(
         "discriminator_step",
         "The step after which the generator's moving average is updated: discriminator_step (the "
@@ -79,9 +88,15 @@ class OptimizerConfig:
             require_positive("ema_half_life_kimg", self.ema_half_life_kimg)
             require_default(self, "ema_decay", "with --ema_half_life_kimg")
         require_at_least("ema_rampup", self.ema_rampup, 0)
+        distinct_numbers("ema_lengths", self.ema_lengths, most=MAX_EMA_LENGTH)
         if self.ema_update == "off":
             for name in ("ema_decay", "ema_half_life_kimg", "ema_rampup"):
                 require_default(self, name, "with --ema_update=off")
+
+    @property
+    def power_lengths(self) -> tuple[float, ...]:
+        """The lengths of further averages; empty for none."""
+        return distinct_numbers("ema_lengths", self.ema_lengths, most=MAX_EMA_LENGTH)
 
     def ema_decay_at(self, batch_size: int) -> float:
         """Return the decay of one update of the moving average; 0 if there is no average.

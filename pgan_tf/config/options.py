@@ -107,3 +107,26 @@ def step_range(name: str, value: str) -> tuple[int, int] | None:
             f"{name} must be START:END, steps counted from 1, such as 20:30. Received: {value}"
         )
     return first, last
+
+
+def distinct_numbers(name: str, value: str, *, most: float) -> tuple[float, ...]:
+    """Parse numbers separated by commas.
+
+    Args:
+      name: the flag's name, for the message.
+      value: the numbers, all different; an empty string for none.
+      most: the largest number allowed.
+
+    Raises:
+      ValueError: they are not such numbers, or one is not above 0.
+    """
+    try:
+        numbers = [float(text) for text in value.split(",")] if value else []
+    except ValueError:
+        numbers = [math.nan]
+    if not all(0 < number <= most for number in numbers) or len(set(numbers)) < len(numbers):
+        raise ValueError(
+            f"{name} must be different numbers above 0, up to {most:g}, separated by commas. "
+            f"Received: {value}"
+        )
+    return tuple(numbers)

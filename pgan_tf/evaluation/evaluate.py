@@ -47,6 +47,7 @@ class EvaluateOptions:
       num_images: number of images to compare; None for each metric's usual number.
       seed: of latents, of the choice of reals, and of the random draws of metrics.
       all_snapshots: whether to evaluate every generator that the run has saved, not the newest.
+      ema_length: of the moving average; see `load_generator`.
       output: directory for the results; empty for the run directory.
       mirror_augment: whether to mirror reals; None to do as the run did.
       floor: whether to compare reals with other reals too.
@@ -67,6 +68,7 @@ class EvaluateOptions:
     num_images: int | None = None
     seed: int = 0
     all_snapshots: bool = False
+    ema_length: float | None = None
     output: str = ""
     mirror_augment: bool | None = None
     floor: bool = True
@@ -106,7 +108,9 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
       UserError: something does not exist or does not fit, or a generator's images are not finite.
     """
     metrics = find_metrics(options.metrics)
-    selection = select_snapshots(options.network, all_snapshots=options.all_snapshots)
+    selection = select_snapshots(
+        options.network, all_snapshots=options.all_snapshots, ema_length=options.ema_length
+    )
     if options.all_snapshots:
         curves.require_matplotlib()  # before hours of work, not after
     if selection.run is not None:
@@ -116,6 +120,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     evaluator = _make_evaluator(options, selection, metrics, reals)
     output = Path(options.output) if options.output else selection.home
     settings = _settings(evaluator, reals)
+    if options.ema_length is not None:
+        settings["ema_length"] = options.ema_length
     stored = _read_all_stored(selection, output, settings) if options.reuse else {}
     load = functools.partial(
         load_fakes,
@@ -146,7 +152,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
             say(_headlines(result, metrics, reused=not missing))
     if options.all_snapshots and curves.plot(output / "metrics.png", results):
         written.append(output / "metrics.png")
-    if selection.run is not None:
+    # Its curves are of the generators as they were saved.
+    if selection.run is not None and options.ema_length is None:
         write_tensorboard(selection.run, results)
     return EvaluationReport(tuple(results), tuple(written), _summary(evaluator, reals))
 
@@ -271,7 +278,7 @@ def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
     return wanted
 
 
-def _settings(evaluator: Evaluator, reals: Reals) -> Mapping[str, Any]:
+def _settings(evaluator: Evaluator, reals: Reals) -> dict[str, Any]:
     return {
         "data": str(reals.pyramid.directory.absolute()),
         "data_digest": evaluator.data_digest,

@@ -37,16 +37,22 @@ class Snapshot:
       file: its `.keras` file.
       images_seen: real images that it was trained on; None if unknown.
       final_resolution: the resolution that its run grows to; None if unknown.
+      ema_length: of the moving average to evaluate; None for the generator as it was saved.
     """
 
     file: Path
     images_seen: int | None
     final_resolution: int | None
+    ema_length: float | None = None
 
     @property
     def label(self) -> str:
-        """Its name in tables and in names of results: `000150` of `generator-000150.keras`."""
-        return self.file.stem.removeprefix("generator-")
+        """Its name in tables and in names of results: `000150` of `generator-000150.keras`.
+
+        With a moving average of another length, `000150-ema0.05`.
+        """
+        average = "" if self.ema_length is None else f"-ema{self.ema_length}"
+        return self.file.stem.removeprefix("generator-") + average
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +84,22 @@ class SnapshotSelection:
         return self.snapshots[-1].final_resolution
 
 
-def select_snapshots(network: str | os.PathLike, *, all_snapshots: bool) -> SnapshotSelection:
+def select_snapshots(
+    network: str | os.PathLike, *, all_snapshots: bool, ema_length: float | None = None
+) -> SnapshotSelection:
     """Find the generators to evaluate.
 
     Args:
       network: a run directory or a `.keras` file.
       all_snapshots: select every generator that the run has saved, instead of the newest.
+      ema_length: of the moving average; see `load_generator`.
 
     Raises:
       UserError: there are none.
     """
     path = Path(network)
+    if all_snapshots and ema_length is not None:
+        raise UserError("--ema_length goes with one generator: leave out --all_snapshots")
     if all_snapshots:
         if not path.is_dir():
             raise UserError(f"--all_snapshots needs a run directory. Received: --network={path}")
@@ -101,7 +112,8 @@ def select_snapshots(network: str | os.PathLike, *, all_snapshots: bool) -> Snap
         files = [find_generator(path)]
     run = path if path.is_dir() else _run_of(path)
     config = None if run is None else read_config(run)
-    return SnapshotSelection(path, tuple(_snapshot_at(file) for file in files), run, config)
+    snapshots = tuple(_snapshot_at(file, ema_length) for file in files)
+    return SnapshotSelection(path, snapshots, run, config)
 
 
 def _run_of(file: Path) -> Path | None:
@@ -112,8 +124,9 @@ def _run_of(file: Path) -> Path | None:
     return None
 
 
-def _snapshot_at(file: Path) -> Snapshot:
-    return Snapshot(file, images_seen_of(file), read_description(file).final_resolution)
+def _snapshot_at(file: Path, ema_length: float | None) -> Snapshot:
+    final_resolution = read_description(file).final_resolution
+    return Snapshot(file, images_seen_of(file), final_resolution, ema_length)
 
 
 def load_fakes(
@@ -137,7 +150,7 @@ def load_fakes(
       UserError: it can't be loaded, or does not fit the data.
     """
     with strategy.scope():
-        model = load_generator(snapshot.file)
+        model = load_generator(snapshot.file, ema_length=snapshot.ema_length)
     latent_size = int(model.inputs[0].shape[-1])
     label_size = int(model.inputs[1].shape[-1]) if len(model.inputs) > 1 else 0
     resolution, channels = (int(model.outputs[0].shape[axis]) for axis in (1, 3))

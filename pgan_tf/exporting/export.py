@@ -78,6 +78,7 @@ def export_generator(
     output_type: str = "float32",
     tflite_precision: str = "float32",
     overwrite: bool = False,
+    ema_length: float | None = None,
 ) -> Export:
     """Write a generator in another format, and check that it generates the same images.
 
@@ -89,10 +90,11 @@ def export_generator(
       output_type: "float32" in [-1, 1], or "uint8"; a Keras file has floats.
       tflite_precision: "float32" or "float16", of the weights.
       overwrite: whether an export that exists may be replaced.
+      ema_length: of the moving average; see `load_generator`.
 
     Raises:
-      UserError: there is no such network, the output exists, an option is of another format, the
-        extra is not installed, or the export's images differ from those of Keras.
+      UserError: there is no such network or average, the output exists, an option is of another
+        format, the extra is not installed, or the export's images differ from those of Keras.
     """
     _check_options(file_format, output_type, tflite_precision)
     output = user_path(output)
@@ -101,7 +103,9 @@ def export_generator(
     _check_output(path, file_format, overwrite)
     file = find_generator(network)
     description = describe_generator(file)
-    model = load_generator(file, dtype="float32")
+    if ema_length is not None:
+        description["ema_length"] = ema_length
+    model = load_generator(file, dtype="float32", ema_length=ema_length)
     is_directory = not FORMATS[file_format]
     check = functools.partial(_check_output, path, file_format, overwrite)
     whole = (

@@ -31,7 +31,12 @@ class Sampler:
     """
 
     def __init__(
-        self, network: str | os.PathLike, *, truncation: float = 1.0, batch_size: int | None = None
+        self,
+        network: str | os.PathLike,
+        *,
+        truncation: float = 1.0,
+        batch_size: int | None = None,
+        ema_length: float | None = None,
     ):
         """Load the generator.
 
@@ -39,14 +44,15 @@ class Sampler:
           network: a run directory or a `.keras` file.
           truncation: from 0 to 1; see `truncation.with_truncation`.
           batch_size: images at a time; None for as many as fit into memory, up to 64.
+          ema_length: of the moving average; see `load_generator`.
 
         Raises:
-          UserError: there is no such network, or truncation is out of its range.
+          UserError: there is no such network or average, or truncation is out of its range.
         """
         if not 0.0 <= truncation <= 1.0:
             raise UserError(f"--truncation must be from 0 to 1. Received: {truncation}")
         self.file = find_generator(network)
-        model = load_generator(self.file)
+        model = load_generator(self.file, ema_length=ema_length)
         self.latent_size, self.label_size = _input_sizes(model)
         description = read_description(self.file)
         self.class_names = _class_names(self.label_size, description.label_names or ())

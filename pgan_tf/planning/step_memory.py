@@ -36,8 +36,9 @@ def peak_bytes(config: TrainConfig, resolution: int, batch_size: int, *, fading:
       fading: whether the stage fades in, so that the lower resolution's RGB layers take part.
     """
     network = config.network
-    # Weights, Adam's two moments, and the generator's moving average, of every resolution.
-    state = 4 * generator_weights(network, network.final_resolution)
+    # Weights, Adam's two moments, and the generator's averages, of every resolution.
+    averages = 1 + len(config.optimizer.power_lengths)
+    state = (3 + averages) * generator_weights(network, network.final_resolution)
     state += 3 * discriminator_weights(network, network.final_resolution)
     working = max(
         generator_weights(network, resolution), discriminator_weights(network, resolution)

@@ -19,6 +19,7 @@ from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
 from pgan_tf.reporting.scalars import FinishedCall, Ticker, memory_scalars, progress_line
 from pgan_tf.reporting.summaries import Summaries
+from pgan_tf.runs.averages import averages_path, save_averages
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.grids import quantize
 from pgan_tf.runs.run_directory import RunDirectory
@@ -167,7 +168,7 @@ class Reporter:
         if sample:
             self._write_samples(phase)
         if network:
-            self._save_generator(self._run.generator(seen), phase)
+            self._save_network(phase)
         # Before an evaluation, which may take long: if the process is killed, nothing is lost.
         if checkpoint or evaluation:
             self._checkpoints.save(healthy=healthy)
@@ -234,6 +235,13 @@ class Reporter:
         print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)
         tagged = {f"{TAG_PREFIX}{name}": value for name, value in values.items()}
         self._summaries.write_scalars(tagged, self._state.images_seen)
+
+    def _save_network(self, phase: Phase) -> None:
+        path = self._run.generator(self._state.images_seen)
+        averages = self._state.power_averages
+        if averages:
+            save_averages(averages_path(path), averages, images_seen=self._state.images_seen)
+        self._save_generator(path, phase)
 
     def _save_generator(
         self, path: Path, phase: Phase, more: Mapping[str, Any] | None = None

@@ -14,6 +14,7 @@ import numpy as np
 from pgan_tf.distribution.devices import let_gpu_memory_grow
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.networks.generator import LATENT_NORM, Generator
+from pgan_tf.runs.averages import PostHocAverage
 from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.run_directory import GENERATOR_PATTERN, NETWORKS_NAME, require_network
 from tfrecords_tools.errors import UserError
@@ -159,22 +160,28 @@ def save_generator(path: Path, model: keras.Model, description: GeneratorDescrip
             archive.writestr(DESCRIPTION_NAME, json.dumps(description.to_json(), indent=2))
 
 
-def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> keras.Model:
+def load_generator(
+    path: str | os.PathLike, *, dtype: str | None = None, ema_length: float | None = None
+) -> keras.Model:
     """Load a generator.
 
     Args:
       path: a `.keras` file, or a run directory, whose newest EMA generator is loaded.
       dtype: Keras dtype policy to compute in, such as "float32" or "mixed_bfloat16"; None for the
         one it was trained in. Weights and images are float32 in any case.
+      ema_length: length of the moving average, as a fraction of the images seen, to be made from
+        the averages that a run with `--ema_lengths` has saved; None for the saved generator.
 
     Returns:
       A functional model: inputs `latents [b latent_size]`, and `labels [b n]` if it is
       conditional; output `[b h w c]` float32 in [-1, 1].
 
     Raises:
-      UserError: there is no generator at `path`, or a broken one.
+      UserError: there is no generator at `path`, or a broken one, or averages from which such an
+        average can't be made.
     """
     file = find_generator(path)
+    average = None if ema_length is None else post_hoc_average(file, ema_length)
     let_gpu_memory_grow()
     try:
         model = load_keras_file(file)
@@ -185,7 +192,18 @@ def load_generator(path: str | os.PathLike, *, dtype: str | None = None) -> kera
             raise
         raise UserError(f"{file}: not a generator that can be loaded: {error}") from error
     _check_generator(model, file)
+    if average is not None:
+        average.assign_to(model)
     return model if dtype is None else _with_dtype(model, dtype)
+
+
+def post_hoc_average(file: Path, ema_length: float) -> PostHocAverage:
+    """Return the moving average of a length, at the images seen of a saved generator.
+
+    Raises:
+      UserError: it can't be made.
+    """
+    return PostHocAverage(file.parent, images_seen=images_seen_of(file), length=ema_length)
 
 
 def _check_generator(model: Any, file: Path) -> None:

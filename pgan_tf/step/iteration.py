@@ -321,6 +321,8 @@ class Iteration:
                 followed["scores/real_sign"], _global_batch_size(inputs)
             )
         self._update_average(inputs, after="discriminator_step")
+        for average in self._state.power_averages:
+            average.update(self._averaged_variables, inputs.images_seen, _global_batch_size(inputs))
         scalars = {
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,

@@ -10,6 +10,7 @@ from pgan_tf.networks.generator import Generator
 from pgan_tf.step.adaptive_strength import AdaptiveStrength
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, DynamicLossScale, LossScale
 from pgan_tf.step.optimizer import Adam
+from pgan_tf.step.power_average import PowerAverage
 
 # Counted in Python, because the host decides by them; variables hold them only in checkpoints.
 _COUNTERS = ("images_seen", "phase_index", "rollbacks")
@@ -28,6 +29,7 @@ class TrainState:
       generator: the generator in training.
       discriminator: the discriminator in training.
       ema_generator: generator whose weights are moving averages; it is sampled, saved and measured.
+      power_averages: further averages of the generator's weights, one for each of `ema_lengths`.
       generator_optimizer: Adam, built for all variables of the generator.
       discriminator_optimizer: Adam, built for all variables of the discriminator.
       images_seen: real images shown to the discriminator, by the steps that have been started.
@@ -49,6 +51,10 @@ class TrainState:
             self.ema_generator = Generator(
                 config.network, name="generator_ema", seed=seed, dtype=dtype
             )
+            self.power_averages = tuple(
+                PowerAverage(length, self.generator.variables)
+                for length in config.optimizer.power_lengths
+            )
             self.generator_optimizer = _adam(
                 config, "generator_adam", self.generator.trainable_variables, correction=1.0
             )
@@ -68,6 +74,7 @@ class TrainState:
             self.discriminator_loss_scale = _loss_scale(config, "discriminator_loss")
         for name, variable in self.ema_generator.variables.items():
             variable.assign(self.generator.variables[name])
+        self.begin_power_averages()
         self.images_seen = self.phase_index = self.rollbacks = 0
         # On a GPU, each look at them would wait for all steps that have been started.
         with tf.device("CPU:0"):
@@ -79,6 +86,11 @@ class TrainState:
     def noise_seed(self) -> int:
         """Seed of all random numbers of a step: the run's seed, changed by each rollback."""
         return self._seed + (self.rollbacks << 31)  # seeds are below 2^31
+
+    def begin_power_averages(self) -> None:
+        """Let the power-function averages begin with the generator's weights."""
+        for average in self.power_averages:
+            average.copy(self.generator.variables)
 
     def enter_phase(self, index: int, *, reset_optimizers: bool) -> None:
         """Set the phase, and reset both optimizers.
@@ -107,6 +119,8 @@ class TrainState:
             for network in (self.generator, self.discriminator, self.ema_generator)
             for path, variable in network.variables.items()
         }
+        for average in self.power_averages:
+            named.update({f"{average.name}/{p}": v.value for p, v in average.variables.items()})
         for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
             named.update({v.path: v.value for v in optimizer.variables})
         if self.real_score is not None:

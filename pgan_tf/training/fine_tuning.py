@@ -92,6 +92,7 @@ def load_initial_networks(config: TrainConfig, state: "TrainState") -> None:
                         f"Received: {'nothing' if weights is None else list(weights.shape)}"
                     )
                 variable.assign(weights)
+    state.begin_power_averages()
 
 
 def _resolution(name: str) -> int:

@@ -4,15 +4,18 @@ NumPy evaluates a header as an expression of Python, which fails in many ways on
 believes the sizes in it.
 """
 
+import contextlib
 import io
 import math
 import os
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.untrusted.regular_file import open_regular
+from tfrecords_tools.untrusted.zip_archive import open_archive
 
 # Enough for the header of any array of plain numbers.
 HEADER_BYTES = 1 << 16
@@ -115,6 +118,29 @@ def map_array(path: str | os.PathLike) -> np.ndarray:
             return np.empty(header.shape, header.dtype)
         opened: Any = file
         return np.memmap(opened, header.dtype, "r", header.offset, header.shape, header.order)
+
+
+@contextlib.contextmanager
+def open_arrays(path: str | os.PathLike) -> Iterator[Callable[[str], np.ndarray]]:
+    """Yield a function that reads an array of an `.npz` file by its name.
+
+    Raises:
+      OSError: there is no such file, or it can't be read.
+      UserError: it is not a file or no archive; or, in the block as well, it is damaged, or an
+        array is missing, or holds anything other than plain values.
+    """
+    with open_archive(path, ".npz") as archive:
+
+        def read(name: str) -> np.ndarray:
+            try:
+                data = archive.read(f"{name}.npy")
+                return view_array(np.frombuffer(data, np.uint8))
+            except KeyError as error:
+                raise UserError(f"{path}: there is no {name} in it") from error
+            except ValueError as error:
+                raise UserError(f"{path}: {name} in it: damaged: {error}") from error
+
+        yield read
 
 
 def _checked_header(file: BinaryIO, name: str) -> ArrayHeader:

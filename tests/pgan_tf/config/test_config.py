@@ -76,6 +76,10 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
             "augment_policy must name an operation",
         ),
         (lambda: OptimizerConfig(ema_decay=1.0), "ema_decay must be from 0 .* Received: 1.0"),
+        *(
+            (lambda text=text: OptimizerConfig(ema_lengths=text), f"ema_lengths .*: {text}$")
+            for text in ("0.05,", "0", "0.29", "-0.1", "nan", "0.05,0.050", "short", "0.05;0.1")
+        ),
         (lambda: OptimizerConfig(ema_rampup=-1), "ema_rampup must be at least 0. Received: -1"),
         (lambda: RunConfig(seed=-1), "seed must be from 0"),
         *(

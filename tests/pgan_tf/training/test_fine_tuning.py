@@ -42,6 +42,15 @@ def with_init(config, init_from, **network):
     )
 
 
+def test_further_averages_begin_with_the_weights_in_training(trained, tmp_path, one_device):
+    config = with_init(tiny_config(run_dir=tmp_path / "new"), tmp_path / "trained")
+    optimizer = dataclasses.replace(config.optimizer, ema_lengths="0.05,0.1")
+    state = begin(dataclasses.replace(config, optimizer=optimizer), one_device)
+    for average in state.power_averages:
+        for name, value in values(state.generator).items():
+            np.testing.assert_array_equal(average.variables[name], value)
+
+
 def values(network):
     return {path: variable.numpy() for path, variable in network.variables.items()}
 
