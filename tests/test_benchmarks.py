@@ -15,6 +15,11 @@ pytestmark = pytest.mark.slow
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
+@pytest.fixture(autouse=True)
+def benchmarks_import_each_other(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
 def load(name):
     spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
