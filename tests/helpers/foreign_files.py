@@ -13,11 +13,13 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 from PIL import Image
 
 from pgan_tf.legacy.network_file import read_networks
 from pgan_tf.metrics import load_inception
+from pgan_tf.runs.averages import PostHocAverage
 from pgan_tf.runs.run_directory import RunDirectory, left_out_flags, read_config
 from pgan_tf.runs.saved_generator import load_generator, read_description
 from pgan_tf.training.fine_tuning import _read_checkpoint as _read_weights
@@ -70,6 +72,18 @@ def _on_disk(write):
         path = Path(directory) / "x"
         write(path)
         return path.read_bytes()
+
+
+def _averages():
+    arrays = {"images_seen": np.array(1000), "lengths": np.array([0.05])}
+    weights = {"0/d/kernel": np.ones([3, 2], "f4"), "0/d/bias": np.ones(2, "f4")}
+    return _saved(lambda file: np.savez(file, **arrays, **weights))
+
+
+def _read_averages(path):
+    layer = keras.layers.Dense(2, name="d")
+    layer.build([None, 3])
+    PostHocAverage(path.parent, images_seen=1000, length=0.05).assign_to(layer)
 
 
 def _image(kind):
@@ -202,6 +216,7 @@ KINDS = {
         lambda: _saved(lambda file: np.save(file, noise(3, 4))),
         lambda path: (load_array(path), map_array(path)),
     ),
+    "arrays": Kind("averages-000001.npz", _averages, _read_averages),
     "pickle": Kind(
         "x.pkl",
         lambda: pickle.dumps({"a": [noise(3), 2, "c"], "b": (1.5, b"d")}, protocol=2),

@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.untrusted.array_file import load_array, map_array, parse_header, view_array
+from tfrecords_tools.untrusted.array_file import (
+    load_array,
+    map_array,
+    open_arrays,
+    parse_header,
+    view_array,
+)
 
 
 def saved(array):
@@ -85,3 +92,33 @@ def test_a_pipe_is_refused(tmp_path):
     for read in (load_array, map_array):
         with pytest.raises(UserError, match="must be a file. Received: a pipe"):
             read(tmp_path / "x.npy")
+
+
+def test_arrays_of_an_archive_are_read_by_name(tmp_path):
+    arrays = {"a/b": np.arange(6.0).reshape(2, 3), "c": np.array(3)}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with open_arrays(tmp_path / "x.npz") as read:
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(read(name), array)
+        with pytest.raises(UserError, match=r"x\.npz: there is no d in it"):
+            read("d")
+
+
+def test_objects_in_an_archive_are_refused(tmp_path):
+    np.savez(tmp_path / "x.npz", a=np.array([{}], object))
+    with (
+        open_arrays(tmp_path / "x.npz") as read,
+        pytest.raises(UserError, match=r"x\.npz: a in it: damaged: it holds Python objects"),
+    ):
+        read("a")
+
+
+def test_an_archive_of_a_giant_is_refused(tmp_path):
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("a.npy", with_header(header))
+    with (
+        open_arrays(tmp_path / "x.npz") as read,
+        pytest.raises(UserError, match="a in it: damaged: 4000000000"),
+    ):
+        read("a")
