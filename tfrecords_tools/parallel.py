@@ -110,7 +110,7 @@ def _run(
     # Forking this process would be unsafe, since the caller may have threads, such as TensorFlow's.
     # Forked from a server that has imported everything, workers start at once, now and at later
     # calls.
-    with elsewhere():
+    with elsewhere(), _signals_wait():
         multiprocessing.forkserver.ensure_running()
     executor = concurrent.futures.ProcessPoolExecutor(
         num_workers, multiprocessing.get_context("forkserver"), _start_worker, (function, memory)
@@ -190,11 +190,20 @@ def _wait(executor: _Executor, pending: _Pending) -> set[concurrent.futures.Futu
 
 
 def _submit(executor: _Executor, task: Any) -> concurrent.futures.Future:
-    # Workers are started here and inherit the mask, so Ctrl-C reaches this process alone, which
-    # then stops them. A Ctrl-C that comes meanwhile is delivered when the mask is restored.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with _signals_wait():  # workers are started here
         return executor.submit(_call, task)
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Block the signals of a terminal, for ever in the processes that are started in the block.
+
+    They inherit the mask, so that Ctrl-C and a hang-up reach this process alone, which then stops
+    them. A signal that comes meanwhile is delivered when the mask is restored.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 

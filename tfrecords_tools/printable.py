@@ -29,9 +29,12 @@ def encodable(text: str) -> str:
     return _SURROGATE.sub(lambda match: _escaped(match[0]), text)
 
 
-def say(text: str) -> None:
-    """Print lines to stdout at once; names in them are made printable."""
-    print("\n".join(map(printable, text.split("\n"))), flush=True)
+def say(*lines: str) -> None:
+    """Print lines to stdout at once; names in them, which may hold line ends, are made printable.
+
+    A stranger's name must not look like a line of the command's own.
+    """
+    print("\n".join(map(printable, lines)), flush=True)
 
 
 def escape_for_streams() -> None:

@@ -140,7 +140,7 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
         names = EvaluateOptions.__dataclass_fields__
         evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
     say(evaluation.summary)
-    say(table(evaluation.results))
+    say(*table(evaluation.results).split("\n"))
     say(f"written: {_shortened([str(path) for path in evaluation.written])}")
     return command.EXIT_OK
 

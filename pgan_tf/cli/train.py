@@ -103,7 +103,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         dry_run(config, _try_phases)
         return command.EXIT_OK
     if given["plan"]:
-        say(_plan(given, config))
+        say(*_plan(given, config).split("\n"))
         return command.EXIT_OK
 
     warn_of_long_run(config)

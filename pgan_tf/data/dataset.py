@@ -62,5 +62,5 @@ def describe_stream(pyramid: Pyramid, resolution: int) -> str:
     ]
     return (
         f"streamed, through a shuffle buffer of {' to '.join(dict.fromkeys(sizes))}; after a"
-        " restart the order is another one\n"
+        " restart the order is another one"
     )

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pgan_tf.runs.grids import enlarge, make_grid
 
 # Smaller images are enlarged to at least this side in pixels, so that there is room for text.
-_LEAST_SIDE = 64
+_LEAST_SIDE = 96
 _TEXT_COLOR = 255
 
 

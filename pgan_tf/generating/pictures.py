@@ -65,7 +65,8 @@ def generate_table(
 ) -> list[str]:
     """Write `table.png`, with one class per row and one latent vector per column.
 
-    Captions are the class, the seed and the latent vector's number among those of the seed.
+    Captions are the seed, the latent vector's number among those of the seed, and the class; in
+    this order, because a long name is cut.
 
     Args:
       sampler: of a conditional generator.
@@ -87,7 +88,7 @@ def generate_table(
     images = sampler.draw(np.tile(latents, [len(rows), 1]), rows.repeat(columns, axis=0))
     output.mkdir(parents=True, exist_ok=True)
     captions = [
-        f"{name} {seed}:{column}".lstrip()
+        f"{seed}:{column} {name}".rstrip()
         for name in names or [""] * len(rows)
         for column in range(columns)
     ]

@@ -32,7 +32,7 @@ DISCRIMINATOR = "discriminator.keras"
 # Begins the last line of `config.flags`, which a run that is continued there does not keep.
 _IMPORTED = b"\n# Imported from "
 # A checkpoint before any training.
-_CHECKPOINT = re.compile(r"state-0\.(index|data-\d{5}-of-\d{5})")
+_CHECKPOINT = re.compile(r"state-0+\.(index|data-\d{5}-of-\d{5})")
 
 # Networks are only converted here, so GPUs are left to others.
 _DEVICE = "/CPU:0"

@@ -74,7 +74,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
                     break
     rows = progress.rows(so_far.images_seen)
     time = describe_time(rows, so_far, schedule, run_dir)
-    say("\n".join(["", format_table(rows), "", time, progress.explanation()]))
+    say("", *format_table(rows).split("\n"), "", time, *progress.explanation().split("\n"))
     progress.raise_for_batches_too_large()
 
 

@@ -8,7 +8,12 @@ from absl import logging
 
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.runs.checkpoint_reader import open_checkpoint
-from pgan_tf.runs.run_directory import CheckpointId, checkpoint_files, list_checkpoints
+from pgan_tf.runs.run_directory import (
+    CheckpointId,
+    checkpoint_files,
+    checkpoint_path,
+    list_checkpoints,
+)
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.errors import UserError
 
@@ -19,6 +24,7 @@ _GRAPH_NOTES = re.compile(r"\{\{.*?\}\}\s*|\s*\[Op:\w+\]")
 class Checkpoints:
     """The checkpoints of one run directory: `state-<images_seen>.index` and `.data-*`.
 
+    The number has nine digits, so that names sort by age; those of earlier versions have fewer.
     After the first rollback they are named `state-r1-<images_seen>`. Those saved while updates were
     being skipped end in `-skipping`: a run continues from them, but does not go back to them.
 
@@ -115,7 +121,7 @@ class Checkpoints:
         return False
 
     def _path(self, checkpoint: CheckpointId) -> str:
-        return str(self._directory / checkpoint.name)
+        return str(checkpoint_path(self._directory, checkpoint))
 
     def _put_aside(self, checkpoint: CheckpointId) -> None:
         # Not deleted, in case somebody can still recover it; but no longer counted among those

@@ -240,9 +240,27 @@ class CheckpointId(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name of its files without a suffix: `state-96`, `state-r1-96`, `state-96-skipping`."""
+        """Name of its files without a suffix.
+
+        As `state-000000096`, `state-r1-000000096` or `state-000000096-skipping`.
+        """
+        return self._name(f"{self.images_seen:09d}")
+
+    @property
+    def earlier_name(self) -> str:
+        """Name of its files by earlier versions, which do not sort by age: `state-96`."""
+        return self._name(f"{self.images_seen}")
+
+    def _name(self, images_seen: str) -> str:
         rollbacks = f"r{self.rollbacks}-" if self.rollbacks else ""
-        return f"state-{rollbacks}{self.images_seen}{'' if self.healthy else _SKIPPING}"
+        return f"state-{rollbacks}{images_seen}{'' if self.healthy else _SKIPPING}"
+
+
+def checkpoint_path(directory: Path, checkpoint: CheckpointId) -> Path:
+    """Return the path of a checkpoint without a suffix; of one that exists, as it is named."""
+    names = (checkpoint.name, checkpoint.earlier_name)
+    existing = (name for name in names if (directory / f"{name}.index").is_file())
+    return directory / next(existing, checkpoint.name)
 
 
 def checkpoint_files(directory: Path, checkpoint: CheckpointId) -> list[Path]:
@@ -250,7 +268,7 @@ def checkpoint_files(directory: Path, checkpoint: CheckpointId) -> list[Path]:
     names = (_INDEX, _DATA)
     found = [
         path
-        for path in directory.glob(f"{checkpoint.name}.*")
+        for path in directory.glob(f"{checkpoint_path(directory, checkpoint).name}.*")
         if any(name.fullmatch(path.name) for name in names)
     ]
     return sorted(found, key=lambda path: path.suffix != ".index")
@@ -261,11 +279,11 @@ def list_checkpoints(directory: Path) -> list[CheckpointId]:
     # TensorFlow writes the index last.
     indices = (path for path in directory.glob("*.index") if path.is_file())
     matches = (_INDEX.fullmatch(path.name) for path in indices)
-    found = (
+    found = {
         CheckpointId(int(match["rollbacks"] or 0), int(match["images_seen"]), not match["skipping"])
         for match in matches
         if match
-    )
+    }
     return sorted(found, reverse=True)
 
 

@@ -14,7 +14,13 @@ from absl import logging
 
 from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
-from pgan_tf.runs.run_directory import CONFIG_NAME, RunDirectory, list_checkpoints, read_config
+from pgan_tf.runs.run_directory import (
+    CONFIG_NAME,
+    RunDirectory,
+    checkpoint_path,
+    list_checkpoints,
+    read_config,
+)
 from tfrecords_tools.errors import UserError
 
 if TYPE_CHECKING:
@@ -120,7 +126,11 @@ def _saved_config(init_from: str) -> TrainConfig:
 def _checkpoints(run_directory: str | Path) -> list[tuple[Path, int]]:
     """Return path (without suffix) and images_seen of a run's healthy checkpoints, newest first."""
     directory = RunDirectory(run_directory).checkpoints
-    return [(directory / c.name, c.images_seen) for c in list_checkpoints(directory) if c.healthy]
+    return [
+        (checkpoint_path(directory, c), c.images_seen)
+        for c in list_checkpoints(directory)
+        if c.healthy
+    ]
 
 
 def _newest_checkpoint(init_from: str) -> tuple[Path, int]:

@@ -131,10 +131,10 @@ def announce(run: PreparedRun, images_seen: int) -> None:
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"
     say(
-        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}\n"
-        f"{describe_stream(pyramid, final)}"
+        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}",
+        *describe_stream(pyramid, final).splitlines(),
         f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
-        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}"
+        f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
     )
     if config.loss.has_gamma_by_rule:
         say(_describe_gammas(run))

@@ -96,7 +96,7 @@ def test_a_continued_run_compiles_nothing_that_is_cached(train, tmp_path):
     assert len(files) == 3
     # It goes on within the fade, with other functions made before.
     for later in (64, 80, 96):
-        for path in (tmp_path / "run" / "checkpoints").glob(f"state-{later}.*"):
+        for path in (tmp_path / "run" / "checkpoints").glob(f"state-{later:09d}.*"):
             path.unlink()
     log = train(run, TF_XLA_FLAGS=flags)
     assert len(re.findall(r"Compiled \S+ 1 times", log)) == 2

@@ -124,7 +124,7 @@ def test_imported_networks_are_trained_on(capsys, tmp_path):
     steps = ["--total_kimg=0.016", "--batch_size=8", "--learning_rate=1e-12"]
     assert train.main([*arguments, *steps]) == 0
     assert "8x8 stabilize" in capsys.readouterr().out
-    reader = tf.train.load_checkpoint("run/checkpoints/state-16")
+    reader = tf.train.load_checkpoint("run/checkpoints/state-000000016")
     key = "variables/discriminator.S8x8_conv0.Skernel/.ATTRIBUTES/VARIABLE_VALUE"
     expected = golden_variables("networks_16_rgb.npz", "D")["8x8/Conv0/weight"]
     np.testing.assert_allclose(reader.get_tensor(key), expected, atol=1e-6)

@@ -83,7 +83,7 @@ def kill_after(process, ticks, delay):
 
 
 def state(run_dir):
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-400"))
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-000000400"))
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()

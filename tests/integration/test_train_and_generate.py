@@ -103,7 +103,7 @@ def test_a_run_directory_holds_what_the_readme_says(finished):
         "networks/generator-000000.096.keras",
         "reals.png",
     ]
-    assert (run_dir / "checkpoints" / "state-96.index").exists()
+    assert (run_dir / "checkpoints" / "state-000000096.index").exists()
 
 
 def test_the_metrics_log_has_every_tick(finished):
@@ -138,7 +138,7 @@ def training_process(*arguments):
 def final_state(run_dir):
     import tensorflow as tf
 
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-96"))
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-000000096"))
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
@@ -183,12 +183,12 @@ def test_an_interrupted_run_continues_to_the_same_end(finished, data, tmp_path, 
 def test_a_run_continues_from_the_checkpoint_before_a_damaged_one(finished, tmp_path):
     run_dir = tmp_path / "run"
     shutil.copytree(finished[0], run_dir)
-    (data_file,) = (run_dir / "checkpoints").glob("state-96.data*")
+    (data_file,) = (run_dir / "checkpoints").glob("state-000000096.data*")
     data_file.write_bytes(data_file.read_bytes()[:100])
     result = pgan_train(f"--run_dir={run_dir}")
     assert result.returncode == 0, result.stderr
     assert "continuing at 0.1 of" in result.stdout  # 64 images
-    assert "state-96 can't be read, trying the one before it" in result.stderr
+    assert "state-000000096 can't be read, trying the one before it" in result.stderr
     expected, actual = final_state(finished[0]), final_state(run_dir)
     for name, value in expected.items():
         np.testing.assert_array_equal(actual[name], value, err_msg=name)

@@ -127,7 +127,7 @@ def test_a_damaged_record_names_its_file_and_keeps_what_was_learned(capsys, tmp_
     arguments = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *SMALL[:2]]
     assert train.main([*arguments, "--total_kimg=0.096", "--batch_size=8"]) == 2
     assert f"tiny-r02.tfrecords: record {record} " in capsys.readouterr().err
-    assert saved_states(tmp_path / "run") == ["state-0", "state-16"]
+    assert saved_states(tmp_path / "run") == ["state-000000000", "state-000000016"]
 
 
 @pytest.mark.parametrize("labels", [False, True])
@@ -161,7 +161,7 @@ def test_a_checkpoint_beyond_the_end_is_not_done(capsys, tmp_path, data):
     arguments = [f"--data_dir={data}", f"--run_dir={tmp_path}/run"]
     assert train.main([*arguments, *SMALL]) == 0
     checkpoints = tmp_path / "run" / "checkpoints"
-    saved = checkpoints / "state-8"
+    saved = checkpoints / "state-000000008"
     name = "variables/images_seen/.ATTRIBUTES/VARIABLE_VALUE"
     rewrite_checkpoint(saved, checkpoints / f"state-{2**62}", {name: np.int64(2**62)})
     capsys.readouterr()
@@ -182,7 +182,7 @@ def test_an_interrupt_while_reports_are_written_still_saves(capsys, tmp_path, da
     assert train.main([*arguments, "--total_kimg=1", "--tick_kimg=0.016"]) == 130
     assert "stopped by SIGINT at 0.0 kimg, and saved" in capsys.readouterr().out
     assert ticks == [16, 24]  # one step after the tick that was interrupted
-    assert saved_states(run_dir) == ["state-0", "state-24"]
+    assert saved_states(run_dir) == ["state-000000000", "state-000000024"]
     assert [p.name for p in (run_dir / "networks").iterdir()] == ["generator-000000.keras"]
 
 

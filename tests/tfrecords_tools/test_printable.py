@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tfrecords_tools.printable import encodable, printable
+from tfrecords_tools.printable import encodable, printable, say
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from tfrecords_tools.printable import encodable, printable
 )
 def test_what_a_terminal_would_obey_is_escaped(name, shown):
     assert printable(name) == shown
+
+
+def test_a_name_with_a_line_end_makes_no_line_of_its_own(capsys):
+    say("classes: a\nTrain on it: evil", "next")
+    assert capsys.readouterr().out == "classes: a\\x0aTrain on it: evil\nnext\n"
 
 
 def test_text_for_files_keeps_all_that_is_unicode():

@@ -7,12 +7,12 @@ from tfrecords_tools.errors import UserError
 
 
 def expand_home(value: str) -> str:
-    """Return a path with the home directory in place of its `~`, or `~user`; others as they are.
+    """Return a path with the home directory in place of its `~`, or `~user/`; others as they are.
 
     Raises:
       UserError: there is no such user.
     """
-    if not value.startswith("~") or "/" not in value:
+    if value != "~" and not (value.startswith("~") and "/" in value):
         return value
     expanded = os.path.expanduser(value)
     if expanded == value:

@@ -115,8 +115,19 @@ def test_a_table_has_one_class_per_row_and_one_latent_vector_per_column(network,
     assert names == ["c", "a"]
     labels = np.eye(3, dtype=np.float32)[[2] * 4 + [0] * 4]
     expected = to_uint8(model([np.tile(latents_of(4, seed=7), [2, 1]), labels]))
-    captions = [f"{name} 7:{column}" for name in "ca" for column in range(4)]
+    captions = [f"7:{column} {name}" for name in "ca" for column in range(4)]
     assert_shows(tmp_path / "out" / "table.png", captioned_grid(expected, captions, 4))
+
+
+def test_a_long_class_name_cuts_no_number_from_a_caption(network, tmp_path, monkeypatch):
+    save_tiny_generator(network, label_size=2, description={"label_names": ["long" * 99, "b"]})
+    drawn = []
+    monkeypatch.setattr(
+        "pgan_tf.generating.pictures.captioned_grid",
+        lambda images, captions, columns: drawn.extend(captions) or images[0],
+    )
+    generate_table(Sampler(network), tmp_path / "out", columns=1, seed=7)
+    assert drawn == ["7:0 " + "long" * 99, "7:0 b"]
 
 
 def test_a_table_of_an_unconditional_network_is_refused(network, tmp_path):
@@ -238,7 +249,7 @@ def test_the_command_makes_each_kind_of_picture(network, tmp_path, capsys):
     output = tmp_path / "out"
     assert call(network, output, "--table", "--num_images=3") == 0
     assert "rows: cat, dog" in capsys.readouterr().out
-    assert Image.open(output / "table.png").size == (192, 158)
+    assert Image.open(output / "table.png").size == (288, 222)
     assert call(network, output, "--arithmetic=1-2", "--classes=dog", "--overwrite") == 0
     assert Image.open(output / "arithmetic.png").size == (192, 79)
     video = ["--video=interpolation", "--seconds=0.3", "--fps=10", "--format=gif", "--overwrite"]

@@ -90,8 +90,8 @@ def test_an_import_writes_the_average_the_raw_networks_and_a_run(tmp_path):
     assert (config.network.fmap_max, config.network.resolved_latent_size) == (16, 16)
     assert config.schedule.start_resolution == 16
     assert sorted(path.name for path in (output / "checkpoints").iterdir()) == [
-        "state-0.data-00000-of-00001",
-        "state-0.index",
+        "state-000000000.data-00000-of-00001",
+        "state-000000000.index",
     ]
     description = describe_generator(output)
     assert description["imported_from"] == "network.pkl"
@@ -166,7 +166,7 @@ def test_an_output_that_exists_is_replaced_only_on_demand_and_only_if_imported(t
     [
         ("config.flags", "--run_dir=x\n# Trained on: 6 images\n"),
         ("checkpoints/thesis.tex", ""),
-        ("checkpoints/state-16.index", ""),
+        ("checkpoints/state-000000016.index", ""),
         ("generator.keras/thesis.tex", ""),
     ],
 )

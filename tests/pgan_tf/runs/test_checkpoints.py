@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.runs.checkpoints import Checkpoints
+from pgan_tf.runs.run_directory import list_checkpoints
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.rewriting import OBJECT_GRAPH, rewrite_checkpoint
 from tests.helpers.tiny import tiny_config
@@ -72,9 +73,31 @@ def test_only_the_newest_are_kept(state, tmp_path):
     for images_seen in (100, 200, 300):
         save_at(checkpoints, state, images_seen)
     assert sorted(p.name for p in tmp_path.glob("*.index")) == [
-        "state-200.index",
-        "state-300.index",
+        "state-000000200.index",
+        "state-000000300.index",
     ]
+
+
+def test_names_sort_by_age(state, tmp_path):
+    checkpoints = Checkpoints(tmp_path, state, keep=9)
+    for images_seen in (0, 96, 2000, 10000, 12_000_000):
+        save_at(checkpoints, state, images_seen)
+    by_name = sorted(path.stem for path in tmp_path.glob("*.index"))
+    assert by_name == [c.name for c in reversed(list_checkpoints(tmp_path))]
+
+
+def test_earlier_names_are_read_and_deleted_in_turn(state, tmp_path):
+    older = save_at(Checkpoints(tmp_path, state, keep=2), state, 100)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_name(path.name.replace("000000100", "100")))
+    scramble(state, 5)
+    checkpoints = Checkpoints(tmp_path, state, keep=2)
+    assert checkpoints.restore()
+    assert_equal(values(state), older)
+    save_at(checkpoints, state, 200)
+    assert len(list(tmp_path.glob("state-100.*"))) == 2
+    save_at(checkpoints, state, 300)
+    assert not list(tmp_path.glob("state-100.*"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +111,10 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     older = save_at(checkpoints, state, 100)
     save_at(checkpoints, state, 200)
-    data, index = tmp_path / "state-200.data-00000-of-00001", tmp_path / "state-200.index"
+    data, index = (
+        tmp_path / "state-000000200.data-00000-of-00001",
+        tmp_path / "state-000000200.index",
+    )
     if damage == "truncated data":
         data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     elif damage == "no data":
@@ -99,11 +125,11 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(state, tmp_path
         data.unlink()
         os.mkfifo(data)
     elif damage == "garbage object graph":
-        path = tmp_path / "state-200"
+        path = tmp_path / "state-000000200"
         rewrite_checkpoint(path, path, {OBJECT_GRAPH: b"\xff" * 99})
     elif damage == "other counters":
         for path in (data, index):
-            path.rename(path.with_name(path.name.replace("200", "4611686018427387904")))
+            path.rename(path.with_name(path.name.replace("000000200", "4611686018427387904")))
     else:
         index.write_bytes(b"garbage" * 100)
     scramble(state, 5)
@@ -117,7 +143,7 @@ def test_damaged_checkpoints_are_put_aside_and_not_counted_among_those_that_are_
     save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
     for images_seen in (200, 300):
         save_at(Checkpoints(tmp_path, state, keep=3), state, images_seen)
-        data = tmp_path / f"state-{images_seen}.data-00000-of-00001"
+        data = tmp_path / f"state-{images_seen:09d}.data-00000-of-00001"
         data.write_bytes(data.read_bytes()[:50])
     checkpoints = Checkpoints(tmp_path, state, keep=1)
     assert checkpoints.restore()
@@ -126,8 +152,8 @@ def test_damaged_checkpoints_are_put_aside_and_not_counted_among_those_that_are_
     scramble(state, 5)
     assert Checkpoints(tmp_path, state, keep=1).restore()
     assert_equal(values(state), later)
-    assert sorted(p.name for p in tmp_path.glob("*.index")) == ["state-150.index"]
-    assert (tmp_path / "state-200.index.unreadable").exists()
+    assert sorted(p.name for p in tmp_path.glob("*.index")) == ["state-000000150.index"]
+    assert (tmp_path / "state-000000200.index.unreadable").exists()
 
 
 def test_a_checkpoint_made_while_updates_are_skipped_is_continued_from_but_not_gone_back_to(
@@ -140,7 +166,7 @@ def test_a_checkpoint_made_while_updates_are_skipped_is_continued_from_but_not_g
         state.images_seen, state.rollbacks = images_seen, 0
         checkpoints.save(healthy=False)
     names = sorted(p.stem for p in tmp_path.glob("*.index"))
-    assert names == ["state-100", "state-300-skipping"]
+    assert names == ["state-000000100", "state-000000300-skipping"]
     newest = values(state)
     scramble(state, 5)
     again = Checkpoints(tmp_path, state, keep=1)
@@ -152,7 +178,7 @@ def test_a_checkpoint_made_while_updates_are_skipped_is_continued_from_but_not_g
 
 def test_a_checkpoint_saved_again_replaces_a_damaged_one(state, tmp_path):
     saved = save_at(Checkpoints(tmp_path, state, keep=3), state, 100)
-    data = tmp_path / "state-100.data-00000-of-00001"
+    data = tmp_path / "state-000000100.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:50])
     Checkpoints(tmp_path, state, keep=3).save()
     scramble(state, 5)
@@ -163,9 +189,9 @@ def test_a_checkpoint_saved_again_replaces_a_damaged_one(state, tmp_path):
 def test_a_state_that_is_saved_already_is_not_written_again(state, tmp_path):
     checkpoints = Checkpoints(tmp_path, state, keep=3)
     save_at(checkpoints, state, 100)
-    before = (tmp_path / "state-100.index").stat().st_mtime_ns
+    before = (tmp_path / "state-000000100.index").stat().st_mtime_ns
     checkpoints.save()
-    assert (tmp_path / "state-100.index").stat().st_mtime_ns == before
+    assert (tmp_path / "state-000000100.index").stat().st_mtime_ns == before
 
 
 def test_checkpoints_of_which_none_can_be_read_are_an_error(state, tmp_path):

@@ -57,7 +57,7 @@ def test_training_goes_on_while_the_next_phase_is_compiled(
         schedule = dataclasses.replace(config.schedule, stabilize_kimg=2.4, total_kimg=2.424)
         optimizer = dataclasses.replace(config.optimizer, adam_epsilon=1.25e-8)
         loop.train(dataclasses.replace(config, schedule=schedule, optimizer=optimizer))
-        reader = tf.train.load_checkpoint(str(tmp_path / name / "checkpoints" / "state-2424"))
+        reader = tf.train.load_checkpoint(str(tmp_path / name / "checkpoints" / "state-000002424"))
         return {
             name: np.asarray(reader.get_tensor(name)).tobytes()
             for name in reader.get_variable_to_shape_map()

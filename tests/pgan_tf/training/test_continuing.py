@@ -124,7 +124,7 @@ def test_a_run_stopped_within_a_group_ends_with_the_same_weights(pyramid_dir, tm
         )
         schedule = ScheduleConfig(start_resolution=8, total_kimg=total_kimg, batch_size=4)
         loop.train(dataclasses.replace(config, schedule=schedule))
-        newest = run_dir / "checkpoints" / f"state-{round(1000 * total_kimg)}"
+        newest = run_dir / "checkpoints" / f"state-{round(1000 * total_kimg):09d}"
         reader = tf.train.load_checkpoint(str(newest))
         return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 

@@ -138,14 +138,14 @@ def test_flags_that_are_not_given_come_from_the_networks(trained, resolution, st
 
 def test_the_first_stage_is_that_of_the_newest_checkpoint(trained, one_device):
     directory, _, _ = trained
-    for path in (directory / "checkpoints").glob("state-96*"):
+    for path in (directory / "checkpoints").glob("state-000000096*"):
         path.unlink()
     assert initial_config(str(directory), None).schedule.start_resolution == 4
 
 
 def test_checkpoints_after_a_rollback_are_newer(trained):
     directory, _, _ = trained
-    for path in (directory / "checkpoints").glob("state-0.*"):
+    for path in (directory / "checkpoints").glob("state-000000000.*"):
         path.rename(path.with_name(path.name.replace("state-", "state-r1-")))
     assert initial_config(str(directory), None).schedule.start_resolution == 4
 
@@ -212,10 +212,12 @@ def test_paths_without_a_readable_run_are_refused(trained, tmp_path, caplog):
     assert refused(tmp_path / "missing").endswith("missing, no such directory")
     assert "or one of pgan-import" in refused(directory / "config.flags")
     assert "no run of pgan-train, nor networks" in refused(directory / "checkpoints")
-    data = next((directory / "checkpoints").glob("state-96.data*"))
+    data = next((directory / "checkpoints").glob("state-000000096.data*"))
     data.write_bytes(data.read_bytes()[:100])
     check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
-    assert "state-96 can't be read: " in caplog.text and "trying the one before" in caplog.text
+    assert (
+        "state-000000096 can't be read: " in caplog.text and "trying the one before" in caplog.text
+    )
     for index in (directory / "checkpoints").glob("*.index"):
         index.write_bytes(b"")
     assert "can't be read: " in refused(directory)
@@ -226,8 +228,8 @@ def test_paths_without_a_readable_run_are_refused(trained, tmp_path, caplog):
 def test_a_checkpoint_without_networks_is_refused(trained, tmp_path):
     directory, config, _ = trained
     checkpoint = tf.train.Checkpoint(variables={"x": tf.Variable(1.0)})
-    checkpoint.write(str(directory / "checkpoints" / "state-200"))
-    with pytest.raises(UserError, match="no networks in .*state-200"):
+    checkpoint.write(str(directory / "checkpoints" / "state-000000200"))
+    with pytest.raises(UserError, match="no networks in .*state-000000200"):
         check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
 
 

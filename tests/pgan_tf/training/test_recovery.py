@@ -79,7 +79,11 @@ def test_a_run_goes_back_and_continues_with_other_noise(
     # third, the first of a phase, is alone.
     assert seen == [*range(0, 72, 8), *range(48, 96, 8)]
     assert {noise for seen, noise in steps[9:]} == {1 + OWN_NOISE}
-    assert names_of_checkpoints(tmp_path) == ["state-r1-64", "state-r1-80", "state-r1-96"]
+    assert names_of_checkpoints(tmp_path) == [
+        "state-r1-000000064",
+        "state-r1-000000080",
+        "state-r1-000000096",
+    ]
     # What was reported of the steps that were taken back is gone, and what follows is reported.
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["images_seen"] for line in lines] == [16, 32, 48, 64, 80, 96]
@@ -124,7 +128,7 @@ def test_a_signal_while_updates_are_skipped_leaves_the_good_checkpoint_to_go_bac
     steps = poison(monkeypatch, when=bad)
     config = config_for(pyramid_dir, tmp_path, keep_checkpoints=1)
     assert loop.train(config).interrupted_by == signal.SIGTERM
-    assert names_of_checkpoints(tmp_path) == ["state-48", "state-64-skipping"]
+    assert names_of_checkpoints(tmp_path) == ["state-000000048", "state-000000064-skipping"]
     steps.clear()
     assert loop.train(config).images_seen == 96
     assert [seen for seen, _ in steps] == [64, 72, 80, *range(48, 96, 8)]
@@ -138,7 +142,11 @@ def test_a_run_that_fails_again_stops_with_an_explanation(pyramid_dir, tmp_path,
         loop.train(config)
     assert caught.value.exit_code == 3
     assert len(steps) == 9 + 5
-    assert names_of_checkpoints(tmp_path) == ["state-0", "state-32", "state-r1-32"]
+    assert names_of_checkpoints(tmp_path) == [
+        "state-000000000",
+        "state-000000032",
+        "state-r1-000000032",
+    ]
 
 
 @pytest.mark.parametrize("max_skipped", [0, 50])
@@ -150,7 +158,7 @@ def test_a_run_of_skipped_updates_does_not_end_as_done(
     for _ in range(2):  # started again, it neither
         with pytest.raises(DivergedError, match="the last 12 updates, up to the end at 0.096 kimg"):
             loop.train(config)
-    assert names_of_checkpoints(tmp_path) == ["state-0"]
+    assert names_of_checkpoints(tmp_path) == ["state-000000000"]
 
 
 def test_an_interruption_does_not_turn_a_run_of_skipped_updates_into_one_that_is_done(
@@ -218,7 +226,9 @@ def test_running_out_of_memory_names_the_flags_that_help(pyramid_dir, tmp_path, 
     assert "To train the same in less memory, continue with --microbatches=2. " in said
     assert f"--init_from={tmp_path / 'run'} --batch_size_by_resolution=4:... TensorF" in said
     assert said.endswith(f"TensorFlow says: {error.message}")
-    assert names_of_checkpoints(tmp_path) == ["state-0"]  # nothing is saved in the middle of a step
+    assert names_of_checkpoints(tmp_path) == [
+        "state-000000000"
+    ]  # nothing is saved in the middle of a step
 
 
 def test_tensorflows_errors_about_lost_peers_are_explained_to_workers_only():

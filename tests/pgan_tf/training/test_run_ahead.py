@@ -82,7 +82,7 @@ def test_a_damaged_record_saves_and_reports_all_that_was_started(
     config = tiny_config(pyramid_dir, tmp_path / "run", checkpoint_kimg=9.0, tick_kimg=0.008)
     with pytest.raises(UserError, match="record 3 is damaged"):
         loop.train(config)
-    assert (tmp_path / "run" / "checkpoints" / "state-24.index").exists()
+    assert (tmp_path / "run" / "checkpoints" / "state-000000024.index").exists()
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 3
 

@@ -38,7 +38,7 @@ def run_of(data_dir, run_dir, steps_per_call, **loss):
 
 def outcome(run_dir):
     """Return the final state as bytes, the reports without times and memory, and the file names."""
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-96"))
+    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-000000096"))
     state = {
         name: np.asarray(reader.get_tensor(name)).tobytes()
         for name in reader.get_variable_to_shape_map()
@@ -67,7 +67,7 @@ def test_a_run_in_calls_of_several_steps_equals_one_in_single_steps(
     loop.train(run_of(pyramid_dir, several, 4, **loss))
     assert outcome(several) == (state, reports, files)
     # Killed before its last checkpoint, and continued in calls of another length.
-    for path in (several / "checkpoints").glob("state-96.*"):
+    for path in (several / "checkpoints").glob("state-000000096.*"):
         path.unlink()
     loop.train(run_of(pyramid_dir, several, 3, **loss))
     assert outcome(several) == (state, reports, files)
@@ -116,7 +116,7 @@ def test_a_run_ahead_that_is_stopped_saves_after_the_last_call_it_has_started(
     assert stopped.interrupted_by == signal.SIGTERM
     assert stopped.images_seen == steps[-1] + 4 == 52
     assert steps == list(range(0, 52, 4))
-    assert (tmp_path / "ahead" / "checkpoints" / "state-52.index").exists()
+    assert (tmp_path / "ahead" / "checkpoints" / "state-000000052.index").exists()
     loop.train(config("ahead"))
     waits, ahead = outcome(tmp_path / "waits"), outcome(tmp_path / "ahead")
     assert ahead[:2] == waits[:2]

@@ -175,6 +175,7 @@ def test_the_home_directory_is_meant_by_a_tilde_wherever_a_path_is_given(write, 
     for arguments in (["--path=~/x"], ["--path", "~/x"], [f"--flagfile={file}"]):
         assert sized("name", arguments)[1]["path"] == "/home/me/x"
     assert sized("name", ["--path=a/~/x"])[1]["path"] == "a/~/x"
+    assert sized("name", ["--path=~"])[1]["path"] == os.path.expanduser("~")
     assert sized("name", ["--path=~x"])[1]["path"] == "~x"  # a name
 
 
