@@ -251,7 +251,7 @@ def test_the_command_makes_each_kind_of_picture(network, tmp_path, capsys):
     assert "rows: cat, dog" in capsys.readouterr().out
     assert Image.open(output / "table.png").size == (288, 222)
     assert call(network, output, "--arithmetic=1-2", "--classes=dog", "--overwrite") == 0
-    assert Image.open(output / "arithmetic.png").size == (192, 79)
+    assert Image.open(output / "arithmetic.png").size == (288, 111)
     video = ["--video=interpolation", "--seconds=0.3", "--fps=10", "--format=gif", "--overwrite"]
     assert call(network, output, *video) == 0
     # Nine walks of two classes: one class a row, enlarged.
