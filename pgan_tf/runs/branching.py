@@ -42,7 +42,7 @@ def way_on(
         "pgan-train",
         f"--flagfile={run / 'config.flags'}",
         f"--init_from={run}",
-        f"--run_dir={_free_name(run)}",
+        f"--run_dir={free_name(run)}",
         *(f"--{name}={value}" for name, value in given.items()),
     ]
     return f"train its networks on in a new run: {shlex.join(words)}"
@@ -54,6 +54,7 @@ def _changes_weights(change: Change) -> bool:
     return change.section == "network" and change.name not in _WITHOUT_WEIGHTS
 
 
-def _free_name(run: Path) -> Path:
+def free_name(run: Path) -> Path:
+    """Return a path beside a run where there is nothing yet."""
     names = (run.with_name(f"{run.name}-{number}") for number in itertools.count(2))
     return next(path for path in names if not path.exists())

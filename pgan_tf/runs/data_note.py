@@ -52,6 +52,13 @@ def difference(before: Sequence[str], pyramid: Pyramid) -> str | None:
     return None
 
 
+def is_for_networks_of(before: Sequence[str], pyramid: Pyramid) -> bool:
+    """Return whether the networks of a run's own data take a pyramid's: channels and labels."""
+    found = (_find(lines, _CONTENTS) or "" for lines in (before, note_lines(pyramid)))
+    old, new = (contents.partition(", ")[2] for contents in found)
+    return old == new
+
+
 def _find(lines: Sequence[str], prefix: str) -> str | None:
     return next((line[len(prefix) :] for line in lines if line.startswith(prefix)), None)
 

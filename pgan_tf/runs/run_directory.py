@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pgan_tf.config import TrainConfig, flags
-from pgan_tf.runs.branching import way_on
-from pgan_tf.runs.data_note import difference, note_lines
+from pgan_tf.runs.branching import free_name, way_on
+from pgan_tf.runs.data_note import difference, is_for_networks_of, note_lines
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
@@ -147,12 +147,20 @@ class RunDirectory:
                 "Leave them out to continue it, or "
                 + way_on(self.path, saved, config, changed, done)
             )
-        other = difference(read_flagfile(file).splitlines(), pyramid)
+        note = read_flagfile(file).splitlines()
+        other = difference(note, pyramid)
         if other is not None:
-            network = shlex.quote(str(self.path))
+            can_branch = self._images_done() > 0 and is_for_networks_of(note, pyramid)
+            words = [
+                "pgan-train",
+                f"--init_from={self.path}",
+                f"--data_dir={config.data.data_dir}",
+                f"--run_dir={free_name(self.path)}",
+            ]
+            branch = f"To train its networks on these: {shlex.join(words)}"
             raise UserError(
-                f"{file}: this run was made with {other}, in {config.data.data_dir}. To train its "
-                f"networks on other data, begin a run: --init_from={network} --run_dir=..."
+                f"{file}: this run was made with {other}, in {config.data.data_dir}. "
+                + (branch if can_branch else "For these name a new --run_dir")
             )
         total, done = config.schedule.total_kimg, self._images_done()
         if total < saved.schedule.total_kimg and 1000 * total < done:

@@ -78,9 +78,27 @@ def test_a_run_of_other_data_is_refused(tmp_path, change, received):
 
 
 @pytest.mark.parametrize(
+    ("change", "way"),
+    [
+        ({"count": 25}, "pgan-train --init_from={run} '--data_dir=my data' --run_dir={run}-2$"),
+        ({"channels": 1}, "name a new --run_dir$"),
+        ({"label_size": 2}, "name a new --run_dir$"),
+    ],
+)
+def test_the_refusal_of_other_data_names_a_way_that_works(tmp_path, change, way):
+    config = tiny_config("my data", tmp_path / "run")
+    with contextlib.closing(RunDirectory(tmp_path / "run")) as run:
+        run.open(config, PYRAMID)
+    (tmp_path / "run" / "checkpoints").mkdir()
+    (tmp_path / "run" / "checkpoints" / "state-000007000.index").touch()
+    with pytest.raises(UserError, match=way.format(run=tmp_path / "run")):
+        RunDirectory(tmp_path / "run").open(config, FakePyramid(**change))
+
+
+@pytest.mark.parametrize(
     ("change", "received"),
     [
-        ({"sums": ("a", "c")}, "other data of the same size.* --init_from="),
+        ({"sums": ("a", "c")}, "other data of the same size.* new --run_dir"),
         (
             {"label_names": ("dogs", "cats")},
             r'other class names, \["cats", "dogs"\]. Received: \["dogs',
