@@ -93,7 +93,8 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
             )
     config = flags.config_from_flags(flag_values, base)
     if not given["plan"]:
-        _require_directories(config, given["dry_run"])
+        remembers_data = not flag_values["data_dir"].present
+        _require_directories(config, given["dry_run"], remembers_data=remembers_data)
     if given["plan"] and given["dry_run"]:
         raise UserError("--plan and --dry_run exclude each other; give one of them")
     if "://" in config.data.data_dir:
@@ -128,8 +129,13 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     return 128 + result.interrupted_by
 
 
-def _require_directories(config: TrainConfig, dry_run: bool) -> None:
+def _require_directories(config: TrainConfig, dry_run: bool, *, remembers_data: bool) -> None:
     """Refuse a command line without data or a run directory, before TensorFlow is imported.
+
+    Args:
+      config: the run's.
+      dry_run: whether no run directory is needed.
+      remembers_data: whether the data's directory is known from an earlier run alone.
 
     Raises:
       UserError: one is missing.
@@ -141,7 +147,12 @@ def _require_directories(config: TrainConfig, dry_run: bool) -> None:
             f"--run_dir={run_dir} {state}. If the run is in another directory, name that; a new "
             "run needs --data_dir"
         )
-    require_pyramid(required(config.data.data_dir, "data_dir", NAME))
+    try:
+        require_pyramid(required(config.data.data_dir, "data_dir", NAME))
+    except UserError as error:
+        if config.data.data_dir and remembers_data:
+            raise UserError(f"{error}. If the run's data has moved, give --data_dir") from error
+        raise
     if not dry_run:
         required(run_dir, "run_dir", NAME)
 

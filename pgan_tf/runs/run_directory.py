@@ -117,6 +117,8 @@ class RunDirectory:
                 temporary.write_text(f"{flags.to_flagfile(config)}{note}\n", encoding="utf-8")
             self.networks.mkdir(exist_ok=True)
             self._remove_leftovers()
+        except FileExistsError as error:
+            raise UserError(f"--run_dir={self.path} is no directory, nor a link to one") from error
         except OSError as error:
             raise UserError(f"--run_dir={self.path} can't be written: {error.strerror}") from error
 

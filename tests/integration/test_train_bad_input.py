@@ -63,6 +63,7 @@ def refuse(capsys, *arguments):
         (["training.flags"], "arguments are given as --flag=value. Received: training.flags"),
         (["--data_dir={data}", "--run_dir={data}/tiny-r02.tfrecords/run"], "can't be written"),
         (["--data_dir={data}", "--run_dir={data}"], "no run of pgan-train"),
+        (["--data_dir={data}", "--run_dir=/dev/null"], "--run_dir=/dev/null is no directory"),
         (["--precision=float64"], "--precision"),
         (["--profile=30:20"], "--profile must be START:END, steps counted from 1"),
     ],
@@ -101,6 +102,19 @@ def test_labels_of_the_wrong_length(capsys, tmp_path, data):
     assert "tiny-rxx.labels" in error
     assert "3" in error and "24" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_data_of_a_run_that_have_moved(capsys, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.flags").write_text("--data_dir=/moved/away\n--resolution=8\n")
+    assert train.main([f"--run_dir={run_dir}"]) == 2
+    error = capsys.readouterr().err
+    assert "/moved/away: no such directory" in error
+    assert error.endswith("If the run's data has moved, give --data_dir\n")
+    assert train.main([f"--run_dir={run_dir}", "--data_dir=/not/there"]) == 2
+    error = capsys.readouterr().err
+    assert "/not/there: no such directory" in error and "moved" not in error
 
 
 def test_a_run_made_with_other_flags(capsys, tmp_path, data):

@@ -87,18 +87,21 @@ def origin_of_error(
 
 
 def origin_of_flag(message: str, arguments: Iterable[str]) -> str:
-    """Return `FILE:LINE: ` for the flag that a message begins with; empty if no file sets it.
+    """Return `FILE:LINE: ` for the flag that a message is about; empty if no file sets it.
 
     Args:
-      message: of an error, such as `--resolution must be ...`.
+      message: of an error. It begins with the flag, as `--resolution must be ...`, or with the
+        path that the flag names, as `photos: no such directory`.
       arguments: the expanded command line. The last that sets a flag counts.
     """
-    match = re.match(r"--(\w+)", message)
-    if match is None:
-        return ""
-    names = (match[1], f"no{match[1]}")
-    given = [a for a in arguments if a.startswith("-") and a.lstrip("-").split("=")[0] in names]
-    return origin_of(given[-1]) if given else ""
+    named = re.match(r"--(\w+)", message)
+    names = (named[1], f"no{named[1]}") if named else ()
+    given = {}
+    for argument in arguments:
+        flag, _, value = argument.lstrip("-").partition("=")
+        is_path = bool(value) and re.match(rf"{re.escape(os.path.expanduser(value))}[:/]", message)
+        given[flag] = argument if flag in names or (not named and is_path) else ""
+    return next((origin_of(argument) for argument in given.values() if argument), "")
 
 
 def read_flagfile(path: str | os.PathLike) -> str:

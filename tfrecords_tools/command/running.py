@@ -5,6 +5,7 @@ import errno
 import logging as python_logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,6 +44,9 @@ EXIT_USER_ERROR = UserError.exit_code
 EXIT_BROKEN_PIPE = 141
 
 # The operating system's refusals that a user can mend. Any other OSError is a fault of the program.
+# Of absl.
+_BOOLEAN_WITH_VALUE = re.compile(r"flag --(\w+)=(.*): \('Non-boolean argument.*\)")
+_SWITCH = r"--\1 takes no value: it is on or off, --\1 or --no\1. Received: \2"
 _REFUSALS = frozenset(
     {
         errno.EACCES,
@@ -226,8 +230,8 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(name, f"{where}{error.strerror}")
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        return _fail(name, f"{origin_of_flag(message, expanded)}{message}")
 
 
 class _OneLine(python_logging.Formatter):
@@ -319,7 +323,8 @@ def _parse(flag_values: flags.FlagValues, command: Command, expanded: list[str])
             f"{_meant(error.flagname, flag_values, known) or '.'} See {name} --help"
         ) from error
     except (flags.Error, ValueError) as error:  # a ValueError: --noflag=value
-        raise UserError(f"{origin(error)}{_one_line(str(error))}. See {name} --help") from error
+        reason = _BOOLEAN_WITH_VALUE.sub(_SWITCH, _one_line(str(error)))
+        raise UserError(f"{origin(error)}{reason}. See {name} --help") from error
     for flag in (flag_values[each] for each in flag_values):
         if flag.present:
             check_numbers(flag.name, flag.value)

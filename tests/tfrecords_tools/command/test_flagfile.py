@@ -1,3 +1,4 @@
+import errno
 import os
 
 import pytest
@@ -182,6 +183,30 @@ def test_the_home_directory_is_meant_by_a_tilde_wherever_a_path_is_given(write, 
 def test_the_home_directory_of_nobody_is_an_error(capsys):
     assert sized("name", ["--path=~nobody-of-that-name/x"])[0] == 2
     assert "no home directory is known of ~nobody-of-that-name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [UserError, OSError])
+def test_an_error_about_a_path_names_the_line_that_gives_it(write, capsys, monkeypatch, error):
+    monkeypatch.setenv("HOME", "/home/me")
+    file = write("a.flags", "--size=2", "--path=~/photos")
+
+    def define(values):
+        flags.DEFINE_string("path", "", "a path.", flag_values=values)
+        flags.DEFINE_integer("size", 1, "a number.", flag_values=values)
+
+    def body(values):
+        if error is UserError:
+            raise UserError(f"{values['path'].value}/1.png: damaged")
+        raise FileNotFoundError(errno.ENOENT, "No such file", values["path"].value)
+
+    def refusal(*arguments):
+        command = Command("name", Help("does.", "name"), define, body)
+        assert run(command, [f"--flagfile={file}", *arguments]) == 2
+        return capsys.readouterr().err
+
+    assert refusal().startswith(f"name: error: {file}:2: /home/me/photos")
+    # The command line's is another.
+    assert refusal("--path=/elsewhere").startswith("name: error: /elsewhere")
 
 
 def test_a_flagfile_needs_a_name():

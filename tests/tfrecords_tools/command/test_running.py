@@ -238,6 +238,13 @@ def test_a_value_for_a_negated_flag_is_a_mistake(capsys):
     assert printed.err.count("\n") == 1
 
 
+def test_a_value_for_a_switch_is_a_mistake(capsys):
+    code, printed = help_of(["--loud=2x2"], capsys)
+    assert code == 2
+    expected = "--loud takes no value: it is on or off, --loud or --noloud. Received: 2x2. "
+    assert f"name: error: {expected}" in printed.err
+
+
 def test_a_negation_spelled_otherwise_is_understood_in_the_answer(capsys):
     for attempt in ("--no-loud", "--no_loud"):
         code, printed = help_of([attempt], capsys)
