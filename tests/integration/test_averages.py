@@ -53,7 +53,7 @@ def run(data, tmp_path_factory):
 
 def checkpoint(run, images_seen):
     """Return the float32 variables of a checkpoint by name."""
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"state-{images_seen}"))
+    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"state-{images_seen:09d}"))
     entries = {
         name.split("/")[1].replace(".S", "/").replace("..", "."): name
         for name in reader.get_variable_to_shape_map()

@@ -112,10 +112,10 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices
     outcomes = [
         # At 4x4 (5 ticks), in the fade (10) and after it (10); twice while saving.
         kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
-        start(TRAIN_AND_DIE_SAVING, "128", *arguments).wait(300),
+        start(TRAIN_AND_DIE_SAVING, "000000128", *arguments).wait(300),
         kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
         kill_after(start(TRAIN, *arguments), 4 + moments.randrange(3), moments.random() * 0.2),
-        start(TRAIN_AND_DIE_SAVING, "352", *arguments).wait(300),
+        start(TRAIN_AND_DIE_SAVING, "000000352", *arguments).wait(300),
     ]
     assert outcomes == [-signal.SIGKILL] * 5
     last = start(TRAIN, *arguments)

