@@ -175,10 +175,11 @@ def main() -> None:
         for name, way in case.ways.items():
             if given.ways and name not in given.ways.split(","):
                 continue
-            values = measure(case, way, tf.as_dtype(given.dtype))
-            row = {**case._asdict(), "ways": None, "way": name, "dtype": given.dtype}
-            rounded = {key: round(value, 1) for key, value in values.items()}
-            print(json.dumps({k: v for k, v in row.items() if v is not None} | rounded), flush=True)
+            microseconds = measure(case, way, tf.as_dtype(given.dtype))
+            row = {**case._asdict(), "way": name, "dtype": given.dtype}
+            del row["ways"]
+            row |= {key: round(value, 1) for key, value in microseconds.items()}
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 
 class Kernel(NamedTuple):
-    """What one operation of a program costs in each call.
+    """The cost of one operation of a program, in each call.
 
     Attributes:
       milliseconds: of all its launches.

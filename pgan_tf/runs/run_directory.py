@@ -118,7 +118,9 @@ class RunDirectory:
             self.networks.mkdir(exist_ok=True)
             self._remove_leftovers()
         except FileExistsError as error:
-            raise UserError(f"--run_dir={self.path} is no directory, nor a link to one") from error
+            raise UserError(
+                f"--run_dir={self.path} is no directory, nor a link to one; name a new --run_dir"
+            ) from error
         except OSError as error:
             raise UserError(f"--run_dir={self.path} can't be written: {error.strerror}") from error
 

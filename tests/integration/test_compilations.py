@@ -1,4 +1,4 @@
-"""How often XLA compiles, in whole runs: once for each kind of step, ahead, and kept."""
+"""Compilations of whole runs: one for each kind of step, ahead of its phase, and kept."""
 
 import json
 import os
