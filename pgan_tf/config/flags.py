@@ -8,6 +8,7 @@ from typing import Any
 from absl import flags
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.config.options import table_text
 from tfrecords_tools.command import Section, check_numbers
 from tfrecords_tools.command.flagfile import (
     flag_lines,
@@ -227,7 +228,7 @@ def _to_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return ",".join(f"{key}:{entry}" for key, entry in sorted(value.items()))
+        return table_text(value)
     return str(value)
 
 

@@ -1,6 +1,8 @@
 """The section about losses."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from pgan_tf.config.options import (
     option,
@@ -8,6 +10,7 @@ from pgan_tf.config.options import (
     require_choice,
     require_default,
     require_positive,
+    require_resolutions,
 )
 
 LOSSES = ("wgan_gp", "lsgan", "logistic", "rpgan")
@@ -15,6 +18,7 @@ PENALTY_RESOLUTIONS = ("final", "stage")
 
 # The losses with R1 and R2.
 _ZERO_CENTERED = ("logistic", "rpgan")
+_TABLES = ("r1_gamma_by_resolution", "r2_gamma_by_resolution")
 _LOGISTIC_R1_GAMMA = 10.0
 # Gamma a pixel and image of the batch, in StyleGAN2-ADA's training code (Karras et al. 2020,
 # "Training generative adversarial networks with limited data").
@@ -61,6 +65,12 @@ class LossConfig:
         "Weight of R2, half the squared gradient norm at fakes, with --loss=logistic or rpgan; 0: "
         "no penalty. Default: 0 with logistic; with rpgan that of R1.",
     )
+    r1_gamma_by_resolution: Mapping[int, float] = option(
+        {}, "Weights of R1 by resolution, such as 4:0.01,64:0.1. Default: that of --r1_gamma."
+    )
+    r2_gamma_by_resolution: Mapping[int, float] = option(
+        {}, "Weights of R2 by resolution, such as 4:0.01,64:0.1. Default: that of --r2_gamma."
+    )
     penalty_interval: int = option(
         1,
         "Number of steps of which only the first takes R1 and R2, with as many times their weight, "
@@ -81,6 +91,10 @@ class LossConfig:
         for name in ("r1_gamma", "r2_gamma", "generator_label_weight"):
             if getattr(self, name) is not None:
                 require_at_least(name, getattr(self, name), 0)
+        for name in _TABLES:
+            require_resolutions(name, getattr(self, name))
+            for resolution, gamma in getattr(self, name).items():
+                require_at_least(f"{name} at {resolution}", gamma, 0)
         require_positive("gradient_penalty_target", self.gradient_penalty_target)
         require_choice("loss", self.loss, LOSSES)
         require_choice(
@@ -94,7 +108,7 @@ class LossConfig:
             if self.r1_gamma == _LOGISTIC_R1_GAMMA:
                 # The default of version 0.1, which is in the `config.flags` of all of its runs.
                 object.__setattr__(self, "r1_gamma", None)
-            for name in ("r1_gamma", "r2_gamma"):
+            for name in ("r1_gamma", "r2_gamma", *_TABLES):
                 require_default(self, name, reason)
         require_at_least("penalty_interval", self.penalty_interval, 1)
         if self.loss == "wgan_gp" and self.penalty_interval > 1:
@@ -124,12 +138,16 @@ class LossConfig:
 
     @property
     def has_r1(self) -> bool:
-        """True if the gradient at reals is penalized for any length."""
-        return self.loss in _ZERO_CENTERED and self.r1_gamma != 0
+        """True if the gradient at reals is penalized for any length, at some stage."""
+        return self.loss in _ZERO_CENTERED and (
+            self.r1_gamma != 0 or any(self.r1_gamma_by_resolution.values())
+        )
 
     @property
     def has_r2(self) -> bool:
-        """True if the gradient at fakes is penalized for any length."""
+        """True if the gradient at fakes is penalized for any length, at some stage."""
+        if any(self.r2_gamma_by_resolution.values()):
+            return True
         if self.r2_gamma is None:
             return self.loss == "rpgan" and self.has_r1
         return self.loss in _ZERO_CENTERED and self.r2_gamma != 0
@@ -155,8 +173,21 @@ class LossConfig:
 
     @property
     def has_gamma_by_rule(self) -> bool:
-        """True if `with_gammas` chooses the weight of R1 by resolution and batch."""
+        """True if `with_gammas` chooses the weight of R1 where its table has none."""
         return self.loss == "rpgan" and self.r1_gamma is None
+
+    def at_stage(self, resolution: int) -> "LossConfig":
+        """Return the losses of a stage, with its entries of tables in place of the tables."""
+        stage: dict[str, Any] = {
+            "r1_gamma": self.r1_gamma_by_resolution.get(resolution, self.r1_gamma),
+            "r2_gamma": self.r2_gamma_by_resolution.get(resolution, self.r2_gamma),
+            "r1_gamma_by_resolution": {},
+            "r2_gamma_by_resolution": {},
+        }
+        if stage["r1_gamma"] == 0 and not stage["r2_gamma"]:
+            # Options of penalties that only other stages have.
+            stage |= {"penalty_interval": 1, "gradient_penalty_resolution": "final"}
+        return dataclasses.replace(self, **stage)
 
     def with_gammas(
         self, resolution: int, *, final_resolution: int, batch_size: int
@@ -173,17 +204,17 @@ class LossConfig:
         """
         if self.loss not in _ZERO_CENTERED:
             return self
-        r1 = self.r1_gamma
-        if self.has_gamma_by_rule:
-            at_stage = self.gradient_penalty_resolution == "stage"
-            side = resolution if at_stage else final_resolution
+        stage = self.at_stage(resolution)
+        r1, r2 = stage.r1_gamma, stage.r2_gamma
+        if stage.has_gamma_by_rule:
+            own_norms = self.gradient_penalty_resolution == "stage"
+            side = resolution if own_norms else final_resolution
             r1 = _GAMMA_PER_PIXEL * side**2 / batch_size
         elif r1 is None:
             r1 = _LOGISTIC_R1_GAMMA
-        r2 = self.r2_gamma
         if r2 is None:
             r2 = r1 if self.loss == "rpgan" else 0.0
-        return dataclasses.replace(self, r1_gamma=r1, r2_gamma=r2)
+        return dataclasses.replace(stage, r1_gamma=r1, r2_gamma=r2)
 
     @property
     def resolved_generator_label_weight(self) -> float:

@@ -1,6 +1,7 @@
 """The section about updates of both networks."""
 
 import dataclasses
+from collections.abc import Mapping
 
 from pgan_tf.config.options import (
     distinct_numbers,
@@ -9,6 +10,7 @@ from pgan_tf.config.options import (
     require_choice,
     require_default,
     require_positive,
+    require_resolutions,
 )
 
 # Relative standard deviation of an average; that of all weights alike is 1 / sqrt(12).
@@ -26,6 +28,9 @@ class OptimizerConfig:
 
     adam_beta1: float = option(0.0, "Decay of Adam's first moment per update.")
     adam_beta2: float = option(0.99, "Decay of Adam's second moment per update.")
+    adam_beta2_by_resolution: Mapping[int, float] = option(
+        {}, "Values of --adam_beta2 by resolution, such as 4:0.9,64:0.99. Default: it for all."
+    )
     adam_epsilon: float = option(
         1e-8, "Adam's epsilon, which is added to the root of the second moment."
     )
@@ -69,8 +74,11 @@ class OptimizerConfig:
     )
 
     def __post_init__(self) -> None:
-        for name in ("adam_beta1", "adam_beta2", "ema_decay"):
-            value = getattr(self, name)
+        require_resolutions("adam_beta2_by_resolution", self.adam_beta2_by_resolution)
+        decays = {name: getattr(self, name) for name in ("adam_beta1", "adam_beta2", "ema_decay")}
+        for resolution, beta2 in self.adam_beta2_by_resolution.items():
+            decays[f"adam_beta2_by_resolution at {resolution}"] = beta2
+        for name, value in decays.items():
             if not 0 <= value < 1:
                 raise ValueError(
                     f"{name} must be from 0 up to, not including, 1. Received: {value}"
@@ -97,6 +105,16 @@ class OptimizerConfig:
     def power_lengths(self) -> tuple[float, ...]:
         """The lengths of further averages; empty for none."""
         return distinct_numbers("ema_lengths", self.ema_lengths, most=MAX_EMA_LENGTH)
+
+    @property
+    def mixes_beta2(self) -> bool:
+        """True if second moments may have been updated with several values of beta2."""
+        return bool(self.adam_beta2_by_resolution) and not self.reset_optimizer
+
+    def at_stage(self, resolution: int) -> "OptimizerConfig":
+        """Return the settings of a stage, with its entry of the table in place of the table."""
+        beta2 = self.adam_beta2_by_resolution.get(resolution, self.adam_beta2)
+        return dataclasses.replace(self, adam_beta2=beta2, adam_beta2_by_resolution={})
 
     def ema_decay_at(self, batch_size: int) -> float:
         """Return the decay of one update of the moving average; 0 if there is no average.

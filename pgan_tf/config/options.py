@@ -72,6 +72,12 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(choices)}. Received: {value}")
 
 
+def require_resolutions(name: str, table: Mapping[int, float]) -> None:
+    """Raise ValueError unless the keys of a table by resolution are powers of two, at least 4."""
+    for resolution in table:
+        require_resolution(name, resolution)
+
+
 def require_default(config: Any, name: str, reason: str) -> None:
     """Raise ValueError unless a field has its default value, because others would have no effect.
 
@@ -80,9 +86,17 @@ def require_default(config: Any, name: str, reason: str) -> None:
       name: the field's name.
       reason: the condition under which the field has no effect, for the message.
     """
-    value, default = getattr(config, name), type(config).__dataclass_fields__[name].default
+    value, field = getattr(config, name), type(config).__dataclass_fields__[name]
+    is_table = field.default_factory is not dataclasses.MISSING
+    default = field.default_factory() if is_table else field.default
     if value != default:
-        raise ValueError(f"{name} has no effect {reason}. Received: {value}")
+        received = table_text(value) if is_table else value
+        raise ValueError(f"{name} has no effect {reason}. Received: {received}")
+
+
+def table_text(table: Mapping[int, Any]) -> str:
+    """Return the text of a table by resolution, as its flag takes it."""
+    return ",".join(f"{key}:{entry}" for key, entry in sorted(table.items()))
 
 
 def step_range(name: str, value: str) -> tuple[int, int] | None:

@@ -9,6 +9,7 @@ from pgan_tf.config.options import (
     require_at_least,
     require_positive,
     require_resolution,
+    require_resolutions,
 )
 
 
@@ -68,11 +69,11 @@ class ScheduleConfig:
             require_positive(name, getattr(self, name))
         require_at_least("total_kimg", self.total_kimg, 0.001)
         require_at_least("batch_size", self.batch_size, 1)
+        for name in ("batch_size_by_resolution", "learning_rate_by_resolution"):
+            require_resolutions(name, getattr(self, name))
         for resolution, batch_size in self.batch_size_by_resolution.items():
-            require_resolution("batch_size_by_resolution", resolution)
             require_at_least(f"batch_size_by_resolution at {resolution}", batch_size, 1)
         for resolution, learning_rate in self.learning_rate_by_resolution.items():
-            require_resolution("learning_rate_by_resolution", resolution)
             require_positive(f"learning_rate_by_resolution at {resolution}", learning_rate)
         # A run may end during the ramp-up: people cut a long run short to try it.
         if self.rampdown_kimg and self.rampup_kimg + self.rampdown_kimg > self.total_kimg:

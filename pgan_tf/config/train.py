@@ -119,6 +119,14 @@ class TrainConfig:
         """The highest resolution of which the discriminator's layers are trained."""
         return self.network.final_resolution >> self.optimizer.freeze_discriminator
 
+    def at_stage(self, resolution: int) -> "TrainConfig":
+        """Return the configuration of a stage's steps: entries of tables in place of the tables."""
+        return dataclasses.replace(
+            self,
+            loss=self.loss.at_stage(resolution),
+            optimizer=self.optimizer.at_stage(resolution),
+        )
+
     def accumulated_microbatches(self, batch_size: int) -> int:
         """Return the number of microbatches that are computed one after the other.
 

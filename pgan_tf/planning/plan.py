@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from pgan_tf.config import ScheduleConfig, TrainConfig
+from pgan_tf.config.by_stage import describe_by_stage
 from pgan_tf.config.phases import Schedule
 from pgan_tf.distribution.cluster import VARIABLE, read_cluster
 from pgan_tf.networks.cost import StepTimes
@@ -79,7 +80,7 @@ def plan(
             "this run's own, of the last tick of each phase, here marked measured; the others in "
             "proportion to their multiplications"
         )
-    remarks = [time, f"seconds: {source}", *_remarks(config)]
+    remarks = [time, f"seconds: {source}", *_remarks(config, schedule)]
     return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
 
 
@@ -115,9 +116,9 @@ def _choose_speed(
     return card.speed(config), source
 
 
-def _remarks(config: TrainConfig) -> list[str]:
-    """Return lines on the other columns of the table."""
-    remarks = []
+def _remarks(config: TrainConfig, schedule: Schedule) -> list[str]:
+    """Return lines on the other columns of the table, and on settings that have none."""
+    remarks = describe_by_stage(config, schedule)
     if ramps := _ramps(config.schedule):
         remarks.append(f"learning rate: {ramps}")
     where = "of all replicas together" if shares_memory(config) else "of each device"

@@ -32,7 +32,7 @@ from pgan_tf.step.noise import (
     normal,
     uniform,
 )
-from pgan_tf.step.optimizer import Update, apply_gradients, ramped_decay, update_average
+from pgan_tf.step.optimizer import Rates, Update, apply_gradients, ramped_decay, update_average
 from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.program import Programs
 from pgan_tf.step.reals import prepare_reals
@@ -44,7 +44,7 @@ class Iteration:
 
     Args:
       state: networks, optimizers and averages, which it updates.
-      config: with channels, labels and resolution filled in (`TrainConfig.for_data`).
+      config: of the stage (`TrainConfig.at_stage`).
       resolution: of the stage.
       fading: whether the stage fades in, so that alpha and the lower resolution take part.
       kind: of the iteration.
@@ -340,12 +340,14 @@ class Iteration:
     def _apply_to_discriminator(
         self, gradients: Sequence[tf.Tensor], inputs: IterationInputs
     ) -> Update:
-        loss, rate = self._config.loss, inputs.learning_rate
+        rates = self._rates(inputs)
+        if self._config.loss.is_lazy:
+            rates = rates.for_smaller_steps(self._config.loss.lazy_correction)
         return apply_gradients(
             self._state.discriminator_optimizer,
             gradients,
             self._discriminator_variables,
-            rate * loss.lazy_correction if loss.is_lazy else rate,
+            rates,
             self._state.discriminator_loss_scale,
         )
 
@@ -354,7 +356,7 @@ class Iteration:
             self._state.generator_optimizer,
             gradients,
             self._generator_variables,
-            inputs.learning_rate,
+            self._rates(inputs),
             self._state.generator_loss_scale,
         )
         self._update_average(inputs, after="generator_step")
@@ -362,6 +364,10 @@ class Iteration:
             "updates/generator_skipped": update.skipped,
             "updates/generator_gradient_norm": update.gradient_norm,
         }
+
+    def _rates(self, inputs: IterationInputs) -> Rates:
+        optimizer = self._config.optimizer
+        return Rates(inputs.learning_rate, optimizer.adam_beta1, optimizer.adam_beta2)
 
     def _update_average(self, inputs: IterationInputs, *, after: str) -> None:
         """Update the moving average of the generator, if it is due after this step."""

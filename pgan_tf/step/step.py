@@ -41,6 +41,7 @@ class TrainStep:
         kind: StepKind = FULL_STEP,
     ):
         self._state, self._strategy = state, strategy
+        config = config.at_stage(resolution)
         self._programs = Programs()
         compilation = choose_compilation(config, replicas=strategy.num_replicas_in_sync)
         self._iteration = Iteration(

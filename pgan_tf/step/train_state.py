@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import OptimizerConfig, TrainConfig
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from pgan_tf.step.adaptive_strength import AdaptiveStrength
@@ -56,13 +56,10 @@ class TrainState:
                 for length in config.optimizer.power_lengths
             )
             self.generator_optimizer = _adam(
-                config, "generator_adam", self.generator.trainable_variables, correction=1.0
+                config.optimizer, "generator_adam", self.generator.trainable_variables
             )
             self.discriminator_optimizer = _adam(
-                config,
-                "discriminator_adam",
-                self.discriminator.trainable_variables,
-                correction=config.loss.lazy_correction,
+                config.optimizer, "discriminator_adam", self.discriminator.trainable_variables
             )
             self.real_score = None
             if config.network.discriminator_noise:
@@ -143,15 +140,8 @@ class TrainState:
             setattr(self, name, int(variable.numpy()))
 
 
-def _adam(
-    config: TrainConfig, name: str, variables: dict[str, keras.Variable], *, correction: float
-) -> Adam:
-    optimizer = Adam(
-        beta_1=config.optimizer.adam_beta1**correction,
-        beta_2=config.optimizer.adam_beta2**correction,
-        epsilon=config.optimizer.adam_epsilon,
-        name=name,
-    )
+def _adam(config: OptimizerConfig, name: str, variables: dict[str, keras.Variable]) -> Adam:
+    optimizer = Adam(epsilon=config.adam_epsilon, mixes_beta2=config.mixes_beta2, name=name)
     optimizer.build(list(variables.values()))
     return optimizer
 

@@ -1,13 +1,13 @@
 """The start-up of a run: data, workers, devices and schedule, in the order that works."""
 
 import dataclasses
-import itertools
 
 import keras
 import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.config.by_stage import describe_by_stage
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.dataset import describe_stream, open_data
 from pgan_tf.distribution.cluster import ALONE, Cluster, read_cluster
@@ -136,8 +136,8 @@ def announce(run: PreparedRun, images_seen: int) -> None:
         f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
     )
-    if config.loss.has_gamma_by_rule:
-        say(_describe_gammas(run))
+    for line in describe_by_stage(config, run.schedule):
+        say(line)
     last = run.schedule.phases[-1].resolution
     if last < final:
         logging.warning(
@@ -148,19 +148,3 @@ def announce(run: PreparedRun, images_seen: int) -> None:
             2 * last,
             2 * last,
         )
-
-
-def _describe_gammas(run: PreparedRun) -> str:
-    """Return a line on the weight of R1 that the rule gives each stage."""
-    loss, final = run.config.loss, run.config.network.final_resolution
-    by_stage = {
-        phase.resolution: loss.with_gammas(
-            phase.resolution, final_resolution=final, batch_size=phase.batch_size
-        ).r1_gamma
-        for phase in run.schedule.phases
-    }
-    groups = []
-    for gamma, stages in itertools.groupby(by_stage, key=by_stage.__getitem__):
-        first, *others = (f"{side}x{side}" for side in stages)
-        groups.append(f"{gamma:.4g} at {' to '.join([first, *others[-1:]])}")
-    return f"--r1_gamma by rule, 0.0002 * pixels / batch size: {', '.join(groups)}"

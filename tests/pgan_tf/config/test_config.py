@@ -58,6 +58,22 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
             "loss must be one of wgan_gp, lsgan, logistic, rpgan. Received: hinge",
         ),
         (lambda: LossConfig(gradient_penalty_target=0), "target must be above 0"),
+        (
+            lambda: LossConfig(loss="logistic", r1_gamma_by_resolution={7: 1.0}),
+            "r1_gamma_by_resolution must be a power of two.* Received: 7",
+        ),
+        (
+            lambda: LossConfig(loss="rpgan", r2_gamma_by_resolution={8: -1.0}),
+            "r2_gamma_by_resolution at 8 must be at least 0. Received: -1.0",
+        ),
+        (
+            lambda: OptimizerConfig(adam_beta2_by_resolution={8: 1.0}),
+            "adam_beta2_by_resolution at 8 must be from 0 up to, not including, 1. Received: 1.0",
+        ),
+        (
+            lambda: OptimizerConfig(adam_beta2_by_resolution={6: 0.9}),
+            "adam_beta2_by_resolution must be a power of two.* Received: 6",
+        ),
         (lambda: AugmentConfig(augment="all"), "augment must be one of none, .*Received: all"),
         (lambda: AugmentConfig(augment="fixed", augment_p=1.5), "augment_p must be from 0 to 1"),
         *(
@@ -141,6 +157,14 @@ def test_values_out_of_range_are_refused(make, message):
         (
             lambda: LossConfig(loss="logistic", r1_gamma=0, penalty_interval=4),
             "penalty_interval has no effect without a gradient penalty",
+        ),
+        (
+            lambda: LossConfig(loss="lsgan", r1_gamma_by_resolution={8: 2.0, 4: 1.0}),
+            "r1_gamma_by_resolution has no effect with --loss=lsgan. Received: 4:1.0,8:2.0",
+        ),
+        (
+            lambda: LossConfig(r2_gamma_by_resolution={8: 2.0}),
+            "r2_gamma_by_resolution has no effect with --loss=wgan_gp. Received: 8:2.0",
         ),
         (lambda: LossConfig(r2_gamma=0), "r2_gamma has no effect with --loss=wgan_gp"),
         (

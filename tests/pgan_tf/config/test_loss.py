@@ -27,11 +27,37 @@ def gammas(resolution=64, batch_size=32, **options):
         ({"loss": "rpgan"}, (0.4096, 0.4096)),
         ({"loss": "rpgan", "batch_size": 8}, (1.6384, 1.6384)),
         ({}, (None, None)),
+        # At 64x64.
+        ({"loss": "logistic", "r1_gamma_by_resolution": {64: 3.0, 128: 4.0}}, (3.0, 0.0)),
+        ({"loss": "logistic", "r1_gamma_by_resolution": {128: 4.0}}, (10.0, 0.0)),
+        ({"loss": "logistic", "r2_gamma_by_resolution": {64: 3.0}}, (10.0, 3.0)),
+        ({"loss": "rpgan", "r1_gamma_by_resolution": {64: 3.0}}, (3.0, 3.0)),
+        ({"loss": "rpgan", "r1_gamma": 5.0, "r2_gamma_by_resolution": {64: 3.0}}, (5.0, 3.0)),
+        ({"loss": "rpgan", "r1_gamma_by_resolution": {128: 3.0}}, (0.4096, 0.4096)),
     ],
     ids=str,
 )
 def test_gammas_are_given_or_by_the_loss_and_the_rule(options, expected):
     assert gammas(**options) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "penalties"),
+    [
+        ({"loss": "logistic", "r1_gamma": 0.0, "r1_gamma_by_resolution": {8: 1.0}}, (0, 1)),
+        ({"loss": "logistic", "r1_gamma_by_resolution": {4: 0.0}}, (0, 1)),
+        ({"loss": "logistic", "r2_gamma_by_resolution": {8: 1.0}}, (1, 2)),
+        ({"loss": "rpgan", "r1_gamma_by_resolution": {4: 0.0}}, (0, 2)),
+        ({"loss": "rpgan", "r1_gamma": 0.0, "r2_gamma_by_resolution": {8: 1.0}}, (0, 1)),
+    ],
+    ids=str,
+)
+def test_a_stage_without_weights_has_no_penalties_and_is_not_lazy(options, penalties):
+    loss = LossConfig(**options, penalty_interval=4, gradient_penalty_resolution="stage")
+    stages = [loss.at_stage(resolution) for resolution in (4, 8)]
+    assert tuple(stage.gradient_penalties for stage in stages) == penalties
+    assert [stage.is_lazy for stage in stages] == [count > 0 for count in penalties]
+    assert loss.gradient_penalties == max(penalties)
 
 
 @pytest.mark.parametrize("resolution", [4, 32, 256])

@@ -3,7 +3,14 @@ import json
 
 import pytest
 
-from pgan_tf.config import DataConfig, NetworkConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import (
+    DataConfig,
+    LossConfig,
+    NetworkConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from pgan_tf.config.phases import Schedule
 from pgan_tf.networks.cost import TYPICAL_OVERHEAD, multiplications
 from pgan_tf.planning.cards import Speed
@@ -46,6 +53,13 @@ def test_the_plan_describes_ramps():
     text = plan(dataclasses.replace(CONFIG, schedule=schedule))
     assert "rises to the table's over the first 40 kimg, falls to 0 over the last 10.5\n" in text
     assert "learning rate: " not in plan(CONFIG)
+
+
+def test_the_plan_describes_weights_by_stage():
+    loss = LossConfig(loss="logistic", r1_gamma_by_resolution={4: 0.5, 8: 2.0})
+    text = plan(dataclasses.replace(CONFIG, loss=loss))
+    assert "\n--r1_gamma: 0.5 at 4x4, 2 at 8x8, 10 at 16x16\n" in text
+    assert "--r1_gamma" not in plan(CONFIG)
 
 
 def test_the_papers_run_takes_about_two_weeks_on_a_v100():

@@ -18,11 +18,11 @@ class NumpyAdam:
     """Adam as in its paper, with epsilon outside of the bias correction as in TensorFlow 1."""
 
     def __init__(self, beta2=0.99, epsilon=1e-8):
-        self.beta2, self.epsilon, self.t, self.v = beta2, epsilon, 0, {}
+        self.beta2, self.epsilon, self.product, self.v = beta2, epsilon, 1.0, {}
 
     def step(self, weights, gradients, learning_rate):
-        self.t += 1
-        rate = learning_rate * np.sqrt(1 - self.beta2**self.t)
+        self.product *= self.beta2
+        rate = learning_rate * np.sqrt(1 - self.product)
         updated = dict(weights)
         for name, g in gradients.items():
             self.v[name] = self.beta2 * self.v.get(name, 0.0) + (1 - self.beta2) * g**2
@@ -199,6 +199,68 @@ def test_a_lazy_penalty_is_one_more_update_with_adjusted_adam(
             expected = adam.step(expected, recorded["penalty"], 0.8 * 0.01)
         for name, value in after["d"].items():
             np.testing.assert_allclose(value, expected[name], atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_each_stage_has_its_own_beta2_whether_moments_are_kept_or_not(
+    one_device, eager, monkeypatch, reset
+):
+    config = with_optimizer(
+        tiny_config(microbatches="off"),
+        adam_beta2=0.8,
+        adam_beta2_by_resolution={8: 0.99},
+        reset_optimizer=reset,
+    )
+    loss = LossConfig(loss="rpgan", penalty_interval=4)
+    config = dataclasses.replace(config, loss=loss)
+    state = TrainState(config, one_device)
+    recorded = record_gradients(monkeypatch)
+    adams = {"generator": NumpyAdam(beta2=0.8), "discriminator": NumpyAdam(beta2=0.8**0.8)}
+    for phase, (resolution, beta2) in enumerate([(4, 0.8), (8, 0.99)]):  # 8x8 fades in
+        if phase and reset:
+            state.enter_phase(phase, reset_optimizers=True)
+            adams = {name: NumpyAdam() for name in adams}
+        adams["generator"].beta2, adams["discriminator"].beta2 = beta2, beta2**0.8
+        train_step = TrainStep(
+            state, config, one_device, resolution=resolution, fading=phase > 0, kind=FULL_STEP
+        )
+        for i in range(2):
+            networks = {"generator": state.generator, "discriminator": state.discriminator}
+            expected = {name: arrays(network) for name, network in networks.items()}
+            images = np.zeros([8, 3, resolution, resolution], np.uint8)
+            train_step(step_inputs(images=images, images_seen=8 * i))
+            for name, rate in (("generator", 0.01), ("discriminator", 0.008), ("penalty", 0.008)):
+                network = "discriminator" if name == "penalty" else name
+                expected[network] = adams[network].step(expected[network], recorded[name], rate)
+            for network, weights in expected.items():
+                for name, value in arrays(networks[network]).items():
+                    np.testing.assert_allclose(value, weights[name], atol=3e-6, err_msg=name)
+    # What a continued run needs.
+    assert any("beta2" in name for name in state.variables()) == (not reset)
+
+
+@pytest.mark.parametrize("penalty_interval", [1, 4])
+def test_each_stage_has_its_own_weights_of_penalties(one_device, eager, penalty_interval):
+    def scalars(**loss):
+        loss = LossConfig(loss="logistic", penalty_interval=penalty_interval, **loss)
+        return stepped(one_device, dataclasses.replace(tiny_config(), loss=loss))[2]
+
+    by_stage = scalars(r1_gamma_by_resolution={4: 3.0}, r2_gamma_by_resolution={4: 2.0, 8: 1.0})
+    assert by_stage == scalars(r1_gamma=3.0, r2_gamma=2.0)
+    assert by_stage != scalars(r1_gamma=3.0, r2_gamma=1.0)
+
+
+def test_a_stage_without_the_penalty_of_others_trains_as_if_there_were_none(one_device, eager):
+    def after(**loss):
+        loss = LossConfig(loss="logistic", **loss)
+        return stepped(one_device, dataclasses.replace(tiny_config(), loss=loss))[1:]
+
+    networks, scalars = after(r1_gamma_by_resolution={4: 0.0}, penalty_interval=4)
+    expected_networks, expected_scalars = after(r1_gamma=0.0)
+    assert scalars == expected_scalars
+    assert "loss/gradient_penalty" not in scalars
+    for name, value in networks["d"].items():
+        np.testing.assert_array_equal(value, expected_networks["d"][name])
 
 
 def test_a_lazy_penalty_that_is_not_finite_skips_its_update_alone(one_device, eager, monkeypatch):

@@ -1,13 +1,11 @@
 """The order of start-up, which training and dry runs share."""
 
 import dataclasses
-import types
 
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import DataConfig, LossConfig, NetworkConfig, ScheduleConfig, TrainConfig
-from pgan_tf.config.phases import Schedule
+from pgan_tf.config import DataConfig
 from pgan_tf.planning.trial import try_phases
 from pgan_tf.planning.trial_process import PhaseMeasured, Started
 from pgan_tf.training import prepare
@@ -97,24 +95,3 @@ def test_a_trial_starts_up_as_training_does(pyramid_dir, calls, monkeypatch):
     assert calls == expected
     assert [type(message) for message in said] == [Started, PhaseMeasured]
     assert said[0] == Started(1, "CPU:0")
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({}, "0.0256 at 4x4 to 8x8, 0.0512 at 16x16"),
-        (
-            {"gradient_penalty_resolution": "stage"},
-            "0.0016 at 4x4, 0.0064 at 8x8, 0.0512 at 16x16",
-        ),
-    ],
-)
-def test_gammas_by_the_rule_are_announced_for_each_stage(options, expected):
-    config = TrainConfig(
-        network=NetworkConfig(resolution=16),
-        loss=LossConfig(loss="rpgan", **options),
-        schedule=ScheduleConfig(batch_size=2, batch_size_by_resolution={16: 1}),
-    )
-    run = types.SimpleNamespace(config=config, schedule=Schedule(config.schedule, 16))
-    rule = "--r1_gamma by rule, 0.0002 * pixels / batch size"
-    assert prepare._describe_gammas(run) == f"{rule}: {expected}"
