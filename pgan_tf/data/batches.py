@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgan_tf.config.phases import Step
+from pgan_tf.data.held_out import trained_on
 from pgan_tf.data.memory.buffers import Buffers
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard, records_at
@@ -39,7 +40,13 @@ class Batch(NamedTuple):
 
 
 def read_batches(
-    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
+    pyramid: Pyramid,
+    steps: Iterable[Step],
+    *,
+    seed: int,
+    label_size: int,
+    shard: Shard = WHOLE,
+    validation_images: int = 0,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Read the batch of every step, some steps ahead of the one that is asked for.
 
@@ -49,12 +56,19 @@ def read_batches(
       seed: of the order of images.
       label_size: 0 leaves labels out.
       shard: of every batch. All workers' shards together are the whole batch.
+      validation_images: number of images that are held out.
 
     Raises:
       UserError: a record is damaged.
     """
     read = functools.partial(
-        read_batch, pyramid, seed=seed, label_size=label_size, shard=shard, buffers=Buffers()
+        read_batch,
+        pyramid,
+        seed=seed,
+        label_size=label_size,
+        shard=shard,
+        validation_images=validation_images,
+        buffers=Buffers(),
     )
     size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
     return read_ahead(steps, read, size=size, threads=min(_MOST_READERS, core_count()))
@@ -67,6 +81,7 @@ def read_batch(
     seed: int,
     label_size: int,
     shard: Shard = WHOLE,
+    validation_images: int = 0,
     buffers: Buffers | None = None,
 ) -> Batch:
     """Read one step's batch, or a shard of it.
@@ -77,6 +92,7 @@ def read_batch(
       seed: of the order of images.
       label_size: 0 leaves labels out.
       shard: of the batch.
+      validation_images: number of images that are held out.
       buffers: memory for large images.
 
     Raises:
@@ -84,13 +100,21 @@ def read_batch(
       ValueError: the batch does not split evenly into `shard.count` shards.
     """
     positions = step.images_seen + shard.of(np.arange(step.phase.batch_size, dtype=np.int64))
-    records = records_at(positions, count=pyramid.count, seed=seed)
+    numbers = records_at(positions, count=pyramid.count - validation_images, seed=seed)
+    records = trained_on(numbers, num_images=pyramid.count, validation_images=validation_images)
     level = pyramid.level(step.phase.resolution)
     large = level.image_bytes >= _LARGE_IMAGE_BYTES
     out = buffers.empty((len(records), *level.shape)) if buffers and large else None
     images = level.read(records, out=out)
     return with_labels(
-        pyramid, step, images, records, seed=seed, label_size=label_size, shard=shard
+        pyramid,
+        step,
+        images,
+        records,
+        seed=seed,
+        label_size=label_size,
+        shard=shard,
+        validation_images=validation_images,
     )
 
 
@@ -103,6 +127,7 @@ def with_labels(
     seed: int,
     label_size: int,
     shard: Shard,
+    validation_images: int,
 ) -> Batch:
     """Complete a step's batch, or a shard of it, from its images and their record numbers."""
     if not label_size or pyramid.labels is None:
@@ -110,8 +135,11 @@ def with_labels(
         return Batch(images, empty, empty)
     # Drawn for the whole batch, so that they are the same whatever the number of workers.
     stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
-    drawn = np.random.Generator(stream).integers(pyramid.count, size=step.phase.batch_size)
-    fakes = shard.of(drawn)
+    count = pyramid.count - validation_images
+    drawn = np.random.Generator(stream).integers(count, size=step.phase.batch_size)
+    fakes = trained_on(
+        shard.of(drawn), num_images=pyramid.count, validation_images=validation_images
+    )
     return Batch(images, pyramid.labels_of(records), pyramid.labels_of(fakes))
 
 

@@ -34,7 +34,13 @@ def open_data(config: TrainConfig) -> Pyramid:
 
 
 def read_batches(
-    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
+    pyramid: Pyramid,
+    steps: Iterable[Step],
+    *,
+    seed: int,
+    label_size: int,
+    shard: Shard = WHOLE,
+    validation_images: int = 0,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Read or stream the batch of every step, or a shard of it.
 
@@ -44,7 +50,14 @@ def read_batches(
       UserError: a record is damaged, or can't be read.
     """
     read = stream_batches if pyramid.is_remote else batches.read_batches
-    return read(pyramid, steps, seed=seed, label_size=label_size, shard=shard)
+    return read(
+        pyramid,
+        steps,
+        seed=seed,
+        label_size=label_size,
+        shard=shard,
+        validation_images=validation_images,
+    )
 
 
 def describe_stream(pyramid: Pyramid, resolution: int) -> str:

@@ -9,19 +9,23 @@ import collections
 import concurrent.futures
 import functools
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config.phases import Step
 from pgan_tf.data.batches import Batch, batch_bytes, with_labels
+from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import explained
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Level, Pyramid
 from tfrecords_tools.format.level import RecordFile
+
+# From a chunk of `_chunks` to record numbers and records.
+_Read = Callable[[dict[str, tf.Tensor]], tf.data.Dataset]
 
 SHUFFLE_BYTES = 256 << 20
 # The size of one read: far more than arrives during the delay of a request.
@@ -36,7 +40,13 @@ _RECORD_OVERHEAD = 128
 
 
 def stream_batches(
-    pyramid: Pyramid, steps: Iterable[Step], *, seed: int, label_size: int, shard: Shard = WHOLE
+    pyramid: Pyramid,
+    steps: Iterable[Step],
+    *,
+    seed: int,
+    label_size: int,
+    shard: Shard = WHOLE,
+    validation_images: int = 0,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Stream the batch of every step, some steps ahead of the one that is asked for.
 
@@ -46,16 +56,24 @@ def stream_batches(
       seed: of the order of images, together with images_seen at the beginning of a stream.
       label_size: 0 leaves labels out.
       shard: of every batch, and of the data.
+      validation_images: number of images that are held out.
 
     Raises:
       UserError: a record is damaged, or can't be read.
     """
-    streams = _Streams(pyramid, seed, shard)
+    streams = _Streams(pyramid, seed, shard, validation_images)
 
     def read(step: Step) -> Batch:
         records, images = streams.read(step)
         return with_labels(
-            pyramid, step, images, records, seed=seed, label_size=label_size, shard=shard
+            pyramid,
+            step,
+            images,
+            records,
+            seed=seed,
+            label_size=label_size,
+            shard=shard,
+            validation_images=validation_images,
         )
 
     size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
@@ -74,8 +92,9 @@ def shuffle_size(level: Level, shard: Shard = WHOLE) -> int:
 class _Streams:
     """The streams of the level that is trained, and of the next one. Two threads share it."""
 
-    def __init__(self, pyramid: Pyramid, seed: int, shard: Shard):
+    def __init__(self, pyramid: Pyramid, seed: int, shard: Shard, validation_images: int = 0):
         self._pyramid = pyramid
+        self._held_out = held_out_indices(pyramid.count, validation_images)
         self._seed = seed
         self._shard = shard
         self._lock = threading.Lock()
@@ -123,16 +142,18 @@ class _Streams:
             size = step.phase.batch_size // self._shard.count
             seeds = np.random.SeedSequence([self._seed, step.images_seen, self._shard.index])
             seed = int(seeds.generate_state(1)[0])
-            self._streams[resolution] = _LevelStream(level, size, seed, self._shard)
+            self._streams[resolution] = _LevelStream(level, size, seed, self._shard, self._held_out)
 
 
 class _LevelStream:
     """Endless batches of one level's records. The first is requested at once."""
 
-    def __init__(self, level: Level, batch_size: int, seed: int, shard: Shard):
+    def __init__(
+        self, level: Level, batch_size: int, seed: int, shard: Shard, held_out: np.ndarray
+    ):
         self._level = level
         self._pool = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="stream")
-        self._make = functools.partial(_dataset, level, batch_size, seed, shard)
+        self._make = functools.partial(_dataset, level, batch_size, seed, shard, held_out)
         self._first: concurrent.futures.Future | None = self._pool.submit(self._begin)
 
     def _begin(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -159,11 +180,15 @@ class _LevelStream:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _dataset(level: Level, batch_size: int, seed: int, shard: Shard) -> tf.data.Dataset:
-    """Return endless batches of record numbers and records."""
+def _dataset(
+    level: Level, batch_size: int, seed: int, shard: Shard, held_out: np.ndarray
+) -> tf.data.Dataset:
+    """Return endless batches of record numbers and records, without those that are held out."""
     chunks = _chunks(level, shard)
     fixed = level.files[0].offsets.record_bytes is not None
-    read = _read_raw if fixed else functools.partial(_read_png, level)
+    read: _Read = _read_raw if fixed else functools.partial(_read_png, level)
+    if len(held_out):
+        read = _without(read, _is_held_out(level, chunks, held_out))
     return (
         tf.data.Dataset.from_tensor_slices(chunks)
         .shuffle(len(chunks["url"]), seed=seed)
@@ -178,6 +203,30 @@ def _dataset(level: Level, batch_size: int, seed: int, shard: Shard) -> tf.data.
         .batch(batch_size)
         .prefetch(2)
     )
+
+
+def _is_held_out(level: Level, chunks: dict[str, np.ndarray], held_out: np.ndarray) -> np.ndarray:
+    """Return which images are held out, `[level.count]` bool.
+
+    Raises:
+      UserError: these are all images of the chunks.
+    """
+    mask = np.zeros(level.count, bool)
+    mask[held_out] = True
+    ranges = zip(chunks["first"], chunks["records"], strict=True)
+    if all(mask[first : first + records].all() for first, records in ranges):
+        where = level.files[0].source.location
+        raise UserError(
+            f"{where}: --validation_images must leave every worker images to train on. "
+            f"Received: {len(held_out)} of {level.count}"
+        )
+    return mask
+
+
+def _without(read: _Read, mask: np.ndarray) -> _Read:
+    """Return the same function, without the records whose numbers are in a mask `[count]`."""
+    is_left_out = tf.constant(mask)
+    return lambda chunk: read(chunk).filter(lambda number, _: ~is_left_out[number])
 
 
 def _chunks(level: Level, shard: Shard) -> dict[str, np.ndarray]:

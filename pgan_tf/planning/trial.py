@@ -96,6 +96,7 @@ def _read_batch(run: PreparedRun, phase: Phase) -> tuple[Step, Batch]:
         seed=run.config.run.seed,
         label_size=run.config.network.label_size,
         shard=Shard(run.cluster.index, run.cluster.count),
+        validation_images=run.config.data.validation_images,
     )
     return batch
 

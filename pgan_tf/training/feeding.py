@@ -86,6 +86,7 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
         seed=run.config.run.seed,
         label_size=run.config.network.label_size,
         shard=Shard(run.cluster.index, run.cluster.count),
+        validation_images=run.config.data.validation_images,
     )
     on_gpus = is_on_gpus(run.strategy)
     groups = group_into_calls(batches, run.config, on_gpus=on_gpus)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
+from pgan_tf.data.held_out import trained_on
 from pgan_tf.data.order import records_at
 from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
@@ -19,8 +20,9 @@ def fit_to_first_reals(
 ) -> None:
     """Fit minibatch discrimination, if the discriminator has it, to a new run's first reals.
 
-    These are the first 500 reals that the run will show, or all of the data if it has fewer, in the
-    first phase's form, compared as one minibatch. Networks of `--init_from` stay as they are.
+    These are the first 500 reals that the run will show, or all that it trains on if those are
+    fewer, in the first phase's form, compared as one minibatch. Networks of `--init_from` stay as
+    they are.
 
     Args:
       config: the configuration, fitted to the data.
@@ -34,8 +36,14 @@ def fit_to_first_reals(
     layer = state.discriminator.discrimination
     if layer is None or config.run.init_from:
         return
-    positions = np.arange(min(REALS, pyramid.count), dtype=np.int64)
-    records = records_at(positions, count=pyramid.count, seed=config.run.seed)
+    validation_images = config.data.validation_images
+    count = pyramid.count - validation_images
+    positions = np.arange(min(REALS, count), dtype=np.int64)
+    records = trained_on(
+        records_at(positions, count=count, seed=config.run.seed),
+        num_images=pyramid.count,
+        validation_images=validation_images,
+    )
     first = schedule.phases[0]
     # In batches as large as those of a step, which fit in memory.
     features = [

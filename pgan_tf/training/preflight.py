@@ -22,6 +22,7 @@ def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
     Raises:
       UserError: the configuration does not fit the data.
     """
+    _check_held_out(config.data.validation_images, pyramid)
     # Absolute, so that the run can be continued from any directory. URLs are absolute already.
     directory = pyramid.location
     if isinstance(directory, Path):
@@ -41,6 +42,16 @@ def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
         )
     except ValueError as error:
         raise UserError(f"{pyramid.location}: --{error}") from error
+
+
+def _check_held_out(validation_images: int, pyramid: Pyramid) -> None:
+    """Check that at least half of the images are left to train on."""
+    most = pyramid.count // 2
+    if validation_images > most:
+        raise UserError(
+            f"{pyramid.location}: --validation_images must be at most {most}, half of its "
+            f"{pyramid.count} images. Received: {validation_images}"
+        )
 
 
 def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> None:

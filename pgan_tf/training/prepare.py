@@ -128,10 +128,12 @@ def announce(run: PreparedRun, images_seen: int) -> None:
     config, pyramid = run.config, run.pyramid
     final = config.network.final_resolution
     labels = f", {config.network.label_size} labels" if config.network.label_size else ""
+    held_out = config.data.validation_images
+    held = f" ({held_out} held out)" if held_out else ""
     total = f"{config.schedule.total_kimg:g} kimg"
     verb = "continuing" if images_seen else "starting"
     say(
-        f"{pyramid.location}: {pyramid.count} images, {pyramid.channels} channel(s){labels}",
+        f"{pyramid.location}: {pyramid.count} images{held}, {pyramid.channels} channel(s){labels}",
         *describe_stream(pyramid, final).splitlines(),
         f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",

@@ -2,15 +2,17 @@ import re
 
 import pytest
 
-from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.training.preflight import (
     check_batches,
+    fit_to_data,
     fitting_microbatches,
     smaller_batch,
     warn_of_short_phases,
 )
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid
 
 GROUPS_OF_4 = NetworkConfig(stddev_group_size=4)
 WITHOUT_GROUPS = [
@@ -130,3 +132,14 @@ def test_the_number_of_microbatches_that_a_batch_splits_into(
 ):
     config = TrainConfig(network=NetworkConfig(**network))
     assert fitting_microbatches(config, batch_size, times_more=times_more) == count
+
+
+@pytest.mark.parametrize("held_out", [13, 25])
+def test_holding_out_more_than_half_of_the_data_is_refused(pyramid_dir, held_out):
+    pyramid = open_pyramid(pyramid_dir)  # of 24 images
+    config = TrainConfig(data=DataConfig(validation_images=held_out))
+    message = f"must be at most 12, half of its 24 images. Received: {held_out}"
+    with pytest.raises(UserError, match=message):
+        fit_to_data(config, pyramid)
+    half = TrainConfig(data=DataConfig(validation_images=12))
+    assert fit_to_data(half, pyramid).data.validation_images == 12
