@@ -83,7 +83,7 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
     run_dir = given["run_dir"]
     if not given["plan"]:
         set_up_xla(given["xla_cache_dir"])  # before anything imports TensorFlow
-    base = _base_config(run_dir, given["init_from"], given["resolution"])
+    base = _base_config(run_dir, given)
     for name in left_out_flags(run_dir) if run_dir else ():
         if not flag_values[name].present:
             logging.warning(
@@ -157,16 +157,18 @@ def _require_directories(config: TrainConfig, dry_run: bool, *, remembers_data: 
         required(run_dir, "run_dir", NAME)
 
 
-def _base_config(run_dir: str, init_from: str, resolution: int | None) -> TrainConfig | None:
+def _base_config(run_dir: str, given: Mapping[str, Any]) -> TrainConfig | None:
     """Return the values of flags that are not given: of the run to continue or to begin with."""
     if run_dir and (config := read_config(run_dir)):
         return config
-    if not init_from:
+    if not given["init_from"]:
         return None
     with quiet_tensorflow():
         from pgan_tf.training.fine_tuning import initial_config
 
-    return initial_config(init_from, resolution)
+    return initial_config(
+        given["init_from"], given["resolution"], use_labels=given["use_labels"] is not False
+    )
 
 
 def _try_phases(config: TrainConfig, phases: list[Phase], send: Send) -> None:

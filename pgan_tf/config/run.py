@@ -35,7 +35,8 @@ class RunConfig:
         "",
         "Begin a new run with the networks of another: its run directory, or a directory of "
         "pgan-import. Training goes on at the resolution that they had reached, unless "
-        "--start_resolution is given.",
+        "--start_resolution is given. The classes may be others: those of equal names are taken "
+        "over.",
     )
     seed: int = option(1, "Seed of the weights, the noise and the order of images.")
     deterministic: bool = option(

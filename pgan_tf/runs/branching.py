@@ -49,8 +49,6 @@ def way_on(
 
 
 def _changes_weights(change: Change) -> bool:
-    if change.name == "use_labels":
-        return True
     return change.section == "network" and change.name not in _WITHOUT_WEIGHTS
 
 

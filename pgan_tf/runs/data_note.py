@@ -53,10 +53,19 @@ def difference(before: Sequence[str], pyramid: Pyramid) -> str | None:
 
 
 def is_for_networks_of(before: Sequence[str], pyramid: Pyramid) -> bool:
-    """Return whether the networks of a run's own data take a pyramid's: channels and labels."""
-    found = (_find(lines, _CONTENTS) or "" for lines in (before, note_lines(pyramid)))
-    old, new = (contents.partition(", ")[2] for contents in found)
-    return old == new
+    """Return whether the networks of a run's own data take a pyramid's: as many channels."""
+    old = _find(before, _CONTENTS) or ""
+    return f" {pyramid.channels} channel(s)," in old
+
+
+def named_classes(lines: Sequence[str]) -> list[str] | None:
+    """Return the names of the classes in a run's `config.flags`; None if it has none."""
+    try:
+        names = json.loads(_find(lines, _CLASSES) or "null")
+    except (ValueError, RecursionError):  # edited by hand
+        return None
+    are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return names if are_names else None
 
 
 def _find(lines: Sequence[str], prefix: str) -> str | None:

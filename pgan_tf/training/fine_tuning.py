@@ -5,15 +5,16 @@ TensorFlow is imported only where a checkpoint is read, so that `pgan-train --pl
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import logging
 
-from pgan_tf.config import NetworkConfig, ScheduleConfig, TrainConfig, flags
+from pgan_tf.config import LossConfig, NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.phases import Schedule
+from pgan_tf.runs.data_note import named_classes
 from pgan_tf.runs.run_directory import (
     CONFIG_NAME,
     RunDirectory,
@@ -21,7 +22,10 @@ from pgan_tf.runs.run_directory import (
     list_checkpoints,
     read_config,
 )
+from pgan_tf.training.transfer import Transfer, match_classes
+from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.printable import say
 
 if TYPE_CHECKING:
     from pgan_tf.step.train_state import TrainState
@@ -29,11 +33,12 @@ if TYPE_CHECKING:
 # The names that TensorFlow gives to the entries of a dictionary in a checkpoint.
 _ENTRY = re.compile(r"variables/(?P<name>.*)/\.ATTRIBUTES/VARIABLE_VALUE")
 
-_RESOLUTION = re.compile(r"(\d{1,9})x\1")
 _NETWORKS = ("generator/", "discriminator/", "generator_ema/")
 
 
-def initial_config(init_from: str, resolution: int | None) -> TrainConfig:
+def initial_config(
+    init_from: str, resolution: int | None, *, use_labels: bool = True
+) -> TrainConfig:
     """Return the defaults of all flags for a run that begins with other networks.
 
     The shape of the networks and the loss are those of the other run, and the first stage is the
@@ -43,6 +48,7 @@ def initial_config(init_from: str, resolution: int | None) -> TrainConfig:
     Args:
       init_from: the other run's directory.
       resolution: the new run's final resolution; None if the user gives none.
+      use_labels: whether the new run uses labels. Without them, the loss has no weights of labels.
 
     Raises:
       UserError: there is no run at `init_from`.
@@ -54,10 +60,20 @@ def initial_config(init_from: str, resolution: int | None) -> TrainConfig:
     )
     start = stage if resolution is None else min(stage, resolution)
     schedule = ScheduleConfig(start_resolution=start)
-    return TrainConfig(network=saved.network, loss=saved.loss, schedule=schedule)
+    loss = saved.loss
+    if not use_labels:
+        usual = LossConfig()
+        loss = dataclasses.replace(
+            loss,
+            label_weight=usual.label_weight,
+            generator_label_weight=usual.generator_label_weight,
+        )
+    return TrainConfig(network=saved.network, loss=loss, schedule=schedule)
 
 
-def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
+def check_initial_networks(
+    config: TrainConfig, run: RunDirectory, class_names: Sequence[str] | None
+) -> None:
     """Check the networks of `init_from` before a new run is made.
 
     Does nothing without `init_from`, or for a run that is continued.
@@ -65,46 +81,39 @@ def check_initial_networks(config: TrainConfig, run: RunDirectory) -> None:
     Args:
       config: the configuration, fitted to the data.
       run: the new run's directory.
+      class_names: of the data; None if it has none.
 
     Raises:
       UserError: there is no run at `init_from`, it can't be read, or its networks do not fit.
     """
     if config.run.init_from and not _checkpoints(run.path):
-        _read_networks(config)
+        _read_networks(config, class_names)
 
 
-def load_initial_networks(config: TrainConfig, state: "TrainState") -> None:
+def load_initial_networks(
+    config: TrainConfig, state: "TrainState", class_names: Sequence[str] | None
+) -> None:
     """Load the weights of the networks of `init_from`, if it is given, into a new state.
 
-    The optimizers stay new. Layers of resolutions that those networks don't have keep their random
-    weights.
+    The optimizers stay new. Layers of resolutions, and weights of classes, that those networks
+    don't have keep their random weights. Prints a list of both.
 
     Args:
       config: the configuration, checked by `check_initial_networks`.
       state: the state of a run that has not begun.
+      class_names: of the data; None if it has none.
     """
     if not config.run.init_from:
         return
-    arrays = _read_networks(config)
-    highest = max(map(_resolution, arrays))
+    path, transfer = _read_networks(config, class_names)
     for network in (state.generator, state.discriminator, state.ema_generator):
-        for path, variable in network.variables.items():
-            if _resolution(path) <= highest:
-                weights = arrays.get(f"{network.name}/{path}")
-                if weights is None or weights.shape != tuple(variable.shape):
-                    raise UserError(
-                        f"--init_from={config.run.init_from}: {network.name}/{path} must have the "
-                        f"shape {list(variable.shape)}. "
-                        f"Received: {'nothing' if weights is None else list(weights.shape)}"
-                    )
-                variable.assign(weights)
+        for name, variable in network.variables.items():
+            variable.assign(transfer.weights(network.name, name, variable.numpy()))
     state.begin_power_averages()
-
-
-def _resolution(name: str) -> int:
-    """Return a variable's resolution: 16 for `generator/16x16_conv0/kernel`; 0 if it has none."""
-    match = _RESOLUTION.search(name)
-    return int(match[1]) if match else 0
+    say(
+        f"--init_from={config.run.init_from}: the networks of {path.name}",
+        *(f"  {line}" for line in transfer.lines()),
+    )
 
 
 def _saved_config(init_from: str) -> TrainConfig:
@@ -140,8 +149,8 @@ def _newest_checkpoint(init_from: str) -> tuple[Path, int]:
     return found[0]
 
 
-def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
-    """Return the weights in the newest checkpoint of `init_from`, by their names in it."""
+def _read_networks(config: TrainConfig, class_names: Sequence[str] | None) -> tuple[Path, Transfer]:
+    """Return the newest checkpoint of `init_from`, and its networks fitted to the new run's."""
     init_from, network = config.run.init_from, config.network
     saved = _saved_config(init_from).network
     changed = flags.differences(*(TrainConfig(network=_shape(n)) for n in (saved, network)))
@@ -163,13 +172,19 @@ def _read_networks(config: TrainConfig) -> Mapping[str, np.ndarray]:
         label_size = len(arrays["discriminator/4x4_dense1/bias"]) - 1
     except (KeyError, IndexError, TypeError) as error:
         raise UserError(f"--init_from={init_from}: no networks in {path}") from error
-    if (channels, label_size) != (network.channels, network.label_size):
+    if channels != network.channels:
         raise UserError(
-            f"--init_from={init_from}: its networks are for {channels} channel(s) and {label_size} "
-            f"labels. Received: data of {network.channels} channel(s) and {network.label_size} "
-            "labels"
+            f"--init_from={init_from}: its networks are for {channels} channel(s). "
+            f"Received: data of {network.channels} channel(s)"
         )
-    return arrays
+    note = read_flagfile(Path(init_from) / CONFIG_NAME).splitlines()
+    classes = match_classes(
+        label_size, named_classes(note), network.label_size, class_names or None
+    )
+    try:
+        return path, Transfer(network, arrays, classes)
+    except ValueError as error:
+        raise UserError(f"--init_from={init_from}: {error}") from error
 
 
 def _shape(network: NetworkConfig) -> NetworkConfig:

@@ -98,7 +98,7 @@ def _open_directory(run: PreparedRun, directory: RunDirectory) -> TrainingEvalua
     Returns:
       The evaluation during training, if the configuration asks for one.
     """
-    check_initial_networks(run.config, directory)
+    check_initial_networks(run.config, directory, run.pyramid.label_names)
     evaluation = make_evaluation(run.config, run.pyramid, directory, run.strategy)
     directory.open(run.config, run.pyramid)
     return evaluation
@@ -170,7 +170,8 @@ class _Training:
         if self.run.cluster.is_chief:
             restored = self.checkpoints.restore()
             if not restored:
-                load_initial_networks(self.config, self.state)
+                names = self.run.pyramid.label_names
+                load_initial_networks(self.config, self.state, names)
                 fit_to_first_reals(self.config, self.schedule, self.run.pyramid, self.state)
         share_state(self.run.strategy, self.run.cluster, self.state)
         healthy = chiefs_answer(self.run.strategy, self.run.cluster, self.checkpoints.is_healthy)

@@ -27,11 +27,16 @@ def test_the_command_names_the_run_the_change_its_stage_and_what_is_left():
     )
 
 
+def test_networks_are_trained_on_without_labels():
+    assert "--init_from=runs/x --run_dir=runs/x-2 --use_labels=false" in way(
+        changed("data", use_labels=False)
+    )
+
+
 @pytest.mark.parametrize(
     "config",
     [
         changed("network", fmap_max=4),
-        changed("data", use_labels=False),
         changed("network", generator_norm="none"),
     ],
 )

@@ -28,9 +28,9 @@ pytestmark = pytest.mark.slow
 
 def begin(config, strategy):
     """Return the state that a run begins with."""
-    check_initial_networks(config, RunDirectory(config.run.run_dir))
+    check_initial_networks(config, RunDirectory(config.run.run_dir), None)
     state = TrainState(config, strategy)
-    load_initial_networks(config, state)
+    load_initial_networks(config, state, None)
     return state
 
 
@@ -136,6 +136,54 @@ def test_flags_that_are_not_given_come_from_the_networks(trained, resolution, st
     assert base.run == TrainConfig().run
 
 
+def test_without_labels_the_loss_has_no_weights_of_labels(trained):
+    directory, config, _ = trained
+    weighted = dataclasses.replace(config, loss=LossConfig(loss="rpgan", label_weight=2.0))
+    (directory / "config.flags").write_text(to_flagfile(weighted))
+    assert initial_config(str(directory), None).loss == weighted.loss
+    assert initial_config(str(directory), None, use_labels=False).loss == LossConfig(loss="rpgan")
+
+
+def test_classes_are_matched_by_the_names_in_the_config_of_the_source(trained, one_device, capsys):
+    directory, config, _ = trained
+    label_size = dataclasses.replace(config.network, label_size=2)
+    labelled = dataclasses.replace(config, network=label_size)
+    before = TrainState(labelled, one_device)
+    before.images_seen = 128
+    Checkpoints(directory / "checkpoints", before, keep=3).save()
+    with (directory / "config.flags").open("a") as file:
+        file.write('# Class names: ["cat", "dog"]\n')
+    state = TrainState(with_init(labelled, directory, label_size=3), one_device)
+    new = values(state.ema_generator)["4x4_dense/kernel"]
+    load_initial_networks(
+        with_init(labelled, directory, label_size=3), state, ("dog", "emu", "cat")
+    )
+    old = values(before.ema_generator)["4x4_dense/kernel"]
+    expected = [*old[:8], old[9], new[9], old[8]]
+    np.testing.assert_array_equal(values(state.ema_generator)["4x4_dense/kernel"], expected)
+    said = capsys.readouterr().out
+    assert f"--init_from={directory}: the networks of state-000000128\n" in said
+    assert "taken over for 2 classes, dog, cat; begin anew for 1 class, emu" in said
+
+
+@pytest.mark.parametrize("note", ["[1, 2]", "[", "{}", "[" * 10**5], ids=lambda note: note[:9])
+def test_damaged_class_names_are_unknown(trained, one_device, capsys, note):
+    directory, config, _ = trained
+    with (directory / "config.flags").open("a") as file:
+        file.write(f"# Class names: {note}\n")
+    state = TrainState(with_init(config, directory, label_size=2), one_device)
+    load_initial_networks(with_init(config, directory, label_size=2), state, ("a", "b"))
+    assert "(the source has no labels)" in capsys.readouterr().out
+
+
+def test_the_moving_average_and_the_generator_share_new_weights(trained, one_device):
+    directory, config, _ = trained
+    state = begin(with_init(config, directory, label_size=2), one_device)
+    raw, average = values(state.generator), values(state.ema_generator)
+    np.testing.assert_array_equal(raw["4x4_dense/kernel"][8:], average["4x4_dense/kernel"][8:])
+    assert not np.array_equal(raw["4x4_dense/kernel"][:8], average["4x4_dense/kernel"][:8])
+
+
 def test_the_first_stage_is_that_of_the_newest_checkpoint(trained, one_device):
     directory, _, _ = trained
     for path in (directory / "checkpoints").glob("state-000000096*"):
@@ -156,21 +204,20 @@ def test_checkpoints_after_a_rollback_are_newer(trained):
         ({"fmap_max": 4}, r"--fmap_max=4 \(was 8\)"),
         ({"latent_size": 5}, r"--latent_size=5 \(was 8\)"),
         ({"fused_scale": False}, r"--fused_scale=false \(was true\)"),
-        ({"channels": 1}, r"for 3 channel\(s\) and 0 labels. Received: data of 1 channel"),
-        ({"label_size": 2}, r"for 3 channel\(s\) and 0 labels. Received: .* 2 labels"),
+        ({"channels": 1}, r"for 3 channel\(s\). Received: data of 1 channel"),
     ],
 )
 def test_other_networks_are_refused_before_the_run_is_made(trained, tmp_path, network, message):
     directory, config, _ = trained
     config = with_init(config, directory, **network)
     with pytest.raises(UserError, match=f"^--init_from={directory}: .*{message}"):
-        check_initial_networks(config, RunDirectory(tmp_path / "new"))
+        check_initial_networks(config, RunDirectory(tmp_path / "new"), None)
 
 
 def test_options_without_weights_may_differ(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, directory, stddev_group_size=8, pixel_norm_epsilon=1e-4)
-    check_initial_networks(config, RunDirectory(tmp_path / "new"))
+    check_initial_networks(config, RunDirectory(tmp_path / "new"), None)
 
 
 def test_networks_with_noise_keep_their_loss(trained, tmp_path):
@@ -183,7 +230,7 @@ def test_networks_with_noise_keep_their_loss(trained, tmp_path):
     (directory / "config.flags").write_text(to_flagfile(noisy))
     base = initial_config(str(directory), None)
     assert (base.network.discriminator_noise, base.loss.loss) == (0.2, "lsgan")
-    check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"))
+    check_initial_networks(with_init(noisy, directory), RunDirectory(tmp_path / "new"), None)
 
 
 def test_networks_with_one_convolution_keep_their_resolution(trained, tmp_path):
@@ -192,13 +239,13 @@ def test_networks_with_one_convolution_keep_their_resolution(trained, tmp_path):
     (directory / "config.flags").write_text(to_flagfile(dataclasses.replace(config, network=small)))
     larger = with_init(config, directory, convs_per_resolution=1, resolution=16)
     with pytest.raises(UserError, match="at another resolution than theirs, 8, .* Received: .*16"):
-        check_initial_networks(larger, RunDirectory(tmp_path / "new"))
+        check_initial_networks(larger, RunDirectory(tmp_path / "new"), None)
 
 
 def test_a_latent_size_equal_to_the_default_is_no_difference(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, directory, latent_size=8)
-    check_initial_networks(config, RunDirectory(tmp_path / "new"))
+    check_initial_networks(config, RunDirectory(tmp_path / "new"), None)
 
 
 def test_paths_without_a_readable_run_are_refused(trained, tmp_path, caplog):
@@ -206,7 +253,7 @@ def test_paths_without_a_readable_run_are_refused(trained, tmp_path, caplog):
 
     def refused(path):
         with pytest.raises(UserError) as caught:
-            check_initial_networks(with_init(config, path), RunDirectory(tmp_path / "new"))
+            check_initial_networks(with_init(config, path), RunDirectory(tmp_path / "new"), None)
         return str(caught.value)
 
     assert refused(tmp_path / "missing").endswith("missing, no such directory")
@@ -214,7 +261,7 @@ def test_paths_without_a_readable_run_are_refused(trained, tmp_path, caplog):
     assert "no run of pgan-train, nor networks" in refused(directory / "checkpoints")
     data = next((directory / "checkpoints").glob("state-000000096.data*"))
     data.write_bytes(data.read_bytes()[:100])
-    check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
+    check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"), None)
     assert (
         "state-000000096 can't be read: " in caplog.text and "trying the one before" in caplog.text
     )
@@ -230,10 +277,10 @@ def test_a_checkpoint_without_networks_is_refused(trained, tmp_path):
     checkpoint = tf.train.Checkpoint(variables={"x": tf.Variable(1.0)})
     checkpoint.write(str(directory / "checkpoints" / "state-000000200"))
     with pytest.raises(UserError, match="no networks in .*state-000000200"):
-        check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"))
+        check_initial_networks(with_init(config, directory), RunDirectory(tmp_path / "new"), None)
 
 
 def test_a_continued_run_does_not_read_its_initial_networks(trained, tmp_path):
     directory, config, _ = trained
     config = with_init(config, tmp_path / "missing")
-    check_initial_networks(config, RunDirectory(directory))
+    check_initial_networks(config, RunDirectory(directory), None)
