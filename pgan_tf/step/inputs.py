@@ -30,6 +30,12 @@ class IterationInputs(NamedTuple):
     noise_seed: tf.Tensor
     stop_flags: tf.Tensor
 
+    @property
+    def global_batch_size(self) -> int:
+        """Real images of the iteration, over all replicas; to be asked by a replica."""
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        return self.images.shape[0] * replicas
+
     def seed(self, stream: RandomStream) -> tf.Tensor:
         """Return the seed `[2]` of a random stream."""
         base = tf.stack([self.noise_seed, self.images_seen])

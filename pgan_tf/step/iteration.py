@@ -6,16 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from pgan_tf.augmentation.pipeline import make_pipeline
 from pgan_tf.config import LossConfig, StepKind, TrainConfig
 from pgan_tf.distribution.strategy import all_reduce
-from pgan_tf.step.adversarial import adversarial_loss
-from pgan_tf.step.augmented import augmentation_noise, augmented, fixed_strength
 from pgan_tf.step.compilation import Compilation
-from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength, update_real_score
+from pgan_tf.step.discriminator_noise import update_real_score
 from pgan_tf.step.gradients import (
-    BoundDiscriminator,
-    BoundGenerator,
     discriminator_gradients,
     generator_gradients,
     gradient_norm_scale,
@@ -23,19 +18,10 @@ from pgan_tf.step.gradients import (
     simultaneous_gradients,
 )
 from pgan_tf.step.inputs import IterationInputs
-from pgan_tf.step.microbatches import in_microbatches
-from pgan_tf.step.noise import (
-    DISCRIMINATOR_STEP,
-    GENERATOR_STEP,
-    PassStreams,
-    RandomStream,
-    normal,
-    uniform,
-)
 from pgan_tf.step.optimizer import Rates, Update, apply_gradients, ramped_decay, update_average
 from pgan_tf.step.outputs import Scalars
+from pgan_tf.step.passes import Passes
 from pgan_tf.step.program import Programs
-from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
 
 
@@ -68,19 +54,20 @@ class Iteration:
         self._state = state
         self._config = config
         self._resolution = resolution
-        self._fading = fading
         self._kind = kind
         self._takes_lazy_penalty = config.loss.is_lazy and kind.penalizes
         self._compilation = compilation
         self._programs = programs
-        self._local_replicas = local_replicas
-        self._has_labels = config.network.label_size > 0
-        self._compares = adversarial_loss(config.loss).compares
+        self._passes = Passes(
+            state,
+            config,
+            resolution=resolution,
+            fading=fading,
+            is_compiled=compilation is not Compilation.NONE,
+            local_replicas=local_replicas,
+        )
         self._norm_scale = gradient_norm_scale(
             config.loss, resolution, config.network.final_resolution
-        )
-        self._pipeline = make_pipeline(
-            config.augment, resolution=resolution, channels=config.network.channels
         )
         self._generator_variables = state.generator.trainable_variables_at(
             resolution, fading=fading
@@ -165,32 +152,30 @@ class Iteration:
     ) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
             function,
-            self._generator(inputs),
+            self._passes.generator(inputs),
             variables=self._discriminator_variables,
             config=self._losses(inputs),
             norm_scale=self._norm_scale,
             loss_scale=self._state.discriminator_loss_scale,
         )
-        return self._on_batch(
-            compute, inputs, self._discriminator_batch(inputs), DISCRIMINATOR_STEP
-        )
+        return self._passes.of_discriminator_step(compute, inputs)
 
     def _generator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         compute = functools.partial(
             generator_gradients,
-            self._generator(inputs),
+            self._passes.generator(inputs),
             variables=self._generator_variables,
             config=self._losses(inputs),
             loss_scale=self._state.generator_loss_scale,
         )
-        return self._on_batch(compute, inputs, self._generator_batch(inputs), GENERATOR_STEP)
+        return self._passes.of_generator_step(compute, inputs)
 
     def _simultaneous_gradients(
         self, inputs: IterationInputs
     ) -> tuple[list[tf.Tensor], list[tf.Tensor], Scalars]:
         compute = functools.partial(
             simultaneous_gradients,
-            self._generator(inputs),
+            self._passes.generator(inputs),
             generator_variables=self._generator_variables,
             discriminator_variables=self._discriminator_variables,
             config=self._losses(inputs),
@@ -198,108 +183,14 @@ class Iteration:
             generator_loss_scale=self._state.generator_loss_scale,
             discriminator_loss_scale=self._state.discriminator_loss_scale,
         )
-        return self._on_batch(
-            compute, inputs, self._discriminator_batch(inputs), DISCRIMINATOR_STEP
-        )
-
-    def _on_batch(
-        self,
-        compute: Callable[..., Any],
-        inputs: IterationInputs,
-        batch: dict[str, Any],
-        streams: PassStreams,
-    ) -> Any:
-        """Call `compute` on a discriminator and tensors `[b ...]`, at once or in microbatches."""
-        batch_size = batch["latents"].shape[0]
-        discriminator = self._discriminator(inputs, streams.features)
-        if self._pipeline is None:
-            compute = functools.partial(compute, discriminator=discriminator)
-        else:
-            strength = self._augmentation_strength(inputs)
-            compute = augmented(compute, discriminator, self._pipeline, strength)
-            batch["noise"] = augmentation_noise(
-                self._pipeline,
-                batch_size,
-                inputs.seed(streams.augmentation),
-                num_minibatches=streams.num_minibatches,
-            )
-        split = in_microbatches(
-            compute,
-            self._config,
-            batch_size,
-            is_compiled=self._compilation is not Compilation.NONE,
-            local_replicas=self._local_replicas,
-        )
-        return split(**batch)
-
-    def _augmentation_strength(self, inputs: IterationInputs) -> tf.Tensor:
-        if self._state.augmentation is not None:
-            return self._state.augmentation.value()
-        return fixed_strength(self._config.augment, inputs.images_seen)
+        return self._passes.of_discriminator_step(compute, inputs)
 
     def _losses(self, inputs: IterationInputs) -> LossConfig:
         return self._config.loss.with_gammas(
             self._resolution,
             final_resolution=self._config.network.final_resolution,
-            batch_size=_global_batch_size(inputs),
+            batch_size=inputs.global_batch_size,
         )
-
-    def _discriminator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
-        return {
-            "reals": self._reals(inputs),
-            "labels": inputs.labels if self._has_labels else None,
-            "latents": self._latents(inputs, RandomStream.DISCRIMINATOR_LATENTS),
-            "mixing": uniform([inputs.images.shape[0], 1, 1, 1], inputs.seed(RandomStream.MIXING)),
-        }
-
-    def _generator_batch(self, inputs: IterationInputs) -> dict[str, Any]:
-        return {
-            "reals": self._reals(inputs) if self._compares else None,
-            "labels": inputs.fake_labels if self._has_labels else None,
-            "latents": self._latents(inputs, RandomStream.GENERATOR_LATENTS),
-        }
-
-    def _reals(self, inputs: IterationInputs) -> tf.Tensor:
-        data = self._config.data
-        return prepare_reals(
-            inputs.images,
-            self._alpha(inputs),
-            mirror_seed=inputs.seed(RandomStream.MIRROR) if data.mirror_augment else None,
-            dequantize_seed=inputs.seed(RandomStream.DEQUANTIZE) if data.dequantize else None,
-        )
-
-    def _latents(self, inputs: IterationInputs, stream: RandomStream) -> tf.Tensor:
-        shape = [inputs.images.shape[0], self._config.network.resolved_latent_size]
-        return normal(shape, inputs.seed(stream))
-
-    def _alpha(self, inputs: IterationInputs) -> tf.Tensor | None:
-        return inputs.alpha if self._fading else None
-
-    def _generator(self, inputs: IterationInputs) -> BoundGenerator:
-        return functools.partial(
-            self._state.generator,
-            resolution=self._resolution,
-            alpha=self._alpha(inputs),
-            training=True,
-        )
-
-    def _discriminator(self, inputs: IterationInputs, stream: RandomStream) -> BoundDiscriminator:
-        """Return the discriminator for the images of one step: reals, fakes, and points between.
-
-        Args:
-          inputs: of the iteration.
-          stream: of the noise in its features, if the network has any.
-        """
-        discriminator = functools.partial(
-            self._state.discriminator,
-            resolution=self._resolution,
-            alpha=self._alpha(inputs),
-            training=True,
-        )
-        if self._state.real_score is None:
-            return discriminator
-        strength = noise_strength(self._config.network.discriminator_noise, self._state.real_score)
-        return functools.partial(discriminator, noise=FeatureNoise(strength, inputs.seed(stream)))
 
     def _followed_means(self, scalars: Scalars) -> Scalars:
         """Return the means over all replicas of scalars that the state follows."""
@@ -317,18 +208,16 @@ class Iteration:
         if self._state.real_score is not None:
             update_real_score(self._state.real_score, followed["scores/real"])
         if self._state.augmentation is not None:
-            self._state.augmentation.update(
-                followed["scores/real_sign"], _global_batch_size(inputs)
-            )
+            self._state.augmentation.update(followed["scores/real_sign"], inputs.global_batch_size)
         self._update_average(inputs, after="discriminator_step")
         for average in self._state.power_averages:
-            average.update(self._averaged_variables, inputs.images_seen, _global_batch_size(inputs))
+            average.update(self._averaged_variables, inputs.images_seen, inputs.global_batch_size)
         scalars = {
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,
         }
         if self._config.augment.has_strength:
-            scalars["augment/p"] = self._augmentation_strength(inputs)
+            scalars["augment/p"] = self._passes.augmentation_strength(inputs)
         return scalars
 
     def _update_by_penalty(
@@ -378,7 +267,7 @@ class Iteration:
         update_average(self._averages, self._averaged_variables, decay=self._average_decay(inputs))
 
     def _average_decay(self, inputs: IterationInputs) -> float | tf.Tensor:
-        optimizer, batch_size = self._config.optimizer, _global_batch_size(inputs)
+        optimizer, batch_size = self._config.optimizer, inputs.global_batch_size
         decay = optimizer.ema_decay_at(batch_size)
         if not optimizer.ema_rampup:
             return decay
@@ -388,11 +277,6 @@ class Iteration:
             images=optimizer.images_per_average(batch_size),
             rampup=optimizer.ema_rampup,
         )
-
-
-def _global_batch_size(inputs: IterationInputs) -> int:
-    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-    return inputs.images.shape[0] * replicas
 
 
 def _mean(values: Any) -> Any:

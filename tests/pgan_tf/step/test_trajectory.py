@@ -7,7 +7,7 @@ import tensorflow as tf
 from pgan_tf.config import NetworkConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
-from pgan_tf.step import iteration, microbatches, noise
+from pgan_tf.step import microbatches, noise, passes
 from pgan_tf.step.inputs import IterationInputs
 from pgan_tf.step.noise import RandomStream
 from pgan_tf.step.step import TrainStep
@@ -50,8 +50,8 @@ def original_noise(trajectory, monkeypatch):
         )
 
     monkeypatch.setattr(IterationInputs, "seed", seed)
-    monkeypatch.setattr(iteration, "normal", table(latents))
-    monkeypatch.setattr(iteration, "uniform", table(mixing[:, tf.newaxis]))
+    monkeypatch.setattr(passes, "normal", table(latents))
+    monkeypatch.setattr(passes, "uniform", table(mixing[:, tf.newaxis]))
 
 
 def config_of(**run):
