@@ -3,6 +3,7 @@
 The second group of ADA (Karras et al. 2020, appendix B, "General geometric transformations").
 """
 
+import functools
 import math
 
 import tensorflow as tf
@@ -16,22 +17,25 @@ from pgan_tf.augmentation.operation import (
     per_image,
     product,
 )
-from pgan_tf.augmentation.resampling import resample
+from pgan_tf.augmentation.resampling import Sampling, resample, sample_by_lookup, sample_by_matrix
 
 _SCALE_OCTAVES = 0.2
 _SHIFT_DEVIATION = 0.125
 
 
-def transform(images: tf.Tensor, noise: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+def transform(
+    images: tf.Tensor, noise: tf.Tensor, strength: tf.Tensor, *, sampling: Sampling
+) -> tf.Tensor:
     """Scale, rotate, stretch, rotate again and translate, by one matrix and one resampling.
 
     Args:
       images: `[b h w c]`.
       noise: `[b 11]`.
       strength: p.
+      sampling: see `resample`.
     """
     inverse, applied = inverse_matrices(noise, strength)
-    return tf.where(per_image(applied), resample(images, inverse), images)
+    return tf.where(per_image(applied), resample(images, inverse, sampling), images)
 
 
 def inverse_matrices(noise: tf.Tensor, strength: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -89,5 +93,12 @@ def _translation(x: tf.Tensor, y: tf.Tensor, batch: int) -> tf.Tensor:
     return matrices([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]], batch)
 
 
-# Of the pixels of a 4x4 image, nearly all are at its border.
-TRANSFORM = Operation(transform, columns(11), least_resolution=8)
+def _operation(sampling: Sampling) -> Operation:
+    # Of the pixels of a 4x4 image, nearly all are at its border.
+    apply = functools.partial(transform, sampling=sampling)
+    return Operation(apply, columns(11), least_resolution=8)
+
+
+TRANSFORM = _operation(sample_by_lookup)
+# The same up to rounding.
+TRANSFORM_ON_CPUS = _operation(sample_by_matrix)

@@ -9,7 +9,7 @@ from pgan_tf.augmentation.color import RECOLOR
 from pgan_tf.augmentation.corruption import ADD_NOISE, CUT_OUT
 from pgan_tf.augmentation.diffaugment import COLOR, CUTOUT, TRANSLATION
 from pgan_tf.augmentation.filtering import FILTER
-from pgan_tf.augmentation.geometry import TRANSFORM
+from pgan_tf.augmentation.geometry import TRANSFORM, TRANSFORM_ON_CPUS
 from pgan_tf.augmentation.operation import Operation
 from pgan_tf.config import AugmentConfig
 
@@ -59,15 +59,20 @@ class Pipeline:
         return images
 
 
-def make_pipeline(config: AugmentConfig, *, resolution: int, channels: int) -> Pipeline | None:
+def make_pipeline(
+    config: AugmentConfig, *, resolution: int, channels: int, is_compiled: bool
+) -> Pipeline | None:
     """Return the pipeline of a stage; None if no operation is left.
 
     Args:
       config: of the run.
       resolution: of the stage.
       channels: 1 or 3.
+      is_compiled: whether it becomes part of a program of XLA's.
     """
     operations = [each for each in _operations(config) if each.least_resolution <= resolution]
+    if not is_compiled and not tf.config.list_physical_devices("GPU"):
+        operations = [TRANSFORM_ON_CPUS if each is TRANSFORM else each for each in operations]
     if not operations:
         return None
     return Pipeline(operations, height=resolution, width=resolution, channels=channels)

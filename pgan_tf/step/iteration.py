@@ -18,7 +18,7 @@ from pgan_tf.step.gradients import (
     simultaneous_gradients,
 )
 from pgan_tf.step.inputs import IterationInputs
-from pgan_tf.step.optimizer import Rates, Update, apply_gradients, ramped_decay, update_average
+from pgan_tf.step.optimizer import Rates, Update, apply_gradients, average_decay, update_average
 from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.passes import Passes
 from pgan_tf.step.program import Programs
@@ -264,19 +264,10 @@ class Iteration:
         # An average that is off is a copy of the generator.
         if after != ("generator_step" if due == "off" else due):
             return
-        update_average(self._averages, self._averaged_variables, decay=self._average_decay(inputs))
-
-    def _average_decay(self, inputs: IterationInputs) -> float | tf.Tensor:
-        optimizer, batch_size = self._config.optimizer, inputs.global_batch_size
-        decay = optimizer.ema_decay_at(batch_size)
-        if not optimizer.ema_rampup:
-            return decay
-        return ramped_decay(
-            decay,
-            inputs.images_seen,
-            images=optimizer.images_per_average(batch_size),
-            rampup=optimizer.ema_rampup,
+        decay = average_decay(
+            self._config.optimizer, inputs.images_seen, batch_size=inputs.global_batch_size
         )
+        update_average(self._averages, self._averaged_variables, decay=decay)
 
 
 def _mean(values: Any) -> Any:

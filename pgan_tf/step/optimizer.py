@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from pgan_tf.config import OptimizerConfig
 from pgan_tf.step.loss_scale import NO_LOSS_SCALE, LossScale
 
 
@@ -145,20 +146,24 @@ def apply_gradients(
     return Update(tf.where(finite, 0.0, 1.0), norm)
 
 
-def ramped_decay(decay: float, images_seen: tf.Tensor, *, images: int, rampup: float) -> tf.Tensor:
-    """Return a scalar in [0, 1]: a decay, or less where its half-life would be too long.
+def average_decay(
+    config: OptimizerConfig, images_seen: tf.Tensor, *, batch_size: int
+) -> float | tf.Tensor:
+    """Return the decay of one update of the moving average, in [0, 1].
 
-    The rule of StyleGAN2-ADA's training code (Karras et al. 2020): a half-life is at most a
-    fraction of the images shown so far.
+    While it ramps up (`ema_rampup`), its half-life is at most a fraction of the images shown so
+    far, as in StyleGAN2-ADA's training code (Karras et al. 2020).
 
     Args:
-      decay: of an update, from 0 to 1.
+      config: of the average.
       images_seen: scalar int64, before the iteration.
-      images: number of images from one update to the next.
-      rampup: the fraction, above 0.
+      batch_size: global batch of a discriminator step, in images.
     """
-    half_life = tf.maximum(rampup * tf.cast(images_seen, tf.float32), 1e-3)
-    return tf.minimum(decay, tf.pow(0.5, images / half_life))
+    decay = config.ema_decay_at(batch_size)
+    if not config.ema_rampup:
+        return decay
+    half_life = tf.maximum(config.ema_rampup * tf.cast(images_seen, tf.float32), 1e-3)
+    return tf.minimum(decay, tf.pow(0.5, config.images_per_average(batch_size) / half_life))
 
 
 def update_average(

@@ -57,7 +57,10 @@ class Passes:
         self._has_labels = config.network.label_size > 0
         self._compares = adversarial_loss(config.loss).compares
         self._pipeline = make_pipeline(
-            config.augment, resolution=resolution, channels=config.network.channels
+            config.augment,
+            resolution=resolution,
+            channels=config.network.channels,
+            is_compiled=is_compiled,
         )
 
     def generator(self, inputs: IterationInputs) -> BoundGenerator:

@@ -5,10 +5,11 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage, stats
 
-from pgan_tf.augmentation.geometry import inverse_matrices, transform
-from pgan_tf.augmentation.resampling import SYM6, resample
+from pgan_tf.augmentation.geometry import TRANSFORM, inverse_matrices
+from pgan_tf.augmentation.resampling import SYM6, resample, sample_by_lookup, sample_by_matrix
 
 ON, OFF = 0.0, 0.95
+BOTH = pytest.mark.parametrize("sampling", [sample_by_matrix, sample_by_lookup])
 
 
 def reference(image, inverse):
@@ -48,15 +49,18 @@ def test_the_wavelet_is_orthogonal():
         assert product == pytest.approx(float(shift == 0), abs=1e-9)
 
 
+@BOTH
 @pytest.mark.parametrize(
     "inverse",
     [rotation(0.3, 0.6), rotation(-2.0, 0.65), np.array([[0.7, 0.1, 0.2], [0, 0.8, 0], [0, 0, 1]])],
     ids=["rotated", "turned over", "stretched"],
 )
-def test_resampling_is_that_of_scipy(rng, inverse):
+def test_resampling_is_that_of_scipy(rng, inverse, sampling):
     images = rng.normal(size=[2, 16, 16, 3])
     resampled = resample(
-        tf.constant(images, tf.float32), tf.constant(np.stack([inverse] * 2), tf.float32)
+        tf.constant(images, tf.float32),
+        tf.constant(np.stack([inverse] * 2), tf.float32),
+        sampling,
     )
     for image, result in zip(images, resampled.numpy(), strict=True):
         for channel in range(3):
@@ -64,17 +68,21 @@ def test_resampling_is_that_of_scipy(rng, inverse):
             np.testing.assert_allclose(result[..., channel], expected, atol=2e-4)
 
 
+@BOTH
 @pytest.mark.parametrize("size", [8, 64])
-def test_a_map_that_moves_nothing_changes_nothing(rng, size):
+def test_a_map_that_moves_nothing_changes_nothing(rng, size, sampling):
     images = rng.normal(size=[2, size, size, 3]).astype(np.float32)
     identity = tf.eye(3, batch_shape=[2])
-    np.testing.assert_allclose(resample(tf.constant(images), identity), images, atol=1e-4)
+    resampled = resample(tf.constant(images), identity, sampling)
+    np.testing.assert_allclose(resampled, images, atol=1e-4)
 
 
-def test_whole_pixels_move_and_borders_are_reflected(rng):
+@BOTH
+def test_whole_pixels_move_and_borders_are_reflected(rng, sampling):
     images = ndimage.gaussian_filter(rng.normal(size=[1, 16, 16, 1]), [0, 2, 2, 0], mode="mirror")
     inverse = np.array([[[1, 0, -2 * 9 / 16], [0, 1, 0], [0, 0, 1]]])  # 9 pixels to the right
-    moved = resample(tf.constant(images, tf.float32), tf.constant(inverse, tf.float32)).numpy()
+    images, inverse = (np.float32(x) for x in (images, inverse))
+    moved = resample(tf.constant(images), tf.constant(inverse), sampling).numpy()
     expected = np.pad(images, [(0, 0), (0, 0), (9, 0), (0, 0)], mode="reflect")[:, :, :16]
     np.testing.assert_allclose(moved[:, :, 9:], expected[:, :, 9:], atol=1e-4)
     np.testing.assert_allclose(moved, expected, atol=0.05 * np.abs(images).max())
@@ -83,7 +91,8 @@ def test_whole_pixels_move_and_borders_are_reflected(rng):
 def test_frequencies_that_a_smaller_image_lacks_are_removed():
     stripes = np.tile([1.0, -1.0], 32)[np.newaxis, np.newaxis, :, np.newaxis]
     stripes = tf.constant(np.broadcast_to(stripes, [1, 64, 64, 1]), tf.float32)
-    halved = resample(stripes, tf.constant([np.diag([2.0, 2.0, 1.0])], tf.float32)).numpy()
+    inverse = tf.constant([np.diag([2.0, 2.0, 1.0])], tf.float32)
+    halved = resample(stripes, inverse, sample_by_lookup).numpy()
     assert np.abs(halved[:, 20:-20, 20:-20]).max() < 0.02
 
 
@@ -140,6 +149,6 @@ def test_rotations_together_are_as_frequent_as_other_operations(rng):
 def test_images_without_any_operation_stay_as_they_are(rng):
     images = tf.constant(rng.normal(size=[2, 8, 8, 3]), tf.float32)
     noise = tf.concat([uniforms(), uniforms(scale=0.9)], axis=0)
-    first, second = transform(images, noise, tf.constant(0.5)).numpy()
+    first, second = TRANSFORM.apply(images, noise, tf.constant(0.5)).numpy()
     np.testing.assert_array_equal(first, images[0])
     assert np.abs(second - images[1]).max() > 0.1

@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pgan_tf.augmentation.geometry import TRANSFORM, TRANSFORM_ON_CPUS
 from pgan_tf.augmentation.pipeline import PIPE, POLICY, Pipeline, make_pipeline
 from pgan_tf.config import AugmentConfig
 
 OPERATIONS = {**PIPE, **POLICY}
-COMPILED = pytest.mark.parametrize("jit_compile", [False, True], ids=["plain", "compiled"])
+# The last can't be compiled.
+NAMES_AND_COMPILATION = [
+    pytest.param(operation, compiled, id=f"{name}-{'compiled' if compiled else 'plain'}")
+    for compiled in (False, True)
+    for name, operation in OPERATIONS.items()
+] + [pytest.param(TRANSFORM_ON_CPUS, False, id="g on CPUs-plain")]
+COMPILED = pytest.mark.parametrize(("operation", "jit_compile"), NAMES_AND_COMPILATION)
 
 
 def drawn(rng, operation, shape):
@@ -37,9 +44,7 @@ def test_images_change_at_strength_1_each_by_its_own_noise(rng, name):
 
 
 @COMPILED
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_gradients_are_those_of_differences(rng, name, jit_compile):
-    operation = OPERATIONS[name]
+def test_gradients_are_those_of_differences(rng, operation, jit_compile):
     size = max(operation.least_resolution, 8)
     images, noise = drawn(rng, operation, [2, size, size, 3])
     direction, weights = (tf.constant(rng.normal(size=images.shape), tf.float32) for _ in range(2))
@@ -59,10 +64,8 @@ def test_gradients_are_those_of_differences(rng, name, jit_compile):
 
 
 @COMPILED
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_the_gradient_of_a_gradient_penalty_is_that_of_differences(rng, name, jit_compile):
+def test_the_gradient_of_a_gradient_penalty_is_that_of_differences(rng, operation, jit_compile):
     """Of |d sum(w T(x)^2) / dx|^2, differentiated by w."""
-    operation = OPERATIONS[name]
     size = max(operation.least_resolution, 8)
     images, noise = drawn(rng, operation, [2, size, size, 1])
     weights = tf.constant(rng.normal(size=images.shape), tf.float32)
@@ -90,9 +93,10 @@ def test_the_gradient_of_a_gradient_penalty_is_that_of_differences(rng, name, ji
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_compiled_operations_compute_the_same(rng, name):
     images, noise = drawn(rng, OPERATIONS[name], [4, 32, 32, 3])
+    not_compiled = TRANSFORM_ON_CPUS if name == "g" else OPERATIONS[name]
     plain, compiled = (
-        tf.function(OPERATIONS[name].apply, jit_compile=jit)(images, noise, tf.constant(0.8))
-        for jit in (False, True)
+        tf.function(operation.apply, jit_compile=jit)(images, noise, tf.constant(0.8))
+        for operation, jit in ((not_compiled, False), (OPERATIONS[name], True))
     )
     np.testing.assert_allclose(plain, compiled, atol=1e-4)
 
@@ -103,7 +107,7 @@ def test_compiled_operations_compute_the_same(rng, name):
 def test_every_stage_keeps_the_shape_of_its_images(rng, augment, resolution, channels):
     pipe = "bgcfno" if augment == "fixed" else "bgc"
     config = AugmentConfig(augment=augment, augment_pipe=pipe)
-    pipeline = make_pipeline(config, resolution=resolution, channels=channels)
+    pipeline = make_pipeline(config, resolution=resolution, channels=channels, is_compiled=False)
     images = tf.constant(rng.uniform(-1, 1, [2, resolution, resolution, channels]), tf.float32)
     noise = tf.constant(rng.uniform(size=[2, pipeline.noise_size]), tf.float32)
     augmented = pipeline(images, noise, tf.constant(1.0))
@@ -115,15 +119,34 @@ def test_every_stage_keeps_the_shape_of_its_images(rng, augment, resolution, cha
 def test_operations_of_sizes_without_sense_are_left_out():
     def pipeline(letters, resolution):
         config = AugmentConfig(augment="fixed", augment_pipe=letters)
-        return make_pipeline(config, resolution=resolution, channels=3)
+        return make_pipeline(config, resolution=resolution, channels=3, is_compiled=True)
 
     assert pipeline("g", 4) is None
     assert pipeline("g", 8).noise_size == 11
     assert pipeline("f", 16) is None
     assert pipeline("bgf", 4).noise_size == pipeline("b", 4).noise_size
     policy = AugmentConfig(augment="diffaugment", augment_policy="translation")
-    assert make_pipeline(policy, resolution=4, channels=3) is None
-    assert make_pipeline(AugmentConfig(), resolution=8, channels=3) is None
+    assert make_pipeline(policy, resolution=4, channels=3, is_compiled=True) is None
+    assert make_pipeline(AugmentConfig(), resolution=8, channels=3, is_compiled=True) is None
+
+
+@pytest.mark.parametrize(
+    ("is_compiled", "gpus", "by_matrix"),
+    [(False, [], True), (True, [], False), (False, ["G"], False)],
+)
+def test_geometry_is_a_sparse_product_where_that_is_fast(
+    rng, monkeypatch, is_compiled, gpus, by_matrix
+):
+    images, noise = drawn(rng, TRANSFORM, [2, 8, 8, 3])
+    config = AugmentConfig(augment="fixed", augment_pipe="g")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    pipeline = make_pipeline(config, resolution=8, channels=3, is_compiled=is_compiled)
+    graph = tf.function(pipeline, autograph=False).get_concrete_function(
+        images, noise, tf.constant(0.8)
+    )
+    types = {operation.type for operation in graph.graph.get_operations()}
+    assert ("SparseTensorDenseMatMul" in types) == by_matrix
+    assert ("GatherV2" in types) == (not by_matrix)
 
 
 def test_operations_are_applied_in_order_each_with_its_own_noise(rng):
