@@ -66,7 +66,7 @@ from pgan_tf.config.run import JIT_COMPILE
 from pgan_tf.data.batches import Batch
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.distribution.xla_environment import set_up_xla
-from pgan_tf.networks.cost import multiplications, training_passes
+from pgan_tf.networks.cost import step_multiplications
 from pgan_tf.step.inputs import StepInputs
 from pgan_tf.step.microbatches import one_thread_per_operation, set_up_threads
 from pgan_tf.step.step import TrainStep
@@ -167,8 +167,7 @@ def main() -> None:
                 measured.append(measure_rate(product))
     roof, median_roof = max(map(max, rates)), max(map(statistics.median, rates))
     seconds = statistics.median(times) / steps
-    passes = training_passes(config.loss, config.optimizer)
-    operations = 2 * passes * multiplications(network, given.resolution, fading=fading)
+    operations = 2 * step_multiplications(config, given.resolution, fading=fading)
     tflops = operations * given.batch_size / seconds / 1e12
     result = {
         "benchmark": "train_step",

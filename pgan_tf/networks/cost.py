@@ -5,7 +5,7 @@ Used to extrapolate the speed of one stage to the others. Standard library only.
 
 import math
 
-from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig
+from pgan_tf.config import LossConfig, NetworkConfig, OptimizerConfig, TrainConfig
 from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.networks.layer_table import (
     LayerSpec,
@@ -16,6 +16,37 @@ from pgan_tf.networks.layer_table import (
 
 # Seconds that starting the two to three thousand operations of a step takes, whatever their size.
 TYPICAL_OVERHEAD = 0.015
+
+
+def step_multiplications(config: TrainConfig, resolution: int, *, fading: bool) -> float:
+    """Return the multiply-adds of a training step for one image, averaged over its kinds.
+
+    Args:
+      config: the run's.
+      resolution: of the stage.
+      fading: whether the stage fades in.
+    """
+    stage = config.at_stage(resolution)
+    work = training_passes(stage.loss, stage.optimizer) * multiplications(
+        config.network, resolution, fading=fading
+    )
+    if config.optimizer.freeze_discriminator:
+        frozen = [
+            layer
+            for layer in layers_at(discriminator_layers(config.network), resolution, fading=fading)
+            if layer.resolution > config.highest_in_discriminator
+        ]
+        work -= _frozen_passes(stage.loss) * sum(map(_multiplications, frozen))
+    return work
+
+
+def _frozen_passes(loss: LossConfig) -> float:
+    """Return the passes of a step that layers are spared whose weights are not trained.
+
+    They are the first: nothing goes back through them but to images. Of reals and fakes that is
+    nothing; of a penalty one pass to its images, and one through that.
+    """
+    return 4 + 3 * loss.gradient_penalties / loss.penalty_interval
 
 
 def training_passes(loss: LossConfig, optimizer: OptimizerConfig) -> float:
@@ -83,10 +114,10 @@ class StepTimes:
     of starting operations.
 
     Args:
-      config: the networks.
+      config: the run's.
     """
 
-    def __init__(self, config: NetworkConfig):
+    def __init__(self, config: TrainConfig):
         self._config = config
         self._measured: dict[float, float] = {}  # seconds of a step by its multiplications
 
@@ -120,5 +151,5 @@ class StepTimes:
         )
 
     def _work(self, phase: Phase) -> float:
-        per_image = multiplications(self._config, phase.resolution, fading=phase.fading)
+        per_image = step_multiplications(self._config, phase.resolution, fading=phase.fading)
         return per_image * phase.batch_size

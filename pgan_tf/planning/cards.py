@@ -14,9 +14,10 @@ from pgan_tf.config.phases import Phase
 from pgan_tf.networks.cost import (
     TYPICAL_OVERHEAD,
     count_layers,
-    multiplications,
+    step_multiplications,
     training_passes,
 )
+from pgan_tf.planning.augment_cost import core_seconds
 from pgan_tf.planning.step_memory import bytes_per_number, discriminator_outputs
 
 # Passes of an iteration with the default options, with which cards were measured.
@@ -33,12 +34,14 @@ class Speed:
       layer_seconds: seconds for each layer of both networks: starting its operations.
       traffic_seconds: seconds for each 10^9 bytes of the discriminator's outputs: all operations
         that read and write memory, of both networks.
+      cores: those that augmentation takes time of; 0 on GPUs, where it was not measured.
     """
 
     tflops: float
     step_seconds: float = TYPICAL_OVERHEAD
     layer_seconds: float = 0.0
     traffic_seconds: float = 0.0
+    cores: float = 0.0
 
     def seconds(self, config: TrainConfig, phase: Phase, *, replicas: int) -> float:
         """Return the seconds of a step.
@@ -49,16 +52,21 @@ class Speed:
           replicas: number of replicas that it is split over.
         """
         network, resolution, fading = config.network, phase.resolution, phase.fading
-        passes = training_passes(config.loss, config.optimizer)
+        stage = config.at_stage(resolution)
+        passes = training_passes(stage.loss, stage.optimizer)
         batch_size = phase.batch_size / replicas
-        operations = 2 * passes * multiplications(network, resolution, fading=fading) * batch_size
+        operations = 2 * step_multiplications(config, resolution, fading=fading) * batch_size
         outputs = discriminator_outputs(network, resolution, fading=fading) * batch_size
         usual = passes / _USUAL_PASSES
+        augmentation = 0.0
+        if self.cores:
+            augmentation = core_seconds(stage, resolution) * batch_size / self.cores
         return (
             self.step_seconds
             + usual * self.layer_seconds * count_layers(network, resolution, fading=fading)
             + operations / (self.tflops * 1e12)
             + usual * self.traffic_seconds * outputs * bytes_per_number(config) / 1e9
+            + augmentation
         )
 
 
@@ -127,7 +135,7 @@ _CORE_TFLOPS = 0.0485
 
 def cpu_speed(cores: int, replicas: int) -> Speed:
     """Return the speed of each of the replicas that share a machine's cores."""
-    return Speed(_CORE_TFLOPS * cores / replicas)
+    return Speed(_CORE_TFLOPS * cores / replicas, cores=cores / replicas)
 
 
 def models_of_machine(root: Path = Path("/")) -> list[str]:

@@ -209,7 +209,7 @@ class _Progress:
           images_seen: real images that the run has shown.
         """
         replicas = self._started.replicas if self._started else 1
-        times = StepTimes(self._config.network)
+        times = StepTimes(self._config)
         for known, result in self._measured.values():
             times.add(known, result.step_seconds / known.batch_size)
         rows = []

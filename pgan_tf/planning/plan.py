@@ -80,7 +80,7 @@ def plan(
             "this run's own, of the last tick of each phase, here marked measured; the others in "
             "proportion to their multiplications"
         )
-    remarks = [time, f"seconds: {source}", *_remarks(config, schedule)]
+    remarks = [time, f"seconds: {source}", *_remarks(config, schedule, speed)]
     return "\n".join([headline(config, replicas), "", format_table(rows), "", *remarks])
 
 
@@ -116,9 +116,11 @@ def _choose_speed(
     return card.speed(config), source
 
 
-def _remarks(config: TrainConfig, schedule: Schedule) -> list[str]:
+def _remarks(config: TrainConfig, schedule: Schedule, speed: Speed) -> list[str]:
     """Return lines on the other columns of the table, and on settings that have none."""
     remarks = describe_by_stage(config, schedule)
+    if config.augment.augment != "none" and not speed.cores:
+        remarks.append("--augment: its time is not counted, which was measured on CPUs alone")
     if ramps := _ramps(config.schedule):
         remarks.append(f"learning rate: {ramps}")
     where = "of all replicas together" if shares_memory(config) else "of each device"
@@ -194,7 +196,7 @@ def estimate(
       speed: of a replica. Not used where something was measured.
       so_far: the part of the run that is done.
     """
-    step_times = StepTimes(config.network)
+    step_times = StepTimes(config)
     for phase, seconds_per_image in so_far.measured:
         step_times.add(phase, seconds_per_image)
     measured_phases = {phase.index for phase, _ in so_far.measured}

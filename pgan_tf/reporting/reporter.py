@@ -69,7 +69,7 @@ class Reporter:
         self._summaries = summaries
         self._evaluation = evaluation
         self._begin_counting()
-        self._step_times = StepTimes(config.network)
+        self._step_times = StepTimes(config)
         # Keep the last model, because layers remember every model that they are part of.
         self._keras_model = functools.lru_cache(maxsize=1)(
             functools.partial(as_keras_model, state.ema_generator)

@@ -8,12 +8,18 @@ from pgan_tf.config import (
     LossConfig,
     NetworkConfig,
     OptimizerConfig,
+    RunConfig,
     ScheduleConfig,
     TrainConfig,
 )
 from pgan_tf.config.phases import Schedule
 from pgan_tf.layers.kernels import winograd
-from pgan_tf.networks.cost import TYPICAL_OVERHEAD, StepTimes, multiplications, training_passes
+from pgan_tf.networks.cost import (
+    TYPICAL_OVERHEAD,
+    StepTimes,
+    multiplications,
+    step_multiplications,
+)
 from pgan_tf.networks.discriminator import Discriminator
 from pgan_tf.networks.generator import Generator
 from pgan_tf.step.inputs import IterationInputs, StepInputs
@@ -69,7 +75,7 @@ def test_multiplications_are_those_of_the_layers(resolution, fading, options):
 
 def times(schedule, **seconds_per_image):
     """Return step times measured in phases named `p0`, `p1`, ..."""
-    step_times = StepTimes(CONFIG)
+    step_times = StepTimes(TrainConfig(network=CONFIG))
     for name, seconds in seconds_per_image.items():
         step_times.add(schedule.phases[int(name[1:])], seconds)
     return step_times
@@ -111,6 +117,37 @@ def test_a_speed_that_fits_no_model_still_gives_a_time():
     assert step_times.remaining(THREE_STAGES, 0) > 0
 
 
+def test_speeds_of_stages_with_fewer_penalties_are_derived_from_others():
+    config = TrainConfig(
+        network=CONFIG, loss=LossConfig(loss="logistic", r1_gamma_by_resolution={16: 0.0})
+    )
+    measured, other = THREE_STAGES.phases[2], THREE_STAGES.phases[4]
+    step_times = StepTimes(config)
+    step_times.add(measured, 0.5)
+    expected = TYPICAL_OVERHEAD + (5.0 - TYPICAL_OVERHEAD) * 6 * work(4) / (9 * work(2))
+    assert step_times.seconds(other) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_frozen_layers_spare_what_goes_back_through_them(count):
+    def step(freeze, **loss):
+        config = TrainConfig(
+            network=NetworkConfig(resolution=16, fmap_base=64, fmap_max=8),
+            schedule=ScheduleConfig(start_resolution=16),
+            loss=LossConfig(**loss),
+            optimizer=OptimizerConfig(freeze_discriminator=freeze),
+            run=RunConfig(init_from="another"),
+        )
+        return step_multiplications(config, 16, fading=False)
+
+    from_rgb, conv0, conv1 = 16**2 * 3 * 8, 16**2 * 9 * 8**2, 8**2 * 16 * 8**2
+    frozen = from_rgb + conv0 + conv1
+    if count == 2:
+        frozen += 8**2 * 9 * 8**2 + 4**2 * 16 * 8**2
+    assert step(0, loss="lsgan") - step(count, loss="lsgan") == pytest.approx(4 * frozen)
+    assert step(0) - step(count) == pytest.approx(7 * frozen)
+
+
 @pytest.mark.parametrize(
     ("loss", "optimizer", "expected"),
     [
@@ -124,6 +161,7 @@ def test_a_speed_that_fits_no_model_still_gives_a_time():
         ({"loss": "rpgan", "penalty_interval": 2}, {}, 9.75),
         ({}, {"discriminator_steps": 5}, 7),
         ({}, {"simultaneous_updates": True}, 8.5),
+        ({"loss": "rpgan"}, {"freeze_discriminator": 2}, None),
     ],
     ids=str,
 )
@@ -134,9 +172,10 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
     batch_size, resolution = 16, 16
     config = TrainConfig(
         network=NetworkConfig(resolution=resolution, fmap_base=256, fmap_max=32),
-        schedule=ScheduleConfig(batch_size=batch_size),
+        schedule=ScheduleConfig(start_resolution=resolution, batch_size=batch_size),
         loss=LossConfig(**loss),
         optimizer=OptimizerConfig(**optimizer),
+        run=RunConfig(init_from="another" if "freeze_discriminator" in optimizer else ""),
     )
     state = TrainState(config, one_device)
     empty = tf.zeros([1, batch_size, 0])
@@ -165,8 +204,9 @@ def test_a_step_multiplies_as_often_as_so_many_forward_passes(
         graph = train_step.graph.get_concrete_function(inputs).graph
         return sum(multiply_adds(operation) for operation in run_operations(graph)) / forward
 
-    passes = training_passes(config.loss, config.optimizer)
-    assert passes == expected
+    counts = {"resolution": resolution, "fading": False}
+    passes = step_multiplications(config, **counts) / multiplications(config.network, **counts)
+    assert expected is None or passes == pytest.approx(expected)
     kinds = config.step_kinds
     by_kind = {kind: counted(kind) for kind in set(kinds)}
     assert sum(by_kind[kind] for kind in kinds) / len(kinds) == pytest.approx(passes, rel=0.15)

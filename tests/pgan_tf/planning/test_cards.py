@@ -4,9 +4,17 @@ import dataclasses
 
 import pytest
 
-from pgan_tf.config import NetworkConfig, OptimizerConfig, RunConfig, ScheduleConfig, TrainConfig
+from pgan_tf.config import (
+    AugmentConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    RunConfig,
+    ScheduleConfig,
+    TrainConfig,
+)
 from pgan_tf.config.phases import Schedule
-from pgan_tf.planning.cards import CARDS, find_card, model_of_machine
+from pgan_tf.planning.cards import CARDS, cpu_speed, find_card, model_of_machine
 from pgan_tf.planning.plan import plan
 from tests.helpers.trials import rows_of
 
@@ -54,6 +62,63 @@ def test_a_step_of_more_passes_takes_longer_and_replicas_share_it():
     assert alone / 4 < speed.seconds(config, phase, replicas=4) < alone / 2
     critics = dataclasses.replace(config, optimizer=OptimizerConfig(discriminator_steps=5))
     assert speed.seconds(critics, phase, replicas=1) == pytest.approx(7 / 9 * alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "passes"),
+    [
+        ({}, 2 + 3 + 2),
+        ({"loss": {"loss": "logistic", "penalty_interval": 2}}, 2 + 3 / 2 + 2),
+        ({"loss": {"loss": "rpgan"}}, 2 + 6 + 3),
+        ({"loss": {"loss": "lsgan"}, "optimizer": {"discriminator_steps": 2}}, 2 + 2 / 2),
+        ({"optimizer": {"simultaneous_updates": True}}, 2 + 3 + 1),
+    ],
+    ids=str,
+)
+def test_augmentation_takes_time_of_cores_for_every_pixel_and_pass(options, passes):
+    config = TrainConfig(
+        network=NetworkConfig(resolution=64),
+        schedule=ScheduleConfig(batch_size=16),
+        loss=LossConfig(**options.get("loss", {})),
+        optimizer=OptimizerConfig(**options.get("optimizer", {})),
+    )
+    phase = Schedule(config.schedule, 64).phases[-1]
+
+    def more(**augment):
+        changed = dataclasses.replace(config, augment=AugmentConfig(**augment))
+        plain, augmented = (
+            cpu_speed(4, 2).seconds(c, phase, replicas=2) for c in (config, changed)
+        )
+        return augmented - plain
+
+    assert more(augment="fixed", augment_pipe="b") == pytest.approx(
+        0.05e-6 * passes * 64**2 * 8 / 2
+    )
+    assert more(augment="fixed") == pytest.approx(
+        sum(more(augment="fixed", augment_pipe=letter) for letter in "bgc")
+    )
+    assert 0 < more(augment="diffaugment") < more(augment="fixed")
+
+
+def test_on_cpus_augmentation_takes_as_much_as_measured():
+    # docs/guide/small-data.md
+    config = TrainConfig(
+        network=NetworkConfig(resolution=32, **NARROW), schedule=ScheduleConfig(batch_size=16)
+    )
+    augmented = dataclasses.replace(config, augment=AugmentConfig(augment="fixed"))
+    phase = Schedule(config.schedule, 32).phases[-2]
+    plain, more = (cpu_speed(2, 1).seconds(c, phase, replicas=1) for c in (config, augmented))
+    # Processor time of both cores: 0.773 s without, 0.843 s with.
+    assert 2 * (more - plain) == pytest.approx(0.843 - 0.773, rel=0.3)
+
+
+def test_on_gpus_augmentation_is_left_out_and_the_plan_says_so():
+    config = TrainConfig(
+        network=NetworkConfig(resolution=8), augment=AugmentConfig(augment="diffaugment")
+    )
+    assert "--augment: its time is not counted" in plan(config, device="h200")
+    assert "--augment" not in plan(config, device="cpu")
+    assert "--augment" not in plan(dataclasses.replace(config, augment=AugmentConfig()))
 
 
 def test_batch_norm_is_not_compiled():
