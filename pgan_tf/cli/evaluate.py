@@ -7,7 +7,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
-from pgan_tf.config import METRICS
+from pgan_tf.config import EVALUATE_METRICS
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
@@ -44,7 +44,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_list(
         "metrics",
         ["swd", "ms_ssim"],
-        f"Metrics to compute, separated by commas: any of {', '.join(METRICS)}.",
+        f"Metrics to compute, separated by commas: any of {', '.join(EVALUATE_METRICS)}.",
         flag_values=flag_values,
     )
     integer(
@@ -108,7 +108,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     string(
         "inception",
         "The file with the Inception graph for fid, is, kid and precision_recall: "
-        "inception-2015-12-05.tgz, or the .pb file in it. Default: downloaded once.",
+        "inception-2015-12-05.tgz, or the .pb file in it. Default: downloaded once. If given, also "
+        "for neighbors.",
     )
     string("digit_classifier", "A .keras file that classifies digits, for --metrics=modes; see "
            "docs/reference/metrics.md.")  # fmt: skip

@@ -12,7 +12,7 @@ discriminator) is a float.
 
 from pgan_tf.config.augment import AugmentConfig
 from pgan_tf.config.data import DataConfig
-from pgan_tf.config.evaluation import METRICS, EvalConfig
+from pgan_tf.config.evaluation import EVALUATE_METRICS, METRICS, EvalConfig
 from pgan_tf.config.loss import LossConfig
 from pgan_tf.config.network import NetworkConfig
 from pgan_tf.config.optimizer import OptimizerConfig
@@ -22,6 +22,7 @@ from pgan_tf.config.step_kinds import FULL_STEP, StepKind
 from pgan_tf.config.train import TrainConfig
 
 __all__ = [
+    "EVALUATE_METRICS",
     "FULL_STEP",
     "METRICS",
     "AugmentConfig",

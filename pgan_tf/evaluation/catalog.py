@@ -18,6 +18,9 @@ from tfrecords_tools.errors import UserError
 # Named arrays, with one or several rows per image, in the order of the images.
 ImageFeatures = Mapping[str, np.ndarray]
 
+# The metric that compares with all training images; `neighbors.py` finds the distances.
+NEIGHBORS = "neighbors"
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -25,7 +28,8 @@ class Metric:
 
     Attributes:
       name: as in `--metrics`.
-      feature_kind: the features that it compares, a key of `extraction.ACCUMULATORS`.
+      feature_kind: the features that it compares, a key of `extraction.ACCUMULATORS`; or
+        "distances" to the nearest training images, by the name of the space.
       num_images: the usual number of images; values of other numbers can't be compared with it.
       min_images: the fewest images that make sense.
       min_resolution: the smallest images, in pixels.
@@ -118,6 +122,14 @@ def _count_modes(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[
     return {"modes/hit": float(hit), "modes/kl": divergence}
 
 
+def _compare_distances(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
+    return {
+        f"{NEIGHBORS}/{space}/{name}": value
+        for space, distances in fakes.items()
+        for name, value in metrics.memorization(distances, reals[space]).items()
+    }
+
+
 _ALL = (
     Metric("swd", "patches", 16384, 1, 16, _compare_patches, "swd/average", equal_sets=True),
     # 10,000 pairs. Neither low nor high is good in itself: reals are similar to some degree.
@@ -136,5 +148,14 @@ _ALL = (
         higher_is_better=True,
     ),
     Metric("modes", "numbers", 25600, 1, 1, _count_modes, "modes/kl"),
+    Metric(
+        NEIGHBORS,
+        "distances",
+        1000,
+        1,
+        1,
+        _compare_distances,
+        f"{NEIGHBORS}/pixels/below_1_percent",
+    ),
 )
 CATALOG = {metric.name: metric for metric in _ALL}

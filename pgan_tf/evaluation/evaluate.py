@@ -8,11 +8,17 @@ from typing import Any
 
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
-from pgan_tf.evaluation.catalog import Metric, find_metrics
+from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
-from pgan_tf.evaluation.extraction import load_extractors
+from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.images import Reals
+from pgan_tf.evaluation.images import Fakes, Reals
+from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
+from pgan_tf.evaluation.neighbors import (
+    USUAL_NUM_IMAGES,
+    NeighborFinder,
+    held_out_records,
+)
 from pgan_tf.evaluation.results import (
     SnapshotMetrics,
     StoredMetrics,
@@ -118,8 +124,9 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     reals = _open_reals(options, selection)
     strategy = make_strategy(options.distribution, logical_cpus=options.logical_cpus)
     evaluator = _make_evaluator(options, selection, metrics, reals)
+    finder = _make_finder(options, selection, metrics, reals)
     output = Path(options.output) if options.output else selection.home
-    settings = _settings(evaluator, reals)
+    settings = _settings(evaluator, finder, reals)
     if options.ema_length is not None:
         settings["ema_length"] = options.ema_length
     stored = _read_all_stored(selection, output, settings) if options.reuse else {}
@@ -128,7 +135,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
         reals=reals,
         strategy=strategy,
         batch_size=options.batch_size,
-        count=evaluator.most_images,
+        count=max(evaluator.most_images, finder.num_images if finder else 0),
     )
     # Find what may be wrong now, not after hours of work.
     require_writable(output)
@@ -144,10 +151,16 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
         missing = _missing(metrics, known)
         if missing:
             fakes = loaded.pop(snapshot.file, None) or load(snapshot)
-            values |= evaluator.evaluate(fakes, label=snapshot.label, only=missing)
+            ordinary = [metric for metric in missing if metric.name != NEIGHBORS]
+            if ordinary:
+                values |= evaluator.evaluate(fakes, label=snapshot.label, only=ordinary)
+            if finder is not None and len(ordinary) < len(missing):
+                values |= _find_neighbors(finder, fakes, output, snapshot)
         result = _result(snapshot, _in_order(metrics, values), settings, floor)
         results.append(result)
         written.append(result.write_json(output))
+        if finder is not None:
+            written.append(sheet_path(output, snapshot.label))
         if len(selection.snapshots) > 1:
             say(_headlines(result, metrics, reused=not missing))
     if options.all_snapshots and curves.plot(output / "metrics.png", results):
@@ -155,7 +168,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     # Its curves are of the generators as they were saved.
     if selection.run is not None and options.ema_length is None:
         write_tensorboard(selection.run, results)
-    return EvaluationReport(tuple(results), tuple(written), _summary(evaluator, reals))
+    return EvaluationReport(tuple(results), tuple(written), _summary(settings["num_images"], reals))
 
 
 def _open_reals(options: EvaluateOptions, selection: SnapshotSelection) -> Reals:
@@ -174,12 +187,11 @@ def _make_evaluator(
     metrics: Sequence[Metric],
     reals: Reals,
 ) -> Evaluator:
-    directory = Path(options.cache_dir) if options.cache_dir else selection.home / CACHE_NAME
     return Evaluator(
-        metrics,
+        [metric for metric in metrics if metric.name != NEIGHBORS],
         reals,
         num_images=options.num_images,
-        cache=FeatureCache(directory, keep=options.cache),
+        cache=_cache(options, selection),
         extractors=load_extractors(
             metrics,
             inception=options.inception,
@@ -187,6 +199,40 @@ def _make_evaluator(
             digit_classifier=options.digit_classifier,
         ),
     )
+
+
+def _make_finder(
+    options: EvaluateOptions,
+    selection: SnapshotSelection,
+    metrics: Sequence[Metric],
+    reals: Reals,
+) -> NeighborFinder | None:
+    """Return what finds the training images nearest to fakes; None if that is not asked for."""
+    if all(metric.name != NEIGHBORS for metric in metrics):
+        return None
+    own = options.inception or options.features
+    return NeighborFinder(
+        reals,
+        held_out_records(selection.run, selection.config, reals.pyramid),
+        num_images=options.num_images or USUAL_NUM_IMAGES,
+        cache=_cache(options, selection),
+        extractor=load_feature_extractor(options.inception, options.features) if own else None,
+    )
+
+
+def _find_neighbors(
+    finder: NeighborFinder, fakes: Fakes, output: Path, snapshot: Snapshot
+) -> dict[str, float]:
+    """Return the values of `neighbors` of a generator, and write its sheet."""
+    report = finder.evaluate(fakes, label=snapshot.label)
+    path = sheet_path(output, snapshot.label)
+    write_sheet(path, finder, report, fakes, title=snapshot.label)
+    return report.values
+
+
+def _cache(options: EvaluateOptions, selection: SnapshotSelection) -> FeatureCache:
+    directory = Path(options.cache_dir) if options.cache_dir else selection.home / CACHE_NAME
+    return FeatureCache(directory, keep=options.cache)
 
 
 def _read_all_stored(
@@ -198,7 +244,10 @@ def _read_all_stored(
         path = result_path(output, snapshot.label)
         if path.exists():
             digest = sha256_of(snapshot.file)
-            stored[snapshot.file] = read_stored(path, digest=digest, settings=settings)
+            found = read_stored(path, digest=digest, settings=settings)
+            if not sheet_path(output, snapshot.label).exists():
+                found.pop(NEIGHBORS, None)
+            stored[snapshot.file] = found
     return stored
 
 
@@ -278,8 +327,8 @@ def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
     return wanted
 
 
-def _settings(evaluator: Evaluator, reals: Reals) -> dict[str, Any]:
-    return {
+def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals) -> dict[str, Any]:
+    settings: dict[str, Any] = {
         "data": str(reals.pyramid.directory.absolute()),
         "data_digest": evaluator.data_digest,
         "resolution": reals.resolution,
@@ -290,14 +339,25 @@ def _settings(evaluator: Evaluator, reals: Reals) -> dict[str, Any]:
         "extractors": evaluator.extractor_digests,
         "floor_num_images": evaluator.floor_images,
     }
+    if finder is None:
+        return settings
+    of_neighbors = {
+        "num_images": finder.num_images,
+        "real_num_images": len(finder.split.trained),
+        "extractors": finder.depends_on,
+        "floor_num_images": len(finder.split.others),
+    }
+    return settings | {
+        key: {**settings[key], NEIGHBORS: value} for key, value in of_neighbors.items()
+    }
 
 
-def _summary(evaluator: Evaluator, reals: Reals) -> str:
+def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
     by_count: dict[int, list[str]] = {}
-    for name, count in evaluator.num_images.items():
+    for name, count in num_images.items():
         by_count.setdefault(count, []).append(name)
     counts = ", ".join(
-        f"{count} images{_fewer_reals(count, reals)} for {' '.join(names)}"
+        f"{count} images{_fewer_reals(count, names, reals)} for {' '.join(names)}"
         for count, names in by_count.items()
     )
     mirrored = ", mirrored at random" if reals.mirror else ""
@@ -307,6 +367,8 @@ def _summary(evaluator: Evaluator, reals: Reals) -> str:
     )
 
 
-def _fewer_reals(count: int, reals: Reals) -> str:
+def _fewer_reals(count: int, names: Sequence[str], reals: Reals) -> str:
     available = reals.pyramid.count
-    return f" (against {available} reals)" if available < count else ""
+    if available >= count or names == [NEIGHBORS]:
+        return ""
+    return f" (against {available} reals)"

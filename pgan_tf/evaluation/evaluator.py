@@ -81,7 +81,7 @@ class Evaluator:
     @property
     def most_images(self) -> int:
         """Number of fakes that have to be generated."""
-        return max(self._counts.values())
+        return max(self._counts.values(), default=0)
 
     @property
     def real_images(self) -> dict[str, int]:

@@ -195,16 +195,23 @@ def load_extractors(
     kinds = {metric.feature_kind for metric in wanted}
     extractors: dict[str, Extractor] = {}
     if "features" in kinds:
-        extractors["features"] = (
-            metrics.load_features(features)
-            if features
-            else metrics.load_inception(inception or None)
-        )
+        extractors["features"] = load_feature_extractor(inception, features)
     if "numbers" in kinds:
         if not digit_classifier:
             raise UserError("modes needs --digit_classifier, a .keras file that reads digits")
         extractors["numbers"] = metrics.load_digit_classifier(digit_classifier)
     return extractors
+
+
+def load_feature_extractor(inception: str, features: str) -> FeatureExtractor:
+    """Load the extractor of features; see `load_extractors`.
+
+    Raises:
+      UserError: it can't be loaded.
+    """
+    if features:
+        return metrics.load_features(features)
+    return metrics.load_inception(inception or None)
 
 
 def feature_settings(kind: str, extractor: Extractor | None) -> dict[str, Any]:

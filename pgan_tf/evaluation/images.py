@@ -131,16 +131,27 @@ class Fakes:
         """
         latents = draw_latents(count, self.latent_size, seed=self.seed)
         for start in range(0, count, self.batch_size):
-            chosen = slice(start, min(start + self.batch_size, count))
-            labels = None if self.labels is None else self.labels[chosen]
-            images, finite = self.generate(latents[chosen], labels)
-            broken = np.count_nonzero(~finite)
-            if broken:
-                raise UserError(
-                    f"{self.origin}: a broken network: its images must be finite. Received: NaN or "
-                    f"infinity in {broken} of images {start} to {chosen.stop - 1}"
-                )
-            yield enlarge(images, self.resolution // images.shape[1])
+            yield self._images(latents, np.arange(start, min(start + self.batch_size, count)))
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of some numbers `[b]`, at most a batch, as `[b h w c]` uint8.
+
+        Raises:
+          UserError: some are not finite.
+        """
+        count = int(numbers.max()) + 1
+        return self._images(draw_latents(count, self.latent_size, seed=self.seed), numbers)
+
+    def _images(self, latents: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        labels = None if self.labels is None else self.labels[numbers]
+        images, finite = self.generate(latents[numbers], labels)
+        broken = np.count_nonzero(~finite)
+        if broken:
+            raise UserError(
+                f"{self.origin}: a broken network: its images must be finite. Received: NaN or "
+                f"infinity in {broken} of images {numbers[0]} to {numbers[-1]}"
+            )
+        return enlarge(images, self.resolution // images.shape[1])
 
 
 class ReplicatedGenerator:

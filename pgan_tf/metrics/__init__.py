@@ -33,6 +33,13 @@ from pgan_tf.metrics.kernel_distance import kernel_distance
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
 from pgan_tf.metrics.modes import Modes, mode_coverage, modes, read_numbers
 from pgan_tf.metrics.ms_ssim import ms_ssim
+from pgan_tf.metrics.neighbors import (
+    Neighbors,
+    NeighborSearch,
+    memorization,
+    nearer_of,
+    outlines,
+)
 from pgan_tf.metrics.patches import (
     PATCH_SIZE,
     PATCHES_PER_IMAGE,
@@ -52,6 +59,8 @@ __all__ = [
     "FunctionExtractor",
     "InceptionExtractor",
     "Modes",
+    "NeighborSearch",
+    "Neighbors",
     "PatchSampler",
     "StatisticsAccumulator",
     "feature_statistics",
@@ -62,9 +71,12 @@ __all__ = [
     "load_digit_classifier",
     "load_features",
     "load_inception",
+    "memorization",
     "mode_coverage",
     "modes",
     "ms_ssim",
+    "nearer_of",
+    "outlines",
     "precision_recall",
     "read_numbers",
     "sliced_wasserstein",

@@ -1,0 +1,129 @@
+"""Vectors of images, between which `neighbors.py` takes distances: of pixels and of features."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pgan_tf import metrics
+from pgan_tf.evaluation.catalog import NEIGHBORS
+from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
+from pgan_tf.evaluation.images import default_batch_size
+from pgan_tf.metrics import FeatureExtractor
+from tfrecords_tools.format import Pyramid
+from tfrecords_tools.progress import Progress
+
+# Side of thumbnails in pixels.
+_SIDE = 32
+# Changes with what `metrics.outlines` returns.
+_OUTLINES = "outlines 1"
+
+Describe = Callable[[np.ndarray], np.ndarray]
+
+
+class Space(NamedTuple):
+    """Vectors of images.
+
+    Attributes:
+      of_images: `[b h w c]` uint8 images to `[b d]` float32.
+      of_records: record numbers `[b]` of the data to `[b d]` float32.
+    """
+
+    of_images: Describe
+    of_records: Describe
+
+
+def features_digest(extractor: FeatureExtractor | None) -> str:
+    """Return a text that changes with the features."""
+    return _OUTLINES if extractor is None else extractor.digest
+
+
+def open_spaces(
+    pyramid: Pyramid, resolution: int, *, extractor: FeatureExtractor | None, cache: FeatureCache
+) -> dict[str, Space]:
+    """Return the spaces by name; features of the data are computed, or read from the cache.
+
+    Distances of `pixels` are root mean square differences of thumbnails, of 255; those of
+    `features` and of `outlines` are Euclidean.
+
+    Args:
+      pyramid: the data.
+      resolution: of images that an extractor gets.
+      extractor: of `features`; None for `outlines` of thumbnails in their place.
+      cache: of the features.
+
+    Raises:
+      UserError: a record is damaged, or the disk is full.
+    """
+    side = min(_SIDE, resolution)
+    level = pyramid.level(side)
+    pixels = Space(
+        lambda images: _pixels(thumbnails(images, side)),
+        lambda records: _pixels(level.read(records).transpose(0, 2, 3, 1)),
+    )
+    if extractor is None:
+        kept = _kept_features(pyramid, side, metrics.outlines, _OUTLINES, cache)
+        outlines = Space(
+            lambda images: metrics.outlines(thumbnails(images, side)),
+            lambda records: np.asarray(kept[records]),
+        )
+        return {"pixels": pixels, "outlines": outlines}
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        return extractor(images.repeat(3, axis=3) if images.shape[3] == 1 else images).features
+
+    kept = _kept_features(pyramid, resolution, extract, extractor.digest, cache)
+    return {
+        "pixels": pixels,
+        "features": Space(extract, lambda records: np.asarray(kept[records])),
+    }
+
+
+def thumbnails(images: np.ndarray, side: int) -> np.ndarray:
+    """Reduce `[b h w c]` uint8 images to `side` pixels by area means, rounded as in a pyramid."""
+    count, height, _, channels = images.shape
+    factor = height // side
+    if factor <= 1:
+        return images
+    blocks = images.reshape(count, side, factor, side, factor, channels)
+    return np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+    vectors = images.reshape(len(images), -1).astype(np.float32)
+    return vectors / np.float32(np.sqrt(vectors.shape[1]))
+
+
+def _kept_features(
+    pyramid: Pyramid, resolution: int, describe: Describe, digest: str, cache: FeatureCache
+) -> np.ndarray:
+    """Return the features `[count d]` of all images of the data at a resolution, by record."""
+    key: dict[str, Any] = {
+        "format": 1,
+        "measurement": NEIGHBORS,
+        "features": digest,
+        "data": digest_of(pyramid, resolution),
+        "resolution": resolution,
+        "channels": pyramid.channels,
+        "count": pyramid.count,
+    }
+    loaded = cache.load(key)
+    if loaded is not None:
+        return loaded["features"]
+    level, size = pyramid.level(resolution), default_batch_size(resolution)
+
+    def read(records: np.ndarray) -> np.ndarray:
+        return describe(level.read(records).transpose(0, 2, 3, 1))
+
+    width = read(np.zeros(1, np.int64)).shape[1]
+    with (
+        cache.entry(key) as entry,
+        Progress(pyramid.count, "images", "features of the data", keep=False) as progress,
+    ):
+        features = entry.allocate("features", (pyramid.count, width))
+        for start in range(0, pyramid.count, size):
+            records = np.arange(start, min(start + size, pyramid.count))
+            features[records] = read(records)
+            progress.update(len(records))
+        entry.fill({"features": features})
+    return features

@@ -1,0 +1,287 @@
+"""The training images nearest to fakes, against those nearest to images not trained on.
+
+The others are held-out images (`--validation_images`), or else training images, of which each is
+compared with all training images but itself. Distances are taken in two spaces: pixels of
+thumbnails, and features, which are those of an extractor or else outlines of the thumbnails. Where
+training mirrors images, the nearer of an image and its mirror image counts.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from absl import logging
+
+from pgan_tf import metrics
+from pgan_tf.config import TrainConfig
+from pgan_tf.data.held_out import held_out_indices
+from pgan_tf.data.order import records_at
+from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS
+from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.images import Fakes, Reals, default_batch_size
+from pgan_tf.evaluation.neighbor_spaces import Space, features_digest, open_spaces
+from pgan_tf.metrics import FeatureExtractor, Neighbors, NeighborSearch
+from pgan_tf.runs.data_note import difference
+from pgan_tf.runs.run_directory import CONFIG_NAME
+from tfrecords_tools.command.flagfile import read_flagfile
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import Pyramid
+from tfrecords_tools.progress import Progress
+
+USUAL_NUM_IMAGES = 1000
+# Neighbors of each image that are found.
+_COUNT = 3
+# Training images, and images whose neighbors are searched, at a time.
+_BLOCK, _GROUP = 4096, 2048
+# Keeps the choice of others apart from that of reals.
+_OTHERS_SEED = 1 << 21
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSplit:
+    """The images that a generator was trained on, and others to compare its fakes with.
+
+    Attributes:
+      trained: `[n]` record numbers, ascending.
+      others: `[m]` record numbers.
+      held_out: whether the others were held out; else they are among the trained.
+    """
+
+    trained: np.ndarray
+    others: np.ndarray
+    held_out: bool
+
+
+def held_out_records(run: Path | None, config: TrainConfig | None, pyramid: Pyramid) -> np.ndarray:
+    """Return the numbers of a pyramid's images that a run has held out; empty for none.
+
+    Warns if the pyramid is not what the run was trained on.
+
+    Args:
+      run: its directory; None for a generator outside of a run.
+      config: of the run, or None.
+      pyramid: the data that its generators are compared with.
+    """
+    nothing = np.zeros(0, np.int64)
+    if run is None or config is None:
+        return nothing
+    note = read_flagfile(run / CONFIG_NAME).splitlines()
+    if difference(note, pyramid) is not None:
+        logging.warning(
+            "%s is not the data of the run: %s compares fakes with images that were not trained on",
+            pyramid.location,
+            NEIGHBORS,
+        )
+        return nothing
+    return held_out_indices(pyramid.count, config.data.validation_images)
+
+
+def split_data(pyramid: Pyramid, held_out: np.ndarray, *, count: int, seed: int) -> DataSplit:
+    """Return the training images, and up to `count` others.
+
+    Args:
+      pyramid: the data.
+      held_out: record numbers that were not trained on; empty for none.
+      count: the most others.
+      seed: of their choice.
+
+    Raises:
+      UserError: there are too few training images.
+    """
+    trained = np.setdiff1d(np.arange(pyramid.count), held_out)
+    if len(trained) < 2:
+        raise UserError(
+            f"{NEIGHBORS} needs at least 2 training images. Received: {len(trained)}, in "
+            f"{pyramid.directory}"
+        )
+    pool = held_out if len(held_out) else trained
+    positions = np.arange(min(count, len(pool)), dtype=np.int64)
+    chosen = records_at(positions, count=len(pool), seed=seed + _OTHERS_SEED)
+    return DataSplit(trained, pool[chosen], held_out=bool(len(held_out)))
+
+
+class Found(NamedTuple):
+    """The training images nearest to n images, in one space.
+
+    Attributes:
+      neighbors: by record numbers.
+      mirrored: `[n k]` bool, whether the mirror image of the training image is meant.
+    """
+
+    neighbors: Neighbors
+    mirrored: np.ndarray
+
+    @property
+    def distances(self) -> np.ndarray:
+        """Distances `[n]` to the nearest."""
+        return self.neighbors.distances[:, 0]
+
+
+# By the name of the space, "pixels" first.
+FoundBySpace = Mapping[str, Found]
+
+
+class NeighborReport(NamedTuple):
+    """The neighbors of a generator's images and of others, and what they say.
+
+    Attributes:
+      values: by name, as of every metric.
+      fakes: neighbors of the fakes.
+      others: neighbors of the images that fakes are compared with.
+    """
+
+    values: dict[str, float]
+    fakes: FoundBySpace
+    others: FoundBySpace
+
+
+class NeighborFinder:
+    """Finds the training images nearest to a generator's images and to others.
+
+    Attributes:
+      reals: the data, and whether training mirrors it.
+      split: the images that fakes are compared with.
+      num_images: number of fakes.
+    """
+
+    def __init__(
+        self,
+        reals: Reals,
+        held_out: np.ndarray,
+        *,
+        num_images: int,
+        cache: FeatureCache,
+        extractor: FeatureExtractor | None,
+    ):
+        """Compute nothing yet.
+
+        Args:
+          reals: the data.
+          held_out: record numbers that were not trained on; empty for none.
+          num_images: number of fakes, and of others if there are as many.
+          cache: of the features of the data.
+          extractor: of features; None for outlines.
+
+        Raises:
+          UserError: there are too few training images.
+        """
+        self.reals = reals
+        self.num_images = num_images
+        self.split = split_data(reals.pyramid, held_out, count=num_images, seed=reals.seed)
+        self._cache = cache
+        self._extractor = extractor
+        self._others: FoundBySpace | None = None
+        self._spaces: dict[str, Space] | None = None
+
+    @property
+    def depends_on(self) -> str:
+        """The features and the held-out images, as a text that changes with them."""
+        count = self.reals.pyramid.count - len(self.split.trained)
+        return f"{features_digest(self._extractor)}, {count} held out"
+
+    def evaluate(self, fakes: Fakes, *, label: str = "fakes") -> NeighborReport:
+        """Find the neighbors of a generator's images and compare their distances.
+
+        Args:
+          fakes: its images.
+          label: text of the progress bar.
+
+        Raises:
+          UserError: its images are not finite, a record is damaged, or the disk is full.
+        """
+        if self._others is None:
+            split = self.split
+            own = None if split.held_out else np.searchsorted(split.trained, split.others)
+            self._others = self._search(self._read_others(), len(split.others), "others", own)
+        found = self._search(fakes.read(self.num_images), self.num_images, label)
+        of_others, of_fakes = (
+            {name: each.distances for name, each in of.items()} for of in (self._others, found)
+        )
+        values = CATALOG[NEIGHBORS].compare(of_others, of_fakes, self.reals.seed)
+        return NeighborReport(values, found, self._others)
+
+    def _search(
+        self,
+        batches: Iterable[np.ndarray],
+        count: int,
+        label: str,
+        own: np.ndarray | None = None,
+    ) -> FoundBySpace:
+        """Find the neighbors of images `[b h w c]` uint8.
+
+        Args:
+          batches: the images.
+          count: their number.
+          label: text of the progress bar.
+          own: `[count]` the number of each image among those trained on; None if it is not there.
+        """
+        if self._spaces is None:
+            self._spaces = open_spaces(
+                self.reals.pyramid,
+                self.reals.resolution,
+                extractor=self._extractor,
+                cache=self._cache,
+            )
+        spaces = self._spaces
+        groups: dict[str, list[Found]] = {name: [] for name in spaces}
+        with Progress(count, "images", f"neighbors of {label}", keep=False) as progress:
+            start = 0
+            for group in _grouped(batches, _GROUP):
+                size = sum(map(len, group))
+                own_of_group = None if own is None else own[start : start + size]
+                for name, space in spaces.items():
+                    groups[name].append(self._search_space(space, group, own_of_group))
+                start += size
+                progress.update(size)
+        return {name: _joined(found) for name, found in groups.items()}
+
+    def _search_space(
+        self, space: Space, batches: list[np.ndarray], own: np.ndarray | None
+    ) -> Found:
+        trained = self.split.trained
+        k = min(_COUNT, len(trained) - (own is not None))
+        searches = [NeighborSearch(np.concatenate([*map(space.of_images, batches)]), k)]
+        if self.reals.mirror:
+            # As far as the image is from a mirrored training image, its mirror image is from the
+            # training image itself; there are far fewer of the former.
+            mirrored = [space.of_images(batch[:, :, ::-1]) for batch in batches]
+            searches.append(NeighborSearch(np.concatenate(mirrored), k))
+        for start in range(0, len(trained), _BLOCK):
+            block = space.of_records(trained[start : start + _BLOCK])
+            for search in searches:
+                search.add(block)
+        nearest, *of_mirrored = (
+            search.nearest(lambda numbers: space.of_records(trained[numbers]), own)
+            for search in searches
+        )
+        is_mirrored = np.zeros(nearest.indices.shape, bool)
+        if of_mirrored:
+            nearest, is_mirrored = metrics.nearer_of(nearest, of_mirrored[0])
+        return Found(nearest._replace(indices=trained[nearest.indices]), is_mirrored)
+
+    def _read_others(self) -> Iterator[np.ndarray]:
+        level = self.reals.pyramid.level(self.reals.resolution)
+        size = default_batch_size(self.reals.resolution)
+        for start in range(0, len(self.split.others), size):
+            yield level.read(self.split.others[start : start + size]).transpose(0, 2, 3, 1)
+
+
+def _grouped(batches: Iterable[np.ndarray], least: int) -> Iterator[list[np.ndarray]]:
+    """Yield batches in lists of `least` images or more; the last may have fewer."""
+    group: list[np.ndarray] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(map(len, group)) >= least:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _joined(found: list[Found]) -> Found:
+    neighbors = Neighbors(
+        *(np.concatenate(arrays) for arrays in zip(*(f.neighbors for f in found), strict=True))
+    )
+    return Found(neighbors, np.concatenate([f.mirrored for f in found]))
