@@ -134,13 +134,15 @@ class Fakes:
             yield self._images(latents, np.arange(start, min(start + self.batch_size, count)))
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the images of some numbers `[b]`, at most a batch, as `[b h w c]` uint8.
+        """Return the images of some numbers `[n]`, as `[n h w c]` uint8.
 
         Raises:
           UserError: some are not finite.
         """
-        count = int(numbers.max()) + 1
-        return self._images(draw_latents(count, self.latent_size, seed=self.seed), numbers)
+        latents = draw_latents(int(numbers.max()) + 1, self.latent_size, seed=self.seed)
+        starts = range(0, len(numbers), self.batch_size)
+        batches = [numbers[start : start + self.batch_size] for start in starts]
+        return np.concatenate([self._images(latents, batch) for batch in batches])
 
     def _images(self, latents: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         labels = None if self.labels is None else self.labels[numbers]

@@ -1,6 +1,7 @@
 """The sheet of neighbors: fakes, and other images, beside the training images nearest to them."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -35,13 +36,13 @@ class _Set:
       title: of a column of the sheet.
       found: the neighbors of all of its images.
       images_at: numbers of images `[k]` to the images `[k h w c]` uint8.
-      caption: the number of an image to its name.
+      caption: the number of an image to the lines of text below it.
     """
 
     title: str
     found: FoundBySpace
     images_at: Callable[[np.ndarray], np.ndarray]
-    caption: Callable[[int], str]
+    caption: Callable[[int], list[str]]
 
 
 def sheet_path(directory: Path, label: str) -> Path:
@@ -74,15 +75,16 @@ def write_sheet(
             "fakes",
             report.fakes,
             lambda numbers: thumbnails(fakes.at(numbers), side),
-            lambda number: _named(
-                f"fake {number}", pyramid, None if labels is None else labels[number]
-            ),
+            lambda number: [
+                f"fake {number}",
+                "" if labels is None else _class_name(pyramid, labels[number]),
+            ],
         ),
         _Set(
             "held-out images" if split.held_out else "training images, without themselves",
             report.others,
             lambda numbers: read(split.others[numbers]),
-            lambda number: _record_name(pyramid, int(split.others[number])),
+            lambda number: _record_lines(pyramid, int(split.others[number])),
         ),
     )
     columns = [_draw_set(each, pyramid, read) for each in sets]
@@ -142,18 +144,25 @@ def _draw_set(
         parts.append((f"{images.title}, nearest by {space}", nearest))
     count = len(next(iter(images.found.values())).distances)
     parts.append((f"{images.title}, the first", np.arange(min(_FIRST, count))))
+    # A generator draws whole batches, so that one image takes as long as many.
+    chosen = np.unique(np.concatenate([numbers for _, numbers in parts]))
+    pictures = dict(zip(chosen.tolist(), images.images_at(chosen), strict=True))
     strips = []
     for heading, numbers in parts:
-        rows = [_draw_row(images, int(number), pyramid, read) for number in numbers]
+        rows = [_draw_row(images, n, pictures[n], pyramid, read) for n in numbers.tolist()]
         strips += [_draw_lines([heading], rows[0].width), *rows]
     return _stacked(strips)
 
 
 def _draw_row(
-    images: _Set, number: int, pyramid: Pyramid, read: Callable[[np.ndarray], np.ndarray]
+    images: _Set,
+    number: int,
+    image: np.ndarray,
+    pyramid: Pyramid,
+    read: Callable[[np.ndarray], np.ndarray],
 ) -> Image.Image:
-    """Draw an image, and its neighbors in each space."""
-    tiles = [_tile(images.images_at(np.array([number]))[0], images.caption(number), "")]
+    """Draw an image `[h w c]` uint8, and its neighbors in each space."""
+    tiles = [_tile(image, [*images.caption(number), ""])]
     gaps = [0]
     for space, found in images.found.items():
         records, distances = (array[number] for array in found.neighbors)
@@ -161,8 +170,9 @@ def _draw_row(
         for place, record in enumerate(records):
             mirrored = bool(found.mirrored[number, place])
             picture = pictures[place, :, ::-1] if mirrored else pictures[place]
-            name = _record_name(pyramid, int(record)) + (" mirrored" if mirrored else "")
-            tiles.append(_tile(picture, name, f"{space} {distances[place]:.3g}"))
+            name, kind = _record_lines(pyramid, int(record))
+            lines = [f"{name} mirrored" if mirrored else name, kind]
+            tiles.append(_tile(picture, [*lines, f"{space} {distances[place]:.3g}"]))
             gaps.append(_GAP if place else _SPACE_GAP)
     row = Image.new("RGB", (sum(gaps) + sum(t.width for t in tiles), tiles[0].height), _PAPER)
     left = 0
@@ -172,22 +182,23 @@ def _draw_row(
     return row
 
 
-def _tile(image: np.ndarray, name: str, distance: str) -> Image.Image:
-    """Draw an image `[h w c]` uint8 above two lines of text."""
+def _tile(image: np.ndarray, lines: Sequence[str]) -> Image.Image:
+    """Draw an image `[h w c]` uint8 above lines of text, each cut to its width."""
     gray = image.shape[2] == 1
     picture = Image.fromarray(image[:, :, 0] if gray else np.ascontiguousarray(image))
     side = picture.width * max(1, -(-_LEAST_SIDE // picture.width))
-    tile = Image.new("RGB", (side, side + 2 * _LINE + _GAP), _PAPER)
+    tile = Image.new("RGB", (side, side + len(lines) * _LINE + _GAP), _PAPER)
     tile.paste(picture.resize((side, side), Image.Resampling.NEAREST), (0, 0))
-    pen, font = ImageDraw.Draw(tile), ImageFont.load_default(_TEXT_SIZE)
-    pen.text((1, side), _fitted(name, font, side), _INK, font)
-    pen.text((1, side + _LINE), _fitted(distance, font, side), _PALE, font)
+    pen, font = ImageDraw.Draw(tile), _font()
+    for number, line in enumerate(lines):
+        color = _PALE if number else _INK
+        pen.text((1, side + number * _LINE), _fitted(line, font, side), color, font)
     return tile
 
 
 def _draw_lines(lines: Sequence[str], width: int) -> Image.Image:
     """Draw lines of text, each broken where it is wider."""
-    font = ImageFont.load_default(_TEXT_SIZE)
+    font = _font()
     broken: list[str] = []
     for line in lines:
         broken.append("")
@@ -214,17 +225,23 @@ def _stacked(strips: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def _record_name(pyramid: Pyramid, record: int) -> str:
-    label = pyramid.labels_of(np.array([record]))[0] if pyramid.label_size else None
-    return _named(f"#{record}", pyramid, label)
+def _record_lines(pyramid: Pyramid, record: int) -> list[str]:
+    """Return an image's record number, and its class or an empty text."""
+    label = pyramid.labels_of(np.array([record]))[0]
+    return [f"#{record}", _class_name(pyramid, label) if len(label) else ""]
 
 
-def _named(name: str, pyramid: Pyramid, label: np.ndarray | None) -> str:
-    """Return a name with the class of an image, if its label is one."""
-    if label is None or not np.array_equal(np.sort(label), np.eye(len(label))[-1]):
-        return name
+def _class_name(pyramid: Pyramid, label: np.ndarray) -> str:
+    """Return the name of a class; empty for a label that is none."""
     column = int(np.argmax(label))
-    return f"{name} {pyramid.label_names[column] if pyramid.label_names else f'class {column}'}"
+    if not np.array_equal(label, np.eye(len(label))[column]):
+        return ""
+    return pyramid.label_names[column] if pyramid.label_names else f"class {column}"
+
+
+@functools.cache
+def _font() -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    return ImageFont.load_default(_TEXT_SIZE)
 
 
 def _fitted(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:

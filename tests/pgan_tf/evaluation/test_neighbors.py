@@ -217,6 +217,7 @@ def test_images_are_held_out_of_the_data_of_the_run_alone(pyramid, tmp_path, cap
     assert not len(held_out_records(None, None, pyramid))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [HELD_OUT, NONE], ids=["held out", "none"])
 def test_a_sheet_is_drawn_of_fakes_neighbors_and_others(pyramid, tmp_path, held_out, monkeypatch):
     said = []
@@ -236,10 +237,8 @@ def test_a_sheet_is_drawn_of_fakes_neighbors_and_others(pyramid, tmp_path, held_
     assert CAVEAT in text
     assert ("held-out images" if len(held_out) else "no images are held out") in text
     assert "and their mirror images" in text
-    for part in ("fake 0 class 0", "fake 2 class 2", "pixels 0", "outlines 0"):
-        assert part in said or part in text
-    assert f"#{search.split.trained[0]} class {search.split.trained[0] % 3}" in said
-    if len(held_out):
-        for record in HELD_OUT:
-            beside_fakes = [t for t in said if t.startswith(f"#{record} ")]
-            assert len(beside_fakes) <= 3  # as rows of their own, never as neighbors
+    assert {"fake 0", "class 0", "fake 2", "class 2", "pixels 0", "outlines 0"} <= set(said)
+    assert f"#{search.split.trained[0]}" in said
+    for record in held_out:
+        # As rows of their own, in up to three parts, but never beside a fake.
+        assert said.count(f"#{record}") <= 3
