@@ -15,6 +15,7 @@ import pytest
 
 from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig
+from pgan_tf.config.phases import Schedule
 from tests.helpers.presets import config_of, flagfiles, presets
 from tfrecords_tools.command.flagfile import expand_flagfiles, flag_lines, is_flagfile
 
@@ -145,7 +146,7 @@ OTHERS = {
 OWN_IMAGES_KIMG = {64: 7200, 128: 8400, 256: 9600, 512: 10800, 1024: 12000}
 
 # Of this project, not of the paper.
-NOT_PUBLISHED = r"demo|emoji_64|fashion_mnist_(gpu_)?32(_cond)?|own_images_\d+"
+NOT_PUBLISHED = r"demo|emoji_64|fashion_mnist_(gpu_)?32(_cond)?|own_images_(small_)?\d+"
 
 by_precision = pytest.mark.parametrize("precision", PRECISIONS)
 by_gpus = pytest.mark.parametrize("gpus", CELEBAHQ_V2)
@@ -373,6 +374,33 @@ def test_own_images_train_with_celebahqs_batches_on_one_gpu(resolution):
     for name in ("batch_sizes", "learning_rates"):  # later stages are never trained
         found[name], expected[name] = found[name][:stages], expected[name][:stages]
     assert found == expected
+
+
+@pytest.mark.parametrize("resolution", OWN_IMAGES_KIMG)
+def test_own_images_are_augmented_and_trained_for_less_if_they_are_few(resolution):
+    few, many = (read(f"own_images_{size}{resolution}") for size in ("small_", ""))
+    for stage in RESOLUTIONS[: RESOLUTIONS.index(resolution) + 1]:
+        batch_size = many.schedule.batch_size_at(stage)
+        assert few.schedule.batch_size_at(stage) == batch_size
+        gamma = few.loss.at_stage(stage).r1_gamma
+        assert gamma == pytest.approx(0.0002 * resolution**2 / batch_size, rel=1e-3)
+    # The last stage trains as long after its fade.
+    last = [Schedule(c.schedule, resolution).phases[-1] for c in (few, many)]
+    assert [phase.end - phase.start for phase in last] == [2_400_000] * 2
+    found, expected = settings(few), settings(many)
+    changed = {name: value for name, value in found.items() if value != expected[name]}
+    assert changed == {
+        "loss": "logistic",
+        "r1_gamma": few.loss.r1_gamma,
+        "r1_gamma_by_resolution": few.loss.r1_gamma_by_resolution,
+        "augment": "ada",
+        "validation_images": 100,
+        "ema_half_life_kimg": 10,
+        "ema_rampup": 0.05,
+        "stabilize_kimg": 300,
+        "fade_kimg": 300,
+        "total_kimg": few.schedule.total_kimg,
+    }
 
 
 @pytest.mark.parametrize("labels", ["", "_cond"])

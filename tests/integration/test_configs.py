@@ -117,7 +117,12 @@ def reduced(config: TrainConfig) -> TrainConfig:
     kimg = steps * BATCH_SIZE / 1000
     return dataclasses.replace(
         config,
-        data=dataclasses.replace(config.data, mirror_augment=False),
+        data=dataclasses.replace(
+            config.data,
+            mirror_augment=False,
+            validation_images=min(config.data.validation_images, 2),
+        ),
+        loss=dataclasses.replace(config.loss, r1_gamma=None, r1_gamma_by_resolution={}),
         network=dataclasses.replace(
             config.network, resolution=8, fmap_base=32, fmap_max=4, latent_size=None
         ),
@@ -134,7 +139,7 @@ def reduced(config: TrainConfig) -> TrainConfig:
             learning_rate_by_resolution={},
         ),
         optimizer=dataclasses.replace(config.optimizer, ema_decay=0.9)
-        if config.optimizer.ema_update != "off"
+        if config.optimizer.ema_update != "off" and config.optimizer.ema_half_life_kimg is None
         else config.optimizer,
         run=dataclasses.replace(
             config.run, tick_kimg=1, sample_kimg=1, checkpoint_kimg=1, network_kimg=1

@@ -16,12 +16,13 @@ class _Config(NamedTuple):
 _SMALL = _Config("demo", 32, "some minutes on two CPU cores")
 _SMALL_OF_MANY = _Config("fashion_mnist_32", 32, "about an hour on two CPU cores")
 _LARGE = _Config("emoji_64", 64, "about half an hour on two CPU cores")
-_FOR_GPU = tuple(
-    _Config(f"own_images_{side}", side, "days on a GPU") for side in (64, 128, 256, 512, 1024)
-)
+_SIDES_FOR_GPU = (64, 128, 256, 512, 1024)
 
 # Images from which a run of an hour beats one of minutes at low resolutions.
 _MANY_IMAGES = 20_000
+# Images below which a run on a GPU is augmented; and of which it holds out so many by itself.
+_ENOUGH_WITHOUT_AUGMENTATION = 5_000
+_HELD_OUT, _ENOUGH_TO_HOLD_OUT = 100, 1_000
 # The configurations for GPUs expect some thousands of images.
 _FEW_IMAGES = 2_000
 
@@ -47,7 +48,8 @@ def first_run(
       source: name of the source that it was made from.
       on_gpu: whether to suggest a configuration for a GPU.
     """
-    config = _config_for_gpu(resolution) if on_gpu else _config_for_cpu(resolution, count)
+    for_gpu = _config_for_gpu(resolution, count)
+    config = for_gpu if on_gpu else _config_for_cpu(resolution, count)
     reached = min(config.resolution, resolution)
     flags = [
         f"--flagfile=configs/{config.name}.flags",
@@ -58,6 +60,8 @@ def first_run(
         flags.append(f"--resolution={reached}")
     if source in _NOT_MIRRORED and (on_gpu or config is _LARGE):
         flags.append("--nomirror_augment")
+    if on_gpu and count < _ENOUGH_TO_HOLD_OUT:
+        flags.append(f"--validation_images={_HELD_OUT * count // _ENOUGH_TO_HOLD_OUT}")
     command = shlex.join(["pgan-train", *flags])
     lines = [
         f"Train on it: {command}",
@@ -67,7 +71,7 @@ def first_run(
     if not on_gpu and resolution > reached:
         lines.append(
             f"  this machine has no NVIDIA GPU, which {resolution}x{resolution} takes: there give "
-            f"--flagfile=configs/{_config_for_gpu(resolution).name}.flags"
+            f"--flagfile=configs/{for_gpu.name}.flags"
         )
     if count < _FEW_IMAGES:
         lines.append(
@@ -77,8 +81,10 @@ def first_run(
     return lines
 
 
-def _config_for_gpu(resolution: int) -> _Config:
-    return next((c for c in reversed(_FOR_GPU) if c.resolution <= resolution), _FOR_GPU[0])
+def _config_for_gpu(resolution: int, count: int) -> _Config:
+    side = max((side for side in _SIDES_FOR_GPU if side <= resolution), default=_SIDES_FOR_GPU[0])
+    few = "small_" if count < _ENOUGH_WITHOUT_AUGMENTATION else ""
+    return _Config(f"own_images_{few}{side}", side, "days on a GPU")
 
 
 def _config_for_cpu(resolution: int, count: int) -> _Config:
