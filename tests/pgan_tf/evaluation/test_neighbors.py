@@ -190,6 +190,25 @@ def test_an_extractor_takes_the_place_of_outlines_and_its_features_are_kept(pyra
     assert again.seen == extractor.seen - COUNT - 1  # of fakes and of others alone
 
 
+def test_one_fake_two_training_images_of_4x4_and_no_cache_are_enough(tmp_path):
+    data = write_pyramid(tmp_path / "few", resolution=4, channels=3, count=3)
+    pyramid = open_pyramid(data)
+    search = NeighborFinder(
+        Reals(pyramid, 4, seed=0, mirror=False),
+        np.array([1]),
+        num_images=1,
+        cache=FeatureCache(tmp_path / "cache", keep=False),
+        extractor=None,
+    )
+    fakes = fakes_of(pyramid, images_of(pyramid, [2]))
+    report = search.evaluate(fakes)
+    assert report.values["neighbors/outlines/below_all"] == 1
+    np.testing.assert_array_equal(report.fakes["pixels"].neighbors.indices, [[2, 0]])
+    assert not list((tmp_path / "cache").iterdir())
+    write_sheet(tmp_path / "sheet.png", search, report, fakes, title="few")
+    assert (tmp_path / "sheet.png").exists()
+
+
 def test_a_split_needs_two_training_images(pyramid):
     with pytest.raises(UserError, match="neighbors needs at least 2 training images. Received: 1"):
         split_data(pyramid, np.arange(1, COUNT), count=10, seed=0)
