@@ -11,8 +11,11 @@ from pgan_tf.config.options import (
 )
 
 AUGMENTATIONS = ("none", "ada", "diffaugment", "fixed")
+SIGNALS = ("auto", "r_t", "r_v")
 PIPE_LETTERS = "bgcfno"
 POLICIES = ("color", "translation", "cutout")
+# With r_t, that of section 3 of the paper. With r_v, whose ends are 0 and 1, halfway.
+_TARGETS = {"r_t": 0.6, "r_v": 0.5}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +29,9 @@ class AugmentConfig:
     augment: str = option(
         "none",
         "Augment whatever the discriminator sees, for small data sets. ada: by --augment_pipe, "
-        "each operation with a probability that adapts to overfitting (Karras et al. 2020), with "
-        "--loss=logistic or rpgan; fixed: the same with probability --augment_p; diffaugment: by "
-        "--augment_policy (Zhao et al. 2020).",
+        "each operation with a probability that adapts to overfitting (Karras et al. 2020); fixed: "
+        "the same with probability --augment_p; diffaugment: by --augment_policy (Zhao et al. "
+        "2020).",
         choices=AUGMENTATIONS,
     )
     augment_pipe: str = option(
@@ -48,11 +51,18 @@ class AugmentConfig:
         "Thousands of images at the start of the run over which --augment_p is approached from 0; "
         "0: no ramp.",
     )
-
-    augment_target: float = option(
-        0.6,
-        "The mean sign of the scores of reals, from -1 to 1, that --augment=ada aims at: above it, "
-        "the probability of operations rises.",
+    augment_signal: str = option(
+        "auto",
+        "The measure of overfitting that --augment=ada follows. r_t: the mean sign of the scores "
+        "of reals, with --loss=logistic or rpgan; r_v: the distance of scores of reals to those of "
+        "held-out images, by that to scores of fakes, with --validation_images. auto: r_t where "
+        "the loss has signs, or else r_v.",
+        choices=SIGNALS,
+    )
+    augment_target: float | None = option(
+        None,
+        "The value of --augment_signal, from -1 to 1, that --augment=ada aims at: above it, the "
+        "probability of operations rises. Default: 0.6 of r_t, 0.5 of r_v.",
     )
     augment_kimg: float = option(
         500.0,
@@ -70,7 +80,11 @@ class AugmentConfig:
         if not 0 <= self.augment_p <= 1:
             raise ValueError(f"augment_p must be from 0 to 1. Received: {self.augment_p}")
         require_at_least("augment_ramp_kimg", self.augment_ramp_kimg, 0)
-        if not -1 < self.augment_target < 1:
+        if not self.adapts and self.augment_target == _TARGETS["r_t"]:
+            # Once the default, which is in the `config.flags` of runs without --augment=ada.
+            object.__setattr__(self, "augment_target", None)
+        require_choice("augment_signal", self.augment_signal, SIGNALS)
+        if self.augment_target is not None and not -1 < self.augment_target < 1:
             raise ValueError(
                 f"augment_target must be between -1 and 1. Received: {self.augment_target}"
             )
@@ -83,7 +97,7 @@ class AugmentConfig:
             for name in ("augment_p", "augment_ramp_kimg"):
                 require_default(self, name, "without --augment=fixed")
         if not self.adapts:
-            for name in ("augment_target", "augment_kimg"):
+            for name in ("augment_signal", "augment_target", "augment_kimg"):
                 require_default(self, name, "without --augment=ada")
 
     @property
@@ -95,6 +109,10 @@ class AugmentConfig:
     def adapts(self) -> bool:
         """True if the strength p follows the discriminator's overfitting."""
         return self.augment == "ada"
+
+    def target_of(self, signal: str) -> float:
+        """Return the value that a signal, r_t or r_v, is held at."""
+        return _TARGETS[signal] if self.augment_target is None else self.augment_target
 
     @property
     def policy_names(self) -> tuple[str, ...]:

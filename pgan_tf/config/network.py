@@ -261,17 +261,23 @@ class NetworkConfig:
         Args:
           batch_size: of one replica.
         """
-        if (
-            self.normalizes_batches
-            or self.minibatch_features == "discrimination"
-            # It is drawn for each pass, and each microbatch would be a pass.
-            or self.discriminator_noise
-        ):
+        # Noise is drawn for each pass, and each microbatch would be a pass.
+        if self.normalizes_batches or self.discriminator_noise:
             return 1
-        if self.minibatch_features == "none":
-            return batch_size
-        group_size = full_stddev_group(self.stddev_group_size, batch_size)
+        group_size = self.compared_images(batch_size)
         return 1 if batch_size % group_size else batch_size // group_size
+
+    def compared_images(self, batch_size: int) -> int:
+        """Return the number of images that the discriminator compares with each other.
+
+        Args:
+          batch_size: of one replica.
+        """
+        if self.minibatch_features == "none":
+            return 1
+        if self.minibatch_features == "discrimination":
+            return batch_size
+        return full_stddev_group(self.stddev_group_size, batch_size)
 
     @property
     def resolution_log2(self) -> int:

@@ -1,6 +1,8 @@
 """The whole configuration of a training run: all sections in one object."""
 
 import dataclasses
+import math
+from typing import NamedTuple
 
 from pgan_tf.config.augment import AugmentConfig
 from pgan_tf.config.data import DataConfig
@@ -17,6 +19,23 @@ from pgan_tf.config.step_kinds import StepKind, step_kinds
 def _title(title: str) -> dict[str, str]:
     """Return the metadata of a section: its title in `--help`."""
     return {"title": title}
+
+
+class ValidationBatch(NamedTuple):
+    """The held-out images that an iteration scores.
+
+    Attributes:
+      size: number of images; 0 if none are scored.
+      shards: number of shards, of equal size, that they are dealt to. Each replica scores one; if
+        there are more replicas, as many of them score each.
+    """
+
+    size: int
+    shards: int
+
+
+# The fraction of as many reals, for scores that cost a few percent of an iteration.
+_VALIDATION_FRACTION = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,11 +89,8 @@ class TrainConfig:
             )
         if self.optimizer.freeze_discriminator:
             self._check_freezing()
-        if self.augment.adapts and not self.loss.has_signs:
-            raise ValueError(
-                f"augment must be fixed or diffaugment with --loss={self.loss.loss}, whose scores "
-                "do not tell reals from fakes by their sign, which ada follows. Received: ada"
-            )
+        if self.augment.adapts:
+            self._check_signal()
         if not self.data.use_labels:
             for name in ("label_weight", "generator_label_weight"):
                 require_default(self.loss, name, "with --nouse_labels")
@@ -93,6 +109,26 @@ class TrainConfig:
             raise ValueError(
                 "jit_compile must be auto or off with batch norm, because XLA can't exchange "
                 "statistics between replicas. Received: on"
+            )
+
+    def _check_signal(self) -> None:
+        if not self.follows_validation:
+            if not self.loss.has_signs:
+                raise ValueError(
+                    f"augment_signal must be auto or r_v with --loss={self.loss.loss}, whose "
+                    "scores do not tell reals from fakes by their sign. Received: r_t"
+                )
+            return
+        if not self.data.validation_images:
+            raise ValueError(
+                f"validation_images must be above 0 with --augment=ada and --loss={self.loss.loss},"
+                " which tells overfitting by the scores of images that are held out, such as "
+                "--validation_images=200. Received: 0"
+            )
+        if self.network.discriminator_norm == "batch":
+            raise ValueError(
+                "discriminator_norm must be none or layer with --augment_signal=r_v, because the "
+                "averages of batch norm would learn from held-out images. Received: batch"
             )
 
     def _check_freezing(self) -> None:
@@ -126,6 +162,34 @@ class TrainConfig:
             loss=self.loss.at_stage(resolution),
             optimizer=self.optimizer.at_stage(resolution),
         )
+
+    @property
+    def resolved_augment_signal(self) -> str:
+        """The measure of overfitting that augmentation follows, if it adapts: r_t or r_v."""
+        if self.augment.augment_signal != "auto":
+            return self.augment.augment_signal
+        return "r_t" if self.loss.has_signs else "r_v"
+
+    @property
+    def follows_validation(self) -> bool:
+        """True if augmentation follows the scores of held-out images."""
+        return self.augment.adapts and self.resolved_augment_signal == "r_v"
+
+    def validation_batch(self, batch_size: int, *, replicas: int) -> ValidationBatch:
+        """Return the held-out images that an iteration scores: a fourth of its reals.
+
+        They are whole groups of images that the discriminator compares, at least one group, and the
+        same whatever the number of replicas.
+
+        Args:
+          batch_size: global, in reals.
+          replicas: number of replicas, of all workers together.
+        """
+        if not self.follows_validation:
+            return ValidationBatch(0, 1)
+        group_size = self.network.compared_images(batch_size // replicas)
+        groups = max(1, batch_size // group_size // _VALIDATION_FRACTION)
+        return ValidationBatch(groups * group_size, math.gcd(groups, replicas))
 
     def accumulated_microbatches(self, batch_size: int) -> int:
         """Return the number of microbatches that are computed one after the other.

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pgan_tf.config.phases import Step
-from pgan_tf.data.held_out import trained_on
+from pgan_tf.data.held_out import ValidationImages, trained_on
 from pgan_tf.data.memory.buffers import Buffers
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard, records_at
@@ -32,11 +32,14 @@ class Batch(NamedTuple):
       images: `[b c h w]` uint8.
       labels: `[b n]` float32, of the images; n is 0 without labels.
       fake_labels: `[b n]` float32, drawn from the data's, for the generator's step.
+      validation_images: `[v c h w]` uint8, held-out images to score, the same for all workers; None
+        if none are scored.
     """
 
     images: np.ndarray
     labels: np.ndarray
     fake_labels: np.ndarray
+    validation_images: np.ndarray | None = None
 
 
 def read_batches(
@@ -47,6 +50,7 @@ def read_batches(
     label_size: int,
     shard: Shard = WHOLE,
     validation_images: int = 0,
+    scored: ValidationImages | None = None,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Read the batch of every step, some steps ahead of the one that is asked for.
 
@@ -57,6 +61,7 @@ def read_batches(
       label_size: 0 leaves labels out.
       shard: of every batch. All workers' shards together are the whole batch.
       validation_images: number of images that are held out.
+      scored: those of them that steps score; None if they score none.
 
     Raises:
       UserError: a record is damaged.
@@ -68,9 +73,10 @@ def read_batches(
         label_size=label_size,
         shard=shard,
         validation_images=validation_images,
+        scored=scored,
         buffers=Buffers(),
     )
-    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
+    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard, scored=scored)
     return read_ahead(steps, read, size=size, threads=min(_MOST_READERS, core_count()))
 
 
@@ -82,6 +88,7 @@ def read_batch(
     label_size: int,
     shard: Shard = WHOLE,
     validation_images: int = 0,
+    scored: ValidationImages | None = None,
     buffers: Buffers | None = None,
 ) -> Batch:
     """Read one step's batch, or a shard of it.
@@ -93,6 +100,7 @@ def read_batch(
       label_size: 0 leaves labels out.
       shard: of the batch.
       validation_images: number of images that are held out.
+      scored: those of them that steps score; None if they score none.
       buffers: memory for large images.
 
     Raises:
@@ -106,7 +114,7 @@ def read_batch(
     large = level.image_bytes >= _LARGE_IMAGE_BYTES
     out = buffers.empty((len(records), *level.shape)) if buffers and large else None
     images = level.read(records, out=out)
-    return with_labels(
+    return make_batch(
         pyramid,
         step,
         images,
@@ -115,10 +123,11 @@ def read_batch(
         label_size=label_size,
         shard=shard,
         validation_images=validation_images,
+        scored=scored,
     )
 
 
-def with_labels(
+def make_batch(
     pyramid: Pyramid,
     step: Step,
     images: np.ndarray,
@@ -128,11 +137,13 @@ def with_labels(
     label_size: int,
     shard: Shard,
     validation_images: int,
+    scored: ValidationImages | None,
 ) -> Batch:
-    """Complete a step's batch, or a shard of it, from its images and their record numbers."""
+    """Make a step's batch, or a shard of it, from its images and their record numbers."""
+    to_score = None if scored is None else scored.read(step)
     if not label_size or pyramid.labels is None:
         empty = np.zeros([len(records), 0], np.float32)
-        return Batch(images, empty, empty)
+        return Batch(images, empty, empty, to_score)
     # Drawn for the whole batch, so that they are the same whatever the number of workers.
     stream = np.random.Philox(key=[seed, _FAKE_LABELS], counter=[0, 0, 0, step.images_seen])
     count = pyramid.count - validation_images
@@ -140,10 +151,13 @@ def with_labels(
     fakes = trained_on(
         shard.of(drawn), num_images=pyramid.count, validation_images=validation_images
     )
-    return Batch(images, pyramid.labels_of(records), pyramid.labels_of(fakes))
+    return Batch(images, pyramid.labels_of(records), pyramid.labels_of(fakes), to_score)
 
 
-def batch_bytes(step: Step, *, pyramid: Pyramid, shard: Shard) -> int:
+def batch_bytes(
+    step: Step, *, pyramid: Pyramid, shard: Shard, scored: ValidationImages | None
+) -> int:
     """Return the size of a shard's images of one step."""
     images = step.phase.batch_size // shard.count
-    return images * pyramid.level(step.phase.resolution).image_bytes
+    size = images * pyramid.level(step.phase.resolution).image_bytes
+    return size if scored is None else size + scored.bytes_of(step)

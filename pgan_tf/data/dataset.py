@@ -9,6 +9,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Step
 from pgan_tf.data import batches
 from pgan_tf.data.batches import Batch
+from pgan_tf.data.held_out import ValidationImages
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import is_remote, open_remote_pyramid
 from pgan_tf.data.streaming import shuffle_size, stream_batches
@@ -41,6 +42,7 @@ def read_batches(
     label_size: int,
     shard: Shard = WHOLE,
     validation_images: int = 0,
+    scored: ValidationImages | None = None,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Read or stream the batch of every step, or a shard of it.
 
@@ -57,6 +59,7 @@ def read_batches(
         label_size=label_size,
         shard=shard,
         validation_images=validation_images,
+        scored=scored,
     )
 
 

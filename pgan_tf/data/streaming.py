@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config.phases import Step
-from pgan_tf.data.batches import Batch, batch_bytes, with_labels
-from pgan_tf.data.held_out import held_out_indices
+from pgan_tf.data.batches import Batch, batch_bytes, make_batch
+from pgan_tf.data.held_out import ValidationImages, held_out_indices
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import explained
@@ -47,6 +47,7 @@ def stream_batches(
     label_size: int,
     shard: Shard = WHOLE,
     validation_images: int = 0,
+    scored: ValidationImages | None = None,
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Stream the batch of every step, some steps ahead of the one that is asked for.
 
@@ -57,6 +58,7 @@ def stream_batches(
       label_size: 0 leaves labels out.
       shard: of every batch, and of the data.
       validation_images: number of images that are held out.
+      scored: those of them that steps score; None if they score none.
 
     Raises:
       UserError: a record is damaged, or can't be read.
@@ -65,7 +67,7 @@ def stream_batches(
 
     def read(step: Step) -> Batch:
         records, images = streams.read(step)
-        return with_labels(
+        return make_batch(
             pyramid,
             step,
             images,
@@ -74,9 +76,10 @@ def stream_batches(
             label_size=label_size,
             shard=shard,
             validation_images=validation_images,
+            scored=scored,
         )
 
-    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard)
+    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard, scored=scored)
     try:
         yield from read_ahead(streams.opened_ahead(steps), read, size=size)
     finally:

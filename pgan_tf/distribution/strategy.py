@@ -114,6 +114,26 @@ def sample_offset(strategy: tf.distribute.Strategy, replica_id: int | tf.Tensor)
     return replica_id // local + workers * (replica_id % local)
 
 
+def own_samples(samples: tf.Tensor, shards: int) -> tf.Tensor:
+    """Return the shard of a replica, which calls this, of samples that all replicas have.
+
+    Args:
+      samples: `[b ...]`.
+      shards: number of shards, which divides b: that of replicas, or a divisor of it. Then several
+        replicas have the same shard.
+
+    Returns:
+      `[b / shards ...]`: the samples at offset, offset + shards, and so on (`sample_offset`).
+    """
+    if shards == 1:
+        return samples
+    context = tf.distribute.get_replica_context()
+    batch, *rest = samples.shape
+    dealt = tf.reshape(samples, [batch // shards, shards, *rest])
+    offset = sample_offset(context.strategy, context.replica_id_in_sync_group)
+    return tf.gather(dealt, offset % shards, axis=1)
+
+
 def all_reduce(op: tf.distribute.ReduceOp, values: Any) -> Any:
     """Reduce tensors, in any structure, over all replicas; called by each of them.
 

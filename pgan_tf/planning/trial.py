@@ -15,8 +15,6 @@ from pgan_tf.config import StepKind, TrainConfig
 from pgan_tf.config.intervals import max_call_length
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
-from pgan_tf.data.dataset import read_batches
-from pgan_tf.data.order import Shard
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.distribution.strategy import device_names, is_on_gpus
 from pgan_tf.planning.step_memory import peak_bytes
@@ -25,7 +23,7 @@ from pgan_tf.reporting.scalars import memory_scalars
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import check_same_run, wait_for_all
-from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.feeding import read_own_batches, to_replicas
 from pgan_tf.training.prepare import PreparedRun, prepare_run
 from pgan_tf.training.recovery import explain_lost_workers
 
@@ -90,14 +88,7 @@ def _read_batch(run: PreparedRun, phase: Phase) -> tuple[Step, Batch]:
     """Read this worker's shard of the first batch of a phase, for a step halfway into a fade."""
     alpha = 0.5 if phase.fading else 1.0
     step = Step(phase, phase.start, alpha, phase.learning_rate)
-    (batch,) = read_batches(
-        run.pyramid,
-        [step],
-        seed=run.config.run.seed,
-        label_size=run.config.network.label_size,
-        shard=Shard(run.cluster.index, run.cluster.count),
-        validation_images=run.config.data.validation_images,
-    )
+    (batch,) = read_own_batches(run, [step])
     return batch
 
 

@@ -37,7 +37,16 @@ _DESCRIPTIONS = {
         "Mean sign of the scores of reals, or with rpgan of their distance to those of fakes: near "
         "1 the discriminator knows the reals by heart. --augment=ada holds it at its target."
     ),
+    "scores/validation": "The discriminator's mean score of held-out images.",
     "augment/p": "Probability of each operation of augmentation.",
+    "augment/r_t": (
+        "The signal that --augment=ada holds at its target: the mean sign of scores of reals, over "
+        "up to four steps."
+    ),
+    "augment/r_v": (
+        "The signal that --augment=ada holds at its target: 0 if the discriminator scores held-out "
+        "images as reals that it is trained on, 1 if as fakes; over up to four steps."
+    ),
     "updates/discriminator_gradient_norm": (
         "Norm of the gradient of all of the discriminator's weights, the mean over devices."
     ),

@@ -17,7 +17,12 @@ from pgan_tf.step.noise import uniform
 
 
 def augmentation_noise(
-    pipeline: Pipeline, batch_size: int, seed: tf.Tensor, *, num_minibatches: int
+    pipeline: Pipeline,
+    batch_size: int,
+    seed: tf.Tensor,
+    *,
+    num_minibatches: int,
+    shards: int | None = None,
 ) -> tf.Tensor:
     """`[b num_minibatches noise_size]`, noise of T for the largest pass of a step.
 
@@ -26,8 +31,9 @@ def augmentation_noise(
       batch_size: b, of the replica.
       seed: `[2]`.
       num_minibatches: number of minibatches, of b images each, in that pass.
+      shards: number of different shards of the pass's global batch; None: one for each replica.
     """
-    return uniform([batch_size, num_minibatches, pipeline.noise_size], seed)
+    return uniform([batch_size, num_minibatches, pipeline.noise_size], seed, shards=shards)
 
 
 def fixed_strength(config: AugmentConfig, images_seen: tf.Tensor) -> tf.Tensor:

@@ -23,10 +23,12 @@ class FeatureNoise:
     Attributes:
       strength: scalar float32 (`noise_strength`).
       seed: `[2]`, of the pass.
+      shards: number of different shards of the pass's global batch; None: one for each replica.
     """
 
     strength: tf.Tensor
     seed: tf.Tensor
+    shards: int | None = None
 
     def __call__(self, x: tf.Tensor, *, layer: str, num_minibatches: int = 1) -> tf.Tensor:
         """Multiply the input of a layer by its noise.
@@ -39,7 +41,10 @@ class FeatureNoise:
         seed = tf.random.fold_in(self.seed, zlib.crc32(layer.encode()) % 2**31)
         batch, *pixels, features = x.shape
         shape = [batch // num_minibatches, *(1 for _ in pixels), features]
-        drawn = [normal(shape, tf.random.fold_in(seed, index)) for index in range(num_minibatches)]
+        drawn = [
+            normal(shape, tf.random.fold_in(seed, index), shards=self.shards)
+            for index in range(num_minibatches)
+        ]
         factors = 1.0 + self.strength * math.sqrt(features) * tf.concat(drawn, axis=0)
         return x * tf.cast(factors, x.dtype)
 

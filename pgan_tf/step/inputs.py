@@ -19,6 +19,8 @@ class IterationInputs(NamedTuple):
       images_seen: scalar int64, real images shown before the iteration.
       noise_seed: scalar int64, seed of all random numbers.
       stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
+      validation_images: `[v c h w]` uint8, held-out images to score, the same on all replicas; None
+        if none are scored.
     """
 
     images: tf.Tensor
@@ -29,6 +31,7 @@ class IterationInputs(NamedTuple):
     images_seen: tf.Tensor
     noise_seed: tf.Tensor
     stop_flags: tf.Tensor
+    validation_images: tf.Tensor | None = None
 
     @property
     def global_batch_size(self) -> int:
@@ -61,7 +64,7 @@ class StepInputs(NamedTuple):
         """Return the inputs of one iteration."""
         return IterationInputs(
             **{
-                name: value if name in _SHARED else value[index]
+                name: value if name in _SHARED or value is None else value[index]
                 for name, value in self.iterations._asdict().items()
             }
         )

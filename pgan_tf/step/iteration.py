@@ -142,7 +142,8 @@ class Iteration:
         return self._programs.compiled(compute)() if is_program else compute()
 
     def _discriminator_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
-        return self._gradients_by_discriminator(discriminator_gradients, inputs)
+        gradients, scalars = self._gradients_by_discriminator(discriminator_gradients, inputs)
+        return gradients, scalars | self._passes.validation_scalars(inputs)
 
     def _penalty_gradients(self, inputs: IterationInputs) -> tuple[list[tf.Tensor], Scalars]:
         return self._gradients_by_discriminator(penalty_gradients, inputs)
@@ -183,7 +184,8 @@ class Iteration:
             generator_loss_scale=self._state.generator_loss_scale,
             discriminator_loss_scale=self._state.discriminator_loss_scale,
         )
-        return self._passes.of_discriminator_step(compute, inputs)
+        *gradients, scalars = self._passes.of_discriminator_step(compute, inputs)
+        return *gradients, scalars | self._passes.validation_scalars(inputs)
 
     def _losses(self, inputs: IterationInputs) -> LossConfig:
         return self._config.loss.with_gammas(
@@ -198,24 +200,24 @@ class Iteration:
         if self._state.real_score is not None:
             followed += ["scores/real"]
         if self._state.augmentation is not None:
-            followed += ["scores/real_sign"]
-        return {name: _mean(scalars[name]) for name in followed}
+            followed += self._state.augmentation.follows
+        return {name: _mean(scalars[name]) for name in dict.fromkeys(followed)}
 
     def _update_discriminator(
         self, gradients: Sequence[tf.Tensor], followed: Scalars, inputs: IterationInputs
     ) -> Scalars:
         update = self._apply_to_discriminator(gradients, inputs)
-        if self._state.real_score is not None:
-            update_real_score(self._state.real_score, followed["scores/real"])
-        if self._state.augmentation is not None:
-            self._state.augmentation.update(followed["scores/real_sign"], inputs.global_batch_size)
-        self._update_average(inputs, after="discriminator_step")
-        for average in self._state.power_averages:
-            average.update(self._averaged_variables, inputs.images_seen, inputs.global_batch_size)
         scalars = {
             "updates/discriminator_skipped": update.skipped,
             "updates/discriminator_gradient_norm": update.gradient_norm,
         }
+        if self._state.real_score is not None:
+            update_real_score(self._state.real_score, followed["scores/real"])
+        if self._state.augmentation is not None:
+            scalars |= self._state.augmentation.update(followed, inputs.global_batch_size)
+        self._update_average(inputs, after="discriminator_step")
+        for average in self._state.power_averages:
+            average.update(self._averaged_variables, inputs.images_seen, inputs.global_batch_size)
         if self._config.augment.has_strength:
             scalars["augment/p"] = self._passes.augmentation_strength(inputs)
         return scalars

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pgan_tf.distribution.strategy import sample_offset
+from pgan_tf.distribution.strategy import own_samples
 
 
 class RandomStream(enum.IntEnum):
@@ -26,6 +26,10 @@ class RandomStream(enum.IntEnum):
     GENERATOR_FEATURES = 6
     DISCRIMINATOR_AUGMENTATION = 7
     GENERATOR_AUGMENTATION = 8
+    VALIDATION_MIRROR = 9
+    VALIDATION_DEQUANTIZE = 10
+    VALIDATION_FEATURES = 11
+    VALIDATION_AUGMENTATION = 12
 
 
 class PassStreams(NamedTuple):
@@ -34,7 +38,7 @@ class PassStreams(NamedTuple):
     Attributes:
       features: of the noise in its features, if the network has any.
       augmentation: of the augmentation of its images, if there is any.
-      num_minibatches: number of minibatches in the largest pass: reals and fakes, or fakes alone.
+      num_minibatches: number of minibatches in the largest pass: reals and fakes, or one of them.
     """
 
     features: RandomStream
@@ -48,26 +52,26 @@ DISCRIMINATOR_STEP = PassStreams(
 GENERATOR_STEP = PassStreams(
     RandomStream.GENERATOR_FEATURES, RandomStream.GENERATOR_AUGMENTATION, 1
 )
+VALIDATION_PASS = PassStreams(
+    RandomStream.VALIDATION_FEATURES, RandomStream.VALIDATION_AUGMENTATION, 1
+)
 
 
-def normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def normal(shape: Sequence[int], seed: tf.Tensor, *, shards: int | None = None) -> tf.Tensor:
     """Draw standard normal noise for this replica.
 
     Args:
       shape: `[b ...]`, b being this replica's batch.
       seed: `[2]`.
+      shards: number of different shards of the global batch (`own_samples`); None: each replica
+        has its own.
     """
-    return _draw_own_samples(_normal, shape, seed)
+    return _draw_own_samples(_normal, shape, seed, shards)
 
 
-def uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
-    """Draw noise in [0, 1) for this replica.
-
-    Args:
-      shape: `[b ...]`, b being this replica's batch.
-      seed: `[2]`.
-    """
-    return _draw_own_samples(_uniform, shape, seed)
+def uniform(shape: Sequence[int], seed: tf.Tensor, *, shards: int | None = None) -> tf.Tensor:
+    """Draw noise in [0, 1) for this replica; arguments as of `normal`."""
+    return _draw_own_samples(_uniform, shape, seed, shards)
 
 
 def _uniform(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
@@ -90,14 +94,13 @@ def _normal(shape: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
 
 
 def _draw_own_samples(
-    draw: Callable[..., tf.Tensor], shape: Sequence[int], seed: tf.Tensor
+    draw: Callable[..., tf.Tensor],
+    shape: Sequence[int],
+    seed: tf.Tensor,
+    shards: int | None = None,
 ) -> tf.Tensor:
     """Draw for the global batch, and return this replica's samples."""
-    context = tf.distribute.get_replica_context()
-    replicas = context.num_replicas_in_sync
-    if replicas == 1:
-        return draw(shape, seed)
+    if shards is None:
+        shards = tf.distribute.get_replica_context().num_replicas_in_sync
     batch, *rest = shape
-    noise = tf.reshape(draw([batch * replicas, *rest], seed), [batch, replicas, *rest])
-    offset = sample_offset(context.strategy, context.replica_id_in_sync_group)
-    return tf.gather(noise, offset, axis=1)
+    return own_samples(draw([batch * shards, *rest], seed), shards)

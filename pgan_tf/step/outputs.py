@@ -24,6 +24,8 @@ def scalar_names(config: TrainConfig, kind: StepKind = FULL_STEP) -> tuple[str, 
     names = ["scores/real", "scores/fake"]
     if loss.logits is not None:
         names += ["scores/real_sign"]
+    if config.follows_validation:
+        names += ["scores/validation"]
     for penalty in loss.penalties if kind.penalizes else ():
         names += [penalty.norm_name, penalty.cost_name]
     if loss.drift is not None:
@@ -34,6 +36,8 @@ def scalar_names(config: TrainConfig, kind: StepKind = FULL_STEP) -> tuple[str, 
     names += ["updates/discriminator_skipped", "updates/discriminator_gradient_norm"]
     if config.augment.has_strength:
         names += ["augment/p"]
+    if config.augment.adapts:
+        names += [f"augment/{config.resolved_augment_signal}"]
     if kind.trains_generator:
         if config.network.label_size:
             names += ["loss/label_generator"]

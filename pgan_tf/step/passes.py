@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from pgan_tf.augmentation.pipeline import make_pipeline
 from pgan_tf.config import TrainConfig
+from pgan_tf.distribution.strategy import own_samples
 from pgan_tf.step.adversarial import adversarial_loss
 from pgan_tf.step.augmented import augmentation_noise, augmented, fixed_strength
 from pgan_tf.step.discriminator_noise import FeatureNoise, noise_strength
@@ -17,11 +18,13 @@ from pgan_tf.step.microbatches import in_microbatches
 from pgan_tf.step.noise import (
     DISCRIMINATOR_STEP,
     GENERATOR_STEP,
+    VALIDATION_PASS,
     PassStreams,
     RandomStream,
     normal,
     uniform,
 )
+from pgan_tf.step.outputs import Scalars
 from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
 
@@ -104,6 +107,33 @@ class Passes:
         }
         return self._on_batch(compute, inputs, batch, inputs.images.shape[0], GENERATOR_STEP)
 
+    def validation_scalars(self, inputs: IterationInputs) -> Scalars:
+        """Return the mean score of the iteration's held-out images, if augmentation follows it.
+
+        They are prepared and augmented as reals are. There is no gradient of it.
+        """
+        if not self._config.follows_validation:
+            return {}
+        replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        shards = self._config.validation_batch(inputs.global_batch_size, replicas=replicas).shards
+        # As float32, which every device can gather.
+        images = own_samples(tf.cast(inputs.validation_images, tf.float32), shards)
+        data = self._config.data
+        mirror, dequantize = RandomStream.VALIDATION_MIRROR, RandomStream.VALIDATION_DEQUANTIZE
+        batch = {
+            "images": prepare_reals(
+                images,
+                self._alpha(inputs),
+                mirror_seed=inputs.seed(mirror) if data.mirror_augment else None,
+                dequantize_seed=inputs.seed(dequantize) if data.dequantize else None,
+                shards=shards,
+            )
+        }
+        score = self._on_batch(
+            _mean_score, inputs, batch, images.shape[0], VALIDATION_PASS, shards=shards
+        )
+        return {"scores/validation": score}
+
     def augmentation_strength(self, inputs: IterationInputs) -> tf.Tensor:
         """Return the strength p of augmentation in an iteration, a scalar."""
         if self._state.augmentation is not None:
@@ -117,9 +147,11 @@ class Passes:
         batch: dict[str, Any],
         batch_size: int,
         streams: PassStreams,
+        *,
+        shards: int | None = None,
     ) -> Any:
         """Call `compute` on a discriminator and tensors `[b ...]`, at once or in microbatches."""
-        discriminator = self._discriminator(inputs, streams.features)
+        discriminator = self._discriminator(inputs, streams.features, shards)
         if self._pipeline is None:
             compute = functools.partial(compute, discriminator=discriminator)
         else:
@@ -130,6 +162,7 @@ class Passes:
                 batch_size,
                 inputs.seed(streams.augmentation),
                 num_minibatches=streams.num_minibatches,
+                shards=shards,
             )
         split = in_microbatches(
             compute,
@@ -140,12 +173,15 @@ class Passes:
         )
         return split(**batch)
 
-    def _discriminator(self, inputs: IterationInputs, stream: RandomStream) -> BoundDiscriminator:
+    def _discriminator(
+        self, inputs: IterationInputs, stream: RandomStream, shards: int | None
+    ) -> BoundDiscriminator:
         """Return the discriminator for the images of one step: reals, fakes, and points between.
 
         Args:
           inputs: of the iteration.
           stream: of the noise in its features, if the network has any.
+          shards: number of different shards of the images; None: one for each replica.
         """
         discriminator = functools.partial(
             self._state.discriminator,
@@ -156,7 +192,8 @@ class Passes:
         if self._state.real_score is None:
             return discriminator
         strength = noise_strength(self._config.network.discriminator_noise, self._state.real_score)
-        return functools.partial(discriminator, noise=FeatureNoise(strength, inputs.seed(stream)))
+        noise = FeatureNoise(strength, inputs.seed(stream), shards)
+        return functools.partial(discriminator, noise=noise)
 
     def _reals(self, inputs: IterationInputs) -> tf.Tensor:
         data = self._config.data
@@ -173,3 +210,7 @@ class Passes:
 
     def _alpha(self, inputs: IterationInputs) -> tf.Tensor | None:
         return inputs.alpha if self._fading else None
+
+
+def _mean_score(discriminator: BoundDiscriminator, *, images: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(discriminator(images).scores)

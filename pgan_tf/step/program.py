@@ -30,13 +30,15 @@ class Programs:
         """Return a function of tensors as one program, compiled when it is first run.
 
         Args:
-          compute: takes and returns tensors in any structure. Call the result in graphs only.
+          compute: takes and returns tensors, or None, in any structure. Call the result in graphs
+            only.
         """
         function = tf.function(compute, autograph=False, jit_compile=True)
 
         def call(*args: Any) -> Any:
             concrete = function.get_concrete_function(*args)
-            program = _Program(concrete, [*tf.nest.flatten(args), *concrete.captured_inputs])
+            given = [x for x in tf.nest.flatten(args) if x is not None]
+            program = _Program(concrete, [*given, *concrete.captured_inputs])
             self._programs.append(program)
             results = iter(program.call(program.tensors))
             structure = concrete.structured_outputs

@@ -66,7 +66,7 @@ class TrainState:
                 self.real_score = keras.Variable(0.0, trainable=False, name="real_score")
             self.augmentation = None
             if config.augment.adapts:
-                self.augmentation = AdaptiveStrength(config.augment)
+                self.augmentation = AdaptiveStrength(config.augment, config.resolved_augment_signal)
             self.generator_loss_scale = _loss_scale(config, "generator_loss")
             self.discriminator_loss_scale = _loss_scale(config, "discriminator_loss")
         for name, variable in self.ema_generator.variables.items():

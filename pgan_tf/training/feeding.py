@@ -6,7 +6,7 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from pgan_tf.config.intervals import group_into_calls, max_call_length
 from pgan_tf.config.phases import Phase, Step
 from pgan_tf.data.batches import Batch
 from pgan_tf.data.dataset import read_batches
+from pgan_tf.data.held_out import ValidationImages
 from pgan_tf.data.memory.host_images import stacked_images
 from pgan_tf.data.memory.read_ahead import take_ahead
 from pgan_tf.data.order import Shard
@@ -80,14 +81,7 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
     Raises:
       UserError: a record is damaged. The iterator raises it too.
     """
-    batches = read_batches(
-        run.pyramid,
-        run.schedule.steps(state.images_seen),
-        seed=run.config.run.seed,
-        label_size=run.config.network.label_size,
-        shard=Shard(run.cluster.index, run.cluster.count),
-        validation_images=run.config.data.validation_images,
-    )
+    batches = read_own_batches(run, run.schedule.steps(state.images_seen))
     on_gpus = is_on_gpus(run.strategy)
     groups = group_into_calls(batches, run.config, on_gpus=on_gpus)
     place = functools.partial(_place, run, state)
@@ -102,6 +96,33 @@ def feed(run: PreparedRun, state: TrainState) -> Iterator[Iterator[Call]]:
             calls = _with_waits(groups, place)
         first = list(itertools.islice(calls, 1))
         yield itertools.chain(first, calls)
+
+
+def read_own_batches(
+    run: PreparedRun, steps: Iterable[Step]
+) -> Generator[tuple[Step, Batch], None, None]:
+    """Read this worker's shard of the batch of every step.
+
+    Raises:
+      UserError: a record is damaged, or can't be read.
+    """
+    config, scored = run.config, None
+    if config.follows_validation:
+        scored = ValidationImages(
+            run.pyramid,
+            config.data.validation_images,
+            seed=config.run.seed,
+            size_of=lambda size: config.validation_batch(size, replicas=run.replicas).size,
+        )
+    return read_batches(
+        run.pyramid,
+        steps,
+        seed=config.run.seed,
+        label_size=config.network.label_size,
+        shard=Shard(run.cluster.index, run.cluster.count),
+        validation_images=config.data.validation_images,
+        scored=scored,
+    )
 
 
 def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Batch]]) -> Call:
@@ -124,7 +145,13 @@ def blank_inputs(
     shape = run.pyramid.level(phase.resolution).shape
     count = phase.batch_size // run.cluster.count
     labels = np.zeros((count, run.config.network.label_size), np.float32)
-    batch = Batch(np.zeros((count, *shape), np.uint8), labels, labels)
+    scored = run.config.validation_batch(phase.batch_size, replicas=run.replicas).size
+    batch = Batch(
+        np.zeros((count, *shape), np.uint8),
+        labels,
+        labels,
+        np.zeros((scored, *shape), np.uint8) if scored else None,
+    )
     step = Step(phase, phase.start, phase.alpha(phase.start), phase.learning_rate)
     length = _call_length(run, phase, kind)
     return to_replicas(
@@ -171,26 +198,22 @@ def to_replicas(
     devices = strategy.extended.worker_devices
     local = local_replicas(strategy)
 
-    def replica_inputs(context: tf.distribute.ReplicaContext) -> tuple[tf.Tensor, ...]:
+    def replica_inputs(context: tf.distribute.ReplicaContext) -> dict[str, tf.Tensor]:
         number = context.replica_id_in_sync_group % local
         # Copied to the replica's own device at once, not by way of the first GPU.
         with tf.device(devices[number]):
-            images, labels, fake_labels = (
-                [array[number::local] for array in arrays] for arrays in zip(*shards, strict=True)
-            )
-            return (
-                stacked_images(images),
-                tf.constant(np.stack(labels)),
-                tf.constant(np.stack(fake_labels)),
-            )
+            tensors = {
+                "images": stacked_images([shard.images[number::local] for shard in shards]),
+                "labels": tf.constant(np.stack([s.labels[number::local] for s in shards])),
+                "fake_labels": tf.constant(
+                    np.stack([s.fake_labels[number::local] for s in shards])
+                ),
+            }
+            scored = [s.validation_images for s in shards if s.validation_images is not None]
+            return {**tensors, "validation_images": stacked_images(scored)} if scored else tensors
 
-    images, labels, fake_labels = strategy.experimental_distribute_values_from_function(
-        replica_inputs
-    )
     iterations = IterationInputs(
-        images=images,
-        labels=labels,
-        fake_labels=fake_labels,
+        **strategy.experimental_distribute_values_from_function(replica_inputs),
         alpha=_constant(tuple(step.alpha for step in steps), np.float32),
         learning_rate=_constant(tuple(step.learning_rate for step in steps), np.float32),
         images_seen=_constant(tuple(step.images_seen for step in steps), np.int64),

@@ -76,6 +76,28 @@ def check_batches(schedule: Schedule, network: NetworkConfig, replicas: int) -> 
         _warn_of_separate_minibatches(network, replicas)
 
 
+def check_scored_images(config: TrainConfig, schedule: Schedule, replicas: int) -> None:
+    """Check that there are as many held-out images as an iteration scores.
+
+    Args:
+      config: of the run.
+      schedule: the schedule of the run.
+      replicas: the number of replicas, of all workers together.
+
+    Raises:
+      UserError: there are fewer.
+    """
+    held_out = config.data.validation_images
+    for phase in schedule.phases:
+        scored = config.validation_batch(phase.batch_size, replicas=replicas).size
+        if scored > held_out:
+            raise UserError(
+                f"--validation_images must be at least {scored}, of which --augment=ada takes the "
+                f"scores in each step at {phase.resolution}x{phase.resolution}. "
+                f"Received: {held_out}"
+            )
+
+
 def _check_batch(phase: Phase, network: NetworkConfig, replicas: int) -> None:
     batch_size, side = phase.batch_size, f"{phase.resolution}x{phase.resolution}"
     if batch_size == 1 and network.discriminator_norm == "batch":

@@ -16,7 +16,7 @@ from pgan_tf.distribution.strategy import device_names, make_strategy
 from pgan_tf.distribution.unused_gpu import warn_of_unused_gpu
 from pgan_tf.distribution.xla_environment import set_up_xla
 from pgan_tf.step.microbatches import set_up_threads
-from pgan_tf.training.preflight import check_batches, fit_to_data
+from pgan_tf.training.preflight import check_batches, check_scored_images, fit_to_data
 from tfrecords_tools.files import expand_home
 from tfrecords_tools.format import Pyramid
 from tfrecords_tools.printable import say
@@ -87,6 +87,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     if not config.run.logical_cpus:
         warn_of_unused_gpu()
     check_batches(schedule, config.network, strategy.num_replicas_in_sync)
+    check_scored_images(config, schedule, strategy.num_replicas_in_sync)
     set_up_tensorflow(config)
     return PreparedRun(config, pyramid, schedule, cluster, strategy)
 

@@ -12,23 +12,32 @@ from pgan_tf.step.inputs import IterationInputs, StepInputs
 
 
 def step_inputs(
-    batch=8, *, images_seen=0, label_size=0, channels=3, strategy=None, images=None, stop_flags=()
+    batch=8,
+    *,
+    images_seen=0,
+    label_size=0,
+    channels=3,
+    strategy=None,
+    images=None,
+    stop_flags=(),
+    scored=0,
 ):
     """Return inputs of one iteration, of images drawn from `images_seen` unless given."""
     rng = np.random.default_rng(images_seen)
     if images is None:
         images = rng.integers(0, 256, [batch, channels, 8, 8]).astype(np.uint8)
+    validation = rng.integers(0, 256, [scored, channels, 8, 8]).astype(np.uint8)
     classes = np.arange(batch) % max(label_size, 1)
     one_hot = np.eye(max(label_size, 1), label_size, dtype=np.float32)
     labels, fake_labels = one_hot[classes], one_hot[classes[::-1]]
 
-    def split(array):
+    def split(array, replicas=None):
         if strategy is None:
             return tf.constant(array[np.newaxis])
-        replicas = strategy.num_replicas_in_sync
+        replicas = replicas or strategy.num_replicas_in_sync
         return strategy.experimental_distribute_values_from_function(
             lambda context: tf.constant(
-                array[np.newaxis, context.replica_id_in_sync_group :: replicas]
+                array[np.newaxis, context.replica_id_in_sync_group % replicas :: replicas]
             )
         )
 
@@ -41,6 +50,7 @@ def step_inputs(
         images_seen=tf.constant([images_seen], tf.int64),
         noise_seed=tf.constant(1, tf.int64),
         stop_flags=tf.constant(stop_flags, tf.float32),
+        validation_images=split(validation, replicas=1) if scored else None,
     )
     return StepInputs(iterations, count=tf.constant(1))
 

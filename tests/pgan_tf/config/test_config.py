@@ -133,7 +133,24 @@ def test_values_out_of_range_are_refused(make, message):
         (lambda: LossConfig(loss="lsgan", gradient_penalty_target=750), "target has no effect"),
         (
             lambda: TrainConfig(augment=AugmentConfig(augment="ada")),
-            "augment must be fixed or diffaugment with --loss=wgan_gp, .* Received: ada",
+            "validation_images must be above 0 with --augment=ada and --loss=wgan_gp, .* such as "
+            "--validation_images=200. Received: 0",
+        ),
+        (
+            lambda: TrainConfig(augment=AugmentConfig(augment="ada", augment_signal="r_t")),
+            "augment_signal must be auto or r_v with --loss=wgan_gp, .* Received: r_t",
+        ),
+        (
+            lambda: TrainConfig(
+                data=DataConfig(validation_images=200),
+                network=NetworkConfig(discriminator_norm="batch"),
+                augment=AugmentConfig(augment="ada"),
+            ),
+            "discriminator_norm must be none or layer with --augment_signal=r_v, .* batch",
+        ),
+        (
+            lambda: AugmentConfig(augment="fixed", augment_signal="r_v"),
+            "augment_signal has no effect without --augment=ada",
         ),
         (
             lambda: AugmentConfig(augment="fixed", augment_kimg=100),

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.dataset import read_batches
-from pgan_tf.data.held_out import held_out_indices, read_held_out, trained_on
+from pgan_tf.data.held_out import (
+    ValidationImages,
+    held_out_indices,
+    read_held_out,
+    trained_on,
+)
 from pgan_tf.data.order import Shard
 from pgan_tf.data.remote import open_remote_pyramid
 from tests.helpers.numbered import NumberedSource, numbers_of, upload
@@ -74,7 +79,7 @@ def pyramid(request, directory):
     return open_remote_pyramid(upload(directory, f"ram://{directory.parent.name}/numbered"))
 
 
-def batches(pyramid, shard, validation_images):
+def batches(pyramid, shard, validation_images, **scored):
     steps = Schedule(CONFIG, 8).steps()
     return read_batches(
         pyramid,
@@ -83,6 +88,7 @@ def batches(pyramid, shard, validation_images):
         label_size=3,
         shard=shard,
         validation_images=validation_images,
+        **scored,
     )
 
 
@@ -143,3 +149,31 @@ def test_a_worker_whose_share_is_held_out_is_refused(tmp_path):
     with pytest.raises(UserError, match="validation_images must leave every worker images"):
         for index in range(4):
             next(batches(pyramid, Shard(index, 4), 2))
+
+
+def scored_numbers(pyramid, *, seed=3, images_seen=0, size=4):
+    scored = ValidationImages(pyramid, HELD_OUT, seed=seed, size_of=lambda batch_size: size)
+    steps = Schedule(CONFIG, 8).steps(images_seen)
+    return [numbers_of(scored.read(step)).tolist() for step in steps]
+
+
+def test_the_images_that_steps_score_are_held_out_and_come_in_turn(pyramid):
+    found = scored_numbers(pyramid)
+    assert [len(numbers) for numbers in found] == [4] * 36
+    counts = np.bincount(np.concatenate(found), minlength=COUNT)
+    held_out = held_out_indices(COUNT, HELD_OUT)
+    assert counts[held_out].sum() == counts.sum() == 144
+    assert counts[held_out].max() - counts[held_out].min() <= 2
+    assert scored_numbers(pyramid, images_seen=240) == found[20:]
+    assert scored_numbers(pyramid, seed=4) != found
+
+
+@pytest.mark.slow
+def test_steps_and_workers_read_the_same_images_to_score_in_every_way(directory):
+    remote = open_remote_pyramid(upload(directory, f"ram://{directory.parent.name}/scored"))
+    expected = scored_numbers(open_pyramid(directory))
+    for pyramid, index in ((open_pyramid(directory), 0), (remote, 0), (remote, 1)):
+        scored = ValidationImages(pyramid, HELD_OUT, seed=3, size_of=lambda batch_size: 4)
+        read = batches(pyramid, Shard(index, 2), HELD_OUT, scored=scored)
+        found = [numbers_of(batch.validation_images).tolist() for _, batch in read]
+        assert found == expected

@@ -67,3 +67,15 @@ def test_the_batches_of_a_call_are_stacked_and_the_last_fills_it_up():
     assert inputs.iterations.images_seen.numpy().tolist() == [0, 4, 4]
     assert inputs.iterations.alpha.numpy().tolist() == [1.0, 0.5, 0.5]
     assert inputs.iterations.learning_rate.numpy().tolist()[1:] == [0.25, 0.25]
+
+
+def test_every_replica_is_given_all_images_to_score():
+    images, scored = np.random.default_rng(0).integers(0, 256, (2, 4, 3, 8, 8), np.uint8)
+    strategy = make_strategy("mirrored", logical_cpus=2)
+    batch = make_batch(images)._replace(validation_images=scored)
+    inputs = to_replicas(strategy, STATE, [(STEP, batch)], steps_per_call=2).iterations
+    for number, samples in enumerate(strategy.experimental_local_results(inputs.validation_images)):
+        np.testing.assert_array_equal(samples, np.stack([scored] * 2))
+        assert samples.device.endswith(f"CPU:{number}")
+    inputs = to_replicas(strategy, STATE, [(STEP, make_batch(images))]).iterations
+    assert inputs.validation_images is None
