@@ -1,9 +1,10 @@
 """A process of test_workers.py: train as one of several workers, or alone, and save the state.
 
-    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls] [compiled]
+    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls] [compiled] \
+        [held_out]
 
 `damaged` makes one weight of this worker NaN, as a hardware fault would. `calls` takes up to three
-steps per call. `compiled` compiles with XLA.
+steps per call. `compiled` compiles with XLA. `held_out` holds out images, whose scores ADA follows.
 """
 
 import dataclasses
@@ -13,16 +14,16 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.config import AugmentConfig, DataConfig
 from pgan_tf.config.intervals import group_into_calls
 from pgan_tf.config.phases import Schedule
-from pgan_tf.data.batches import read_batches
-from pgan_tf.data.order import Shard
 from pgan_tf.distribution.cluster import ALONE, read_cluster
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.agreement import share_state, wait_for_all
-from pgan_tf.training.feeding import to_replicas
+from pgan_tf.training.feeding import read_own_batches, to_replicas
+from pgan_tf.training.prepare import PreparedRun
 from tests.helpers.tiny import tiny_config
 from tfrecords_tools.format import open_pyramid
 
@@ -39,7 +40,11 @@ def main() -> None:
         steps_per_call=steps_per_call,
         jit_compile="on" if "compiled" in sys.argv else "off",
     )
-    schedule = dataclasses.replace(config.schedule, total_kimg=1.0)
+    if "held_out" in sys.argv:
+        augment = AugmentConfig(augment="ada", augment_pipe="b")
+        config = dataclasses.replace(config, data=DataConfig(validation_images=8), augment=augment)
+    schedule = Schedule(dataclasses.replace(config.schedule, total_kimg=1.0), 8)
+    run = PreparedRun(config, open_pyramid(data_dir), schedule, cluster, strategy)
     state = TrainState(config, strategy)
     if not cluster.is_chief:
         # As if this worker had started differently: the chief's state must replace its own.
@@ -50,13 +55,7 @@ def main() -> None:
     if "damaged" in sys.argv:
         bias = state.discriminator.variables["4x4_dense1/bias"]
         bias.assign(np.full(bias.shape, np.nan))
-    batches = read_batches(
-        open_pyramid(data_dir),
-        Schedule(schedule, 8).steps(),
-        seed=1,
-        label_size=3,
-        shard=Shard(cluster.index, cluster.count),
-    )
+    batches = read_own_batches(run, schedule.steps())
     skipped: list[float] = []
     train_step, phase = None, None
     for call in group_into_calls(itertools.islice(batches, int(steps)), config, on_gpus=False):

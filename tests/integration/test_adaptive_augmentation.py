@@ -26,7 +26,7 @@ def data(tmp_path_factory):
     ("flags", "signal", "sums"),
     [
         (["--loss=logistic", "--augment_target=-0.99"], "r_t", "augment_signs"),
-        (["--loss=wgan_gp", "--validation_images=8"], "r_v", "augment_scores"),
+        (["--validation_images=8", "--augment_target=-0.5"], "r_v", "augment_scores"),
     ],
     ids=["logistic", "wgan_gp"],
 )
@@ -46,12 +46,21 @@ def test_a_run_follows_its_signal(data, tmp_path, flags, signal, sums):
     assert stored.keys() == {"augment_p", sums}
     assert stored[sums].shape == ((2,) if signal == "r_t" else (4,))
     assert stored[sums].tolist() == [0] * len(stored[sums])  # after twelve iterations
-    # Three changes of p, each by 4 * 8 / 200.
-    steps = float(stored["augment_p"]) / 0.16
-    assert steps == pytest.approx(round(steps), abs=1e-4)
+    # p changes with every other tick, by 4 * 8 / 200.
+    expected, target = 0.0, -0.99 if signal == "r_t" else -0.5
+    for first, second in zip(scalars[::2], scalars[1::2], strict=True):
+        change = 0.16 if followed(first, second, signal) > target else -0.16
+        expected = min(max(expected + change, 0.0), 1.0)
+    assert float(stored["augment_p"]) == pytest.approx(expected, abs=1e-5)
+
+
+def followed(first, second, signal):
+    """Return the signal over two ticks of two steps each."""
     if signal == "r_t":
-        assert steps == pytest.approx(3)
-        assert strengths == sorted(strengths)
+        return (first["scores/real_sign"] + second["scores/real_sign"]) / 2
+    names = ("scores/real", "scores/validation", "scores/fake")
+    reals, held_out, fakes = ((first[name] + second[name]) / 2 for name in names)
+    return min(max((reals - held_out) / (reals - fakes), -1), 1) if reals > fakes else 0
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,11 @@ def scalars(run_dir):
     ]
 
 
-@pytest.mark.parametrize("devices", [(), ("--logical_cpus=2",)], ids=["one device", "two replicas"])
+# With augmentation that follows the scores of held-out images.
+TWO_REPLICAS = ("--logical_cpus=2", "--augment=ada", "--augment_pipe=b", "--validation_images=8")
+
+
+@pytest.mark.parametrize("devices", [(), TWO_REPLICAS], ids=["one device", "two replicas"])
 def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices):
     arguments = [f"--data_dir={data}", *FLAGS, *devices]
     undisturbed = start(TRAIN, *arguments, f"--run_dir={tmp_path / 'undisturbed'}")

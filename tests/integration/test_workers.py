@@ -111,7 +111,12 @@ def run_to_their_end(commands, directory):
 @pytest.mark.parametrize(
     # Each worker's sums are rounded to bfloat16 before they are added.
     ("precision", "tolerance", "options"),
-    [("float32", 1e-5, []), ("float32", 1e-5, ["compiled"]), ("mixed_bfloat16", 5e-2, [])],
+    [
+        ("float32", 1e-5, []),
+        ("float32", 1e-5, ["compiled"]),
+        ("float32", 1e-5, ["held_out"]),
+        ("mixed_bfloat16", 5e-2, []),
+    ],
 )
 def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tolerance, options):
     command = [*ONE_WORKER, "multi_worker", precision, "1", str(data)]
@@ -121,9 +126,12 @@ def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tol
     for name, value in first.items():
         assert value.tobytes() == second[name].tobytes(), name
     alone = [*ONE_WORKER, "one_device", precision, "1", str(data), str(tmp_path / "one.npz")]
+    alone += [option for option in options if option == "held_out"]
     subprocess.run(alone, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
     one = np.load(tmp_path / "one.npz")
     assert first["loss"] == pytest.approx(one["loss"], rel=10 * tolerance)
+    if options == ["held_out"]:
+        np.testing.assert_allclose(first["augment_scores"], one["augment_scores"], atol=1e-5)
     moments = [name for name in one.files if "_adam/" in name and "velocity" in name]
     assert len(moments) > 20
     for name in moments:

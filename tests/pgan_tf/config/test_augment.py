@@ -76,5 +76,5 @@ def test_a_step_scores_a_fourth_of_its_batch_in_whole_groups(network, batch_size
 def test_files_from_before_there_was_a_second_signal_are_read(text, target):
     config = flags.parse_flagfile(text, "config.flags")
     assert config.augment.augment_target == target
-    assert config.augment.target_of(config.resolved_augment_signal) == 0.6
+    assert config.augment.target_of("r_t") == 0.6
     assert flags.parse_flagfile(flags.to_flagfile(config), "config.flags") == config
