@@ -69,6 +69,18 @@ def config_from_flags(
         raise UserError(f"--{error}") from error
 
 
+def with_values(config: TrainConfig, values: Mapping[str, str]) -> TrainConfig:
+    """Return a configuration with other values of some flags, given as text by name.
+
+    Raises:
+      UserError: a value is out of range, or values contradict each other.
+    """
+    flag_values = flags.FlagValues()
+    define_train_flags(flag_values)
+    flag_values(["", *(f"--{name}={value}" for name, value in values.items())])
+    return config_from_flags(flag_values, base=config)
+
+
 def parse_flagfile(text: str, source: str) -> TrainConfig:
     """Return the configuration in a run's `config.flags`, which includes no other flagfile.
 

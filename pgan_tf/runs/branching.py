@@ -29,8 +29,25 @@ def way_on(
       changed: the differences of the two that a run can't be continued with.
       images_seen: of its newest checkpoint; 0 if it has none.
     """
-    if not images_seen or any(map(_changes_weights, changed)):
+    command = command_on(run, saved, config, changed, images_seen)
+    if command is None:
         return "name a new --run_dir"
+    return f"train its networks on in a new run: {command}"
+
+
+def command_on(
+    run: Path,
+    saved: TrainConfig,
+    config: TrainConfig,
+    changed: Sequence[Change],
+    images_seen: int,
+) -> str | None:
+    """Return the command that trains a run's networks on in a new run; None if they do not fit.
+
+    Arguments are those of `way_on`.
+    """
+    if not images_seen or any(map(_changes_weights, changed)):
+        return None
     given = {change.name: change.new for change in changed}
     stage = Schedule(saved.schedule, config.network.final_resolution).phase_at(images_seen)
     given.setdefault(
@@ -45,7 +62,7 @@ def way_on(
         f"--run_dir={free_name(run)}",
         *(f"--{name}={value}" for name, value in given.items()),
     ]
-    return f"train its networks on in a new run: {shlex.join(words)}"
+    return shlex.join(words)
 
 
 def _changes_weights(change: Change) -> bool:
