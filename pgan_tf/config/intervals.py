@@ -19,6 +19,17 @@ Item = TypeVar("Item")
 _MOST_STEPS = 8
 _ONE_STEP_RESOLUTION = 256
 
+# Reals, and as many fakes, of a measurement for the diagnosis, unless a minibatch has more.
+MEASURED_IMAGES = 32
+# Images that are trained on for each that is measured, so that measuring costs below 1 % of the
+# time: a measurement takes each image forward through four networks at most, and an iteration has
+# the work of about twenty such passes.
+_TRAINED_PER_MEASURED = 40
+# A long phase is measured so often, which shows its course as well as more often would, ...
+_MEASUREMENTS_PER_PHASE = 40
+# ... but often enough to find trouble in time.
+_LONGEST_KIMG = 20
+
 
 def is_crossed(interval_kimg: float, before: int, after: int) -> bool:
     """Return whether training passes a multiple of an interval.
@@ -44,7 +55,7 @@ def due_events(config: TrainConfig, before: int, after: int) -> set[str]:
 
 
 def needs_state(config: TrainConfig, first: Step, last: Step) -> bool:
-    """Return whether anything but a tick is due after a call, so that the state itself is written.
+    """Return whether anything but a tick is due after a call, which needs the state itself.
 
     Args:
       config: a configuration with the intervals.
@@ -52,7 +63,38 @@ def needs_state(config: TrainConfig, first: Step, last: Step) -> bool:
       last: its last step.
     """
     due = due_events(config, first.images_seen, last.images_seen_after)
-    return bool(due - {"tick"}) or last.images_seen_after >= last.phase.end
+    ends_phase = last.images_seen_after >= last.phase.end
+    return bool(due - {"tick"}) or ends_phase or is_measured(config, first, last)
+
+
+def measurement_kimg(config: TrainConfig, phase: Phase) -> float:
+    """Return the interval of measurements for the diagnosis: a multiple of that of ticks.
+
+    Args:
+      config: a configuration with the intervals.
+      phase: without a fade.
+    """
+    cheap = _TRAINED_PER_MEASURED * max(MEASURED_IMAGES, phase.batch_size)
+    course = min((phase.end - phase.start) / _MEASUREMENTS_PER_PHASE, 1000 * _LONGEST_KIMG)
+    images = max(cheap, course)
+    return math.ceil(images / 1000 / config.run.tick_kimg) * config.run.tick_kimg
+
+
+def is_measured(config: TrainConfig, first: Step, last: Step) -> bool:
+    """Return whether both networks are measured for the diagnosis after a call, at its tick.
+
+    Args:
+      config: a configuration with the intervals.
+      first: the first step of the call.
+      last: its last step.
+    """
+    phase, after = last.phase, last.images_seen_after
+    return (
+        config.run.diagnose
+        and not phase.fading
+        and is_crossed(config.run.tick_kimg, first.images_seen, after)
+        and is_crossed(measurement_kimg(config, phase), first.images_seen, after)
+    )
 
 
 def steps_per_call(config: TrainConfig, resolution: int, *, on_gpus: bool) -> int:

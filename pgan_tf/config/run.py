@@ -120,6 +120,11 @@ class RunConfig:
         "checkpoint and continue with other noise, once; 0: never.",
         adjustable=True,
     )
+    diagnose: bool = option(
+        True,
+        "Look for signs of trouble, such as overfitting and collapse, and say what to change.",
+        adjustable=True,
+    )
     histograms: bool = option(
         False,
         "Write histograms of weights and gradients to TensorBoard with each grid.",

@@ -11,8 +11,9 @@ import tensorflow as tf
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.intervals import due_events, is_crossed
+from pgan_tf.config.intervals import due_events, is_crossed, is_measured
 from pgan_tf.config.phases import Phase, Schedule, Step
+from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import TAG_PREFIX, format_value
 from pgan_tf.networks.cost import StepTimes
@@ -48,6 +49,7 @@ class Reporter:
         state: TrainState,
         checkpoints: Checkpoints,
         summaries: Summaries,
+        doctor: Doctor | NullDoctor,
         evaluation: TrainingEvaluation | None = None,
     ):
         """Write nothing yet.
@@ -59,6 +61,7 @@ class Reporter:
           state: the training state, which is reported and saved.
           checkpoints: of the run.
           summaries: writes scalars and grids.
+          doctor: looks at every tick.
           evaluation: computes metrics while training; None for none.
         """
         self._config = config
@@ -67,6 +70,7 @@ class Reporter:
         self._state = state
         self._checkpoints = checkpoints
         self._summaries = summaries
+        self._doctor = doctor
         self._evaluation = evaluation
         self._begin_counting()
         self._step_times = StepTimes(config)
@@ -93,6 +97,7 @@ class Reporter:
         seen = self._state.images_seen
         self._summaries.forget_after(seen)
         self._summaries.write_config(seen)
+        self._doctor.begin()
         if not continued:
             self._summaries.write_reals()
             self._write_samples(phase)
@@ -115,6 +120,7 @@ class Reporter:
     def go_back(self) -> None:
         """Drop the reports past the checkpoint that has just been restored."""
         self._summaries.forget_after(self._state.images_seen)
+        self._doctor.begin()
         self._begin_counting()
 
     def save(self, *, healthy: bool) -> None:
@@ -137,7 +143,7 @@ class Reporter:
         self._ticker.add(call)
         first, last = call.steps[0], call.last_step
         if "tick" in due_events(self._config, first.images_seen, last.images_seen_after):
-            self._write_tick(last)
+            self._write_tick(last, measures=is_measured(self._config, first, last))
 
     def write_state(self, steps: Sequence[Step], *, stopping: bool, healthy: bool) -> None:
         """Write everything that has come due and needs the state itself, with a tick.
@@ -181,8 +187,13 @@ class Reporter:
         """Measure the speed from now on."""
         self._ticker.restart()
 
-    def _write_tick(self, step: Step) -> None:
-        """Report the steps since the last tick, up to `step`."""
+    def _write_tick(self, step: Step, *, measures: bool = False) -> None:
+        """Report the steps since the last tick, up to `step`.
+
+        Args:
+          step: the last.
+          measures: whether to measure both networks, which are as `step` has left them.
+        """
         phase, seen = step.phase, step.images_seen_after
         scalars = self._ticker.report()
         alpha = phase.alpha(seen)
@@ -201,7 +212,13 @@ class Reporter:
                 **memory_scalars(),
             }
         )
+        if measures:
+            scalars.update(self._doctor.measure(phase, seen))
+            self.start_clock()
         self._summaries.write_scalars(scalars, seen)
+        trouble = self._doctor.look(phase, seen, scalars)
+        if trouble is not None:
+            self._summaries.write_text("diagnosis", trouble, seen)
 
     def _write_samples(self, phase: Phase) -> None:
         self._write_fakes(phase)

@@ -59,6 +59,11 @@ class Summaries:
                 hyperparameters(self._config), trial_id=f"{path.parent.name}/{path.name}"
             )
 
+    def write_text(self, tag: str, text: str, images_seen: int) -> None:
+        """Write Markdown to TensorBoard."""
+        with self._writing(images_seen):
+            tf.summary.text(tag, text)
+
     def write_reals(self) -> None:
         """Write the grid of reals at the final resolution, once per run."""
         grid = self.samples.draw_reals()

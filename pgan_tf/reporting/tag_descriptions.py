@@ -108,6 +108,27 @@ _DESCRIPTIONS = {
     "metrics/floor/*": (
         "The same metric of reals against other reals: the best that can be reached."
     ),
+    "diagnosis/separation": (
+        "Fraction of pairs of a real and a fake in which the real scores higher: 0.5 by chance."
+    ),
+    "diagnosis/memorization": (
+        "Mean score of held-out reals, on the way from reals that are trained on, 0, to fakes, 1."
+    ),
+    "diagnosis/variety": "Mean distance of two fakes, in that of two reals: 0 if all are the same.",
+    "diagnosis/nearest": (
+        "Median distance of a fake to the one nearest to it, in that of reals: 0 if most fakes "
+        "have a twin."
+    ),
+    "diagnosis/class_variety": (
+        "Mean distance of two fakes of a class, in that of two of its reals."
+    ),
+    "diagnosis/similarity": "MS-SSIM of pairs of fakes; only while they vary little.",
+    "diagnosis/real_similarity": "MS-SSIM of pairs of reals; only while fakes vary little.",
+    "diagnosis/distance": (
+        "Sliced Wasserstein distance of 4x4 patches of the generator's images from those of reals, "
+        "in standard deviations of pixels."
+    ),
+    "diagnosis/average_distance": "The same of the moving average's images.",
     "images/reals": "Images of the data, at the final resolution.",
     "images/fakes": "Images of the EMA generator, of the same latents every time.",
     "weights_*_gradient": (

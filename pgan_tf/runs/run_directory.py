@@ -36,7 +36,7 @@ _UNFINISHED_PART = re.compile(r"part-\d{5}-of-\d{5}\.(index|data-\d{5}-of-\d{5})
 _OWN = re.compile(
     r"checkpoints|networks|evaluation|metrics|plugins|config\.flags|compilation\.json"
     r"|metrics\.jsonl|metrics\.png|metrics-.*\.json|neighbors-.*\.png|reals\.png|fakes-.*\.png"
-    r"|events\.out\..*"
+    r"|diagnosis\.json|events\.out\..*"
 )
 _OF_PYRAMID = re.compile(r"manifest\.json|.*\.tfrecords.*|.*\.labels")
 # Those in which a link would be followed, too.
@@ -53,6 +53,7 @@ class RunDirectory:
       metrics_log: the log `metrics.jsonl`.
       reals: the grid `reals.png`.
       compilation: file of the phases that XLA compiles.
+      diagnosis: file of the trouble that the run has.
     """
 
     def __init__(self, path: str | os.PathLike, *, fractions: bool = False):
@@ -71,6 +72,7 @@ class RunDirectory:
         self.metrics_log = MetricsLog(self.path / "metrics.jsonl")
         self.reals = self.path / "reals.png"
         self.compilation = self.path / "compilation.json"
+        self.diagnosis = self.path / "diagnosis.json"
 
     def fakes(self, images_seen: int) -> Path:
         """Return the path of a grid of fakes, named by kimg."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pgan_tf.config import StepKind, TrainConfig
 from pgan_tf.config.intervals import needs_state
 from pgan_tf.config.phases import Phase
+from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.reporting.profiler import Profiler
@@ -205,7 +206,20 @@ class _Training:
             self.state,
             self.checkpoints,
             Summaries(self.directory, self.config, self.run.pyramid),
+            self._make_doctor(),
             self.evaluation,
+        )
+
+    def _make_doctor(self) -> Doctor | NullDoctor:
+        if not self.config.run.diagnose:
+            return NullDoctor()
+        return Doctor(
+            self.config,
+            self.directory,
+            self.schedule,
+            self.run.pyramid,
+            self.state,
+            replicas=self.run.replicas,
         )
 
     def _take_steps(self, reporter: Reporter | NullReporter) -> TrainResult:

@@ -18,11 +18,14 @@ from pgan_tf.config.intervals import (
     due_events,
     group_into_calls,
     is_crossed,
+    is_measured,
     max_call_length,
+    measurement_kimg,
     needs_state,
     steps_per_call,
 )
 from pgan_tf.config.phases import Schedule
+from tests.helpers.histories import subject
 
 
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=50), st.integers(0, 5000))
@@ -186,3 +189,31 @@ def test_the_state_is_needed_by_everything_but_ticks():
 def steps_of(config):
     schedule = dataclasses.replace(config.schedule, batch_size_by_resolution={}, batch_size=16)
     return Schedule(schedule, 4).steps()
+
+
+def test_measurements_are_at_ticks_and_as_often_as_they_are_cheap():
+    config = subject().config
+    schedule = Schedule(config.schedule, 8)
+    at_4x4, fade, _ = schedule.phases
+    assert measurement_kimg(config, at_4x4) == 2  # 32 of 1280 images, at whole kimg
+    often = dataclasses.replace(config.run, tick_kimg=0.3)
+    often = dataclasses.replace(config, run=often)
+    assert measurement_kimg(often, at_4x4) == pytest.approx(1.5)
+    large = dataclasses.replace(at_4x4, batch_size=128)
+    assert measurement_kimg(config, large) == 6
+    assert measurement_kimg(config, dataclasses.replace(at_4x4, end=600_000)) == 15
+    assert measurement_kimg(config, dataclasses.replace(at_4x4, end=9_000_000)) == 20
+    measured = [
+        step.images_seen_after for step in schedule.steps() if is_measured(config, step, step)
+    ]
+    assert measured[:2] == [2000, 4000]
+    assert not any(fade.start < seen <= fade.end for seen in measured)
+    off = dataclasses.replace(config, run=dataclasses.replace(config.run, diagnose=False))
+    assert not any(is_measured(off, step, step) for step in schedule.steps())
+
+
+def test_the_state_is_waited_for_where_it_is_measured():
+    config = subject().config
+    before, at = list(Schedule(config.schedule, 8).steps())[98:100]
+    assert at.images_seen_after == 2000
+    assert (needs_state(config, before, before), needs_state(config, at, at)) == (False, True)

@@ -1,0 +1,108 @@
+"""Figures of both networks of a training state."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from pgan_tf.config import DataConfig
+from pgan_tf.config.phases import Schedule
+from pgan_tf.data.held_out import held_out_indices
+from pgan_tf.diagnosis import measurements
+from pgan_tf.diagnosis.measurements import Measurements
+from pgan_tf.step.train_state import TrainState
+from tests.helpers.tiny import tiny_config, write_pyramid
+from tfrecords_tools.format import open_pyramid
+
+
+def prepare(pyramid_dir, strategy, **data):
+    """Return measurements of a new state, the state, and the last phase of its run."""
+    pyramid = open_pyramid(pyramid_dir)
+    label_size = 0 if pyramid.labels is None else pyramid.labels.shape[1]
+    config = tiny_config(pyramid_dir).for_data(
+        resolution=8, channels=pyramid.channels, label_size=label_size
+    )
+    config = dataclasses.replace(config, data=DataConfig(data_dir=str(pyramid_dir), **data))
+    state = TrainState(config, strategy)
+    phase = Schedule(config.schedule, 8).phases[-1]
+    found = Measurements(config, pyramid, state, replicas=strategy.num_replicas_in_sync)
+    return found, state, phase
+
+
+def test_nothing_of_the_state_changes_and_the_figures_repeat(pyramid_dir, one_device):
+    taken, state, phase = prepare(pyramid_dir, one_device)
+    before = {name: variable.numpy() for name, variable in state.variables().items()}
+    figures = taken.take(phase, 96)
+    assert figures == taken.take(phase, 96)
+    assert figures != taken.take(phase, 104)
+    for name, variable in state.variables().items():
+        np.testing.assert_array_equal(variable.numpy(), before[name], err_msg=name)
+
+
+@pytest.mark.parametrize("devices", ["one_device", "two_replicas"])
+def test_figures_of_a_new_state(pyramid_dir, devices, request):
+    taken, _, phase = prepare(pyramid_dir, request.getfixturevalue(devices), validation_images=4)
+    figures = taken.take(phase, 96)
+    assert figures.keys() == {
+        *(measurements.SEPARATION, measurements.MEMORIZATION),
+        *(measurements.VARIETY, measurements.NEAREST),
+        *(measurements.DISTANCE, measurements.AVERAGE_DISTANCE),
+    }
+    assert all(np.isfinite(value) for value in figures.values())
+    assert 0 <= figures[measurements.SEPARATION] <= 1
+    assert figures[measurements.AVERAGE_DISTANCE] == figures[measurements.DISTANCE]
+
+
+def test_fakes_that_are_all_alike_have_no_variety(pyramid_dir, one_device):
+    taken, state, phase = prepare(pyramid_dir, one_device)
+    assert taken.take(phase, 96)[measurements.VARIETY] > 0.1
+    for path, variable in state.generator.variables.items():
+        if "kernel" in path and "rgb" in path:
+            variable.assign(0 * variable.numpy())
+    figures = taken.take(phase, 96)
+    assert figures[measurements.VARIETY] == figures[measurements.NEAREST] == 0
+    assert figures[measurements.DISTANCE] != figures[measurements.AVERAGE_DISTANCE]
+
+
+def test_classes_are_compared_within(labelled_dir, one_device):
+    taken, state, phase = prepare(labelled_dir, one_device)
+    assert 0.1 < taken.take(phase, 96)[measurements.CLASS_VARIETY] < 10
+    (kernel,) = (v for p, v in state.generator.variables.items() if p == "4x4_dense/kernel")
+    rows = np.arange(kernel.shape[0]) >= kernel.shape[0] - 3  # after latents, three labels
+    kernel.assign(kernel.numpy() * rows[:, np.newaxis])
+    figures = taken.take(phase, 96)
+    assert figures[measurements.CLASS_VARIETY] < 0.01 < figures[measurements.VARIETY]
+
+
+def test_similarity_is_only_measured_of_fakes_that_vary_little(tmp_path, one_device):
+    directory = write_pyramid(tmp_path / "tiny", resolution=16, channels=1)
+    pyramid = open_pyramid(directory)
+    config = tiny_config(directory)
+    network = dataclasses.replace(config.network, resolution=16)
+    config = dataclasses.replace(config, network=network)
+    config = config.for_data(resolution=16, channels=1, label_size=0)
+    state = TrainState(config, one_device)
+    phase = Schedule(dataclasses.replace(config.schedule, total_kimg=1.0), 16).phases[-1]
+    taken = Measurements(config, pyramid, state, replicas=1)
+    assert measurements.SIMILARITY not in taken.take(phase, 96)
+    for path, variable in state.generator.variables.items():
+        if "kernel" in path and "rgb" in path:
+            variable.assign(0 * variable.numpy())
+    figures = taken.take(phase, 96)
+    assert figures[measurements.SIMILARITY] == pytest.approx(1)
+    assert figures[measurements.REAL_SIMILARITY] < 0.9
+
+
+def test_held_out_images_are_told_from_those_that_are_trained_on(pyramid_dir, one_device):
+    taken, _, phase = prepare(pyramid_dir, one_device, validation_images=5)
+    held_out = set(held_out_indices(24, 5).tolist())
+    trained = set()
+    for images_seen in (96, 200, 304):
+        trained |= set(taken._reals(phase, images_seen, 32).records.tolist())
+    assert not trained & held_out
+    assert len(trained) == 19
+    images = taken._held_out(phase, 96, 32).numpy()
+    expected = open_pyramid(pyramid_dir).level(8).read(held_out_indices(24, 5))
+    assert {i.tobytes() for i in np.rint((images + 1) * 127.5).astype(np.uint8)} == {
+        image.transpose(1, 2, 0).tobytes() for image in expected
+    }
