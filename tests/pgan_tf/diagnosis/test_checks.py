@@ -102,6 +102,12 @@ def test_without_held_out_reals_signs_tell_after_some_epochs():
     assert not findings(OVERFITTING, history(many, scores__real_sign=0.95), many)
 
 
+def test_a_finding_stays_while_its_figure_wavers_about_the_threshold():
+    of = subject(loss=LOGISTIC)
+    wavers = history(of, scores__real_sign=lambda kimg: 0.85 if kimg // 6 % 2 else 0.75)
+    assert len(findings(OVERFITTING, wavers, of)) == 1
+
+
 def test_fakes_that_are_all_alike():
     of = subject()
     found = finding(
