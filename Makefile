@@ -12,12 +12,13 @@ DEMO := demo
 help: ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1\t\2/p' Makefile | expand -t 18
 
-# Two files at a time: most tests build graphs, in Python, which takes one core.
+# Two files at a time: most tests build graphs, in Python, which takes one core. In their order, in
+# which those of whole runs come first and small ones last.
 test: lint ## lint, check types and run every test (about 13 minutes on two cores)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## run the tests not marked slow (under two minutes on two cores)
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder -m "not slow"
 
 lint: $(INSTALLED) ## lint and check types
 	$(BIN)/ruff check .

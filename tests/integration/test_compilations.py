@@ -61,37 +61,40 @@ def train(tmp_path):
     return train
 
 
-@pytest.mark.parametrize(
-    ("run", "optimizer", "kinds"),
-    [
-        ({"steps_per_call": 1}, {}, 1),
-        (
-            {"steps_per_call": 3, "tick_kimg": 0.012},
-            {"discriminator_steps": 2, "ema_update": "generator_step"},
-            2,
-        ),
-    ],
-    ids=["single steps", "several discriminator steps"],
-)
-def test_each_kind_of_step_is_compiled_once_and_before_its_phase(train, run, optimizer, kinds):
-    lines = re.findall(r"Compiled \S+ \d+ times|ahead \w+", train(run, optimizer))
-    ahead = ["ahead begins", "Compiled", "ahead ends"]
-    in_order = [line.split()[0] if line.startswith("Compiled") else line for line in lines]
-    # Where there are two kinds, the second of the first phase may be compiled beside the next one.
-    assert in_order.count("Compiled") == 3 * kinds
-    assert in_order.count("ahead begins") == in_order.count("ahead ends") == 2 * kinds
-    if kinds == 1:
-        assert in_order == ["Compiled", *ahead, *ahead]
-    assert len(set(lines) - {"ahead begins", "ahead ends"}) == 3 * kinds
-    assert all(line.endswith(" 1 times") for line in lines if line.startswith("Compiled"))
+def compilations(log):
+    """Return lines about compilations of steps, and about those made ahead, in their order."""
+    return re.findall(r"Compiled \S+ \d+ times|ahead \w+", log)
 
 
-def test_a_continued_run_compiles_nothing_that_is_cached(train, tmp_path):
+def kinds_of_lines(lines):
+    return [line.split()[0] if line.startswith("Compiled") else line for line in lines]
+
+
+def check_compiled_once(lines, count):
+    compiled = [line for line in lines if line.startswith("Compiled")]
+    assert len(compiled) == len(set(compiled)) == count
+    assert all(line.endswith(" 1 times") for line in compiled)
+
+
+def test_two_kinds_of_steps_are_compiled_once_each_and_before_their_phase(train):
+    run = {"steps_per_call": 3, "tick_kimg": 0.012}
+    optimizer = {"discriminator_steps": 2, "ema_update": "generator_step"}
+    lines = compilations(train(run, optimizer))
+    check_compiled_once(lines, 6)
+    # The second kind of the first phase may be compiled beside the next one.
+    in_order = kinds_of_lines(lines)
+    assert in_order.count("ahead begins") == in_order.count("ahead ends") == 4
+
+
+def test_steps_are_compiled_before_their_phase_and_not_again_if_they_are_cached(train, tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir()
     flags = f"--tf_xla_persistent_cache_directory={cache}"
     run = {"steps_per_call": "auto", "microbatches": 2}
-    assert len(re.findall(r"Compiled \S+ 1 times", train(run, TF_XLA_FLAGS=flags))) == 3
+    lines = compilations(train(run, TF_XLA_FLAGS=flags))
+    check_compiled_once(lines, 3)
+    ahead = ["ahead begins", "Compiled", "ahead ends"]
+    assert kinds_of_lines(lines) == ["Compiled", *ahead, *ahead]
     files = {path.name for path in cache.iterdir()}
     assert len(files) == 3
     # It goes on within the fade, with other functions made before.
