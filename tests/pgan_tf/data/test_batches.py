@@ -55,7 +55,8 @@ def test_the_shards_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_di
     step = list(Schedule(CONFIG, 8).steps())[1]
     read = functools.partial(read_batch, pyramid, step, seed=3, label_size=3)
     shards = [read(shard=Shard(index, workers)) for index in range(workers)]
-    for arrays, whole in zip(zip(*shards, strict=True), read(), strict=True):
+    for name in ("images", "labels", "fake_labels"):
+        arrays, whole = [getattr(shard, name) for shard in shards], getattr(read(), name)
         assert [len(array) for array in arrays] == [8 // workers] * workers
         dealt = np.stack(arrays, axis=1)  # [b / n, n ...]: sample j went to worker j mod n
         np.testing.assert_array_equal(dealt.reshape(whole.shape), whole)
