@@ -21,20 +21,17 @@ Prints one line of JSON last; for each row that has finished runs, means over se
 
 import argparse
 import concurrent.futures
-import contextlib
 import json
 import os
-import shlex
-import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ablation_page import read_results, summary, write_page
 from ablation_rows import BY_VALUE, Experiment, Row, rows
+from commands import Commands
 
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.files import whole_file
@@ -115,7 +112,7 @@ def run_all(
     """Trains and evaluates what has not been, and writes the page after each run."""
     seeds = sorted({seed for _, seed in tasks})
     lock = threading.Lock()
-    with _Commands(threads=max(1, core_count() // jobs)) as commands:
+    with Commands(threads=max(1, core_count() // jobs)) as commands:
 
         def work(task: tuple[Row, int]) -> None:
             run_one(experiment, *task, commands)
@@ -127,7 +124,7 @@ def run_all(
                 future.result()
 
 
-def run_one(experiment: Experiment, row: Row, seed: int, commands: "_Commands") -> None:
+def run_one(experiment: Experiment, row: Row, seed: int, commands: Commands) -> None:
     """Trains, or continues, and evaluates one run, unless it has ended under the same flags."""
     arguments = experiment.train_arguments(row, seed)
     file = experiment.result_file(row, seed)
@@ -165,67 +162,6 @@ def _training_seconds(run_dir: Path) -> float:
             seconds += seconds_per_kimg * kimg
             before = row.images_seen
     return round(seconds, 1)
-
-
-class _Commands:
-    """Runs commands of this package, each in a process, so that a signal ends them and us."""
-
-    def __init__(self, *, threads: int):
-        self._environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": str(threads)}
-        self._environment["OPENBLAS_NUM_THREADS"] = str(threads)
-        self._running: set[subprocess.Popen] = set()
-        self._signal = 0
-
-    def __enter__(self) -> "_Commands":
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-
-    def _stop(self, number: int, _: object) -> None:
-        self._signal = number
-        for process in list(self._running):
-            process.send_signal(signal.SIGTERM)
-
-    def run(self, command: str, arguments: Sequence[str]) -> str | None:
-        """Runs pgan-`command`.
-
-        Returns:
-          The last line of what it said, if it failed; else None.
-
-        Raises:
-          SystemExit: we were told to stop.
-        """
-        print(f"pgan-{command} {shlex.join(arguments)}", flush=True)
-        module = f"pgan_tf.cli.{command}"
-        with self._started([sys.executable, "-m", module, *arguments]) as process:
-            output, _ = process.communicate()
-        if self._signal:
-            raise SystemExit(128 + self._signal)
-        last = (output.strip().splitlines() or ["said nothing"])[-1]
-        print(last, flush=True)
-        return f"exit code {process.returncode}: {last}" if process.returncode else None
-
-    @contextlib.contextmanager
-    def _started(self, command: Sequence[str]) -> Iterator[subprocess.Popen]:
-        if self._signal:
-            raise SystemExit(128 + self._signal)
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=self._environment,
-            start_new_session=True,  # Ctrl-C reaches us alone, and them through us
-        )
-        self._running.add(process)
-        try:
-            yield process
-        finally:
-            self._running.discard(process)
 
 
 if __name__ == "__main__":

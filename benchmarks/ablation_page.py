@@ -1,7 +1,6 @@
 """The results of benchmarks/ablation.py, as a page and as JSON."""
 
 import json
-import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +9,10 @@ from typing import Any
 import numpy as np
 from ablation_rows import RESOLUTION, Experiment, Row
 from PIL import Image
-
-from tfrecords_tools.files import whole_file
+from results_page import spread, write_section
 
 _SAMPLES = (16, 4)  # columns and rows of a grid on the page
-_BEGIN, _END = (f"<!-- written by benchmarks/ablation.py: {word} -->" for word in ("begin", "end"))
+_SCRIPT = "ablation.py"
 
 # The result of each finished run, by row and seed.
 Results = Mapping[str, Mapping[int, dict[str, Any]]]
@@ -68,20 +66,13 @@ def write_page(
     page: Path, experiment: Experiment, table: Mapping[str, Row], results: Results
 ) -> None:
     """Replace the text between the two comments of the page; create the page if there is none."""
-    lines = [_BEGIN, "", *_table(summary(experiment, results), table, results), ""]
+    lines = ["", *_table(summary(experiment, results), table, results), ""]
     for name, row in table.items():
         seeds = [seed for seed in results.get(name, {}) if not results[name][seed]["error"]]
         if seeds:
             image = _save_samples(page.parent / "images", experiment, row, seeds[0])
             lines += [f"Row {name}:", "", f"![Row {name}](images/{image})", ""]
-    text = "\n".join([*lines, _END])
-    before = page.read_text() if page.exists() else f"# The ablation\n\n{_BEGIN}{_END}\n"
-    pattern = re.escape(_BEGIN) + ".*?" + re.escape(_END)
-    after, count = re.subn(pattern, lambda _: text, before, flags=re.DOTALL)
-    if count != 1:
-        raise SystemExit(f"{page}: {_BEGIN} and {_END} must be there once. Found: {count}")
-    with whole_file(page) as temporary:
-        temporary.write_text(after)
+    write_section(page, lines, script=_SCRIPT, title="The ablation")
 
 
 def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results) -> Iterator[str]:
@@ -97,23 +88,12 @@ def _table(found: Mapping[str, Any], table: Mapping[str, Row], results: Results)
         if name in found["rows"]:
             good = [r["metrics"] for r in results[name].values() if not r["error"]]
             keys = [*(f"swd/{level}" for level in levels), "ms_ssim"]
-            figures = [_spread([g[key] for g in good]) for key in keys]
+            figures = [spread([g[key] for g in good]) for key in keys]
         yield f"| {' | '.join([name, row.idea, *published, *figures])} |"
     floor = found["floor"]
     if floor:
-        figures = [_spread([floor[key]]) for key in (*(f"swd/{v}" for v in levels), "ms_ssim")]
+        figures = [spread([floor[key]]) for key in (*(f"swd/{v}" for v in levels), "ms_ssim")]
         yield f"| | reals against other reals | | | {' | '.join(figures)} |"
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Return the mean over seeds, followed by each seed's value if there are several."""
-    if not values:
-        return "failed"
-    form = "{:.3f}" if max(values) < 1 else "{:.1f}"
-    mean = form.format(statistics.mean(values))
-    if len(values) == 1:
-        return mean
-    return f"{mean} ({', '.join(form.format(value) for value in values)})"
 
 
 def _save_samples(directory: Path, experiment: Experiment, row: Row, seed: int) -> str:

@@ -21,7 +21,7 @@ def modules(monkeypatch):
     import ablation_rows
 
     yield ablation_rows, ablation_page
-    for name in ("ablation_page", "ablation_rows"):
+    for name in ("ablation_page", "ablation_rows", "results_page"):
         del sys.modules[name]
 
 
@@ -110,7 +110,10 @@ def test_the_page_has_means_over_seeds_and_the_last_grids(modules, experiment, t
     finish(experiment, table["a"], 1, average=0.0, error="exit code 5: diverged")
     file = tmp_path / "docs" / "ablation.md"
     file.parent.mkdir()
-    file.write_text(f"# Before\n{page._BEGIN}\nold\n{page._END}\nAfter\n")
+    from results_page import section_marks
+
+    begin, end = section_marks("ablation.py")
+    file.write_text(f"# Before\n{begin}\nold\n{end}\nAfter\n")
     results = page.read_results(experiment, table, [1, 2])
     page.write_page(file, experiment, table, results)
     text = file.read_text()
