@@ -34,6 +34,7 @@ from small_data_rows import (
     overfitting_runs,
 )
 
+from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.host import core_count
 
 _RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
@@ -146,23 +147,25 @@ def train(experiment: Experiment, run: Run, commands: Commands) -> dict[str, Any
       Its figures: the metrics of every snapshot, and the error if it failed.
     """
     error = commands.run("train", experiment.train_arguments(run))
-    if not error:
-        error = commands.run("evaluate", experiment.evaluate_arguments(run))
+    for arguments in experiment.evaluations(run):
+        error = error or commands.run("evaluate", arguments)
     return read_figures(experiment.run_dir(run), error)
 
 
 def read_figures(run_dir: Path, error: str | None) -> dict[str, Any]:
     """Return the metrics of a run's snapshots, oldest first, and its strength of augmentation."""
-    snapshots = [json.loads(file.read_text()) for file in sorted(run_dir.glob("metrics-*.json"))]
-    logged = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    strengths = [row["augment/p"] for row in logged if "augment/p" in row]
+    by_kimg: dict[float, dict[str, float]] = {}
+    floor: dict[str, float] = {}
+    for file in sorted(run_dir.rglob("metrics-*.json")):
+        evaluated = json.loads(file.read_text())
+        by_kimg.setdefault(evaluated["images_seen"] / 1000, {}).update(evaluated["metrics"])
+        floor.update(evaluated.get("floor") or {})
+    rows = MetricsLog(run_dir / "metrics.jsonl").rows()
+    strengths = [row.values["augment/p"] for row in rows if "augment/p" in row.values]
     return {
         "error": error,
-        "curve": [
-            {"kimg": snapshot["images_seen"] / 1000, **snapshot["metrics"]}
-            for snapshot in snapshots
-        ],
-        "floor": next((snapshot["floor"] for snapshot in snapshots if snapshot.get("floor")), {}),
+        "curve": [{"kimg": kimg, **by_kimg[kimg]} for kimg in sorted(by_kimg)],
+        "floor": floor,
         "strength": strengths[-1] if strengths else None,
     }
 

@@ -133,25 +133,30 @@ class Experiment:
         }
         return [_flag(name, value) for name, value in (given | self.settings(run)).items()]
 
-    def evaluate_arguments(self, run: Run) -> list[str]:
-        """Of pgan-evaluate."""
+    def evaluations(self, run: Run) -> list[list[str]]:
+        """Return the arguments of one pgan-evaluate after the other."""
         shared = [f"--network={self.run_dir(run)}", f"--cache_dir={self.out / 'evaluation'}"]
         if run.part == MODES:
-            return [
-                *shared,
+            modes = [
                 "--metrics=modes",
                 f"--digit_classifier={self.classifier}",
                 f"--num_images={self.num_mode_images}",
             ]
-        return [
-            *shared,
-            f"--data_dir={self.held_out}",
-            "--metrics=fid,swd,ms_ssim",
-            f"--features={Path(__file__).with_name('garments.py')}:features",
+            return [shared + modes]
+        # What reals reach against other reals is the same for all.
+        floor = "--floor" if run.method == "none" else "--nofloor"
+        shared += [f"--data_dir={self.held_out}", "--all_snapshots", floor]
+        features = f"{Path(__file__).with_name('garments.py')}:features"
+        images = [
+            "--metrics=fid,ms_ssim",
+            f"--features={features}",
             f"--num_images={self.num_images}",
-            "--all_snapshots",
-            # What reals reach against other reals is the same for all.
-            "--floor" if run.method == "none" else "--nofloor",
+        ]
+        # Fewer, because sorting takes as long as all the rest.
+        patches = ["--metrics=swd", f"--num_images={self.num_images // 5}"]
+        return [
+            [*shared, *arguments, f"--output={self.run_dir(run) / directory}"]
+            for arguments, directory in ((images, "distances"), (patches, "patches"))
         ]
 
 
