@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from pgan_tf.config import intervals
 from pgan_tf.runs.metrics_log import MetricsLog
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.slow
 # Scalars about the machine, not about training.
 OF_THE_MACHINE = ("speed/", "memory/", "progress/eta")
 MEASURED = "diagnosis/"
+VARIABLE = "ATTRIBUTES/VARIABLE_VALUE"  # of those in a checkpoint
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +42,9 @@ def is_measured(row):
     return any(tag.startswith(MEASURED) for tag in row)
 
 
-def test_training_is_the_same_and_a_continued_run_measures_the_same(labelled_dir, tmp_path):
+def test_training_is_the_same_and_a_continued_run_measures_the_same(
+    labelled_dir, tmp_path, request
+):
     undisturbed = train(labelled_dir, tmp_path / "undisturbed")
     measured = [row["images_seen"] for row in undisturbed if is_measured(row)]
     assert measured == [16, 32, 80, 96]  # not in the fade between
@@ -52,3 +57,16 @@ def test_training_is_the_same_and_a_continued_run_measures_the_same(labelled_dir
 
     train(labelled_dir, tmp_path / "continued", total_kimg=0.08)
     assert train(labelled_dir, tmp_path / "continued") == undisturbed
+
+    request.getfixturevalue("as_on_gpus")
+    assert train(labelled_dir, tmp_path / "ahead") == undisturbed
+    states = [
+        tf.train.load_checkpoint(str(tmp_path / run / "checkpoints" / "state-000000096"))
+        for run in ("undisturbed", "without", "ahead")
+    ]
+    names = [name for name in states[0].get_variable_to_shape_map() if VARIABLE in name]
+    assert len(names) > 50
+    for name in names:
+        first, *others = (state.get_tensor(name) for state in states)
+        for other in others:
+            np.testing.assert_array_equal(other, first, err_msg=name)
