@@ -9,6 +9,7 @@ from pgan_tf.runs.metrics_log import MetricsRow
 
 # In every tick, and not in the rows that the metrics of an evaluation have of their own.
 LOSS = "loss/discriminator"
+_BATCH = "progress/batch_size"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,10 +40,16 @@ class Tick:
 def ticks_of(rows: Iterable[MetricsRow], schedule: Schedule) -> list[Tick]:
     """Return the ticks in a run's metrics log, oldest first."""
     return [
-        Tick(row.images_seen, schedule.phase_at(row.images_seen - 1), row.values)
+        # The last step of a phase may reach into the next one.
+        Tick(row.images_seen, schedule.phase_at(row.images_seen - _batch_size(row)), row.values)
         for row in rows
         if LOSS in row.values
     ]
+
+
+def _batch_size(row: MetricsRow) -> int:
+    """Return the images of a row's last step, or 1 if it does not say."""
+    return int(row.values.get(_BATCH) or 1)
 
 
 def in_phase(ticks: Sequence[Tick]) -> list[Tick]:

@@ -30,6 +30,8 @@ _MEASUREMENTS = 3
 _TICKS = 5
 # Above it, augmentations begin to show in fakes (Karras et al. 2020, section 2.2).
 _MOST_STRENGTH = 0.8
+# Of ADA; a lower one would augment also where nothing is overfitted.
+_LEAST_TARGET = 0.1
 
 
 def _look(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict:
@@ -78,9 +80,9 @@ def _sign(seen: str, ticks: Sequence[Tick], subject: Subject) -> Sign:
         if subject.config.loss.has_signs or _has_validation(subject.config):
             return Sign(seen, "ADA would help", {"augment": "ada"})
         return Sign(seen, "augmentation would help", {"augment": "diffaugment"})
-    if augment.adapts and strength < _MOST_STRENGTH:
-        now = augment.target_of(subject.config.resolved_augment_signal)
-        target = f"{max(now - 0.2, 0.1):.2g}"
+    now = augment.target_of(subject.config.resolved_augment_signal)
+    if augment.adapts and strength < _MOST_STRENGTH and now > _LEAST_TARGET:
+        target = f"{max(now - 0.2, _LEAST_TARGET):.2g}"
         return Sign(seen, "a lower target of ADA would help", {"augment_target": target})
     if augment.augment == "fixed" and augment.augment_p < _MOST_STRENGTH / 2:
         stronger = f"{2 * augment.augment_p or AugmentConfig().augment_p:.2g}"

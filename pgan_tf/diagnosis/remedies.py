@@ -52,9 +52,15 @@ def command_with(
         changed = flags.with_values(config, values)
     except UserError:
         return ""  # they contradict a flag of the run, which must go on
+    if changed == config:
+        return ""
     changes = flags.differences(config, changed)
     if not changes:
         words = [f"--{name}={value}" for name, value in values.items()]
         return f"continue with {shlex.join(['pgan-train', f'--run_dir={run}', *words])}"
+    stage = values.get("start_resolution")
+    if stage is not None and all(change.name != "start_resolution" for change in changes):
+        # The run's own, and named: a phase that has just ended is not the stage to begin with.
+        changes = [*changes, flags.Change("schedule", "start_resolution", stage, stage)]
     command = command_on(run, config, changed, changes, images_seen)
     return f"train on with {command}" if command else ""

@@ -47,6 +47,8 @@ def _look_within_classes(ticks: Sequence[Tick], subject: Subject) -> Sign | Verd
         return Verdict.HEALTHY
     seen = f"fakes of a class vary {mean:.0%} as much as its reals"
     weight = subject.config.loss.resolved_generator_label_weight / 4
+    if not weight:
+        return Sign(seen, "a lower learning rate would help", lower_rates(subject.config))
     return Sign(
         seen,
         "a lower weight of the generator's label loss would help",

@@ -1,11 +1,12 @@
 """The command that trains a run's networks on with other flags, in a new run."""
 
 import itertools
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from pgan_tf.config import TrainConfig
+from pgan_tf.config import ScheduleConfig, TrainConfig
 from pgan_tf.config.flags import Change
 from pgan_tf.config.phases import Schedule
 
@@ -53,8 +54,7 @@ def command_on(
     given.setdefault(
         "start_resolution", str(min(stage.resolution, config.network.final_resolution))
     )
-    left = config.schedule.total_kimg - images_seen / 1000
-    given["total_kimg"] = f"{left if left > 0 else config.schedule.total_kimg:.10g}"
+    given["total_kimg"] = f"{_kimg_left(config.schedule, images_seen):.10g}"
     words = [
         "pgan-train",
         f"--flagfile={run / 'config.flags'}",
@@ -63,6 +63,15 @@ def command_on(
         *(f"--{name}={value}" for name, value in given.items()),
     ]
     return shlex.join(words)
+
+
+def _kimg_left(schedule: ScheduleConfig, images_seen: int) -> float:
+    """Return the thousands of images that are left, or as many as both ramps of the rate take."""
+    left = schedule.total_kimg - images_seen / 1000
+    if left <= 0:
+        return schedule.total_kimg
+    ramps = math.ceil(schedule.rampup_kimg + schedule.rampdown_kimg)
+    return max(left, ramps) if schedule.rampdown_kimg else left
 
 
 def _changes_weights(change: Change) -> bool:

@@ -74,6 +74,8 @@ def test_held_out_reals_that_score_like_fakes():
         ({"loss": LOGISTIC, "augment": {"augment": "ada"}}, {"augment__p": 0.3},
          {"augment_target": "0.4"}),
         ({"loss": LOGISTIC, "augment": {"augment": "ada"}}, {"augment__p": 0.9}, {}),
+        ({"loss": LOGISTIC, "augment": {"augment": "ada", "augment_target": 0.1}},
+         {"augment__p": 0.3}, {}),
         ({"augment": {"augment": "fixed", "augment_p": 0.2}}, {}, {"augment_p": "0.4"}),
         ({"augment": {"augment": "diffaugment"}}, {}, {}),
     ],
@@ -132,6 +134,9 @@ def test_a_few_kinds_of_fakes():
 def test_fakes_of_a_class_that_are_alike():
     found = finding(CLASS_COLLAPSE, subject(), diagnosis__class_variety=0.1)
     assert found.sign.flags == {"generator_label_weight": "0.25"}
+    unweighted = subject(loss={"generator_label_weight": 0.0})
+    found = finding(CLASS_COLLAPSE, unweighted, diagnosis__class_variety=0.1)
+    assert found.sign.flags == {"learning_rate": "0.001"}
     of = subject()
     everything = history(of, diagnosis__class_variety=0.1, diagnosis__variety=0.1)
     assert not findings(CLASS_COLLAPSE, everything, of)
@@ -220,8 +225,9 @@ def test_a_penalty_that_keeps_the_loss_at_chance(loss, flags):
     of = subject(loss=loss)
     found = finding(PENALTY, of, loss__discriminator=chance + 0.2, loss__gradient_penalty=0.2)
     assert found.sign.flags == flags
-    ticks = history(of, loss__discriminator=chance, loss__gradient_penalty=0.2)
-    assert not findings(PENALTY, ticks, of)
+    for other in (chance, 2 * chance):
+        ticks = history(of, loss__discriminator=other, loss__gradient_penalty=0.2)
+        assert not findings(PENALTY, ticks, of)
 
 
 def test_a_moving_average_that_lags():

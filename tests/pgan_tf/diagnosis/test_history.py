@@ -21,6 +21,14 @@ def test_ticks_are_the_rows_that_training_has_written(tmp_path):
     assert second.fraction == 0.025
 
 
+def test_a_step_that_reaches_into_the_next_phase_is_of_its_own(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    log.append(20_016, 20_016, {"loss/discriminator": 0.5, "progress/batch_size": 32})
+    log.append(20_048, 20_048, {"loss/discriminator": 0.5, "progress/batch_size": 32})
+    ticks = ticks_of(log.rows(), Schedule(subject().config.schedule, 8))
+    assert [tick.phase.index for tick in ticks] == [0, 1]
+
+
 def test_values_are_those_of_the_newest_phase():
     ticks = history(subject(), kimg=range(18, 44), scores__real=float)
     assert [tick.images_seen for tick in in_phase(ticks)] == [41_000, 42_000, 43_000]

@@ -68,6 +68,23 @@ def test_flags_that_depend_on_each_other_are_accepted(tmp_path, flags, sections)
     assert config != before
 
 
+def test_a_stage_that_has_just_ended_is_named_though_it_is_the_first(tmp_path):
+    flags = {"stabilize_kimg": "40", "start_resolution": "4"}
+    _, config, _ = command(tmp_path, flags, images_seen=20_000)
+    assert config.schedule.start_resolution == 4
+
+
+def test_a_rate_that_falls_at_the_end_has_the_time_to(tmp_path):
+    ramps = {"rampup_kimg": 1.5, "rampdown_kimg": 30.0}
+    _, config, _ = command(tmp_path, {"learning_rate": "0.001"}, schedule=ramps)
+    assert config.schedule.total_kimg == 32
+
+
+def test_values_that_the_run_has_already_make_no_command(tmp_path):
+    config = subject().config
+    assert command_with(config, {"stabilize_kimg": "20"}, run=tmp_path, images_seen=45_000) == ""
+
+
 def test_there_is_no_command_without_flags(tmp_path):
     config = subject().config
     assert command_with(config, {}, run=tmp_path, images_seen=45_000) == ""
