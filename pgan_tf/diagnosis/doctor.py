@@ -16,7 +16,7 @@ from pgan_tf.config.phases import Phase, Schedule
 from pgan_tf.diagnosis.checks import CHECKS
 from pgan_tf.diagnosis.courses import Course
 from pgan_tf.diagnosis.findings import Finding, Subject
-from pgan_tf.diagnosis.history import Tick, ticks_of
+from pgan_tf.diagnosis.history import KEPT_TICKS, Tick, ticks_of
 from pgan_tf.diagnosis.measurements import Measurements
 from pgan_tf.diagnosis.remedies import command_with
 from pgan_tf.distribution.out_of_memory import is_out_of_memory
@@ -75,7 +75,7 @@ class Doctor:
         self._write()
 
     def measure(self, phase: Phase, images_seen: int) -> dict[str, float]:
-        """Measure both networks as they are now; where memory is too small, nothing.
+        """Measure both networks as they are now; nothing where that can't be done.
 
         Args:
           phase: without a fade.
@@ -88,12 +88,13 @@ class Doctor:
             return {}
         try:
             return self._measurements.take(phase, images_seen)
+        except (UserError, OSError) as error:  # of the data, which may be readable the next time
+            logging.warning("diagnosis: not measured: %s", error)
         except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            logging.warning("too little memory to measure both networks for the diagnosis")
+            reason = "too little memory" if is_out_of_memory(error) else repr(error)
+            logging.warning("diagnosis: both networks are no longer measured: %s", reason)
             self._measurements = None
-            return {}
+        return {}
 
     def look(self, phase: Phase, images_seen: int, scalars: Mapping[str, float]) -> str | None:
         """Look at a tick, and tell of trouble that begins or ends with it.
@@ -119,18 +120,30 @@ class Doctor:
 
     def _add(self, tick: Tick) -> tuple[list[Finding], list[Finding]]:
         """Add a tick to the history; return the findings that begin and that end with it."""
+        if self._ticks and self._ticks[-1].phase.index != tick.phase.index:
+            del self._ticks[:-KEPT_TICKS]
         self._ticks.append(tick)
-        began, ended = [], []
-        for course in self._courses:
-            before = course.finding
-            course.add(tick.images_seen, course.check.verdict(self._ticks, self._subject))
-            if before is None and course.finding is not None:
-                course.finding = self._with_command(course.finding, tick.images_seen)
-                began.append(course.finding)
-            elif before is not None and course.finding is None:
-                ended.append(before)
-                self._gone.append((before, tick.images_seen))
+        began: list[Finding] = []
+        ended: list[Finding] = []
+        for course in list(self._courses):
+            try:
+                self._follow(course, tick, began, ended)
+            except Exception as error:  # a mistake of ours, which must not end the run
+                logging.warning("diagnosis: %s is no longer found: %r", course.check.name, error)
+                self._courses.remove(course)
         return began, ended
+
+    def _follow(
+        self, course: Course, tick: Tick, began: list[Finding], ended: list[Finding]
+    ) -> None:
+        before = course.finding
+        course.add(tick.images_seen, course.check.verdict(self._ticks, self._subject))
+        if before is None and course.finding is not None:
+            course.finding = self._with_command(course.finding, tick.images_seen)
+            began.append(course.finding)
+        elif before is not None and course.finding is None:
+            ended.append(before)
+            self._gone.append((before, tick.images_seen))
 
     def _with_command(self, finding: Finding, images_seen: int) -> Finding:
         command = command_with(
@@ -142,7 +155,7 @@ class Doctor:
         return [course.finding for course in self._courses if course.finding is not None]
 
     def _write(self) -> None:
-        """Write `diagnosis.json`, whole or not at all."""
+        """Write `diagnosis.json`, whole, or not at all if the disk is full."""
         content = {
             "format_version": FORMAT_VERSION,
             "findings": [_entry(finding) for finding in self._lasting()],
@@ -153,7 +166,7 @@ class Doctor:
             with whole_file(self._run.diagnosis) as temporary:
                 temporary.write_text(f"{text}\n", encoding="utf-8")
         except OSError as error:
-            raise UserError(f"{self._run.diagnosis} can't be written: {error.strerror}") from error
+            logging.warning("%s can't be written: %s", self._run.diagnosis, error.strerror)
 
 
 class NullDoctor:

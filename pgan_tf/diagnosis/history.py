@@ -10,6 +10,8 @@ from pgan_tf.runs.metrics_log import MetricsRow
 # In every tick, and not in the rows that the metrics of an evaluation have of their own.
 LOSS = "loss/discriminator"
 _BATCH = "progress/batch_size"
+# Ticks of earlier phases that a history holds; checks look back over no more of them.
+KEPT_TICKS = 10
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The doctor's memory, its log and its file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -7,9 +8,13 @@ import tensorflow as tf
 
 from pgan_tf.config.flags import to_flagfile
 from pgan_tf.config.phases import Schedule
+from pgan_tf.diagnosis import doctor as doctor_module
+from pgan_tf.diagnosis.checks import CHECKS
 from pgan_tf.diagnosis.doctor import Doctor
+from pgan_tf.diagnosis.history import KEPT_TICKS
 from pgan_tf.runs.run_directory import RunDirectory
 from tests.helpers.histories import history, subject
+from tfrecords_tools.errors import UserError
 
 
 class FakePyramid:
@@ -125,6 +130,50 @@ def test_memory_that_is_too_small_for_measuring_ends_it(run, caplog, monkeypatch
     phase = Schedule(subject().config.schedule, 8).phases[0]
     assert made.measure(phase, 1000) == made.measure(phase, 2000) == {}
     assert caplog.text.count("too little memory") == 1
+
+
+def test_data_that_can_not_be_read_is_not_measured_that_time(run, caplog, monkeypatch):
+    made = doctor(run, subject())
+    answers = [UserError("record 3 is damaged"), {"diagnosis/variety": 1.0}]
+
+    def take(*_):
+        answer = answers.pop(0)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(made._measurements, "take", take)
+    phase = Schedule(subject().config.schedule, 8).phases[0]
+    assert made.measure(phase, 1000) == {}
+    assert "not measured: record 3 is damaged" in caplog.text
+    assert made.measure(phase, 2000) == {"diagnosis/variety": 1.0}
+
+
+def test_a_check_that_fails_does_not_end_the_run(run, caplog, monkeypatch):
+    def fail(ticks, of):
+        raise ZeroDivisionError
+
+    broken = dataclasses.replace(CHECKS[0], look=fail, always=True)
+    monkeypatch.setattr(doctor_module, "CHECKS", (broken, *CHECKS[1:]))
+    of = subject()
+    watch(doctor(run, of), run, history(of, kimg=range(1, 50), diagnosis__variety=0.0))
+    assert [finding["name"] for finding in content(run)["findings"]] == ["collapse"]
+    assert caplog.text.count("not_finite is no longer found: ZeroDivisionError()") == 1
+
+
+def test_a_file_that_can_not_be_written_does_not_end_the_run(run, caplog):
+    run.diagnosis.mkdir()
+    of = subject()
+    made = doctor(run, of)
+    assert len(watch(made, run, history(of, kimg=range(1, 50), diagnosis__variety=0.0))) == 1
+    assert "diagnosis.json can't be written" in caplog.text
+
+
+def test_a_phase_that_has_ended_is_forgotten_but_for_its_end(run):
+    of = subject()
+    made = doctor(run, of)
+    watch(made, run, history(of))
+    assert len(made._ticks) == 20 + KEPT_TICKS
 
 
 def test_the_command_names_the_run(run):
