@@ -55,7 +55,7 @@ class _Sample(NamedTuple):
     """
 
     records: np.ndarray
-    images: tf.Tensor
+    images: np.ndarray
 
 
 class Measurements:
@@ -74,7 +74,9 @@ class Measurements:
         self._pyramid = pyramid
         self._state = state
         self._replicas = replicas
-        self._read = functools.lru_cache(2)(self._read_records)  # of a remote pyramid, once a stage
+        self._read = self._read_records
+        if pyramid.is_remote:  # of which the same are read all through a stage
+            self._read = functools.lru_cache(2)(self._read_records)
 
     def take(self, phase: Phase, images_seen: int) -> dict[str, float]:
         """Measure both networks as they are now.
@@ -98,11 +100,9 @@ class Measurements:
         )
         return {
             **self._separation(phase, minibatch, reals.images, fakes, held_out),
-            **self._variety(reals, fakes.numpy(), labels),
-            DISTANCE: patch_distance(reals.images.numpy(), fakes.numpy(), seed=images_seen),
-            AVERAGE_DISTANCE: patch_distance(
-                reals.images.numpy(), averaged.numpy(), seed=images_seen
-            ),
+            **self._variety(reals, fakes, labels),
+            DISTANCE: patch_distance(reals.images, fakes, seed=images_seen),
+            AVERAGE_DISTANCE: patch_distance(reals.images, averaged, seed=images_seen),
         }
 
     @property
@@ -125,7 +125,7 @@ class Measurements:
         chosen = np.resize(self._by_class(records, count, seed=seen), count)
         return _Sample(chosen, self._read(phase.resolution, tuple(chosen.tolist())))
 
-    def _held_out(self, phase: Phase, images_seen: int, count: int) -> tf.Tensor | None:
+    def _held_out(self, phase: Phase, images_seen: int, count: int) -> np.ndarray | None:
         """Return held-out reals `[n h w c]`, others each time; None if there are none."""
         records = held_out_indices(self._pyramid.count, self._config.data.validation_images)
         if not len(records):
@@ -145,13 +145,14 @@ class Measurements:
         together = np.concatenate([*whole, order])[:count]
         return np.array(list(dict.fromkeys(together.tolist())))
 
-    def _read_records(self, resolution: int, records: tuple[int, ...]) -> tf.Tensor:
+    def _read_records(self, resolution: int, records: tuple[int, ...]) -> np.ndarray:
         images = self._pyramid.level(resolution).read(np.array(records, np.int64))
-        return prepare_reals(tf.constant(images), None)
+        with tf.device("/CPU:0"):
+            return prepare_reals(tf.constant(images), None).numpy()
 
     def _generate(
         self, generator: Generator, latents: np.ndarray, labels: np.ndarray | None, phase: Phase
-    ) -> tf.Tensor:
+    ) -> np.ndarray:
         """`[n h w c]` float32."""
         at_once = max(phase.batch_size // self._replicas, _PIXELS_AT_ONCE // phase.resolution**2)
         images = []
@@ -159,16 +160,17 @@ class Measurements:
             chosen = slice(start, start + at_once)
             inputs = [tf.constant(latents[chosen])]
             inputs += [None if labels is None else tf.constant(labels[chosen])]
-            images.append(tf.cast(generator(*inputs, resolution=phase.resolution), tf.float32))
-        return tf.concat(images, axis=0)
+            made = tf.cast(generator(*inputs, resolution=phase.resolution), tf.float32)
+            images.append(made.numpy())  # so that a device holds few at a time
+        return np.concatenate(images)
 
     def _separation(
         self,
         phase: Phase,
         minibatch: int,
-        reals: tf.Tensor,
-        fakes: tf.Tensor,
-        held_out: tf.Tensor | None,
+        reals: np.ndarray,
+        fakes: np.ndarray,
+        held_out: np.ndarray | None,
     ) -> dict[str, float]:
         sets = [reals, fakes] + ([] if held_out is None else [held_out])
         of_reals, of_fakes, *of_held_out = self._scores(sets, minibatch, phase)
@@ -177,16 +179,17 @@ class Measurements:
         if of_held_out:
             gap = float(of_reals.mean() - of_fakes.mean())
             lost = float(of_reals.mean() - of_held_out[0].mean())
-            figures[MEMORIZATION] = lost / gap if gap else 0.0
+            # In the bounds of r_v: a small gap must not outweigh the measurements around it.
+            figures[MEMORIZATION] = float(np.clip(lost / gap, -1, 1)) if gap > 0 else 0.0
         return figures
 
-    def _scores(self, sets: Sequence[tf.Tensor], minibatch: int, phase: Phase) -> list[np.ndarray]:
+    def _scores(self, sets: Sequence[np.ndarray], minibatch: int, phase: Phase) -> list[np.ndarray]:
         """Score sets of images `[n h w c]` in minibatches of the size that training has."""
-        images = tf.concat(sets, axis=0)
+        images = np.concatenate(sets)
         most = max(1, _PIXELS_AT_ONCE // (minibatch * phase.resolution**2))
         scores = []
         for start in range(0, len(images), most * minibatch):
-            some = images[start : start + most * minibatch]
+            some = tf.constant(images[start : start + most * minibatch])
             output = self._state.discriminator(
                 some, resolution=phase.resolution, num_minibatches=len(some) // minibatch
             )
@@ -196,12 +199,13 @@ class Measurements:
     def _variety(
         self, reals: _Sample, fakes: np.ndarray, labels: np.ndarray | None
     ) -> dict[str, float]:
-        of_reals = distances(thumbnails(reals.images.numpy()))
+        of_reals = distances(thumbnails(reals.images))
         of_fakes = distances(thumbnails(fakes))
         differ = reals.records[:, np.newaxis] != reals.records
         others = ~np.eye(len(fakes), dtype=bool)
         figures = {VARIETY: _ratio(of_fakes[others], of_reals[differ])}
-        figures[NEAREST] = _ratio(_nearest(of_fakes, others), _nearest(of_reals, differ))
+        # Where there are fewer images, some are in the sample twice, and of a good generator's too.
+        figures[NEAREST] = _ratio(_nearest(of_fakes, others), _nearest(of_reals, others))
         if labels is not None:
             classes = np.argmax(labels, axis=1)
             same = classes[:, np.newaxis] == classes
@@ -209,19 +213,18 @@ class Measurements:
                 figures[CLASS_VARIETY] = _ratio(of_fakes[same & others], of_reals[same & differ])
         if min(figures.values()) < _SUSPICIOUS_VARIETY and fakes.shape[1] >= MIN_RESOLUTION:
             figures[SIMILARITY] = _similarity(fakes)
-            figures[REAL_SIMILARITY] = _similarity(reals.images.numpy())
+            figures[REAL_SIMILARITY] = _similarity(reals.images)
         return figures
 
 
 def _nearest(distances: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Return the distance of each image that counts to the one nearest to it.
+    """Return the distance of each image to the one nearest to it.
 
     Args:
       distances: `[n n]`.
-      counts: `[n n]` bool, pairs that count.
+      counts: `[n n]` bool, pairs that count; at least one of each image.
     """
-    nearest = np.where(counts, distances, np.inf).min(axis=1)
-    return nearest[np.isfinite(nearest)]
+    return np.where(counts, distances, np.inf).min(axis=1)
 
 
 def _ratio(of_fakes: np.ndarray, of_reals: np.ndarray) -> float:

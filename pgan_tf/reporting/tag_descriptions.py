@@ -116,7 +116,7 @@ _DESCRIPTIONS = {
     ),
     "diagnosis/variety": "Mean distance of two fakes, in that of two reals: 0 if all are the same.",
     "diagnosis/nearest": (
-        "Median distance of a fake to the one nearest to it, in that of reals: 0 if most fakes "
+        "Mean distance of a fake to the one nearest to it, in that of reals: 0 if most fakes "
         "have a twin."
     ),
     "diagnosis/class_variety": (

@@ -1,6 +1,8 @@
 """Figures of both networks of a training state."""
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -74,6 +76,38 @@ def test_classes_are_compared_within(labelled_dir, one_device):
     assert figures[measurements.CLASS_VARIETY] < 0.01 < figures[measurements.VARIETY]
 
 
+@pytest.mark.parametrize("count", [1, 10, 20])
+def test_a_perfect_generator_of_few_images_varies_as_they_do(tmp_path, rng, count):
+    directory = write_pyramid(tmp_path / "few", resolution=8, channels=3, count=count)
+    config = tiny_config(directory)
+    taken = Measurements(config, open_pyramid(directory), None, replicas=1)
+    phase = Schedule(config.schedule, 8).phases[-1]
+    found = []
+    for images_seen in range(96, 196, 10):
+        drawn = taken._read(8, tuple(rng.integers(0, count, 32).tolist()))
+        found.append(taken._variety(taken._reals(phase, images_seen, 32), drawn, None))
+    for name in (measurements.VARIETY, measurements.NEAREST):
+        assert np.mean([figures[name] for figures in found]) > 0.6, name
+
+
+@pytest.mark.parametrize(("fakes", "expected"), [(0.999, 1.0), (1.5, 0.0), (-1.0, 0.05)])
+def test_memorization_is_kept_in_bounds_where_the_gap_is_small(
+    pyramid_dir, one_device, monkeypatch, fakes, expected
+):
+    taken, _, phase = prepare(pyramid_dir, one_device, validation_images=4)
+    scores = [np.full(32, value) for value in (1.0, fakes, 0.9)]
+    monkeypatch.setattr(taken, "_scores", lambda *_: scores)
+    figures = taken._separation(phase, 8, *[np.zeros([32, 8, 8, 3])] * 3)
+    assert figures[measurements.MEMORIZATION] == pytest.approx(expected)
+
+
+def test_images_of_a_local_pyramid_are_not_kept(pyramid_dir, one_device):
+    taken, _, phase = prepare(pyramid_dir, one_device)
+    kept = weakref.ref(taken._reals(phase, 96, 32).images)
+    gc.collect()
+    assert kept() is None
+
+
 def test_similarity_is_only_measured_of_fakes_that_vary_little(tmp_path, one_device):
     directory = write_pyramid(tmp_path / "tiny", resolution=16, channels=1)
     pyramid = open_pyramid(directory)
@@ -101,7 +135,7 @@ def test_held_out_images_are_told_from_those_that_are_trained_on(pyramid_dir, on
         trained |= set(taken._reals(phase, images_seen, 32).records.tolist())
     assert not trained & held_out
     assert len(trained) == 19
-    images = taken._held_out(phase, 96, 32).numpy()
+    images = taken._held_out(phase, 96, 32)
     expected = open_pyramid(pyramid_dir).level(8).read(held_out_indices(24, 5))
     assert {i.tobytes() for i in np.rint((images + 1) * 127.5).astype(np.uint8)} == {
         image.transpose(1, 2, 0).tobytes() for image in expected
