@@ -121,6 +121,7 @@ class Found(NamedTuple):
 
 # By the name of the space, "pixels" first.
 FoundBySpace = Mapping[str, Found]
+_Described = Mapping[str, list[np.ndarray]]
 
 
 class NeighborReport(NamedTuple):
@@ -228,26 +229,31 @@ class NeighborFinder:
         groups: dict[str, list[Found]] = {name: [] for name in spaces}
         with Progress(count, "images", f"neighbors of {label}", keep=False) as progress:
             start = 0
-            for group in _grouped(batches, _GROUP):
-                size = sum(map(len, group))
+            # Vectors are kept, and not the images, which may be far larger.
+            for group in _grouped((self._described(spaces, batch) for batch in batches), _GROUP):
+                size = sum(map(_size, group))
                 own_of_group = None if own is None else own[start : start + size]
                 for name, space in spaces.items():
-                    groups[name].append(self._search_space(space, group, own_of_group))
+                    queries = zip(*(described[name] for described in group), strict=True)
+                    vectors = [np.concatenate(parts) for parts in queries]
+                    groups[name].append(self._search_space(space, vectors, own_of_group))
                 start += size
                 progress.update(size)
         return {name: _joined(found) for name, found in groups.items()}
 
+    def _described(self, spaces: Mapping[str, Space], batch: np.ndarray) -> _Described:
+        """Return the vectors `[b d]` of images by space, and after them those of mirrored ones."""
+        # As far as the image is from a mirrored training image, its mirror image is from the
+        # training image itself; there are far fewer of the former.
+        views = [batch, batch[:, :, ::-1]] if self.reals.mirror else [batch]
+        return {name: [*map(space.of_images, views)] for name, space in spaces.items()}
+
     def _search_space(
-        self, space: Space, batches: list[np.ndarray], own: np.ndarray | None
+        self, space: Space, queries: list[np.ndarray], own: np.ndarray | None
     ) -> Found:
         trained = self.split.trained
         k = min(_COUNT, len(trained) - (own is not None))
-        searches = [NeighborSearch(np.concatenate([*map(space.of_images, batches)]), k)]
-        if self.reals.mirror:
-            # As far as the image is from a mirrored training image, its mirror image is from the
-            # training image itself; there are far fewer of the former.
-            mirrored = [space.of_images(batch[:, :, ::-1]) for batch in batches]
-            searches.append(NeighborSearch(np.concatenate(mirrored), k))
+        searches = [NeighborSearch(vectors, k) for vectors in queries]
         for start in range(0, len(trained), _BLOCK):
             block = space.of_records(trained[start : start + _BLOCK])
             for search in searches:
@@ -268,12 +274,16 @@ class NeighborFinder:
             yield level.read(self.split.others[start : start + size]).transpose(0, 2, 3, 1)
 
 
-def _grouped(batches: Iterable[np.ndarray], least: int) -> Iterator[list[np.ndarray]]:
+def _size(described: _Described) -> int:
+    return len(next(iter(described.values()))[0])
+
+
+def _grouped(batches: Iterable[_Described], least: int) -> Iterator[list[_Described]]:
     """Yield batches in lists of `least` images or more; the last may have fewer."""
-    group: list[np.ndarray] = []
+    group: list[_Described] = []
     for batch in batches:
         group.append(batch)
-        if sum(map(len, group)) >= least:
+        if sum(map(_size, group)) >= least:
             yield group
             group = []
     if group:

@@ -1,6 +1,7 @@
 """The training images nearest to fakes and to others, and the sheet of them."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
@@ -158,6 +159,24 @@ def test_searches_in_blocks_and_groups_find_the_same(pyramid, tmp_path, rng, mon
         np.testing.assert_array_equal(
             parts.others[space].neighbors.indices, whole.others[space].neighbors.indices
         )
+
+
+def test_images_are_not_kept_while_others_are_generated(pyramid, tmp_path, rng):
+    shape, kept = (5, *images_of(pyramid, [0]).shape[1:]), []
+
+    class Counted:
+        def read(self, count):
+            made = []
+            for _ in range(count // 5):
+                images = rng.integers(0, 256, shape, dtype=np.uint8)
+                made.append(weakref.ref(images))
+                yield images
+                del images
+                kept.append(sum(each() is not None for each in made))
+
+    finder(pyramid, tmp_path, num_images=30).evaluate(Counted())
+    assert len(kept) == 6
+    assert max(kept) <= 1  # the one that has just been searched
 
 
 class Means:
