@@ -120,10 +120,12 @@ class TrainConfig:
                 )
             return
         if not self.data.validation_images:
+            chosen = f"--augment=ada and --loss={self.loss.loss}"
+            if self.augment.augment_signal == "r_v":
+                chosen = "--augment_signal=r_v"
             raise ValueError(
-                f"validation_images must be above 0 with --augment=ada and --loss={self.loss.loss},"
-                " which tells overfitting by the scores of images that are held out, such as "
-                "--validation_images=200. Received: 0"
+                f"validation_images must be above 0 with {chosen}, which tells overfitting by the "
+                "scores of images that are held out, such as --validation_images=200. Received: 0"
             )
         if self.network.discriminator_norm == "batch":
             raise ValueError(

@@ -96,7 +96,8 @@ def load_initial_networks(
     """Load the weights of the networks of `init_from`, if it is given, into a new state.
 
     The optimizers stay new. Layers of resolutions, and weights of classes, that those networks
-    don't have keep their random weights. Prints a list of both.
+    don't have keep their random weights. Prints a list of both. Warns if those networks were trained
+    on other images of the same data.
 
     Args:
       config: the configuration, checked by `check_initial_networks`.
@@ -113,6 +114,26 @@ def load_initial_networks(
     say(
         f"--init_from={config.run.init_from}: the networks of {path.name}",
         *(f"  {line}" for line in transfer.lines()),
+    )
+    _warn_of_images_seen(config)
+
+
+def _warn_of_images_seen(config: TrainConfig) -> None:
+    """Warn if the initial networks were trained on other images of the same data."""
+    held_out, saved = config.data.validation_images, _saved_config(config.run.init_from).data
+    if saved.data_dir != config.data.data_dir or saved.validation_images == held_out:
+        return
+    seen = (
+        "the networks have been trained on some of the images that this run holds out"
+        if held_out > saved.validation_images
+        else "this run trains on images that the networks' run held out"
+    )
+    logging.warning(
+        "--init_from=%s: %s, because its --validation_images is %d, and this run's %d",
+        config.run.init_from,
+        seen,
+        saved.validation_images,
+        held_out,
     )
 
 

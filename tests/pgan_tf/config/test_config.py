@@ -137,6 +137,13 @@ def test_values_out_of_range_are_refused(make, message):
             "--validation_images=200. Received: 0",
         ),
         (
+            lambda: TrainConfig(
+                loss=LossConfig(loss="logistic"),
+                augment=AugmentConfig(augment="ada", augment_signal="r_v"),
+            ),
+            "validation_images must be above 0 with --augment_signal=r_v, which tells",
+        ),
+        (
             lambda: TrainConfig(augment=AugmentConfig(augment="ada", augment_signal="r_t")),
             "augment_signal must be auto or r_v with --loss=wgan_gp, .* Received: r_t",
         ),

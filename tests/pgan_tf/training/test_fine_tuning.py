@@ -166,6 +166,31 @@ def test_classes_are_matched_by_the_names_in_the_config_of_the_source(trained, o
     assert "taken over for 2 classes, dog, cat; begin anew for 1 class, emu" in said
 
 
+@pytest.mark.parametrize(
+    ("source", "held_out", "data", "warning"),
+    [
+        (0, 4, "data", "trained on some of the images that this run holds out"),
+        (4, 8, "data", "because its --validation_images is 4, and this run's 8"),
+        (4, 0, "data", "this run trains on images that the networks' run held out"),
+        (4, 4, "data", None),
+        (0, 0, "data", None),
+        (0, 4, "others", None),
+    ],
+)
+def test_images_that_only_one_of_two_runs_holds_out_are_told(
+    trained, one_device, caplog, source, held_out, data, warning
+):
+    directory, config, _ = trained
+
+    def with_data(data_dir, count):
+        images = dataclasses.replace(config.data, data_dir=data_dir, validation_images=count)
+        return dataclasses.replace(config, data=images)
+
+    (directory / "config.flags").write_text(to_flagfile(with_data("data", source)))
+    begin(with_init(with_data(data, held_out), directory), one_device)
+    assert warning in caplog.text if warning else "validation_images" not in caplog.text
+
+
 @pytest.mark.parametrize("note", ["[1, 2]", "[", "{}", "[" * 10**5], ids=lambda note: note[:9])
 def test_damaged_class_names_are_unknown(trained, one_device, capsys, note):
     directory, config, _ = trained
