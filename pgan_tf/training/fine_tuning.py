@@ -96,8 +96,8 @@ def load_initial_networks(
     """Load the weights of the networks of `init_from`, if it is given, into a new state.
 
     The optimizers stay new. Layers of resolutions, and weights of classes, that those networks
-    don't have keep their random weights. Prints a list of both. Warns if those networks were trained
-    on other images of the same data.
+    don't have keep their random weights. Prints a list of both. Warns if those networks were
+    trained on other images of the same data.
 
     Args:
       config: the configuration, checked by `check_initial_networks`.
