@@ -16,6 +16,7 @@ import pytest
 from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Schedule
+from pgan_tf.step.gradients import gradient_norm_scale
 from tests.helpers.presets import config_of, flagfiles, presets
 from tfrecords_tools.command.flagfile import expand_flagfiles, flag_lines, is_flagfile
 
@@ -382,8 +383,10 @@ def test_own_images_are_augmented_and_trained_for_less_if_they_are_few(resolutio
     for stage in RESOLUTIONS[: RESOLUTIONS.index(resolution) + 1]:
         batch_size = many.schedule.batch_size_at(stage)
         assert few.schedule.batch_size_at(stage) == batch_size
-        gamma = few.loss.at_stage(stage).r1_gamma
-        assert gamma == pytest.approx(0.0002 * resolution**2 / batch_size, rel=1e-3)
+        for final in (stage, resolution):  # of which --resolution makes one
+            loss = few.loss.at_stage(stage)
+            weight = loss.r1_gamma * gradient_norm_scale(loss, stage, final) ** 2
+            assert weight == pytest.approx(0.0002 * stage**2 / batch_size, rel=1e-3)
     # The last stage trains as long after its fade.
     last = [Schedule(c.schedule, resolution).phases[-1] for c in (few, many)]
     assert [phase.end - phase.start for phase in last] == [2_400_000] * 2
@@ -391,6 +394,7 @@ def test_own_images_are_augmented_and_trained_for_less_if_they_are_few(resolutio
     changed = {name: value for name, value in found.items() if value != expected[name]}
     assert changed == {
         "loss": "logistic",
+        "gradient_penalty_resolution": "stage",
         "r1_gamma": few.loss.r1_gamma,
         "r1_gamma_by_resolution": few.loss.r1_gamma_by_resolution,
         "augment": "ada",
