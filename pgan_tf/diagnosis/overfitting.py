@@ -58,6 +58,10 @@ def _look_at_held_out(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict
 
 
 def _look_at_signs(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict:
+    if subject.config.loss.loss != "logistic":
+        # Signs of differences, as of rpgan, tell reals from fakes: healthy runs had 0.9, while
+        # held-out reals scored as the others.
+        return Verdict.UNKNOWN
     values = newest(ticks, _SIGNS, _TICKS)
     if values is None or ticks[-1].images_seen < _LEAST_EPOCHS * subject.num_images:
         return Verdict.UNKNOWN

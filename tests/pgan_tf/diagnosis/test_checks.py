@@ -104,6 +104,11 @@ def test_without_held_out_reals_signs_tell_after_some_epochs():
     assert not findings(OVERFITTING, history(many, scores__real_sign=0.95), many)
 
 
+def test_signs_of_differences_tell_nothing_of_overfitting():
+    of = subject(loss={"loss": "rpgan"})
+    assert not findings(OVERFITTING, history(of, scores__real_sign=0.95), of)
+
+
 def test_a_finding_stays_while_its_figure_wavers_about_the_threshold():
     of = subject(loss=LOGISTIC)
     wavers = history(of, scores__real_sign=lambda kimg: 0.85 if kimg // 6 % 2 else 0.75)
