@@ -112,12 +112,12 @@ class Experiment:
             "fmap_max": self.fmap_max,
             "batch_size": 8,
             "learning_rate": 0.004 if run.part == OVERFITTING else 0.002,
-            # Growing takes a twelfth of a run: what is of interest comes after it.
-            "stabilize_kimg": round(kimg / 80, 3),
-            "fade_kimg": round(kimg / 80, 3),
+            # Growing is over soon: what is of interest comes after it.
+            "stabilize_kimg": min(2.5, kimg / 80),
+            "fade_kimg": min(2.5, kimg / 80),
             "ema_decay": 0.998,
             "total_kimg": kimg,
-            "network_kimg": round(kimg / 10, 3) if run.part == OVERFITTING else kimg,
+            "network_kimg": min(20.0, kimg) if run.part == OVERFITTING else kimg,
         }
         return shared | dict(run.flags)
 

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, sha256_of
+from tfrecords_tools.untrusted.json_file import parse_json
 
 _CONTENTS, _DIGEST, _CLASSES = "# Trained on: ", "# Data digest: ", "# Class names: "
 _SHOWN = 200  # characters of class names in an error
@@ -61,8 +63,8 @@ def is_for_networks_of(before: Sequence[str], pyramid: Pyramid) -> bool:
 def named_classes(lines: Sequence[str]) -> list[str] | None:
     """Return the names of the classes in a run's `config.flags`; None if it has none."""
     try:
-        names = json.loads(_find(lines, _CLASSES) or "null")
-    except (ValueError, RecursionError):  # edited by hand
+        names = parse_json(_find(lines, _CLASSES) or "null", "class names")
+    except UserError:  # edited by hand
         return None
     are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if are_names else None

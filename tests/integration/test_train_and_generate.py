@@ -94,6 +94,7 @@ def test_a_run_directory_holds_what_the_readme_says(finished):
     assert len(events) == 1
     assert [n for n in names if n not in events and not n.startswith("checkpoints")] == [
         "config.flags",
+        "diagnosis.json",
         "fakes-000000.000.png",
         "fakes-000000.032.png",
         "fakes-000000.064.png",
