@@ -5,8 +5,6 @@ option: what a table does not name is the default. Memory, plans and comments' f
 tests/integration/test_configs.py's.
 """
 
-import dataclasses
-import itertools
 import math
 import re
 from pathlib import Path
@@ -17,12 +15,10 @@ from pgan_tf.cli import train
 from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.step.gradients import gradient_norm_scale
-from tests.helpers.presets import config_of, flagfiles, presets
+from tests.helpers.presets import RESOLUTIONS, comment, config_of, flagfiles, presets, settings
 from tfrecords_tools.command.flagfile import expand_flagfiles, flag_lines, is_flagfile
 
 PRESETS = presets()
-RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
 # What every table leaves out.
 DEFAULTS = {
     "fmap_base": 8192, "fmap_max": 512, "fmap_decay": 1.0, "latent_size": 512,
@@ -156,27 +152,6 @@ by_data = pytest.mark.parametrize("data", ["celeba", "bedroom"])
 
 def read(name) -> TrainConfig:
     return config_of(*PRESETS[name])
-
-
-def comment(name) -> str:
-    """Return the comments at the top of a flagfile, on one line."""
-    lines = flagfiles()[name].read_text().splitlines()
-    head = itertools.takewhile(lambda line: line.startswith("#"), lines)
-    return " ".join(" ".join(line.strip("# \\") for line in head).split())
-
-
-def settings(config: TrainConfig) -> dict:
-    """Every option by its name, batches and learning rates as lists by resolution."""
-    found = {}
-    for section in dataclasses.fields(config):
-        found |= dataclasses.asdict(getattr(config, section.name))
-    for name in ("batch_size", "learning_rate"):
-        del found[name], found[f"{name}_by_resolution"]
-    found["batch_sizes"] = [config.schedule.batch_size_at(r) for r in RESOLUTIONS]
-    found["learning_rates"] = [config.schedule.learning_rate_at(r) for r in RESOLUTIONS]
-    found["latent_size"] = config.network.resolved_latent_size
-    found["ema_decay"] = round(config.optimizer.ema_decay, 6)
-    return found
 
 
 def published(**figures) -> dict:

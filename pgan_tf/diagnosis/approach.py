@@ -1,4 +1,4 @@
-"""How fakes approach reals in a phase: of the generator, or of its average where that is nearer."""
+"""Approach of fakes to reals in a phase: the generator's, or its average's if those are nearer."""
 
 import statistics
 from collections.abc import Sequence

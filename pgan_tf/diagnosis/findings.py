@@ -1,4 +1,4 @@
-"""What checks say of a tick, and the findings that come of it."""
+"""Verdicts of checks on a tick, and the findings that come of them."""
 
 import dataclasses
 import enum

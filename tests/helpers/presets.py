@@ -1,5 +1,7 @@
 """The configurations that docs/reference/configurations.md names, as arguments of pgan-train."""
 
+import dataclasses
+import itertools
 from pathlib import Path
 
 from pgan_tf.cli import train
@@ -8,6 +10,7 @@ from tfrecords_tools.command.flagfile import expand_flagfiles
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = ROOT / "configs"
+RESOLUTIONS = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
 ABLATION_DATA = ("celeba", "bedroom")
 ABLATION_ROWS = ("a", "b", "c", "d", "e_star", "e", "f", "g", "h")
 PRECISIONS = {
@@ -49,3 +52,24 @@ def config_of(*arguments: str) -> TrainConfig:
     rest = flag_values(["pgan-train", *expand_flagfiles(arguments)])[1:]
     assert not rest, rest
     return flags.config_from_flags(flag_values)
+
+
+def comment(name) -> str:
+    """Return the comments at the top of a flagfile, on one line."""
+    lines = flagfiles()[name].read_text().splitlines()
+    head = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    return " ".join(" ".join(line.strip("# \\") for line in head).split())
+
+
+def settings(config: TrainConfig) -> dict:
+    """Every option by its name, batches and learning rates as lists by resolution."""
+    found = {}
+    for section in dataclasses.fields(config):
+        found |= dataclasses.asdict(getattr(config, section.name))
+    for name in ("batch_size", "learning_rate"):
+        del found[name], found[f"{name}_by_resolution"]
+    found["batch_sizes"] = [config.schedule.batch_size_at(r) for r in RESOLUTIONS]
+    found["learning_rates"] = [config.schedule.learning_rate_at(r) for r in RESOLUTIONS]
+    found["latent_size"] = config.network.resolved_latent_size
+    found["ema_decay"] = round(config.optimizer.ema_decay, 6)
+    return found
