@@ -20,6 +20,7 @@ from pgan_tf.config import DataConfig, NetworkConfig, ScheduleConfig, TrainConfi
 from pgan_tf.config.intervals import measurement_kimg
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.batches import read_batch
+from pgan_tf.data.worker_data import WorkerData
 from pgan_tf.diagnosis.measurements import Measurements
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
@@ -60,7 +61,7 @@ def measure(given: argparse.Namespace, data: Path) -> dict[str, float]:
     state = TrainState(config, strategy)
     schedule = Schedule(config.schedule, given.resolution)
     step = next(schedule.steps())
-    batch = read_batch(pyramid, step, seed=1, label_size=0)
+    batch = read_batch(WorkerData(pyramid, seed=1), step)
     inputs = to_replicas(strategy, state, [(step, batch)], stop_flags=(0.0, 0.0, 0.0))
     train_step = TrainStep(state, config, strategy, resolution=given.resolution, fading=False)
     measurements = Measurements(config, pyramid, state, replicas=1)

@@ -50,6 +50,7 @@ from pgan_tf.data.batches import Batch, read_batches
 from pgan_tf.data.memory.read_ahead import READ_AHEAD_BYTES, READ_AHEAD_STEPS
 from pgan_tf.data.remote import open_remote_pyramid
 from pgan_tf.data.streaming import shuffle_size, stream_batches
+from pgan_tf.data.worker_data import WorkerData
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.training.feeding import quick_thread_switches, to_replicas
 from tfrecords_tools.format import encode_records, level_name, open_pyramid, record_layout
@@ -161,7 +162,7 @@ def read(pyramid: Pyramid, resolution: int, batch_size: int) -> Batches:
         batch_size_by_resolution={},
     )
     steps = Schedule(config, resolution).steps()
-    return read_batches(pyramid, steps, seed=1, label_size=pyramid.label_size)
+    return read_batches(WorkerData(pyramid, seed=1, label_size=pyramid.label_size), steps)
 
 
 def placed_batches(batches: Batches) -> Batches:
@@ -218,7 +219,7 @@ def measure_disk(directory: Path, resolution: int, batch_size: int) -> dict[str,
     endless = ScheduleConfig(start_resolution=resolution, total_kimg=1e6, batch_size=batch_size)
     steps = Schedule(endless, resolution).steps()
     started = time.monotonic()
-    batches = stream_batches(remote, steps, seed=1, label_size=0)
+    batches = stream_batches(WorkerData(remote, seed=1), steps)
     next(batches)
     figures["fill"] = round(time.monotonic() - started, 2)
     figures["buffer"] = shuffle_size(remote.level(resolution))
@@ -231,7 +232,7 @@ def measure_disk(directory: Path, resolution: int, batch_size: int) -> dict[str,
         batch_size=batch_size,
     )
     steps = Schedule(switch, resolution).steps()
-    wait = longest_wait(read_batches(pyramid, steps, seed=2, label_size=0))
+    wait = longest_wait(read_batches(WorkerData(pyramid, seed=2), steps))
     figures["switch_wait_ms"] = round(1000 * wait, 2)
     return figures
 

@@ -9,10 +9,9 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Step
 from pgan_tf.data import batches
 from pgan_tf.data.batches import Batch
-from pgan_tf.data.held_out import ValidationImages
-from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import is_remote, open_remote_pyramid
 from pgan_tf.data.streaming import shuffle_size, stream_batches
+from pgan_tf.data.worker_data import WorkerData
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid
 
@@ -35,32 +34,15 @@ def open_data(config: TrainConfig) -> Pyramid:
 
 
 def read_batches(
-    pyramid: Pyramid,
-    steps: Iterable[Step],
-    *,
-    seed: int,
-    label_size: int,
-    shard: Shard = WHOLE,
-    validation_images: int = 0,
-    scored: ValidationImages | None = None,
+    data: WorkerData, steps: Iterable[Step]
 ) -> Generator[tuple[Step, Batch], None, None]:
-    """Read or stream the batch of every step, or a shard of it.
-
-    See `batches.read_batches` and `streaming.stream_batches`.
+    """Read or stream the batch of every step, some steps ahead of the one that is asked for.
 
     Raises:
       UserError: a record is damaged, or can't be read.
     """
-    read = stream_batches if pyramid.is_remote else batches.read_batches
-    return read(
-        pyramid,
-        steps,
-        seed=seed,
-        label_size=label_size,
-        shard=shard,
-        validation_images=validation_images,
-        scored=scored,
-    )
+    read = stream_batches if data.pyramid.is_remote else batches.read_batches
+    return read(data, steps)
 
 
 def describe_stream(pyramid: Pyramid, resolution: int) -> str:

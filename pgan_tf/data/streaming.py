@@ -15,13 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from pgan_tf.config.phases import Step
-from pgan_tf.data.batches import Batch, batch_bytes, make_batch
-from pgan_tf.data.held_out import ValidationImages, held_out_indices
+from pgan_tf.data.batches import Batch, make_batch
+from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.data.memory.read_ahead import read_ahead
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import explained
+from pgan_tf.data.worker_data import WorkerData
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Level, Pyramid
+from tfrecords_tools.format import Level
 from tfrecords_tools.format.level import RecordFile
 
 # From a chunk of `_chunks` to record numbers and records.
@@ -40,48 +41,24 @@ _RECORD_OVERHEAD = 128
 
 
 def stream_batches(
-    pyramid: Pyramid,
-    steps: Iterable[Step],
-    *,
-    seed: int,
-    label_size: int,
-    shard: Shard = WHOLE,
-    validation_images: int = 0,
-    scored: ValidationImages | None = None,
+    data: WorkerData, steps: Iterable[Step]
 ) -> Generator[tuple[Step, Batch], None, None]:
     """Stream the batch of every step, some steps ahead of the one that is asked for.
 
     Args:
-      pyramid: the data, behind a URL.
+      data: behind a URL.
       steps: the iterations to come, in order (`Schedule.steps`).
-      seed: of the order of images, together with images_seen at the beginning of a stream.
-      label_size: 0 leaves labels out.
-      shard: of every batch, and of the data.
-      validation_images: number of images that are held out.
-      scored: those of them that steps score; None if they score none.
 
     Raises:
       UserError: a record is damaged, or can't be read.
     """
-    streams = _Streams(pyramid, seed, shard, validation_images)
+    streams = _Streams(data)
 
     def read(step: Step) -> Batch:
-        records, images = streams.read(step)
-        return make_batch(
-            pyramid,
-            step,
-            images,
-            records,
-            seed=seed,
-            label_size=label_size,
-            shard=shard,
-            validation_images=validation_images,
-            scored=scored,
-        )
+        return make_batch(data, step, *streams.read(step))
 
-    size = functools.partial(batch_bytes, pyramid=pyramid, shard=shard, scored=scored)
     try:
-        yield from read_ahead(streams.opened_ahead(steps), read, size=size)
+        yield from read_ahead(streams.opened_ahead(steps), read, size=data.batch_bytes)
     finally:
         streams.close()
 
@@ -95,11 +72,9 @@ def shuffle_size(level: Level, shard: Shard = WHOLE) -> int:
 class _Streams:
     """The streams of the level that is trained, and of the next one. Two threads share it."""
 
-    def __init__(self, pyramid: Pyramid, seed: int, shard: Shard, validation_images: int = 0):
-        self._pyramid = pyramid
-        self._held_out = held_out_indices(pyramid.count, validation_images)
-        self._seed = seed
-        self._shard = shard
+    def __init__(self, data: WorkerData):
+        self._data = data
+        self._held_out = held_out_indices(data.pyramid.count, data.validation_images)
         self._lock = threading.Lock()
         self._streams: dict[int, _LevelStream] = {}
         self._waiting: collections.deque[Step] = collections.deque()
@@ -140,12 +115,12 @@ class _Streams:
         """Open waiting streams, but only one level ahead: buffers take memory."""
         while self._waiting and len(self._streams) < 2:
             step = self._waiting.popleft()
-            resolution = step.phase.resolution
-            level = self._pyramid.level(resolution)
-            size = step.phase.batch_size // self._shard.count
-            seeds = np.random.SeedSequence([self._seed, step.images_seen, self._shard.index])
+            level, shard = self._data.level(step), self._data.shard
+            size = step.phase.batch_size // shard.count
+            seeds = np.random.SeedSequence([self._data.seed, step.images_seen, shard.index])
             seed = int(seeds.generate_state(1)[0])
-            self._streams[resolution] = _LevelStream(level, size, seed, self._shard, self._held_out)
+            stream = _LevelStream(level, size, seed, shard, self._held_out)
+            self._streams[step.phase.resolution] = stream
 
 
 class _LevelStream:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.data.batches import records_at
+from pgan_tf.data.order import records_at
 from pgan_tf.runs.grids import (
     Generate,
     draw_latents,

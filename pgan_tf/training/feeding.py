@@ -21,6 +21,7 @@ from pgan_tf.data.held_out import ValidationImages
 from pgan_tf.data.memory.host_images import stacked_images
 from pgan_tf.data.memory.read_ahead import take_ahead
 from pgan_tf.data.order import Shard
+from pgan_tf.data.worker_data import WorkerData
 from pgan_tf.distribution.strategy import is_on_gpus, local_replicas
 from pgan_tf.step.inputs import IterationInputs, StepInputs
 from pgan_tf.step.train_state import TrainState
@@ -114,15 +115,15 @@ def read_own_batches(
             seed=config.run.seed,
             size_of=lambda size: config.validation_batch(size, replicas=run.replicas).size,
         )
-    return read_batches(
+    data = WorkerData(
         run.pyramid,
-        steps,
         seed=config.run.seed,
         label_size=config.network.label_size,
         shard=Shard(run.cluster.index, run.cluster.count),
         validation_images=config.data.validation_images,
         scored=scored,
     )
+    return read_batches(data, steps)
 
 
 def _place(run: PreparedRun, state: TrainState, batches: Sequence[tuple[Step, Batch]]) -> Call:

@@ -1,6 +1,5 @@
 import collections
 import dataclasses
-import functools
 import time
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from pgan_tf.config.phases import Schedule
 from pgan_tf.data.batches import read_batch, read_batches
 from pgan_tf.data.memory.read_ahead import READ_AHEAD_BYTES
 from pgan_tf.data.order import Shard, records_at
+from pgan_tf.data.worker_data import WorkerData
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
 
@@ -29,7 +29,7 @@ def test_no_image_is_missed_across_a_change_of_batch_and_resolution(pyramid_dir)
     full = pyramid.level(8).read(np.arange(24))
     small = pyramid.level(4).read(np.arange(24))
     seen = collections.Counter()
-    for step, batch in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+    for step, batch in read_batches(WorkerData(pyramid, seed=3), Schedule(CONFIG, 8).steps()):
         level = full if step.phase.resolution == 8 else small
         for image in batch.images:
             (record,) = np.flatnonzero((level == image).all(axis=(1, 2, 3)))
@@ -40,8 +40,8 @@ def test_no_image_is_missed_across_a_change_of_batch_and_resolution(pyramid_dir)
 def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
     pyramid = open_pyramid(labelled_dir)
     schedule = Schedule(CONFIG, 8)
-    whole = list(read_batches(pyramid, schedule.steps(), seed=3, label_size=3))
-    rest = list(read_batches(pyramid, schedule.steps(40), seed=3, label_size=3))
+    whole = list(read_batches(WorkerData(pyramid, seed=3, label_size=3), schedule.steps()))
+    rest = list(read_batches(WorkerData(pyramid, seed=3, label_size=3), schedule.steps(40)))
     assert len(rest) == 8
     for (step, batch), (same_step, same_batch) in zip(whole[5:], rest, strict=True):
         assert step == same_step
@@ -53,10 +53,11 @@ def test_reading_from_the_middle_gives_the_same_batches(labelled_dir):
 def test_the_shards_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_dir, workers):
     pyramid = open_pyramid(labelled_dir)
     step = list(Schedule(CONFIG, 8).steps())[1]
-    read = functools.partial(read_batch, pyramid, step, seed=3, label_size=3)
-    shards = [read(shard=Shard(index, workers)) for index in range(workers)]
+    data = WorkerData(pyramid, seed=3, label_size=3)
+    each = [dataclasses.replace(data, shard=Shard(i, workers)) for i in range(workers)]
+    shards, of_one = [read_batch(share, step) for share in each], read_batch(data, step)
     for name in ("images", "labels", "fake_labels"):
-        arrays, whole = [getattr(shard, name) for shard in shards], getattr(read(), name)
+        arrays, whole = [getattr(shard, name) for shard in shards], getattr(of_one, name)
         assert [len(array) for array in arrays] == [8 // workers] * workers
         dealt = np.stack(arrays, axis=1)  # [b / n, n ...]: sample j went to worker j mod n
         np.testing.assert_array_equal(dealt.reshape(whole.shape), whole)
@@ -66,13 +67,13 @@ def test_the_shards_of_all_workers_dealt_in_turn_are_the_whole_batch(labelled_di
 def test_a_shard_that_does_not_exist_is_refused(pyramid_dir, shard):
     step = next(Schedule(CONFIG, 8).steps())
     with pytest.raises(ValueError, match="batch of 8 has no"):
-        read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0, shard=shard)
+        read_batch(WorkerData(open_pyramid(pyramid_dir), seed=3, shard=shard), step)
 
 
 def test_labels_follow_their_images(labelled_dir):
     pyramid = open_pyramid(labelled_dir)
     step = next(Schedule(CONFIG, 8).steps())
-    batch = read_batch(pyramid, step, seed=3, label_size=3)
+    batch = read_batch(WorkerData(pyramid, seed=3, label_size=3), step)
     records = records_at(np.arange(8), count=24, seed=3)
     np.testing.assert_array_equal(batch.labels.argmax(axis=1), records % 3)
     assert batch.fake_labels.shape == (8, 3)
@@ -83,7 +84,7 @@ def test_labels_of_fakes_are_drawn_from_the_data():
     pyramid = FewLabels()
     steps = Schedule(dataclasses.replace(CONFIG, total_kimg=8.0), 4).steps()
     drawn = np.concatenate(
-        [read_batch(pyramid, step, seed=3, label_size=2).fake_labels for step in steps]
+        [read_batch(WorkerData(pyramid, seed=3, label_size=2), step).fake_labels for step in steps]
     )
     assert drawn[:, 1].mean() == pytest.approx(0.25, abs=0.03)
 
@@ -109,7 +110,7 @@ class FewLabels:
 
 def test_a_pyramid_without_labels_gives_empty_ones(pyramid_dir):
     step = next(Schedule(CONFIG, 8).steps())
-    batch = read_batch(open_pyramid(pyramid_dir), step, seed=3, label_size=0)
+    batch = read_batch(WorkerData(open_pyramid(pyramid_dir), seed=3), step)
     assert batch.labels.shape == batch.fake_labels.shape == (8, 0)
 
 
@@ -120,7 +121,7 @@ def test_a_damaged_record_ends_training_with_the_files_name(pyramid_dir):
     path.write_bytes(data)
     pyramid = open_pyramid(pyramid_dir)
     with pytest.raises(UserError, match=r"tiny-r03\.tfrecords"):
-        list(read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0))
+        list(read_batches(WorkerData(pyramid, seed=3), Schedule(CONFIG, 8).steps()))
 
 
 class ColdPyramid:
@@ -164,7 +165,7 @@ class ColdLevel(NamedTuple):
 def test_no_step_waits_for_the_first_reads_of_the_next_level():
     pyramid = ColdPyramid(seconds=1.5)
     config = dataclasses.replace(CONFIG, stabilize_kimg=0.8, fade_kimg=0.0, total_kimg=1.6)
-    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    batches = read_batches(WorkerData(pyramid, seed=3), Schedule(config, 8).steps())
     next(batches)
     asked = time.monotonic()
     for step, _ in batches:
@@ -179,7 +180,7 @@ def test_no_step_waits_for_the_first_reads_of_the_next_level():
 
 def test_the_next_level_is_read_ahead():
     pyramid = ColdPyramid(seconds=0.0)
-    for step, _ in read_batches(pyramid, Schedule(CONFIG, 8).steps(), seed=3, label_size=0):
+    for step, _ in read_batches(WorkerData(pyramid, seed=3), Schedule(CONFIG, 8).steps()):
         if step.images_seen == 0:
             wait_until(lambda: 8 in pyramid.read_at)
             return
@@ -195,7 +196,7 @@ def test_large_images_are_read_ahead_by_bytes():
             asked.append(step)
             yield step
 
-    batches = read_batches(pyramid, steps(), seed=3, label_size=0)
+    batches = read_batches(WorkerData(pyramid, seed=3), steps())
     next(batches)
     # 100 images of 2^18 bytes; one step more than are read is known, to see that it is too much.
     assert len(asked) == READ_AHEAD_BYTES // (100 << 18) + 1
@@ -205,7 +206,7 @@ def test_large_images_are_read_ahead_by_bytes():
 def test_stopping_early_waits_only_for_batches_that_are_being_read():
     pyramid = ColdPyramid(seconds=0.0)
     config = dataclasses.replace(CONFIG, total_kimg=1.0, stabilize_kimg=1.0)
-    batches = read_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    batches = read_batches(WorkerData(pyramid, seed=3), Schedule(config, 8).steps())
     next(batches)
     pyramid.level = lambda resolution: ColdLevel(pyramid, resolution, 0.2)
     started = time.monotonic()

@@ -13,6 +13,7 @@ from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.phases import Schedule
 from pgan_tf.data.batches import read_batch, read_batches
 from pgan_tf.data.order import Shard, records_at
+from pgan_tf.data.worker_data import WorkerData
 from tests.helpers.numbered import numbers_of, write_numbered
 
 pytestmark = pytest.mark.slow
@@ -36,11 +37,7 @@ def read_by(workers, pyramid, schedule, images_seen, steps):
     """Return the numbers of a few steps' images, in order, and images_seen after them."""
     streams = [
         read_batches(
-            pyramid,
-            schedule.steps(images_seen),
-            seed=SEED,
-            label_size=0,
-            shard=Shard(index, workers),
+            WorkerData(pyramid, seed=SEED, shard=Shard(index, workers)), schedule.steps(images_seen)
         )
         for index in range(workers)
     ]
@@ -106,7 +103,7 @@ def test_workers_read_shards_that_do_not_overlap(pyramids, workers):
     config = ScheduleConfig(total_kimg=0.061, batch_size=12)
     step = next(Schedule(config, 4).steps())
     shards = [
-        numbers_of(read_batch(pyramid, step, seed=SEED, label_size=0, shard=shard).images)
+        numbers_of(read_batch(WorkerData(pyramid, seed=SEED, shard=shard), step).images)
         for shard in (Shard(index, workers) for index in range(workers))
     ]
     assert [len(shard) for shard in shards] == [12 // workers] * workers
@@ -117,7 +114,7 @@ def test_an_epoch_over_more_than_a_million_images_shows_each_once(tmp_path):
     pyramid = write_numbered(tmp_path / "million", count=PAST_A_MILLION, resolution=4)
     config = ScheduleConfig(total_kimg=PAST_A_MILLION / 1000, batch_size=1 << 14)
     read = [
-        numbers_of(read_batch(pyramid, step, seed=SEED, label_size=0).images)
+        numbers_of(read_batch(WorkerData(pyramid, seed=SEED), step).images)
         for step in Schedule(config, 4).steps()
     ]
     epoch = np.concatenate(read)[:PAST_A_MILLION]

@@ -19,6 +19,7 @@ from pgan_tf.data.held_out import (
 )
 from pgan_tf.data.order import Shard
 from pgan_tf.data.remote import open_remote_pyramid
+from pgan_tf.data.worker_data import WorkerData
 from tests.helpers.numbered import NumberedSource, numbers_of, upload
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
@@ -80,16 +81,9 @@ def pyramid(request, directory):
 
 
 def batches(pyramid, shard, validation_images, **scored):
-    steps = Schedule(CONFIG, 8).steps()
-    return read_batches(
-        pyramid,
-        steps,
-        seed=3,
-        label_size=3,
-        shard=shard,
-        validation_images=validation_images,
-        **scored,
-    )
+    held_out = {"validation_images": validation_images, **scored}
+    data = WorkerData(pyramid, seed=3, label_size=3, shard=shard, **held_out)
+    return read_batches(data, Schedule(CONFIG, 8).steps())
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -124,7 +118,7 @@ def test_fakes_have_no_labels_that_only_held_out_images_have(directory):
 def test_nothing_held_out_changes_nothing(directory):
     pyramid = open_pyramid(directory)
     steps = Schedule(CONFIG, 8).steps()
-    plain = read_batches(pyramid, steps, seed=3, label_size=3)
+    plain = read_batches(WorkerData(pyramid, seed=3, label_size=3), steps)
     for (_, batch), (_, same) in itertools.zip_longest(plain, batches(pyramid, Shard(), 0)):
         for array, other in zip(batch, same, strict=True):
             np.testing.assert_array_equal(array, other)

@@ -12,6 +12,7 @@ from pgan_tf.data import streaming
 from pgan_tf.data.order import WHOLE, Shard
 from pgan_tf.data.remote import open_remote_pyramid
 from pgan_tf.data.streaming import stream_batches
+from pgan_tf.data.worker_data import WorkerData
 from tests.helpers.numbered import NumberedSource, numbers_of, upload, write_numbered
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
@@ -39,9 +40,8 @@ def remote(request, tmp_path):
 
 def shown(pyramid, *, seed=3, shard=WHOLE, images_seen=0, steps=None, config=CONFIG):
     """Return the batches of a run, with labels."""
-    stream = stream_batches(
-        pyramid, Schedule(config, 8).steps(images_seen), seed=seed, label_size=3, shard=shard
-    )
+    data = WorkerData(pyramid, seed=seed, label_size=3, shard=shard)
+    stream = stream_batches(data, Schedule(config, 8).steps(images_seen))
     return list(itertools.islice(stream, steps))
 
 
@@ -127,7 +127,7 @@ def test_the_next_levels_stream_fills_before_the_switch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(streaming, "_dataset", slowly)
     config = ScheduleConfig(stabilize_kimg=1.6, fade_kimg=0, total_kimg=2.0, batch_size=16)
-    batches = stream_batches(pyramid, Schedule(config, 8).steps(), seed=3, label_size=0)
+    batches = stream_batches(WorkerData(pyramid, seed=3), Schedule(config, 8).steps())
     next(batches)
     asked = time.monotonic()
     for step, _ in batches:
@@ -144,7 +144,7 @@ def test_the_next_levels_stream_fills_before_the_switch(tmp_path, monkeypatch):
 def test_only_one_level_is_opened_ahead(tmp_path):
     write_numbered(tmp_path / "n", count=COUNT, resolution=32)
     pyramid = open_remote_pyramid(f"file://{tmp_path}/n")
-    streams = streaming._Streams(pyramid, 3, WHOLE)
+    streams = streaming._Streams(WorkerData(pyramid, seed=3))
     steps = Schedule(CONFIG, 32).steps()
     opened = [(step, sorted(streams._streams)) for step in streams.opened_ahead(steps)]
     assert opened[0][1] == opened[-1][1] == [4, 8]
