@@ -88,9 +88,9 @@ def _modes_table(finished: Finished) -> Iterator[str]:
         if ends:
             hit, divergence = ([end[f"modes/{name}"] for end in ends] for name in ("hit", "kl"))
             yield f"| {loss} | {spread(hit)} | {spread(divergence)} |"
-    reals = [found["reals"] for found in finished.values() if found.get("reals")]
-    if reals:
-        yield f"| reals | {reals[0]['modes/hit']:.0f} | {reals[0]['modes/kl']:.3f} |"
+    floor = next((found["floor"] for found in finished.values() if found["floor"]), None)
+    if floor:
+        yield f"| reals | {floor['modes/hit']:.0f} | {floor['modes/kl']:.3f} |"
 
 
 def _draw_curves(path: Path, finished: Finished) -> None:

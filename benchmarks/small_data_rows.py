@@ -27,6 +27,8 @@ LOSSES: Mapping[str, Mapping[str, Any]] = {
     "logistic": {"loss": "logistic", "r1_gamma": 1},
     "rpgan": {"loss": "rpgan", "r1_gamma": 1, "r2_gamma": 1},
 }
+# Those that reals are evaluated with: their values are the same for all.
+_WITH_REALS = ("none", "wgan_gp")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,11 +113,11 @@ class Experiment:
             "fmap_base": self.fmap_base,
             "fmap_max": self.fmap_max,
             "batch_size": 8,
-            "learning_rate": 0.004 if run.part == OVERFITTING else 0.002,
+            "learning_rate": 0.01 if run.part == OVERFITTING else 0.004,
             # Growing is over soon: what is of interest comes after it.
-            "stabilize_kimg": min(2.5, kimg / 80),
-            "fade_kimg": min(2.5, kimg / 80),
-            "ema_decay": 0.998,
+            "stabilize_kimg": min(2.5, kimg / 40),
+            "fade_kimg": min(2.5, kimg / 40),
+            "ema_decay": 0.9995,
             "total_kimg": kimg,
             "network_kimg": min(20.0, kimg) if run.part == OVERFITTING else kimg,
         }
@@ -135,7 +137,8 @@ class Experiment:
 
     def evaluations(self, run: Run) -> list[list[str]]:
         """Return the arguments of one pgan-evaluate after the other."""
-        shared = [f"--network={self.run_dir(run)}", f"--cache_dir={self.out / 'evaluation'}"]
+        floor = "--floor" if run.method in _WITH_REALS else "--nofloor"
+        shared = [f"--network={self.run_dir(run)}", f"--cache_dir={self.out / 'evaluation'}", floor]
         if run.part == MODES:
             modes = [
                 "--metrics=modes",
@@ -143,9 +146,7 @@ class Experiment:
                 f"--num_images={self.num_mode_images}",
             ]
             return [shared + modes]
-        # What reals reach against other reals is the same for all.
-        floor = "--floor" if run.method == "none" else "--nofloor"
-        shared += [f"--data_dir={self.held_out}", "--all_snapshots", floor]
+        shared += [f"--data_dir={self.held_out}", "--all_snapshots"]
         features = f"{Path(__file__).with_name('garments.py')}:features"
         images = [
             "--metrics=fid,ms_ssim",

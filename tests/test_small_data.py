@@ -98,7 +98,8 @@ def test_the_page_has_the_end_and_the_lowest_distance_of_each_method(modules, ex
     for run, distances in zip(runs, ([20, 40], [10, 12], [22, 44], [8, 6]), strict=False):
         kept.add(run, figures(distances, strength=0.3 if run.method == "ada" else None))
     modes = {"error": None, "curve": [{"kimg": 100.0, "modes/hit": 990.0, "modes/kl": 0.125}]}
-    kept.add(runs[4], {**modes, "floor": {}, "strength": None})
+    reals = {"modes/hit": 1000.0, "modes/kl": 0.02}
+    kept.add(runs[4], {**modes, "floor": reals, "strength": None})
     experiment.run_dir(runs[0]).mkdir()
     for name, value in (("000000", 0), ("000160", 200)):
         picture = Image.fromarray(np.full([320, 512], value, np.uint8))
@@ -110,7 +111,7 @@ def test_the_page_has_the_end_and_the_lowest_distance_of_each_method(modules, ex
     assert "| none | 42.0 (40.0, 44.0) | 21.0 (20.0, 22.0), at 80, 80 |" in text
     assert "| ada | 9.0 (12.0, 6.0) | 8.0 (10.0, 6.0), at 80, 160 |" in text
     assert "| 0.300 (0.300, 0.300) |" in text
-    assert "| rpgan | 990.0 | 0.125 |" in text
+    assert "| rpgan | 990.0 | 0.125 |\n| reals | 1000 | 0.020 |" in text
     grid = file.parent / "images" / "small-data-none-1000.png"
     assert np.asarray(Image.open(grid)).min() == 200
     assert Image.open(file.parent / "images" / "small-data-1000.png").size[0] > 100
