@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from PIL import Image
+
 from pgan_tf.cli import train
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.cli import prepare
@@ -22,33 +25,54 @@ COMMON = (
     *("--learning_rate=0.003", "--ema_decay=0.98", "--tick_kimg=0.64", "--sample_kimg=100"),
     *("--checkpoint_kimg=100", "--network_kimg=100"),
 )
-HEALTHY = ("--start_resolution=4", "--total_kimg=28.16")
+
+
+# Flags of pgan-prepare-tfrecords.
+DATA = {
+    "shapes": ("--source=synthetic", "--num_images=2000"),
+    "few-shapes": ("--source=synthetic", "--num_images=32"),
+    "grays": ("--source=images", "--labels=folders"),
+    "noisy-grays": ("--source=images", "--labels=folders"),
+}
 
 
 class Provocation(NamedTuple):
-    """A run that is made to fail.
+    """A run, made to fail.
 
     Attributes:
       flags: after those of `COMMON`.
       curves: tags that show it.
-      few_images: whether it trains on few images.
+      data: that it trains on, of `DATA`.
+      data_before: that a run before it trained on, whose networks it begins with; None if there is
+        no such run.
     """
 
     flags: tuple[str, ...]
-    curves: tuple[str, ...]
-    few_images: bool = False
+    curves: tuple[str, ...] = ()
+    data: str = "shapes"
+    data_before: str | None = None
+
+
+HEALTHY = Provocation(("--start_resolution=4", "--total_kimg=28.16"))
 
 
 PROVOCATIONS = {
     "overfitting": Provocation(
         ("--loss=logistic", "--r1_gamma=0.01", "--validation_images=16", "--fmap_max=64"),
         ("diagnosis/memorization", "diagnosis/separation"),
-        few_images=True,
+        data="few-shapes",
     ),
     "collapse": Provocation(
         # Latents of one number, which are normalized to 1 or -1: the generator makes two images.
         ("--latent_size=1",),
         ("diagnosis/variety", "diagnosis/nearest"),
+    ),
+    "class_collapse": Provocation(
+        # The generator has learned that all images of a class are alike, and learns slowly.
+        ("--learning_rate=1e-5",),
+        ("diagnosis/class_variety", "diagnosis/variety"),
+        data="noisy-grays",
+        data_before="grays",
     ),
     "learns_nothing": Provocation(
         ("--learning_rate=1e-7",), ("loss/gradient_norm", "diagnosis/distance")
@@ -79,27 +103,47 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="directory for the pictures")
     parser.add_argument("--only", default=",".join(PROVOCATIONS), help="separated by commas")
     given = parser.parse_args()
-    data = {few: prepare_data(given.runs / f"data-{few}", few_images=few) for few in (True, False)}
+    data = {name: prepare_data(given.runs / f"data-{name}", name) for name in DATA}
     for name in given.only.split(","):
         case = PROVOCATIONS[name]
         run = given.runs / name
-        provoke(run, data[case.few_images], case.flags)
+        provoke(run, data, case)
         draw(given.output / f"diagnosis-{name}.png", run, name)
         print(json.dumps({name: findings(run)}))
 
 
-def prepare_data(directory: Path, *, few_images: bool) -> Path:
-    """Make a pyramid of drawn shapes at 8x8."""
-    count = 32 if few_images else 2000
-    arguments = ["--source=synthetic", f"--num_images={count}", "--resolution=8"]
-    if prepare.main([*arguments, f"--output={directory}", "--overwrite"]) != 0:
+def prepare_data(directory: Path, name: str) -> Path:
+    """Make a pyramid at 8x8, of those in `DATA`."""
+    arguments = [*DATA[name], "--resolution=8", f"--output={directory}", "--overwrite"]
+    if name.endswith("grays"):
+        folders = directory.with_name(f"{directory.name}-png")
+        _draw_grays(folders, noise=60 if name == "noisy-grays" else 0)
+        arguments.append(f"--input={folders}")
+    if prepare.main(arguments) != 0:
         raise SystemExit(f"{directory}: not prepared")
     return directory
 
 
-def provoke(run: Path, data: Path, flags: tuple[str, ...]) -> None:
+def _draw_grays(directory: Path, *, noise: float) -> None:
+    """Draw a folder of dark and a folder of bright images, that differ by noise."""
+    rng = np.random.default_rng(0)
+    for name, gray in (("dark", 64), ("bright", 192)):
+        folder = directory / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(200):
+            levels = rng.normal(gray, noise, [8, 8])
+            image = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
+            image.save(folder / f"{number:03d}.png")
+
+
+def provoke(run: Path, data: Mapping[str, Path], case: Provocation) -> None:
     """Train a run, which may end in an error if it is made to."""
-    train.main([f"--data_dir={data}", f"--run_dir={run}", *COMMON, *flags])
+    flags = case.flags
+    if case.data_before:
+        before = run.with_name(f"{run.name}-before")
+        train.main([f"--data_dir={data[case.data_before]}", f"--run_dir={before}", *COMMON])
+        flags += (f"--init_from={before}",)
+    train.main([f"--data_dir={data[case.data]}", f"--run_dir={run}", *COMMON, *flags])
 
 
 def findings(run: Path) -> Mapping[str, Any]:

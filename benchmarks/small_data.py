@@ -84,7 +84,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--sizes", type=_numbers, default=[1000, 5000], help="numbers of images")
     parser.add_argument("--seeds", type=_numbers, default=[1, 2], help="such as 1,2")
     parser.add_argument("--kimg", type=float, default=100.0, help="length of a run")
-    parser.add_argument("--modes_kimg", type=float, default=100.0, help="of a run for modes")
+    parser.add_argument("--modes_kimg", type=float, default=60.0, help="of a run for modes")
     parser.add_argument("--mode_images", type=int, default=50000, help="in color, to train on")
     parser.add_argument("--fmap_base", type=int, default=512)
     parser.add_argument("--fmap_max", type=int, default=32)

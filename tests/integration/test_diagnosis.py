@@ -22,7 +22,7 @@ _SPEC.loader.exec_module(runs)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
-    return {few: runs.prepare_data(root / str(few), few_images=few) for few in (False, True)}
+    return {name: runs.prepare_data(root / name, name) for name in runs.DATA}
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,8 @@ def provoked(data, tmp_path_factory):
 
     def provoke(name):
         if name not in made:
-            case = runs.PROVOCATIONS[name]
             made[name] = root / name
-            runs.provoke(made[name], data[case.few_images], case.flags)
+            runs.provoke(made[name], data, runs.PROVOCATIONS[name])
         return made[name]
 
     return provoke
@@ -57,7 +56,7 @@ def test_a_finding_is_in_tensorboard(provoked):
 
 
 def test_a_healthy_run_is_silent(data, tmp_path, caplog, capsys):
-    runs.provoke(tmp_path / "run", data[False], runs.HEALTHY)
+    runs.provoke(tmp_path / "run", data, runs.HEALTHY)
     content = json.loads((tmp_path / "run" / "diagnosis.json").read_text())
     assert content["findings"] == content["gone"] == []
     assert "diagnosis: " not in caplog.text + capsys.readouterr().out

@@ -54,8 +54,12 @@ def test_a_run_without_measurements_has_none(check):
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
-def test_each_has_an_entry_that_its_name_leads_to(check):
-    assert f"`{check.name}`" in TROUBLESHOOTING.read_text()
+def test_each_has_an_entry_with_a_picture_that_its_name_leads_to(check):
+    picture = f"images/diagnosis-{check.name}.png"
+    text = TROUBLESHOOTING.read_text()
+    entry = text[text.index(f"### `{check.name}`\n") :].split("\n### ")[0]
+    assert picture in entry
+    assert (TROUBLESHOOTING.parents[1] / picture).exists()
 
 
 def test_held_out_reals_that_score_like_fakes():
