@@ -1,10 +1,13 @@
 """Each check of a history that shows its trouble, and of healthy ones."""
 
 import math
+import shlex
 from pathlib import Path
 
 import pytest
 
+from pgan_tf.config.flags import to_flagfile
+from pgan_tf.config.phases import Schedule
 from pgan_tf.diagnosis.averages import AVERAGE_LAGS
 from pgan_tf.diagnosis.balance import LEARNS_EVERYTHING, LEARNS_NOTHING
 from pgan_tf.diagnosis.checks import CHECKS
@@ -13,9 +16,11 @@ from pgan_tf.diagnosis.courses import Course
 from pgan_tf.diagnosis.findings import Verdict
 from pgan_tf.diagnosis.overfitting import OVERFITTING
 from pgan_tf.diagnosis.penalties import PENALTY
+from pgan_tf.diagnosis.remedies import command_with
 from pgan_tf.diagnosis.updates import NOT_FINITE
 from pgan_tf.diagnosis.variety import CLASS_COLLAPSE, COLLAPSE
 from tests.helpers.histories import history, subject
+from tests.helpers.presets import config_of
 
 TROUBLESHOOTING = Path(__file__).parents[3] / "docs" / "guide" / "troubleshooting.md"
 LOGISTIC = {"loss": "logistic"}
@@ -263,7 +268,22 @@ def test_a_stage_that_ends_before_it_has_converged():
         diagnosis__average_distance=9.0,
     )
     assert found.since == 19_000  # after which no measurement of 4x4 has to come
-    assert found.sign.flags == {"stabilize_kimg": "40", "start_resolution": "4"}
+    longer = {"stabilize_kimg": "40", "start_resolution": "4", "total_kimg": "100"}
+    assert found.sign.flags == longer
+
+
+@pytest.mark.parametrize("resolution", [8, 16, 64])
+def test_later_stages_have_the_time_to_converge_too(tmp_path, resolution):
+    of = subject(network={"resolution": resolution}, schedule={"total_kimg": 400.0})
+    distance = {"diagnosis__distance": course_of_distance, "diagnosis__average_distance": 9.0}
+    found = finding(UNCONVERGED, of, kimg=range(1, 21), **distance)
+    tmp_path.joinpath("config.flags").write_text(to_flagfile(of.config))
+    command = command_with(of.config, found.sign.flags, run=tmp_path, images_seen=20_000)
+    (last,) = Schedule(of.config.schedule, resolution).phases[-1:]
+    longer = config_of(*shlex.split(command[command.index("pgan-train") :])[1:])
+    *others, new_last = Schedule(longer.schedule, resolution).phases
+    assert [p.end - p.start for p in others if not p.fading] == [40_000] * (len(others) // 2)
+    assert new_last.end - new_last.start == last.end - last.start
 
 
 def test_a_run_that_ends_before_its_last_stage_has_converged():

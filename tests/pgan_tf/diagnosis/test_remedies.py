@@ -69,9 +69,9 @@ def test_flags_that_depend_on_each_other_are_accepted(tmp_path, flags, sections)
 
 
 def test_a_stage_that_has_just_ended_is_named_though_it_is_the_first(tmp_path):
-    flags = {"stabilize_kimg": "40", "start_resolution": "4"}
+    flags = {"stabilize_kimg": "40", "start_resolution": "4", "total_kimg": "100"}
     _, config, _ = command(tmp_path, flags, images_seen=20_000)
-    assert config.schedule.start_resolution == 4
+    assert (config.schedule.start_resolution, config.schedule.total_kimg) == (4, 80)
 
 
 def test_a_rate_that_falls_at_the_end_has_the_time_to(tmp_path):
