@@ -170,10 +170,14 @@ class Doctor:
 
 
 class NullDoctor:
-    """Takes the place of the `Doctor` with `--nodiagnose`, and does nothing."""
+    """Takes the place of the `Doctor` with `--nodiagnose`: finds nothing."""
+
+    def __init__(self, run: RunDirectory):
+        self._run = run
 
     def begin(self) -> None:
-        """Do nothing."""
+        """Remove what was found before, which nobody would take back any longer."""
+        self._run.diagnosis.unlink(missing_ok=True)
 
     def measure(self, phase: Phase, images_seen: int) -> dict[str, float]:
         """Return nothing."""

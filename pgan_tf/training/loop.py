@@ -212,7 +212,7 @@ class _Training:
 
     def _make_doctor(self) -> Doctor | NullDoctor:
         if not self.config.run.diagnose:
-            return NullDoctor()
+            return NullDoctor(self.directory)
         return Doctor(
             self.config,
             self.directory,

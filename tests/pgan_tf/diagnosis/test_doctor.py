@@ -10,7 +10,7 @@ from pgan_tf.config.flags import to_flagfile
 from pgan_tf.config.phases import Schedule
 from pgan_tf.diagnosis import doctor as doctor_module
 from pgan_tf.diagnosis.checks import CHECKS
-from pgan_tf.diagnosis.doctor import Doctor
+from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
 from pgan_tf.diagnosis.history import KEPT_TICKS
 from pgan_tf.runs.run_directory import RunDirectory
 from tests.helpers.histories import history, subject
@@ -181,3 +181,14 @@ def test_the_command_names_the_run(run):
     (run.path / "config.flags").write_text(to_flagfile(of.config))
     watch(doctor(run, of), run, history(of, kimg=range(1, 50), diagnosis__variety=0.0))
     assert f"--init_from={run.path}" in content(run)["findings"][0]["command"]
+
+
+def test_a_run_that_is_no_longer_looked_at_keeps_no_findings(run):
+    of = subject()
+    watch(doctor(run, of), run, history(of, diagnosis__variety=0.05))
+    found = run.diagnosis.read_text()
+    for _ in range(2):
+        NullDoctor(run).begin()
+        assert not run.diagnosis.exists()
+    doctor(run, of)
+    assert run.diagnosis.read_text() == found
