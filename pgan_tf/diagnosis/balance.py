@@ -7,7 +7,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.phases import Phase
 from pgan_tf.diagnosis.approach import comes_no_nearer
 from pgan_tf.diagnosis.findings import Check, Sign, Subject, Verdict
-from pgan_tf.diagnosis.history import Tick, in_phase, newest
+from pgan_tf.diagnosis.history import LOSS, Tick, in_phase, newest
 from pgan_tf.diagnosis.measurements import SEPARATION
 from pgan_tf.diagnosis.penalties import NORM, PENALTY, raise_penalty
 from pgan_tf.diagnosis.remedies import lower_rates, raise_rates
@@ -24,6 +24,9 @@ _SETTLED = 0.25
 _FLAT = 0.5
 _RISES = 1.1
 _TICKS_OF_COURSE = 15
+# Of the loss when training began. Runs that learned changed it by a tenth and more in 15 ticks, one
+# at a rate of 1e-7 by 0.01.
+_STAYS = 0.02
 
 
 def _look_for_nothing(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict:
@@ -37,7 +40,11 @@ def _look_for_nothing(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict
     if mean < _NOTHING and comes_no_nearer(ticks):
         seen = f"reals score above fakes in {mean:.0%} of pairs, no more than by chance"
         return Sign(seen, "a higher learning rate would help", raise_rates(subject.config))
-    return _look_at_norms(ticks, subject.config)
+    for look in (_look_at_norms, _look_at_losses):
+        verdict = look(ticks, subject.config)
+        if verdict is not Verdict.HEALTHY:
+            return verdict
+    return Verdict.HEALTHY
 
 
 def _look_at_norms(ticks: Sequence[Tick], config: TrainConfig) -> Sign | Verdict:
@@ -58,6 +65,23 @@ def _look_at_norms(ticks: Sequence[Tick], config: TrainConfig) -> Sign | Verdict
     if now > _RISES * before:
         return Verdict.HEALTHY
     seen = f"the discriminator's gradient norm does not rise from {now:.2g} to {target:g}"
+    return Sign(seen, "a higher learning rate would help", raise_rates(config))
+
+
+def _look_at_losses(ticks: Sequence[Tick], config: TrainConfig) -> Sign | Verdict:
+    """Look for a loss that is what it was when training began, while fakes come no nearer.
+
+    A random discriminator may tell random images from reals, by chance; its loss stays.
+    """
+    if ticks[-1].phase.index:
+        return Verdict.HEALTHY  # of a stage that begins with what the one before has learned
+    found = [value for tick in in_phase(ticks) if (value := tick.get(LOSS)) is not None]
+    if len(found) < _TICKS_OF_COURSE or not comes_no_nearer(ticks):
+        return Verdict.HEALTHY
+    before, now = statistics.mean(found[:5]), statistics.mean(found[-5:])
+    if abs(now - before) > _STAYS * abs(before):
+        return Verdict.HEALTHY
+    seen = f"the discriminator's loss stays at {now:.3g}, and fakes come no nearer to reals"
     return Sign(seen, "a higher learning rate would help", raise_rates(config))
 
 

@@ -25,6 +25,7 @@ from tests.helpers.presets import config_of
 TROUBLESHOOTING = Path(__file__).parents[3] / "docs" / "guide" / "troubleshooting.md"
 LOGISTIC = {"loss": "logistic"}
 HELD_OUT = {"validation_images": 100}
+FAR = {"diagnosis__distance": 0.8, "diagnosis__average_distance": 0.8}
 
 
 def findings(check, ticks, of):
@@ -157,9 +158,8 @@ def test_fakes_of_a_class_that_are_alike():
 
 
 def test_a_discriminator_that_learns_nothing():
-    far = {"diagnosis__distance": 0.8, "diagnosis__average_distance": 0.8}
     of = subject()
-    found = findings(LEARNS_NOTHING, history(of, diagnosis__separation=0.5, **far), of)[0]
+    found = findings(LEARNS_NOTHING, history(of, diagnosis__separation=0.5, **FAR), of)[0]
     assert found.since == 10_000
     assert found.sign.flags == {"learning_rate": "0.004"}
 
@@ -175,6 +175,17 @@ def test_a_gradient_norm_that_does_not_rise():
     of = subject()
     rising = history(of, loss__gradient_norm=lambda kimg: 0.01 * (kimg % 20))
     assert not findings(LEARNS_NOTHING, rising, of)
+
+
+def test_a_loss_that_stays_while_fakes_come_no_nearer():
+    of = subject(loss={"loss": "logistic", "r1_gamma": 0.1})
+    stays = history(of, kimg=range(1, 21), loss__discriminator=1.3, **FAR)
+    (found,) = findings(LEARNS_NOTHING, stays, of)
+    assert "loss stays at 1.3, and fakes come no nearer" in found.sign.seen
+    falls = history(of, kimg=range(1, 21), loss__discriminator=lambda k: 1.3 - 0.004 * k, **FAR)
+    assert not findings(LEARNS_NOTHING, falls, of)
+    later = history(of, kimg=range(41, 61), loss__discriminator=1.3, **FAR)
+    assert not findings(LEARNS_NOTHING, later, of)
 
 
 def test_a_penalty_is_the_reason_for_learning_nothing():
@@ -195,8 +206,7 @@ def test_a_penalty_is_the_reason_for_learning_nothing():
 )
 def test_a_discriminator_that_learns_everything(sections, flags):
     of = subject(**sections)
-    far = {"diagnosis__distance": 0.8, "diagnosis__average_distance": 0.8}
-    found = findings(LEARNS_EVERYTHING, history(of, diagnosis__separation=1.0, **far), of)[0]
+    found = findings(LEARNS_EVERYTHING, history(of, diagnosis__separation=1.0, **FAR), of)[0]
     assert found.sign.flags == flags
 
 
