@@ -22,7 +22,7 @@ from small_data_rows import (
 from tfrecords_tools.files import whole_file
 
 _SAMPLES = (16, 4)  # columns and rows of a grid on the page
-_COLUMNS = ("fid", "swd/average", "ms_ssim")
+_CURVES = {"fid": "Frechet distance", "swd/average": "SWD", "ms_ssim": "MS-SSIM"}
 
 # The figures of finished runs.
 Finished = Mapping[Run, dict[str, Any]]
@@ -48,7 +48,7 @@ def write_page(page: Path, experiment: Experiment, runs: Sequence[Run], results:
         of_size = {r: f for r, f in finished.items() if r.part == OVERFITTING and r.images == size}
         lines += [f"### {size:,} images", "", *_overfitting_table(of_size), ""]
         _draw_curves(images / f"small-data-{size}.png", of_size)
-        lines += [f"![Frechet distance over kimg](images/small-data-{size}.png)", ""]
+        lines += [f"![Metrics over training](images/small-data-{size}.png)", ""]
         lines += _grids(images, experiment, of_size)
     modes = {run: figures for run, figures in finished.items() if run.part == MODES}
     if modes:
@@ -66,7 +66,7 @@ def _overfitting_table(finished: Finished) -> Iterator[str]:
         figures = [found for run, found in finished.items() if run.method == method]
         if not figures:
             continue
-        at_end = [[found["curve"][-1][name] for found in figures] for name in _COLUMNS]
+        at_end = [[found["curve"][-1][name] for found in figures] for name in _CURVES]
         lowest = [min(found["curve"], key=lambda point: point["fid"]) for found in figures]
         kimg = ", ".join(f"{point['kimg']:g}" for point in lowest)
         best = f"{spread([point['fid'] for point in lowest])}, at {kimg}"
@@ -74,9 +74,9 @@ def _overfitting_table(finished: Finished) -> Iterator[str]:
         strength = spread(strengths) if strengths else ""
         end = [spread(values) for values in at_end]
         yield f"| {method} | {end[0]} | {best} | {end[1]} | {end[2]} | {strength} |"
-    floor = next((found["floor"] for found in finished.values() if found["floor"]), None)
+    floor = _floor(finished)
     if floor:
-        values = [spread([floor[name]]) for name in _COLUMNS]
+        values = [spread([floor[name]]) for name in _CURVES]
         yield f"| reals against other reals | {values[0]} | | {values[1]} | {values[2]} | |"
 
 
@@ -88,25 +88,35 @@ def _modes_table(finished: Finished) -> Iterator[str]:
         if ends:
             hit, divergence = ([end[f"modes/{name}"] for end in ends] for name in ("hit", "kl"))
             yield f"| {loss} | {spread(hit)} | {spread(divergence)} |"
-    floor = next((found["floor"] for found in finished.values() if found["floor"]), None)
+    floor = _floor(finished)
     if floor:
         yield f"| reals | {floor['modes/hit']:.0f} | {floor['modes/kl']:.3f} |"
 
 
+def _floor(finished: Finished) -> Mapping[str, float]:
+    """Return the values of reals against other reals; nothing if no run has them."""
+    return next((found["floor"] for found in finished.values() if found["floor"]), {})
+
+
 def _draw_curves(path: Path, finished: Finished) -> None:
-    """Draw the Frechet distance over training: a line a seed, and a color a method."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axis = figure.subplots()
-    for index, method in enumerate(METHODS):
-        for number, found in enumerate(f for r, f in finished.items() if r.method == method):
-            points = [(point["kimg"], point["fid"]) for point in found["curve"]]
-            label = None if number else method
-            axis.plot(*zip(*points, strict=True), f"C{index}", marker=".", label=label)
-    axis.set_yscale("log")
-    axis.set_xlabel("kimg")
-    axis.set_ylabel("Frechet distance to held-out reals")
-    axis.grid(alpha=0.3, which="both")
-    axis.legend(fontsize=8)
+    """Draw each metric over training: a line a seed, a color a method, reals dashed."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    axes = figure.subplots(1, len(_CURVES))
+    for (name, title), axis in zip(_CURVES.items(), axes, strict=True):
+        for index, method in enumerate(METHODS):
+            of_method = [f for run, f in finished.items() if run.method == method]
+            for number, found in enumerate(of_method):
+                points = [(point["kimg"], point[name]) for point in found["curve"]]
+                label = None if number else method
+                axis.plot(*zip(*points, strict=True), f"C{index}", marker=".", label=label)
+        floor = _floor(finished)
+        if floor:
+            axis.axhline(floor[name], color="gray", linestyle="--", linewidth=0.9)
+        axis.set_xlabel("kimg")
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3, which="both")
+    axes[0].set_yscale("log")
+    axes[0].legend(fontsize=8)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=80)
 
