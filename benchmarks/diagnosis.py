@@ -69,7 +69,7 @@ PROVOCATIONS = {
     ),
     "class_collapse": Provocation(
         # The generator has learned that all images of a class are alike, and learns slowly.
-        ("--learning_rate=1e-5",),
+        ("--learning_rate=1e-5", "--total_kimg=7.68"),
         ("diagnosis/class_variety", "diagnosis/variety"),
         data="noisy-grays",
         data_before="grays",
