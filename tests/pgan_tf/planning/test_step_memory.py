@@ -1,4 +1,5 @@
 import dataclasses
+import statistics
 
 import numpy as np
 import pytest
@@ -125,11 +126,13 @@ def test_a_second_penalty_takes_about_as_much_more_memory_as_the_formula_says(on
         state = TrainState(config, one_device)
         step = TrainStep(state, config, one_device, resolution=32, fading=False)
         step(step_inputs(images=images)).read()
-        tf.config.experimental.reset_memory_stats("CPU:0")
-        before = tf.config.experimental.get_memory_info("CPU:0")["current"]
-        for _ in range(5):  # the order of operations varies
+        peaks = []
+        for _ in range(15):  # the order of operations varies, and with some the peak is half higher
+            tf.config.experimental.reset_memory_stats("CPU:0")
+            before = tf.config.experimental.get_memory_info("CPU:0")["current"]
             step(step_inputs(images=images)).read()
-        measured.append(tf.config.experimental.get_memory_info("CPU:0")["peak"] - before)
+            peaks.append(tf.config.experimental.get_memory_info("CPU:0")["peak"] - before)
+        measured.append(statistics.median(peaks))
         predicted.append(peak_bytes(config, 32, 16, fading=False))
     more = measured[1] - measured[0]
     assert predicted[1] - predicted[0] == pytest.approx(more, rel=0.5)
