@@ -26,8 +26,7 @@ COMMON = (
     *("--checkpoint_kimg=100", "--network_kimg=100"),
 )
 
-
-# Flags of pgan-prepare-tfrecords.
+# Flags of pgan-prepare-tfrecords, by name.
 DATA = {
     "shapes": ("--source=synthetic", "--num_images=2000"),
     "few-shapes": ("--source=synthetic", "--num_images=32"),
@@ -36,12 +35,12 @@ DATA = {
 }
 
 
-class Provocation(NamedTuple):
-    """A run, made to fail.
+class TinyRun(NamedTuple):
+    """A run that is healthy, or made to fail.
 
     Attributes:
       flags: after those of `COMMON`.
-      curves: tags that show it.
+      curves: tags that show its finding.
       data: that it trains on, of `DATA`.
       data_before: that a run before it trained on, whose networks it begins with; None if there is
         no such run.
@@ -53,43 +52,42 @@ class Provocation(NamedTuple):
     data_before: str | None = None
 
 
-HEALTHY = Provocation(("--start_resolution=4", "--total_kimg=28.16"))
-
+HEALTHY = TinyRun(("--start_resolution=4", "--total_kimg=28.16"))
 
 PROVOCATIONS = {
-    "overfitting": Provocation(
+    "overfitting": TinyRun(
         ("--loss=logistic", "--r1_gamma=0.01", "--validation_images=16", "--fmap_max=64"),
         ("diagnosis/memorization", "diagnosis/separation"),
         data="few-shapes",
     ),
-    "collapse": Provocation(
+    "collapse": TinyRun(
         # Latents of one number, which are normalized to 1 or -1: the generator makes two images.
         ("--latent_size=1",),
         ("diagnosis/variety", "diagnosis/nearest"),
     ),
-    "class_collapse": Provocation(
+    "class_collapse": TinyRun(
         # The generator has learned that all images of a class are alike, and learns slowly.
         ("--learning_rate=1e-5", "--total_kimg=7.68"),
         ("diagnosis/class_variety", "diagnosis/variety"),
         data="noisy-grays",
         data_before="grays",
     ),
-    "learns_nothing": Provocation(
+    "learns_nothing": TinyRun(
         ("--learning_rate=1e-7",), ("loss/gradient_norm", "diagnosis/distance")
     ),
-    "learns_everything": Provocation(
+    "learns_everything": TinyRun(
         ("--loss=logistic", "--r1_gamma=0", "--discriminator_steps=1000"),
         ("diagnosis/separation", "diagnosis/distance"),
     ),
-    "penalty": Provocation(("--loss=logistic", "--r1_gamma=1e6"), ("scores/real", "scores/fake")),
-    "average_lags": Provocation(
+    "penalty": TinyRun(("--loss=logistic", "--r1_gamma=1e6"), ("scores/real", "scores/fake")),
+    "average_lags": TinyRun(
         ("--ema_decay=0.99999",), ("diagnosis/average_distance", "diagnosis/distance")
     ),
     # A learning rate that is highest at the end.
-    "unconverged": Provocation(
+    "unconverged": TinyRun(
         ("--rampup_kimg=19.2",), ("diagnosis/distance", "diagnosis/average_distance")
     ),
-    "not_finite": Provocation(
+    "not_finite": TinyRun(
         ("--learning_rate=1e6", "--max_skipped_updates=0"),
         ("updates/discriminator_skipped", "updates/generator_skipped"),
     ),
@@ -136,7 +134,7 @@ def _draw_grays(directory: Path, *, noise: float) -> None:
             image.save(folder / f"{number:03d}.png")
 
 
-def provoke(run: Path, data: Mapping[str, Path], case: Provocation) -> None:
+def provoke(run: Path, data: Mapping[str, Path], case: TinyRun) -> None:
     """Train a run, which may end in an error if it is made to."""
     flags = case.flags
     if case.data_before:

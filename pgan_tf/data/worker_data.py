@@ -1,4 +1,4 @@
-"""What of a pyramid a worker trains on, and in which order."""
+"""A worker's share of the images of a pyramid, in the order in which they are trained on."""
 
 import dataclasses
 
@@ -15,7 +15,7 @@ _FAKE_LABELS = 1
 
 @dataclasses.dataclass(frozen=True)
 class WorkerData:
-    """A worker's share of the images that are trained on: of which records each batch is.
+    """The records of which a worker's share of each batch is made.
 
     Attributes:
       pyramid: all images.

@@ -38,7 +38,7 @@ def _look(ticks: Sequence[Tick], subject: Subject) -> Sign | Verdict:
     if phase.end >= 1000 * schedule.total_kimg:
         longer = schedule.total_kimg + (phase.end - phase.start) / 1000
         return Sign(seen, "longer training would help", {"total_kimg": f"{longer:g}"})
-    # Twice the stage, again, and each of those between it and the last, which lasts as long as now.
+    # This stage and those between it and the last are doubled; the last keeps its length.
     between = (subject.config.network.final_resolution // phase.resolution).bit_length() - 2
     flags = {
         "stabilize_kimg": f"{2 * schedule.stabilize_kimg:g}",

@@ -176,7 +176,7 @@ class NullDoctor:
         self._run = run
 
     def begin(self) -> None:
-        """Remove what was found before, which nobody would take back any longer."""
+        """Remove earlier findings, which would never be taken back."""
         self._run.diagnosis.unlink(missing_ok=True)
 
     def measure(self, phase: Phase, images_seen: int) -> dict[str, float]:
