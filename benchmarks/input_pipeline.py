@@ -54,6 +54,7 @@ from pgan_tf.data.worker_data import WorkerData
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.training.feeding import quick_thread_switches, to_replicas
 from tfrecords_tools.format import encode_records, level_name, open_pyramid, record_layout
+from tfrecords_tools.format.example import ImageType
 from tfrecords_tools.format.names import labels_name
 from tfrecords_tools.format.pyramid import Pyramid
 from tfrecords_tools.host import core_count
@@ -102,7 +103,10 @@ def main() -> None:
 def write_noise(directory: Path, resolution: int, megabytes: int) -> None:
     """Writes a labelled pyramid whose largest level has up to so many megabytes."""
     random = np.random.default_rng(0)
-    count = min(megabytes * 10**6 // record_layout(3, resolution).record_bytes, 200_000)
+    count = min(
+        megabytes * 10**6 // record_layout(ImageType(3, resolution, resolution)).record_bytes,
+        200_000,
+    )
     for side in (1 << log2 for log2 in range(2, resolution.bit_length())):
         piece = max(1, (1 << 24) // (3 * side * side))
         with (directory / level_name("noise", side)).open("wb") as file:

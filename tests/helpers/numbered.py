@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords_tools.format import encode_records, open_pyramid
+from tfrecords_tools.sources.base import EightBitSquares
 
 
 def numbered(numbers, resolution):
@@ -34,7 +35,7 @@ def write_numbered(directory, *, count, resolution, shards=1):
 
 
 @dataclasses.dataclass(frozen=True)
-class NumberedSource:
+class NumberedSource(EightBitSquares):
     """The same as a source of the tool that prepares pyramids, with label i % 3."""
 
     count: int

@@ -2,10 +2,10 @@
 
 import os
 
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.base import BadImageError, EightBitSquares
 
 
-class FlawedSource:
+class FlawedSource(EightBitSquares):
     """A source with some bad images."""
 
     def __init__(self, source, bad):

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.golden import GOLDEN
+from tfrecords_tools.sources.base import EightBitSquares
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 
 @dataclasses.dataclass(frozen=True)
-class ArraySource:
+class ArraySource(EightBitSquares):
     """Images that are there already, [n C H W] uint8."""
 
     images: np.ndarray

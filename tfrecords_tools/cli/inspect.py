@@ -1,5 +1,6 @@
 """pgan-inspect-tfrecords: describes, verifies, shows, extracts and compares pyramids."""
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -120,12 +121,13 @@ def compare(values: flags.FlagValues, first: str, second: str) -> int:
         return EXIT_FOUND
     sides = _common_sides(*pyramids, given["resolution"])
     for level in compare_levels(*pyramids, sides, _workers(values)):
-        side = f"{level.resolution}x{level.resolution}"
+        full = pyramids[0].level(level.resolution)
+        side = full.size_text
         if not level.differing:
             say(f"{side}: all {level.compared} images are equal")
             continue
         found.append(side)
-        values_compared = pyramids[0].channels * level.resolution**2 * len(level.differing)
+        values_compared = math.prod(full.shape) * len(level.differing)
         say(
             f"{side}: {len(level.differing)} of {level.compared} images differ, by up to"
             f" {level.largest}, on average {level.total / values_compared:.2f} a value:"

@@ -133,7 +133,7 @@ def _summary_line(source: Source, summary: Summary) -> str:
     labels = f"{summary.label_size} classes" if summary.label_size else "no labels"
     skipped = f", {summary.skipped} bad images skipped" if summary.skipped else ""
     return (
-        f"Wrote {summary.count} images, {source.channels}x{source.resolution}x{source.resolution},"
+        f"Wrote {summary.count} images, {source.channels}x{source.base.text_at(source.resolution)},"
         f" {labels}{skipped}: {readable_bytes(summary.bytes)} in {summary.seconds:.1f} s"
     )
 

@@ -4,19 +4,55 @@ An example holds the features `shape` (int64[3]: C, H, W) and `data` (one bytes 
 a protocol buffer's map is the writer's choice: this project writes `shape` first, and reads both.
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 
-# The shape of images and the type of their values, for all of the format.
-CHANNELS = (1, 3)
-PIXEL = np.uint8
+from tfrecords_tools.shape import Base
+
+# Grayscale, grayscale with alpha, RGB, RGBA.
+CHANNELS = (1, 2, 3, 4)
+# Bits of a value. Images of 16 bits are grayscale.
+BITS = (8, 16)
 Shape = tuple[int, int, int]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def image_shape(channels: int, resolution: int) -> Shape:
-    """Return the shape (C, H, W) of a level's images."""
-    return channels, resolution, resolution
+class ImageType(NamedTuple):
+    """The shape of a level's images, and the type of their values."""
+
+    channels: int
+    height: int
+    width: int
+    bits: int = 8
+
+    @property
+    def shape(self) -> Shape:
+        """The shape (C, H, W)."""
+        return self.channels, self.height, self.width
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of a value: uint8, or uint16 with the lower byte first."""
+        return np.dtype(np.uint8 if self.bits == 8 else "<u2")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of a decoded image."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def image_type(channels: int, base: Base, resolution: int, bits: int = 8) -> ImageType:
+    """Return the type of a level's images."""
+    return ImageType(channels, *base.size_at(resolution), bits)
+
+
+def type_of(images: np.ndarray) -> ImageType:
+    """Return the type of images [... C H W] uint8 or uint16."""
+    channels, height, width = images.shape[-3:]
+    return ImageType(channels, height, width, 8 * images.dtype.itemsize)
 
 
 def example_ends(shape: Shape, data_bytes: int, data_first: bool = False) -> tuple[bytes, bytes]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +10,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource, joined
-from tfrecords_tools.format.example import PIXEL, Shape, image_shape
+from tfrecords_tools.format.example import ImageType, Shape
 
 
 class RecordDecoder(Protocol):
@@ -26,10 +25,10 @@ class RecordDecoder(Protocol):
           data: [n] uint8, bytes that hold the records.
           spans: [k 2] int64, the begin and the end of each record in `data`.
           check: compare the records' checksums.
-          out: [k C H W] uint8, memory for the images; None takes new memory.
+          out: [k C H W], memory for the images; None takes new memory.
 
         Returns:
-          Images [k C H W] uint8: `out` where it is given.
+          Images [k C H W] uint8 or uint16: `out` where it is given.
 
         Raises:
           DamagedRecordError: for the first record found to be damaged.
@@ -118,24 +117,39 @@ class Level:
     """One resolution of a pyramid.
 
     Attributes:
-      resolution: height and width in pixels.
-      channels: 1 or 3.
+      resolution: 4 times a power of two; the side of squares in pixels.
+      image: the type of its images.
       files: the level's files, in order.
     """
 
     resolution: int
-    channels: int
+    image: ImageType
     files: tuple[RecordFile, ...]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, 1 to 4."""
+        return self.image.channels
 
     @property
     def shape(self) -> Shape:
         """The shape (C, H, W) of an image."""
-        return image_shape(self.channels, self.resolution)
+        return self.image.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of an image's values, uint8 or uint16."""
+        return self.image.dtype
 
     @property
     def image_bytes(self) -> int:
         """Size of a decoded image."""
-        return math.prod(self.shape) * np.dtype(PIXEL).itemsize
+        return self.image.nbytes
+
+    @property
+    def size_text(self) -> str:
+        """The size of an image in words: `96x64`, the width first."""
+        return f"{self.image.width}x{self.image.height}"
 
     @property
     def count(self) -> int:
@@ -172,10 +186,10 @@ class Level:
         Args:
           indices: [k] integers in 0..count-1.
           check: compare every record's checksum.
-          out: [k C H W] uint8, memory for the images; None takes new memory.
+          out: [k C H W], memory for the images; None takes new memory.
 
         Returns:
-          [k C H W] uint8: `out` where it is given.
+          [k C H W] of the level's type: `out` where it is given.
 
         Raises:
           UserError: a record is damaged; names the file and the record.
@@ -189,7 +203,7 @@ class Level:
             )
         if len(self.files) == 1:
             return self.files[0].read(indices, check, out)
-        images = np.empty((len(indices), *self.shape), PIXEL) if out is None else out
+        images = np.empty((len(indices), *self.shape), self.dtype) if out is None else out
         numbers = np.searchsorted(self._ends, indices, side="right")
         for number in np.unique(numbers):
             here = np.flatnonzero(numbers == number)
@@ -204,7 +218,7 @@ class Level:
           records: the bytes of each.
 
         Returns:
-          [k C H W] uint8.
+          [k C H W] of the level's type.
 
         Raises:
           UserError: a record is damaged; names the file and the record.

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format.example import BITS
 from tfrecords_tools.printable import encodable, printable
+from tfrecords_tools.shape import SQUARE, is_base
 from tfrecords_tools.untrusted.json_file import parse_json
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, open_regular, read_bytes
 
@@ -16,7 +18,13 @@ MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
 ENCODINGS = ("raw", "png")
 _REQUIRED: dict[str, type] = {"count": int, "resolution": int, "channels": int}
-_OPTIONAL: dict[str, Any] = {"encoding": "raw", "shards": 1, "files": {}}
+_OPTIONAL: dict[str, Any] = {
+    "encoding": "raw",
+    "shards": 1,
+    "files": {},
+    "base": list(SQUARE),
+    "bits": 8,
+}
 _BLOCK_BYTES = 1 << 20
 # The end of a manifest: the SHA-256 of all bytes before this comma.
 _CHECKSUM = re.compile(rb',\n  "checksum": "([0-9a-f]{64})"\n}\n\Z')
@@ -57,7 +65,7 @@ def read_manifest(directory: Path) -> dict[str, Any] | None:
     """Read a pyramid's manifest.
 
     Returns:
-      The manifest, with defaults for `encoding`, `shards` and `files`; or None where there is none.
+      The manifest, with defaults for the keys that older ones lack; or None where there is none.
 
     Raises:
       UserError: the file is no manifest, or damaged, or of another version of the format.
@@ -78,7 +86,7 @@ def parse_manifest(location: str, data: bytes) -> dict[str, Any]:
       data: the file's contents.
 
     Returns:
-      The manifest, with defaults for `encoding`, `shards` and `files`.
+      The manifest, with defaults for the keys that older ones lack.
 
     Raises:
       UserError: as `read_manifest`.
@@ -143,6 +151,19 @@ def _check_types(location: str, manifest: dict[str, Any]) -> None:
                 f"{location}: '{key}' must be of type {kind.__name__}."
                 f" Received: {manifest.get(key)!r}"
             )
+    base = manifest["base"]
+    if not (
+        isinstance(base, list)
+        and len(base) == 2
+        and all(type(side) is int for side in base)
+        and is_base(*base)
+    ):
+        raise UserError(
+            f"{location}: 'base' must be the height and width of the lowest level, the smallest of"
+            f" its shape with sides from 4. Received: {base!r}"
+        )
+    if manifest["bits"] not in BITS or type(manifest["bits"]) is not int:
+        raise UserError(f"{location}: 'bits' must be 8 or 16. Received: {manifest['bits']!r}")
     for name, stated in manifest["files"].items():
         if not isinstance(stated, dict):
             raise UserError(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource, Directory, name_of
-from tfrecords_tools.format.example import PIXEL, Shape, example_ends, image_shape, parse_example
+from tfrecords_tools.format.example import ImageType, example_ends, parse_example, type_of
 from tfrecords_tools.format.first_record import check_shape
 from tfrecords_tools.format.level import DamagedRecordError, RecordFile
 from tfrecords_tools.format.mapped_file import MappedFile
@@ -26,19 +26,17 @@ _COMPRESS_LEVEL = 4
 # Images of at least as many pixels are decoded by several threads. Smaller ones are decoded sooner
 # than another thread is woken.
 _THREADED_PIXELS = 128 * 128
-_MODES = {1: "L", 3: "RGB"}
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_MODE_OF_16_BITS = "I;16"
 
 
-def open_png_file(
-    source: ByteSource, index: ByteSource, channels: int, resolution: int
-) -> RecordFile:
+def open_png_file(source: ByteSource, index: ByteSource, image: ImageType) -> RecordFile:
     """Open a file of PNG images with its index, and check that they fit together.
 
     Args:
       source: the file.
       index: its index. A remote index is read, and checked whole, when records are first read.
-      channels: C of the images.
-      resolution: H and W of the images.
+      image: the type of the images.
 
     Raises:
       UserError: the file or its index is cut short, damaged, or anything else.
@@ -58,9 +56,8 @@ def open_png_file(
     if not index.is_remote:
         offsets.load()
     if offsets.count:
-        check_shape(source, channels, resolution)
-    decoder = PngDecoder(image_shape(channels, resolution))
-    return RecordFile(source, offsets.count, offsets, decoder)
+        check_shape(source, (image.channels,), (image.height, image.width))
+    return RecordFile(source, offsets.count, offsets, PngDecoder(image))
 
 
 def open_index(directory: Directory, name: str) -> ByteSource:
@@ -147,16 +144,18 @@ class PartialPngFile:
 
 
 class PngDecoder:
-    """Decodes records of PNG images of one shape. Threads may share it."""
+    """Decodes records of PNG images of one type. Threads may share it."""
 
-    def __init__(self, shape: Shape):
-        self._shape = shape
+    def __init__(self, image: ImageType):
+        self._image = image
 
     def decode(
         self, data: np.ndarray, spans: np.ndarray, check: bool, out: np.ndarray | None
     ) -> np.ndarray:
         """Decode records; see `RecordDecoder`."""
-        images = np.empty((len(spans), *self._shape), PIXEL) if out is None else out
+        images = (
+            np.empty((len(spans), *self._image.shape), self._image.dtype) if out is None else out
+        )
 
         def decode(position: int) -> None:
             start, end = spans[position]
@@ -166,24 +165,24 @@ class PngDecoder:
                 reason = str(error) or type(error).__name__
                 raise DamagedRecordError(position, reason) from error
 
-        _, height, width = self._shape
-        threaded = len(spans) > 1 and height * width >= _THREADED_PIXELS
+        pixels = self._image.height * self._image.width
+        threaded = len(spans) > 1 and pixels >= _THREADED_PIXELS
         for _ in (_threads().map if threaded else map)(decode, range(len(spans))):
             pass
         return images
 
     def _decode_record(self, record: bytes, check: bool) -> np.ndarray:
         shape, png = parse_example(unframed(record, check))
-        if shape != self._shape:
+        if shape != self._image.shape:
             raise ValueError(f"its shape is {list(shape)}")
-        return decode_png(png, self._shape)
+        return decode_png(png, self._image)
 
 
 def encode_png_records(images: np.ndarray) -> list[bytes]:
     """Encode images as records, ready to be written one after the other.
 
     Args:
-      images: [k C H W] uint8 with H = W.
+      images: [k C H W] uint8 or uint16.
     """
     records = []
     for image in images:
@@ -194,44 +193,51 @@ def encode_png_records(images: np.ndarray) -> list[bytes]:
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """Encode an image [C H W] uint8 as a PNG file of at most `png_bound` bytes."""
-    channels, resolution, _ = image.shape
-    pixels = image[0] if channels == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    """Encode an image [C H W] as a PNG file of at most `png_bound` bytes.
+
+    Args:
+      image: uint8, or uint16 of one channel.
+    """
+    pixels = image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
     picture = Image.fromarray(pixels)
     for level in (_COMPRESS_LEVEL, 0):
         file = io.BytesIO()
         picture.save(file, "PNG", compress_level=level)
-        if file.tell() <= png_bound(channels, resolution):
+        if file.tell() <= png_bound(type_of(image)):
             break  # at once with every known zlib; an uncompressed file is within the bound
     return file.getvalue()
 
 
-def decode_png(png: bytes, shape: Shape) -> np.ndarray:
-    """Decode a PNG file into pixels [C H W] uint8.
+def decode_png(png: bytes, expected: ImageType) -> np.ndarray:
+    """Decode a PNG file into pixels [C H W].
+
+    Args:
+      png: the file.
+      expected: the type of its image.
 
     Raises:
       ValueError: the file holds another size or kind of image.
       Exception: Pillow's, of several kinds, for a damaged file.
     """
-    channels, height, width = shape
+    mode = _MODES[expected.channels] if expected.bits == 8 else _MODE_OF_16_BITS
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         # Before it is decoded: a damaged size must not allocate a huge picture.
-        if (image.width, image.height, image.mode) != (width, height, _MODES[channels]):
+        if (image.width, image.height, image.mode) != (expected.width, expected.height, mode):
             raise ValueError(f"its image is {image.width}x{image.height}, mode {image.mode}")
         pixels = np.asarray(image)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[None] if expected.channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def png_bound(channels: int, resolution: int) -> int:
+def png_bound(image: ImageType) -> int:
     """Return the largest size of our PNG files in bytes, a little more than that of the pixels."""
-    stream = resolution * (1 + resolution * channels)
+    stream = image.height + image.nbytes  # each row begins with the number of its filter
     return stream + stream // 256 + 200
 
 
-def png_record_bound(channels: int, resolution: int) -> int:
+def png_record_bound(image: ImageType) -> int:
     """Return the largest size of a record in bytes, together with its entry in the index."""
-    png = png_bound(channels, resolution)
-    before, after = example_ends(image_shape(channels, resolution), png)
+    png = png_bound(image)
+    before, after = example_ends(image.shape, png)
     return FRAME_BYTES + len(before) + png + len(after) + _INDEX_ENTRY_BYTES
 
 

@@ -11,14 +11,21 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import user_path
 from tfrecords_tools.format.byte_source import ByteSource, Directory, LocalDirectory, name_of
-from tfrecords_tools.format.first_record import find_channels
+from tfrecords_tools.format.example import ImageType, image_type
+from tfrecords_tools.format.first_record import find_base, find_channels
 from tfrecords_tools.format.labels import read_labels
 from tfrecords_tools.format.level import Level, RecordFile
 from tfrecords_tools.format.manifest import MANIFEST_NAME, parse_manifest
-from tfrecords_tools.format.names import INDEX_SUFFIX, find_levels, labels_name
+from tfrecords_tools.format.names import (
+    INDEX_SUFFIX,
+    SMALLEST_LOG2,
+    find_levels,
+    labels_name,
+)
 from tfrecords_tools.format.png_file import open_index, open_png_file
 from tfrecords_tools.format.raw_file import open_raw_file
 from tfrecords_tools.printable import encodable
+from tfrecords_tools.shape import SQUARE, Base
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,13 +36,15 @@ class Pyramid:
       location: path or URL of its directory.
       name: the beginning of its files' names.
       count: number of images.
-      channels: 1 (grayscale) or 3 (RGB).
-      resolution: side in pixels at the full resolution, a power of two from 4.
-      levels: from 4x4 to the full resolution.
+      channels: 1 (grayscale), 2 (with alpha), 3 (RGB) or 4 (RGBA).
+      resolution: the full resolution, 4 times a power of two; the side of squares in pixels.
+      levels: from the base to the full resolution.
       encoding: "raw" or "png", the way images are stored.
       labels: [count label_size] float32, mapped from a file on disk, or None. `labels_of` is for
         reading them long after the pyramid was opened.
       labels_source: the file of the labels, or None.
+      base: height and width at resolution 4.
+      bits: of a value, 8 or 16.
       label_names: a name for each column of `labels`, where the manifest has them.
       manifest: the contents of `manifest.json`, or None where there is none.
     """
@@ -51,6 +60,8 @@ class Pyramid:
     label_names: tuple[str, ...] | None = None
     manifest: dict[str, Any] | None = dataclasses.field(default=None, repr=False)
     labels_source: ByteSource | None = dataclasses.field(default=None, repr=False)
+    base: Base = SQUARE
+    bits: int = 8
 
     def labels_of(self, records: np.ndarray) -> np.ndarray:
         """Return the labels of images, [k label_size] float32.
@@ -81,6 +92,11 @@ class Pyramid:
     def shards(self) -> int:
         """Number of files of each level."""
         return len(self.levels[-1].files)
+
+    @property
+    def size_text(self) -> str:
+        """The size of an image at the full resolution in words: `96x64`, the width first."""
+        return self.base.text_at(self.resolution)
 
     @property
     def label_size(self) -> int:
@@ -131,8 +147,9 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
         source = directory.open(MANIFEST_NAME)
         manifest = parse_manifest(source.location, source.read(0, source.size).tobytes())
     encoding = find_encoding(manifest, names, level_files)
+    base, bits = find_base_and_bits(manifest, directory, level_files)
     levels = [
-        _open_level(directory, level_files[log2], 1 << log2, encoding)
+        _open_level(directory, level_files[log2], base, 1 << log2, bits, encoding)
         for log2 in sorted(level_files)
     ]
     _check_counts(levels)
@@ -155,6 +172,8 @@ def open_pyramid_in(directory: Directory) -> Pyramid:
         label_names=_label_names(directory.location, manifest, labels),
         manifest=manifest,
         labels_source=labels_source,
+        base=base,
+        bits=bits,
     )
 
 
@@ -175,11 +194,27 @@ def find_encoding(
     return "png" if level_files[max(level_files)][0] + INDEX_SUFFIX in names else "raw"
 
 
+def find_base_and_bits(
+    manifest: dict[str, Any] | None, directory: Directory, level_files: dict[int, list[str]]
+) -> tuple[Base, int]:
+    """Return the base of a pyramid and the bits of a value.
+
+    The manifest states them; without one, values have 8 bits.
+
+    Args:
+      manifest: the pyramid's.
+      directory: where it is.
+      level_files: by resolution_log2, the names of each level's files.
+    """
+    if manifest is not None:
+        return Base(*manifest["base"]), manifest["bits"]
+    return find_base(directory.open(level_files[SMALLEST_LOG2][0])), 8
+
+
 def open_file(
     directory: Directory,
     source: ByteSource,
-    channels: int,
-    resolution: int,
+    image: ImageType,
     encoding: str,
     may_be_empty: bool,
 ) -> RecordFile:
@@ -188,8 +223,7 @@ def open_file(
     Args:
       directory: where the file is.
       source: the file.
-      channels: C of its images.
-      resolution: H and W of its images.
+      image: the type of its images.
       encoding: "raw" or "png".
       may_be_empty: accept a file without records: a shard all of whose images were skipped.
 
@@ -198,23 +232,26 @@ def open_file(
     """
     if encoding == "png":
         index = open_index(directory, name_of(source))
-        return open_png_file(source, index, channels, resolution)
-    return open_raw_file(source, channels, resolution, may_be_empty)
+        return open_png_file(source, index, image)
+    return open_raw_file(source, image, may_be_empty)
 
 
 def _open_level(
-    directory: Directory, names: Sequence[str], resolution: int, encoding: str
+    directory: Directory,
+    names: Sequence[str],
+    base: Base,
+    resolution: int,
+    bits: int,
+    encoding: str,
 ) -> Level:
     sources = [directory.open(name) for name in names]
     # All images of a shard may have been skipped, but not of all shards.
     filled = next((source for source in sources if source.size), sources[0])
-    channels = find_channels(filled, resolution, encoding)
+    channels = find_channels(filled, base.size_at(resolution), bits, encoding)
+    image = image_type(channels, base, resolution, bits)
     may_be_empty = len(sources) > 1
-    files = [
-        open_file(directory, source, channels, resolution, encoding, may_be_empty)
-        for source in sources
-    ]
-    return Level(resolution, channels, tuple(files))
+    files = [open_file(directory, source, image, encoding, may_be_empty) for source in sources]
+    return Level(resolution, image, tuple(files))
 
 
 def _check_counts(levels: Sequence[Level]) -> None:
@@ -224,8 +261,8 @@ def _check_counts(levels: Sequence[Level]) -> None:
         if (level.count, level.channels) != (full.count, full.channels):
             raise UserError(
                 f"{level.files[0].source.location}: every level must hold the same images:"
-                f" {_contents(full)} at {full.resolution}x{full.resolution}."
-                f" Received: {_contents(level)} at {level.resolution}x{level.resolution}"
+                f" {_contents(full)} at {full.size_text}."
+                f" Received: {_contents(level)} at {level.size_text}"
             )
         for file, full_file in zip(level.files, full.files, strict=True):
             if file.count != full_file.count:

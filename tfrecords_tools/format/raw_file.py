@@ -6,28 +6,26 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.byte_source import ByteSource
+from tfrecords_tools.format.example import ImageType
 from tfrecords_tools.format.first_record import check_raw_head
 from tfrecords_tools.format.level import DamagedRecordError, RecordFile
 from tfrecords_tools.format.record import RecordLayout, masked, record_layout
 
 
-def open_raw_file(
-    source: ByteSource, channels: int, resolution: int, may_be_empty: bool = False
-) -> RecordFile:
+def open_raw_file(source: ByteSource, image: ImageType, may_be_empty: bool = False) -> RecordFile:
     """Open a file of raw images; check its size and its first record.
 
     Args:
       source: the file.
-      channels: C of its images.
-      resolution: H and W of its images.
+      image: the type of its images.
       may_be_empty: accept a file without records: a shard all of whose images were skipped.
 
     Raises:
       UserError: the file is empty, cut short, or holds anything other than such images.
     """
-    decoder = RawDecoder(channels, resolution)
+    decoder = RawDecoder(image)
     if source.size or not may_be_empty:
-        check_raw_head(source, channels, resolution)
+        check_raw_head(source, image)
     if source.size % decoder.record_bytes:
         raise UserError(
             f"{source.location}: truncated or damaged: its size must be a multiple of its record"
@@ -55,11 +53,8 @@ class RawDecoder:
       record_bytes: size of a record.
     """
 
-    def __init__(self, channels: int, resolution: int):
-        self._layouts = (
-            record_layout(channels, resolution),
-            record_layout(channels, resolution, data_first=True),
-        )
+    def __init__(self, image: ImageType):
+        self._layouts = (record_layout(image), record_layout(image, data_first=True))
         self.record_bytes = self._layouts[0].record_bytes
 
     def decode(
@@ -96,7 +91,7 @@ class _Records:
         """Copy all images at once into new memory, which is best where they are small.
 
         Returns:
-          [k C H W] uint8, and their CRC-32Cs [k] uint32, zeros unless `check`.
+          [k C H W], and their CRC-32Cs [k] uint32, zeros unless `check`.
         """
         images = self._records[0]["pixels"][self._indices]
         crcs = np.zeros(len(images), np.uint32)

@@ -16,7 +16,7 @@ import struct
 import crc32c
 import numpy as np
 
-from tfrecords_tools.format.example import PIXEL, example_ends, image_shape
+from tfrecords_tools.format.example import ImageType, example_ends, type_of
 
 FRAME_HEAD_BYTES = 12
 FRAME_TAIL_BYTES = 4
@@ -30,7 +30,7 @@ class RecordLayout:
     """The positions of a raw record's fields, the same for every record of one level.
 
     Attributes:
-      dtype: structure of a record, with the fields `head`, `pixels` uint8 [C H W], `tail`, `crc`.
+      dtype: structure of a record, with the fields `head`, `pixels` [C H W], `tail`, `crc`.
       head: the constant bytes before the pixels, the frame's length and its checksum included.
       tail: the constant bytes between the pixels and the checksum; this project writes none.
       head_crc: CRC-32C of the example's part of `head`, to be extended by the pixels.
@@ -50,7 +50,7 @@ class RecordLayout:
         """Compute the masked CRC-32C of the examples that hold `pixels`.
 
         Args:
-          pixels: [k C H W] uint8, C-contiguous.
+          pixels: [k C H W] uint8 or uint16, C-contiguous.
 
         Returns:
           [k] uint32.
@@ -67,21 +67,18 @@ class RecordLayout:
 
 
 @functools.cache
-def record_layout(channels: int, resolution: int, data_first: bool = False) -> RecordLayout:
+def record_layout(image: ImageType, data_first: bool = False) -> RecordLayout:
     """Return the layout of a level's raw records.
 
     Args:
-      channels: C, at least 1.
-      resolution: H and W in pixels.
+      image: the type of the images.
       data_first: the feature `data` comes before `shape`.
     """
-    shape = image_shape(channels, resolution)
-    pixel_bytes = math.prod(shape) * np.dtype(PIXEL).itemsize
-    example_head, tail = example_ends(shape, pixel_bytes, data_first)
-    head = frame_head(len(example_head) + pixel_bytes + len(tail)) + example_head
+    example_head, tail = example_ends(image.shape, image.nbytes, data_first)
+    head = frame_head(len(example_head) + image.nbytes + len(tail)) + example_head
     fields = [
         ("head", np.uint8, (len(head),)),
-        ("pixels", PIXEL, shape),
+        ("pixels", image.dtype, image.shape),
         ("tail", np.uint8, (len(tail),)),
         ("crc", "<u4"),
     ]
@@ -97,13 +94,13 @@ def encode_records(images: np.ndarray) -> np.ndarray:
     """Encode images as raw records, ready to be written one after the other.
 
     Args:
-      images: [k C H W] uint8 with H = W.
+      images: [k C H W] uint8 or uint16.
 
     Returns:
       [k record_bytes] uint8.
     """
-    count, channels, resolution, _ = images.shape
-    layout = record_layout(channels, resolution)
+    count = len(images)
+    layout = record_layout(type_of(images))
     records = np.empty(count, layout.dtype)
     records["head"] = np.frombuffer(layout.head, np.uint8)
     records["pixels"] = images

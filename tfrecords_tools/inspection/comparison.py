@@ -44,7 +44,7 @@ class LevelDifference:
 
 def describe_kinds(first: Pyramid, second: Pyramid) -> Iterator[str]:
     """Describe the differences apart from pixels, a line each."""
-    for name in ("count", "channels", "resolution", "label_size", "label_names"):
+    for name in ("count", "channels", "bits", "base", "resolution", "label_size", "label_names"):
         values = getattr(first, name), getattr(second, name)
         if values[0] != values[1]:
             yield f"{name}: {values[0]} and {values[1]}"

@@ -22,7 +22,7 @@ _MAX_CLASSES = 100
 
 def describe(pyramid: Pyramid) -> Iterator[str]:
     """Describe a pyramid, in the lines of a page."""
-    size = f"{pyramid.channels}x{pyramid.resolution}x{pyramid.resolution}"
+    size = f"{pyramid.channels}x{pyramid.size_text}"
     kind = "grayscale" if pyramid.channels == 1 else "RGB"
     yield f"{pyramid.directory}: pyramid {pyramid.name}"
     yield f"  images    {pyramid.count}, {size} (C H W), {kind}"
@@ -36,7 +36,7 @@ def describe(pyramid: Pyramid) -> Iterator[str]:
             for path in (file.path, index_path(file.path)):
                 size_on_disk += path.stat().st_size if path.exists() else 0
         total += size_on_disk
-        side = f"{level.resolution}x{level.resolution}"
+        side = level.size_text
         an_image = size_on_disk / pyramid.count
         yield f"  {side:<11} {len(level.files):5} {size_on_disk:15} {an_image:16.1f}"
     yield f"  all levels        {total:15} {total / pyramid.count:16.1f}  ({readable_bytes(total)})"

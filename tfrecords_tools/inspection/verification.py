@@ -14,17 +14,18 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import JOURNAL_NAME, is_system_file
 from tfrecords_tools.format import MANIFEST_NAME, Level, open_pyramid, read_manifest, sha256_of
 from tfrecords_tools.format.byte_source import ByteSource, LocalDirectory
+from tfrecords_tools.format.example import image_type
 from tfrecords_tools.format.first_record import find_channels
 from tfrecords_tools.format.labels import check_values, parse_labels
 from tfrecords_tools.format.level import RecordFile
 from tfrecords_tools.format.manifest import is_intact
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import find_levels
-from tfrecords_tools.format.pyramid import find_encoding, open_file
+from tfrecords_tools.format.pyramid import find_base_and_bits, find_encoding, open_file
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
-from tfrecords_tools.writing.levels import make_levels
+from tfrecords_tools.writing.levels import make_levels, resolutions
 
 
 def verify(directory: Path, num_workers: int) -> list[str]:
@@ -91,18 +92,23 @@ def open_levels(directory: Path) -> OpenedLevels:
         manifest = None  # reported by `_check_manifest`
     opened = OpenedLevels([], 1 << max(level_files), [])
     encoding = find_encoding(manifest, names, level_files)
+    base, bits = find_base_and_bits(manifest, local, level_files)
     for log2 in sorted(level_files):
-        side, files = 1 << log2, list[RecordFile]()
+        files = list[RecordFile]()
         sources = [local.open(name) for name in level_files[log2]]
-        channels = manifest["channels"] if manifest else _find_channels(sources, side, encoding)
+        size = base.size_at(1 << log2)
+        channels = (
+            manifest["channels"] if manifest else _find_channels(sources, size, bits, encoding)
+        )
+        image = image_type(channels, base, 1 << log2, bits)
         for source in sources:
             try:
                 may_be_empty = len(sources) > 1
-                files.append(open_file(local, source, channels, side, encoding, may_be_empty))
+                files.append(open_file(local, source, image, encoding, may_be_empty))
             except UserError as error:
                 opened.problems.append(str(error))
         if len(files) == len(sources):
-            opened.levels.append(Level(side, channels, tuple(files)))
+            opened.levels.append(Level(1 << log2, image, tuple(files)))
     return opened
 
 
@@ -139,9 +145,9 @@ class RecordChecker(SentToWorkers):
     ) -> Iterator[str]:
         """Compare an image's levels with the means of its full size."""
         *lower, full = self._opened.levels
-        means = {mean.shape[-1]: mean[0] for mean in make_levels(image[None])}
+        means = dict(zip(resolutions(full.resolution), make_levels(image[None]), strict=True))
         for level in lower:
-            found, expected = pixels[level.resolution].get(index), means[level.resolution]
+            found, expected = pixels[level.resolution].get(index), means[level.resolution][0]
             if found is None or np.array_equal(found, expected):
                 continue
             file, record = level.locate(index)
@@ -225,11 +231,13 @@ def _check_sums(directory: Path, manifest: dict[str, Any]) -> Iterator[str]:
                 yield f"{path}: damaged: its SHA-256 is not the one in {MANIFEST_NAME}"
 
 
-def _find_channels(sources: Sequence[ByteSource], side: int, encoding: str) -> int:
+def _find_channels(
+    sources: Sequence[ByteSource], size: tuple[int, int], bits: int, encoding: str
+) -> int:
     """Return the channels of a level, or 3 if none of its files has them; then opening fails."""
     for source in sources:
         try:
-            return find_channels(source, side, encoding)
+            return find_channels(source, size, bits, encoding)
         except UserError:
             continue
     return 3

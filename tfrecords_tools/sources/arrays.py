@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import one_hot
+from tfrecords_tools.sources.base import EightBitSquares, one_hot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DecodedImages:
 
 
 @dataclasses.dataclass(frozen=True)
-class ArraySource:
+class ArraySource(EightBitSquares):
     """A data set that each process decodes as a whole.
 
     Attributes:

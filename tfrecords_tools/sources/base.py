@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import SQUARE, Base
 
 
 class BadImageError(UserError):
@@ -25,6 +26,13 @@ class BadImageError(UserError):
         return f"{self.name}: {self.reason}"
 
 
+class EightBitSquares:
+    """A source whose images are squares of 8 bits a value: a base class."""
+
+    base = SQUARE
+    bits = 8
+
+
 class Source(Protocol):
     """Numbered images of one size, in the source's own order.
 
@@ -37,11 +45,19 @@ class Source(Protocol):
 
     @property
     def channels(self) -> int:
-        """1 (grayscale) or 3 (RGB)."""
+        """1 (grayscale), 2 (with alpha), 3 (RGB) or 4 (RGBA)."""
 
     @property
     def resolution(self) -> int:
-        """Side of the images in pixels, a power of two from 4."""
+        """4 times a power of two; the side of squares in pixels."""
+
+    @property
+    def base(self) -> Base:
+        """Height and width at resolution 4."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a value, 8 or 16."""
 
     @property
     def shuffled(self) -> bool:
@@ -55,7 +71,7 @@ class Source(Protocol):
         """One-hot labels [count classes] float32 in the source's order; None without labels."""
 
     def load(self, index: int) -> np.ndarray:
-        """Return image `index` as [C H W] uint8.
+        """Return image `index` as [C H W] uint8, or uint16 where values have 16 bits.
 
         Raises:
           BadImageError: the image is damaged or cannot be made to fit.

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.archives import open_files
-from tfrecords_tools.sources.base import one_hot
+from tfrecords_tools.sources.base import EightBitSquares, one_hot
 from tfrecords_tools.sources.image_files import NamedImageFiles
 from tfrecords_tools.sources.pixels import read_rgb
 from tfrecords_tools.sources.shared_flags import (
@@ -37,7 +37,7 @@ _MOST_ATTRIBUTES = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class CelebaSource:
+class CelebaSource(EightBitSquares):
     """The 128x128 window of every photograph, in the order of the files' names.
 
     Attributes:

@@ -12,11 +12,11 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import tracked
 from tfrecords_tools.sources.archives import open_files
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.base import BadImageError, EightBitSquares
 from tfrecords_tools.sources.celeba import check_count
 from tfrecords_tools.sources.image_files import NamedImageFiles
 from tfrecords_tools.sources.pixels import ImageFile, read_header, read_rgb
-from tfrecords_tools.sources.shared_flags import INPUT, RESOLUTION, SHUFFLE, expected_images
+from tfrecords_tools.sources.shared_flags import INPUT, SHUFFLE, SQUARE_RESOLUTION, expected_images
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.array_file import HEADER_BYTES, parse_header, view_array
 from tfrecords_tools.untrusted.regular_file import open_regular, read_bytes
@@ -27,7 +27,7 @@ _EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".npy"})
 
 
 @dataclasses.dataclass(frozen=True)
-class CelebahqSource:
+class CelebahqSource(EightBitSquares):
     """Images of one size, in the order of the numbers in their names.
 
     Attributes:
@@ -178,7 +178,7 @@ SPEC = SourceSpec(
     description="CelebA-HQ, already built",
     flags=(
         replace(INPUT, note="a folder, .zip, .tar or .tar.gz"),
-        replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
+        replace(SQUARE_RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
         expected_images(COUNT),
         SHUFFLE,
     ),

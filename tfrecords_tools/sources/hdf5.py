@@ -13,7 +13,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.labels import check_values
-from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.base import BadImageError, EightBitSquares, one_hot
 from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.array_file import load_array
@@ -28,7 +28,7 @@ _MOST_CLASSES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Hdf5Source:
+class Hdf5Source(EightBitSquares):
     """The images of an archive at their highest resolution, in the archive's order.
 
     Attributes:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.mapped_file import MappedFile
-from tfrecords_tools.sources.base import one_hot
+from tfrecords_tools.sources.base import EightBitSquares, one_hot
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
@@ -34,7 +34,7 @@ _IMAGES_NAMES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class IdxSource:
+class IdxSource(EightBitSquares):
     """Grayscale images of an IDX file, zero-padded evenly to the next power of two (28 to 32).
 
     Attributes:

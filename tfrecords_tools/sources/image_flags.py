@@ -4,7 +4,7 @@ from PIL import ImageColor
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.pixels import ImagePolicy
-from tfrecords_tools.sources.shared_flags import MAX_PIXELS
+from tfrecords_tools.sources.shared_flags import CHANNELS, MAX_PIXELS
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest
 
 
@@ -25,14 +25,7 @@ def parse_color(text: str) -> tuple[int, int, int]:
 
 # All but --resolution, whose help differs from source to source.
 POLICY_FLAGS = (
-    FlagSpec(
-        "channels",
-        "choice",
-        "auto",
-        "Channels of the pyramid's images. auto: 1 if every image is grayscale, else 3.",
-        choices=("auto", "1", "3"),
-        parse=lambda text: 0 if text == "auto" else int(text),
-    ),
+    CHANNELS,
     FlagSpec(
         "crop",
         "choice",

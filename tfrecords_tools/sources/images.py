@@ -16,7 +16,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import run_unordered
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.archives import open_files
-from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.base import BadImageError, EightBitSquares, one_hot
 from tfrecords_tools.sources.image_files import ImageFiles, NamedImageFiles
 from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
 from tfrecords_tools.sources.pixels import (
@@ -31,9 +31,9 @@ from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
-    RESOLUTION,
     SHUFFLE,
     SKIP_BAD_IMAGES,
+    SQUARE_RESOLUTION,
 )
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 
@@ -49,7 +49,7 @@ _SPLIT_NAMES = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class ImagesSource:
+class ImagesSource(EightBitSquares):
     """Image files, cropped and scaled to one size.
 
     Attributes:
@@ -315,7 +315,7 @@ SPEC = SourceSpec(
     description="a folder or archive of image files",
     flags=(
         replace(INPUT, note="a folder, .zip, .tar or .tar.gz"),
-        replace(RESOLUTION, note="auto is the largest that enlarges no image"),
+        replace(SQUARE_RESOLUTION, note="auto is the largest that enlarges no image"),
         replace(
             LABELS,
             choices=("auto", "none", "folders"),

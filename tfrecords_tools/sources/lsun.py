@@ -13,9 +13,14 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.progress import tracked
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.base import BadImageError, EightBitSquares
 from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
-from tfrecords_tools.sources.shared_flags import INPUT, MAX_PIXELS, RESOLUTION, SKIP_BAD_IMAGES
+from tfrecords_tools.sources.shared_flags import (
+    INPUT,
+    MAX_PIXELS,
+    SKIP_BAD_IMAGES,
+    SQUARE_RESOLUTION,
+)
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.isolated import open_parser, run_isolated
 
@@ -28,7 +33,7 @@ _MIN_ENTRY_BYTES = 11
 
 
 @dataclasses.dataclass(frozen=True)
-class LsunSource:
+class LsunSource(EightBitSquares):
     """Images of an LMDB database, in the order of its keys.
 
     Attributes:
@@ -183,7 +188,7 @@ SPEC = SourceSpec(
     description="an LMDB database of LSUN",
     flags=(
         replace(INPUT, note="a database's folder or file"),
-        replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
+        replace(SQUARE_RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
         MAX_PIXELS,
         SKIP_BAD_IMAGES,
     ),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.sources.base import EightBitSquares
 from tfrecords_tools.sources.idx import IdxSource, Split, open_idx
 from tfrecords_tools.sources.shared_flags import INPUT, SPLIT
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
@@ -18,7 +19,7 @@ DEFAULT_COUNT = 1_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class MnistRgbSource:
+class MnistRgbSource(EightBitSquares):
     """Images of three random digits each.
 
     Image `i` is the `i`-th draw of three digits, so a larger set begins with a smaller one.

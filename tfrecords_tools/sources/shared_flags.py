@@ -1,11 +1,13 @@
 """Flags that several sources share. A source adds its own note and choices with `replace`."""
 
-import re
+from dataclasses import replace
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import Base, nearest_sizes, parse_size, split_size
 from tfrecords_tools.sources.spec import FlagSpec
 
+_CHANNELS = {"auto": 0, "gray": 1, "gray_alpha": 2, "rgb": 3, "rgba": 4, "1": 1, "3": 3}
 _LABELS = {"auto": None, "none": False, "classes": True, "folders": True}
 
 
@@ -14,24 +16,48 @@ def parse_path(text: str | None) -> Path | None:
     return Path(text) if text else None
 
 
-def parse_resolution(text: str) -> int | None:
-    """Return the resolution in pixels; None for auto.
+def parse_resolution(text: str) -> tuple[Base, int] | None:
+    """Return the base and the resolution of `--resolution=WIDTHxHEIGHT`; None for auto.
 
     Raises:
-      UserError: it is not a power of two from 4.
+      UserError: no pyramid has this size.
     """
     if text == "auto":
         return None
-    side = int(text) if re.fullmatch(r"\d{1,18}", text) else 0
-    if side >= 4 and side & (side - 1) == 0:
-        return side
+    size = parse_size(text)
+    split = split_size(*size) if size else None
+    if split is not None:
+        return split
     nearest = ""
-    if side > 4:
-        below = 1 << (side.bit_length() - 1)
-        nearest = f"; the nearest are {below} and {2 * below}"
+    if size is not None and min(size) > 0:
+        sizes = [_size_text(*near) for near in nearest_sizes(*size)]
+        nearest = f"; the nearest are {' and '.join(sizes)}"
     raise UserError(
-        f"--resolution must be auto or a power of two from 4{nearest}. Received: {text}"
+        "--resolution must be auto, a power of two from 4, or WIDTHxHEIGHT with sides that halve to"
+        f" a base of at least 4 and of few pixels, such as 384x256{nearest}. Received: {text}"
     )
+
+
+def _size_text(height: int, width: int) -> str:
+    return str(width) if height == width else f"{width}x{height}"
+
+
+def parse_square(text: str) -> int | None:
+    """Return the resolution of squares; None for auto.
+
+    Raises:
+      UserError: no pyramid of squares has this size.
+    """
+    split = parse_resolution(text)
+    if split is None:
+        return None
+    base, resolution = split
+    if not base.is_square:
+        raise UserError(
+            "--resolution must be the side of squares, a power of two from 4, for this source."
+            f" Received: {text}"
+        )
+    return resolution
 
 
 def parse_comma_separated(text: str | None) -> tuple[str, ...]:
@@ -51,8 +77,26 @@ RESOLUTION = FlagSpec(
     "resolution",
     "string",
     "auto",
-    "Side of the images in pixels, a power of two from 4.",
+    "Size of the images in pixels: a number, a power of two from 4, for squares; WIDTHxHEIGHT, such"
+    " as 384x256, for rectangles. Both sides must halve to a base of at least 4.",
     parse=parse_resolution,
+)
+SQUARE_RESOLUTION = replace(RESOLUTION, parse=parse_square)
+CHANNELS = FlagSpec(
+    "channels",
+    "choice",
+    "auto",
+    "Channels of the pyramid's images. auto: those that every image has. 1 and 3 are gray and rgb.",
+    choices=("auto", "gray", "gray_alpha", "rgb", "rgba", "1", "3"),
+    parse=_CHANNELS.__getitem__,
+)
+BITS = FlagSpec(
+    "bits",
+    "choice",
+    "8",
+    "Bits of each value. 16 is for grayscale images of 16 bits, which otherwise become 8.",
+    choices=("8", "16"),
+    parse=int,
 )
 # Parsed, True takes labels, False takes none, and None (auto) is for the source to decide.
 LABELS = FlagSpec(

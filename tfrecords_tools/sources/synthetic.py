@@ -1,7 +1,8 @@
 """Drawn shapes: images for demonstrations and tests, from a seed alone.
 
 Every image shows one large shape in a strong color, lit from the upper left, on a pale background
-with a soft shadow. Shapes are signed distance functions, so they are smooth at every resolution.
+with a soft shadow; with alpha, on nothing. Shapes are signed distance functions, so they are smooth
+at every resolution. They take the aspect of a rectangle.
 """
 
 import colorsys
@@ -12,14 +13,19 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import SQUARE, Base
 from tfrecords_tools.sources.base import one_hot
-from tfrecords_tools.sources.shared_flags import LABELS, RESOLUTION
+from tfrecords_tools.sources.shared_flags import BITS, CHANNELS, LABELS, RESOLUTION
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
+from tfrecords_tools.sources.transparency import fill_transparent
 
 DEFAULT_COUNT = 10_000
 DEFAULT_RESOLUTION = 64
 SHAPES = ("circle", "ring", "square", "star", "triangle")
 _LIGHT = (-0.55, -0.65)
+_SHADE = 0.35  # of a shadow
+_LUMA = (0.299, 0.587, 0.114)  # of RGB in grays (ITU-R BT.601)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,17 +36,22 @@ class SyntheticSource:
 
     Attributes:
       count: number of images.
-      resolution: side of the images in pixels.
+      resolution: of the images.
       seed: any integer from 0.
       with_labels: take the shapes as classes.
+      base: height and width at resolution 4.
+      channels: 1 to 4.
+      bits: of a value, 8; 16 for grayscale.
     """
 
     count: int
     resolution: int
     seed: int = 0
     with_labels: bool = False
+    base: Base = SQUARE
     channels: int = 3
     shuffled: bool = False
+    bits: int = 8
 
     @property
     def label_names(self) -> tuple[str, ...] | None:
@@ -55,16 +66,22 @@ class SyntheticSource:
         return one_hot(np.array(classes, np.int64), len(SHAPES))
 
     def load(self, index: int) -> np.ndarray:
-        """Return image `index` as [3 H W] uint8."""
-        return draw(self.seed, index, self.resolution)
+        """Return image `index` as [C H W] uint8 or uint16."""
+        height, width = self.base.size_at(self.resolution)
+        picture = draw(self.seed, index, height, width, with_alpha=self.channels in (2, 4))
+        if self.channels < 3:
+            picture = np.concatenate([np.tensordot(_LUMA, picture[:3], 1)[None], picture[3:]])
+        largest, dtype = (255.0, np.uint8) if self.bits == 8 else (65535.0, np.uint16)
+        image = np.rint(picture.clip(0.0, 1.0) * largest).astype(dtype)
+        return fill_transparent(image) if self.channels in (2, 4) else image
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""
         return {"kind": "synthetic", "seed": self.seed, "shapes": list(SHAPES)}
 
 
-def draw(seed: int, index: int, resolution: int) -> np.ndarray:
-    """Draw one image, [3 resolution resolution] uint8.
+def draw(seed: int, index: int, height: int, width: int, *, with_alpha: bool = False) -> np.ndarray:
+    """Draw one image, [3 height width] or with alpha [4 height width], nominally in 0..1.
 
     In the coordinates used here the image is the square -1..1 in both axes, y pointing down.
     """
@@ -76,23 +93,30 @@ def draw(seed: int, index: int, resolution: int) -> np.ndarray:
     color = _rgb(random.uniform(), 0.85, 0.95)
     paper = _rgb(random.uniform(), 0.06, 0.97)
 
-    pixel = 2.0 / resolution
-    side = (np.arange(resolution, dtype=np.float32) + 0.5) * pixel - 1.0
-    x, y = (side - center[0])[None, :], (side - center[1])[:, None]
+    pixel = 2.0 / min(height, width)
+    across_image, down_image = _pixel_centers(width), _pixel_centers(height)
+    x, y = (across_image - center[0])[None, :], (down_image - center[1])[:, None]
     across, down = _rotate(x, y, angle)
     distance = radius * distance_to(across / radius, down / radius)
     # The shadow is the same shape, displaced away from the light and blurred.
     across, down = _rotate(x - 0.09, y - 0.12, angle)
     shadow = _ramp(radius * distance_to(across / radius, down / radius), 0.26)
 
-    image = paper[:, None, None] * (1.0 - 0.16 * (side[None, :, None] + 1.0) / 2.0)
-    image = image * (1.0 - 0.35 * shadow)
     facing = (x * _LIGHT[0] + y * _LIGHT[1]) / radius
     highlight = np.exp(-((x / radius + 0.38) ** 2 + (y / radius + 0.42) ** 2) / 0.08)
     lit = color[:, None, None] * (0.78 + 0.3 * facing) + 0.45 * highlight
     cover = _ramp(distance, pixel)
-    image = image + cover * (lit.clip(0.0, 1.0) - image)
-    return np.rint(image.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    if with_alpha:
+        alpha = cover + (1.0 - cover) * _SHADE * shadow
+        color = cover * lit.clip(0.0, 1.0) / np.maximum(alpha, 1e-6)  # over the black of the shadow
+        return np.concatenate([color, alpha[None]])
+    image = paper[:, None, None] * (1.0 - 0.16 * (down_image[None, :, None] + 1.0) / 2.0)
+    image = image * (1.0 - _SHADE * shadow)
+    return image + cover * (lit.clip(0.0, 1.0) - image)
+
+
+def _pixel_centers(count: int) -> np.ndarray:
+    return (np.arange(count, dtype=np.float32) + 0.5) * (2.0 / count) - 1.0
 
 
 def _shape_number(seed: int, index: int) -> int:
@@ -159,11 +183,18 @@ _DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def _open(request: SourceRequest) -> SyntheticSource:
+    base, resolution = request["resolution"] or (SQUARE, DEFAULT_RESOLUTION)
+    bits = request["bits"]
+    if bits == 16 and request["channels"] not in (0, 1):
+        raise UserError("--bits=16 needs --channels=gray or auto")
     return SyntheticSource(
         request.num_images or DEFAULT_COUNT,
-        request["resolution"] or DEFAULT_RESOLUTION,
+        resolution,
         request["seed"],
         with_labels=request["labels"] is True,
+        base=base,
+        channels=request["channels"] or (3 if bits == 8 else 1),
+        bits=bits,
     )
 
 
@@ -173,6 +204,8 @@ SPEC = SourceSpec(
     flags=(
         replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
         replace(LABELS, note="classes are the shapes, auto is none"),
+        replace(CHANNELS, note="auto is rgb, or gray with --bits=16"),
+        BITS,
         FlagSpec("seed", "integer", 0, "Another seed draws other images.", minimum=0),
     ),
     open=_open,

@@ -20,9 +20,9 @@ from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
-    RESOLUTION,
     SHUFFLE,
     SKIP_BAD_IMAGES,
+    SQUARE_RESOLUTION,
     parse_path,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
@@ -215,7 +215,7 @@ SPEC = SourceSpec(
             " own",
             required=False,
         ),
-        replace(RESOLUTION, note="auto is the largest that enlarges no image"),
+        replace(SQUARE_RESOLUTION, note="auto is the largest that enlarges no image"),
         LABELS,
         FlagSpec(
             "manual_dir",

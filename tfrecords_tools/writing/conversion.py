@@ -12,7 +12,7 @@ from tfrecords_tools.parallel import WORKER_BYTES
 from tfrecords_tools.sources.base import BadImageError, Source
 from tfrecords_tools.sources.pixels import ImagePolicy
 from tfrecords_tools.writing.layout import Layout
-from tfrecords_tools.writing.levels import make_levels
+from tfrecords_tools.writing.levels import make_levels, resolutions
 
 # Bytes of a chunk's pixels at full resolution: few, so that memory stays small (a worker holds
 # about ten times as much) and Ctrl-C is obeyed soon; enough to hide NumPy's overhead.
@@ -91,13 +91,15 @@ class Converter:
         """Bytes that a worker may take: enough for the largest image that its source decodes."""
         policy: ImagePolicy | None = getattr(self.source, "policy", None)
         decoded = 0 if policy is None else _DECODING_BYTES * policy.max_pixels
-        return WORKER_BYTES + decoded + _CONVERTING_BYTES * self.source.resolution**2
+        height, width = self.source.base.size_at(self.source.resolution)
+        return WORKER_BYTES + decoded + _CONVERTING_BYTES * height * width
 
-    def levels(self, chunk: Chunk) -> tuple[WrittenChunk, Iterator[np.ndarray]]:
+    def levels(self, chunk: Chunk) -> tuple[WrittenChunk, Iterator[tuple[int, np.ndarray]]]:
         """Load a chunk.
 
         Returns:
-          The chunk as it will be written, and its levels, [k C h w] uint8, largest first.
+          The chunk as it will be written, and its levels, largest first: the resolution, and
+          images [k C h w].
 
         Raises:
           BadImageError: an image is bad, and bad images are not to be skipped.
@@ -113,7 +115,8 @@ class Converter:
         written = WrittenChunk(chunk.shard, chunk.start, len(images), tuple(skipped))
         if not images:
             return written, iter(())
-        return written, make_levels(images[0][None] if len(images) == 1 else np.stack(images))
+        stacked = images[0][None] if len(images) == 1 else np.stack(images)
+        return written, zip(resolutions(self.source.resolution), make_levels(stacked), strict=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,9 +148,9 @@ class ChunkEncoder:
         """Load and encode a chunk."""
         written, levels = self.converter.levels(chunk)
         encoded = {}
-        for level in levels:
+        for resolution, level in levels:
             records, lengths = encode(level, self.encoding)
-            encoded[level.shape[-1]] = (bytes(records), lengths)
+            encoded[resolution] = (bytes(records), lengths)
         return EncodedChunk(written, encoded)
 
 
@@ -155,7 +158,7 @@ def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.nda
     """Encode images as records.
 
     Args:
-      level: [k C h w] uint8.
+      level: [k C h w] uint8 or uint16.
       encoding: "raw" or "png".
 
     Returns:
@@ -170,7 +173,7 @@ def encode(level: np.ndarray, encoding: str) -> tuple[memoryview | bytes, np.nda
 
 def chunk_size(layout: Layout) -> int:
     """Return the number of images of a pyramid that are best converted together."""
-    image_bytes = layout.channels * layout.resolution**2
+    image_bytes = layout.image(layout.resolution).nbytes
     return max(1, min(_CHUNK_IMAGES, _CHUNK_BYTES // image_bytes))
 
 

@@ -103,6 +103,8 @@ def identity_of(
         "format_version": FORMAT_VERSION,
         "runner": runner,
         "layout": str(layout),
+        **({} if layout.base.is_square else {"base": list(layout.base)}),
+        **({} if layout.bits == 8 else {"bits": layout.bits}),
         "order": _digest(np.ascontiguousarray(order).data),
         "skip_bad_images": skip_bad_images,
         "source": source.describe(),

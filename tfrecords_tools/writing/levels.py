@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-SMALLEST = 4
+from tfrecords_tools.shape import SMALLEST_RESOLUTION, split_size
+
 _EXACT_HALVINGS = 8
 
 
 def resolutions(full: int) -> tuple[int, ...]:
     """Return the resolutions of a pyramid, largest first: full, full / 2, ..., 4."""
-    return tuple(1 << log2 for log2 in range(full.bit_length() - 1, SMALLEST.bit_length() - 2, -1))
+    smallest = SMALLEST_RESOLUTION.bit_length() - 1
+    return tuple(1 << log2 for log2 in range(full.bit_length() - 1, smallest - 1, -1))
 
 
 def make_levels(images: np.ndarray) -> Iterator[np.ndarray]:
@@ -19,25 +21,46 @@ def make_levels(images: np.ndarray) -> Iterator[np.ndarray]:
     A level is the 2x2 mean of the *unrounded* level above it, rounded half to even. The original
     computes the means in float32, which is exact for up to 8 halvings, as from 1024x1024 to 4x4: a
     mean then has at most 8 + 16 significant bits. So far integer sums, which are faster, give the
-    same result; further means are computed in float32.
+    same result; further means are computed in float32. Images of 16 bits, which the original does
+    not have, are summed as integers at every level.
 
     Args:
-      images: [k C H W] uint8, H = W = a power of two from 4, C-contiguous.
+      images: [k C H W] uint8 or uint16, C-contiguous; H and W have a base.
 
     Yields:
-      [k C h w] uint8 with h = w = H, H / 2, ..., 4.
+      [k C h w] of the same type, with h, w = H, W, then H / 2, W / 2, ..., the base.
+
+    Raises:
+      ValueError: H and W have no base.
     """
+    split = split_size(*images.shape[-2:])
+    if split is None:
+        raise ValueError(f"no pyramid begins with images of this size. Received: {images.shape}")
+    halvings = len(resolutions(split[1])) - 1
     yield images
-    halvings, sums = 0, images
-    while sums.shape[-1] > SMALLEST and halvings < _EXACT_HALVINGS:
-        halvings += 1
-        sums = _sum_bytes(images) if halvings == 1 else _sum(sums, halvings)
-        yield _rounded_means(sums, 2 * halvings)
-    if sums.shape[-1] > SMALLEST:
-        means = sums.astype(np.float32) * np.float32(0.25**_EXACT_HALVINGS)
-        while means.shape[-1] > SMALLEST:
-            means = _sum(means, 0) * np.float32(0.25)
-            yield np.rint(means).clip(0, 255).astype(np.uint8)
+    if images.dtype == np.uint8:
+        yield from _means_of_bytes(images, halvings)
+    else:
+        sums = images.astype(np.uint64)
+        for halving in range(1, halvings + 1):
+            sums = _sum(sums)
+            yield _rounded_means(sums, 2 * halving, images.dtype)
+
+
+def _means_of_bytes(images: np.ndarray, halvings: int) -> Iterator[np.ndarray]:
+    """Yield the levels below images [k C H W] uint8."""
+    sums = images
+    for halving in range(1, min(halvings, _EXACT_HALVINGS) + 1):
+        if halving == 5:  # after 4, 16 bits are full
+            sums = sums.astype(np.uint32)
+        sums = _sum_bytes(images) if halving == 1 else _sum(sums)
+        yield _rounded_means(sums, 2 * halving, images.dtype)
+    if halvings <= _EXACT_HALVINGS:
+        return
+    means = sums.astype(np.float32) * np.float32(0.25**_EXACT_HALVINGS)
+    for _ in range(_EXACT_HALVINGS, halvings):
+        means = _sum(means) * np.float32(0.25)
+        yield np.rint(means).clip(0, 255).astype(np.uint8)
 
 
 def _sum_bytes(images: np.ndarray) -> np.ndarray:
@@ -50,16 +73,14 @@ def _sum_bytes(images: np.ndarray) -> np.ndarray:
     return columns[:, :, 0::2] + columns[:, :, 1::2]
 
 
-def _sum(values: np.ndarray, halvings: int) -> np.ndarray:
-    """Return sums of 2x2 values, [k C h w] to [k C h/2 w/2], after `halvings` halvings in all."""
-    if halvings == 5:  # after 4, 16 bits are full
-        values = values.astype(np.uint32)
+def _sum(values: np.ndarray) -> np.ndarray:
+    """Return sums of 2x2 values, [k C h w] to [k C h/2 w/2]."""
     rows = values[:, :, 0::2] + values[:, :, 1::2]
     return rows[..., 0::2] + rows[..., 1::2]
 
 
-def _rounded_means(sums: np.ndarray, bits: int) -> np.ndarray:
-    """Return sums / 2^bits rounded half to even, as uint8: add half, less 1 for even results."""
+def _rounded_means(sums: np.ndarray, bits: int, dtype: np.dtype) -> np.ndarray:
+    """Return sums / 2^bits rounded half to even: add half, less 1 for even results."""
     number = sums.dtype.type
     odd = (sums >> number(bits)) & number(1)
-    return ((sums + odd + number((1 << (bits - 1)) - 1)) >> number(bits)).astype(np.uint8)
+    return ((sums + odd + number((1 << (bits - 1)) - 1)) >> number(bits)).astype(dtype)

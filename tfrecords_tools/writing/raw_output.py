@@ -37,12 +37,12 @@ class RawOutput:
         Returns:
           The chunks of `done` whose records are intact.
         """
-        for side, shard, path in self._files():
+        for resolution, shard, path in self._files():
             first, last = self.layout.bounds(shard)
             with path.open("ab") as file:
-                file.truncate((last - first) * self.layout.record_bytes(side))
-        sides = self.layout.sides
-        return [chunk for chunk in done if all(self._holds(chunk, side) for side in sides)]
+                file.truncate((last - first) * self.layout.record_bytes(resolution))
+        resolutions = self.layout.resolutions
+        return [chunk for chunk in done if all(self._holds(chunk, level) for level in resolutions)]
 
     def convert(
         self, converter: Converter, chunks: Iterable[Chunk], num_workers: int
@@ -58,22 +58,22 @@ class RawOutput:
         Args:
           chunks: all chunks, in order.
         """
-        for side, shard, path in self._files():
+        for resolution, shard, path in self._files():
             first, _ = self.layout.bounds(shard)
             in_shard = [chunk for chunk in chunks if chunk.shard == shard]
             if any(chunk.skipped for chunk in in_shard):
                 runs = [(chunk.start - first, chunk.count) for chunk in in_shard]
-                _close_gaps(path, self.layout.record_bytes(side), runs)
+                _close_gaps(path, self.layout.record_bytes(resolution), runs)
 
     def _files(self) -> Iterator[tuple[int, int, Path]]:
-        for side in self.layout.sides:
-            for shard, name in enumerate(self.layout.file_names(side)):
-                yield side, shard, self.directory / name
+        for resolution in self.layout.resolutions:
+            for shard, name in enumerate(self.layout.file_names(resolution)):
+                yield resolution, shard, self.directory / name
 
-    def _holds(self, chunk: WrittenChunk, side: int) -> bool:
+    def _holds(self, chunk: WrittenChunk, resolution: int) -> bool:
         """Return True if all records of a chunk are intact at one level."""
-        records = record_layout(self.layout.channels, side)
-        path = self.directory / self.layout.file_names(side)[chunk.shard]
+        records = record_layout(self.layout.image(resolution))
+        path = self.directory / self.layout.file_names(resolution)[chunk.shard]
         first = chunk.start - self.layout.bounds(chunk.shard)[0]
         head = np.frombuffer(records.head, np.uint8)
         step = max(1, _VERIFY_BYTES // records.record_bytes)
@@ -104,12 +104,11 @@ class ChunkWriter:
         """Convert and write a chunk."""
         written, levels = self.converter.levels(chunk)
         first, _ = self.layout.bounds(chunk.shard)
-        for level in levels:
-            side = level.shape[-1]
-            path = self.directory / self.layout.file_names(side)[chunk.shard]
+        for resolution, level in levels:
+            path = self.directory / self.layout.file_names(resolution)[chunk.shard]
             records, _ = encode(level, "raw")
             with _opened(path, os.O_WRONLY) as descriptor:
-                offset = (chunk.start - first) * self.layout.record_bytes(side)
+                offset = (chunk.start - first) * self.layout.record_bytes(resolution)
                 _write_at(descriptor, memoryview(records), offset)
         return written
 

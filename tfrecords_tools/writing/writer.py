@@ -175,7 +175,9 @@ def write_pyramid(
         manifest = {
             "count": len(order),
             "resolution": source.resolution,
+            **({} if source.base.is_square else {"base": list(source.base)}),
             "channels": source.channels,
+            **({} if source.bits == 8 else {"bits": source.bits}),
             "label_size": len(class_counts),
             "label_names": source.label_names and list(source.label_names),
             "encoding": layout.encoding,
@@ -221,7 +223,16 @@ def _layout(name: str, count: int, source: Source, options: WriteOptions) -> Lay
         raise UserError(
             f"--shards must be at most {count}, the number of images. Received: {options.shards}"
         )
-    return Layout(name, count, source.channels, source.resolution, options.encoding, options.shards)
+    return Layout(
+        name,
+        count,
+        source.channels,
+        source.resolution,
+        options.encoding,
+        options.shards,
+        source.base,
+        source.bits,
+    )
 
 
 def _convert(

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Level, encode_records, open_pyramid, record_layout
+from tfrecords_tools.format.example import ImageType
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.raw_file import open_raw_file
+
+IMAGE = ImageType(3, 8, 8)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def level_path(images, tmp_path_factory):
 
 
 def level_of(*paths):
-    return Level(8, 3, tuple(open_raw_file(MappedFile(path), 3, 8) for path in paths))
+    return Level(8, IMAGE, tuple(open_raw_file(MappedFile(path), IMAGE) for path in paths))
 
 
 def both_ways(level, indices):
@@ -70,7 +73,7 @@ def test_an_index_out_of_range_is_refused(level_path, index):
 @settings(max_examples=300)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_in_a_record_is_found(images, level_path, tmp_path_factory, data):
-    record_bytes = record_layout(3, 8).record_bytes
+    record_bytes = record_layout(IMAGE).record_bytes
     at = data.draw(st.integers(record_bytes, 20 * record_bytes - 1), label="byte")
     bit = data.draw(st.integers(0, 7), label="bit")
     damaged = bytearray(level_path.read_bytes())
@@ -97,7 +100,7 @@ def test_without_checking_damaged_pixels_are_read_as_they_are(images, level_path
 
 def test_records_with_data_before_shape_are_read_and_checked_too(images, tmp_path):
     # Protocol buffers leave the order of a map to the writer, even from record to record.
-    layout = record_layout(3, 8, data_first=True)
+    layout = record_layout(IMAGE, data_first=True)
     other = np.zeros(20, layout.dtype)
     other["head"] = np.frombuffer(layout.head, np.uint8)
     other["tail"] = np.frombuffer(layout.tail, np.uint8)

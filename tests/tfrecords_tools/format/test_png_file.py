@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import png_file
-from tfrecords_tools.format.example import parse_example
+from tfrecords_tools.format.example import ImageType, parse_example, type_of
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.names import index_path
 from tfrecords_tools.format.png_file import (
@@ -31,30 +31,30 @@ def any_image(draw):
 @given(any_image())
 def test_any_image_comes_back_unchanged_within_the_bound(image):
     png = encode_png(image)
-    assert len(png) <= png_bound(image.shape[0], image.shape[1])
-    np.testing.assert_array_equal(decode_png(png, image.shape), image)
+    assert len(png) <= png_bound(type_of(image))
+    np.testing.assert_array_equal(decode_png(png, type_of(image)), image)
     (record,) = encode_png_records(image[None])
-    assert len(record) + 8 <= png_record_bound(image.shape[0], image.shape[1])
+    assert len(record) + 8 <= png_record_bound(type_of(image))
     assert parse_example(record[12:-4]) == (image.shape, png)
 
 
 @pytest.mark.parametrize("resolution", [4, 64, 512])
 def test_noise_keeps_the_bound(random_images, resolution):
     (image,) = random_images(1, 3, resolution)
-    assert len(encode_png(image)) <= png_bound(3, resolution)
+    assert len(encode_png(image)) <= png_bound(type_of(image))
 
 
 def test_an_image_beyond_the_bound_is_stored_uncompressed(monkeypatch):
     image = np.zeros((3, 64, 64), np.uint8)
-    monkeypatch.setattr(png_file, "png_bound", lambda channels, side: 10)
+    monkeypatch.setattr(png_file, "png_bound", lambda image: 10)
     stored = encode_png(image)
     assert 3 * 64 * 64 < len(stored) < 3 * 64 * 64 + 500
-    np.testing.assert_array_equal(decode_png(stored, image.shape), image)
+    np.testing.assert_array_equal(decode_png(stored, type_of(image)), image)
 
 
 @pytest.mark.parametrize("data_first", [False, True])
 def test_an_example_is_read_in_both_orders(data_first):
-    layout = record_layout(3, 4, data_first)
+    layout = record_layout(ImageType(3, 4, 4), data_first)
     pixels = bytes(range(48))
     example = layout.head[12:] + pixels + layout.tail
     assert parse_example(example) == ((3, 4, 4), pixels)
@@ -80,7 +80,7 @@ def level(tmp_path_factory):
 
 
 def opened(path):
-    return open_png_file(MappedFile(path), MappedFile(index_path(path)), 3, 8)
+    return open_png_file(MappedFile(path), MappedFile(index_path(path)), ImageType(3, 8, 8))
 
 
 @settings(max_examples=200)
@@ -118,6 +118,6 @@ def test_a_file_or_index_truncated_anywhere_is_refused_when_opened(level, data):
 def test_an_image_of_another_size_is_refused_before_it_is_decoded():
     png = encode_png(IMAGES[0])
     with pytest.raises(ValueError, match="its image is 8x8, mode RGB"):
-        decode_png(png, (3, 16, 16))
+        decode_png(png, ImageType(3, 16, 16))
     with pytest.raises(ValueError, match="its image is 8x8, mode RGB"):
-        decode_png(png, (1, 8, 8))
+        decode_png(png, ImageType(1, 8, 8))

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
-from tfrecords_tools.sources.synthetic import SHAPES, SyntheticSource, draw
+from tfrecords_tools.sources.synthetic import SHAPES, SyntheticSource
+
+
+def draw(seed, index, resolution):
+    return SyntheticSource(index + 1, resolution, seed).load(index)
 
 
 def test_an_image_depends_on_seed_and_number_alone():

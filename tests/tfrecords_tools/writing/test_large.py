@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.format import encode_records, open_pyramid
+from tfrecords_tools.sources.base import EightBitSquares
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,7 @@ def numbered(indices):
 
 
 @dataclasses.dataclass(frozen=True)
-class Numbers:
+class Numbers(EightBitSquares):
     """A source of any number of images, whose first four bytes are their numbers."""
 
     count: int
