@@ -15,6 +15,7 @@ from pgan_tf.augmentation.operation import (
     lognormal,
     matrices,
     normal,
+    of_colors,
     per_image,
     product,
 )
@@ -103,4 +104,4 @@ def _channel(images: tf.Tensor, row: tf.Tensor) -> tf.Tensor:
     return images[..., 0] * red + images[..., 1] * green + images[..., 2] * blue + one
 
 
-RECOLOR = Operation(recolor, columns(10))
+RECOLOR = Operation(of_colors(recolor), columns(10))

@@ -5,7 +5,7 @@ Every image is augmented, always: the strength is not used.
 
 import tensorflow as tf
 
-from pgan_tf.augmentation.operation import Operation, below, columns, per_image
+from pgan_tf.augmentation.operation import Operation, below, columns, of_colors, per_image
 
 
 def color(images: tf.Tensor, noise: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
@@ -65,7 +65,7 @@ def _cut(uniform: tf.Tensor, size: int) -> tf.Tensor:
     return (index >= first) & (index < first + size // 2)
 
 
-COLOR = Operation(color, columns(3))
+COLOR = Operation(of_colors(color), columns(3))
 # An eighth of 4 is less than a pixel.
 TRANSLATION = Operation(translation, columns(2), least_resolution=8)
 CUTOUT = Operation(cutout, columns(2))

@@ -34,16 +34,20 @@ def transform(
       strength: p.
       sampling: see `resample`.
     """
-    inverse, applied = inverse_matrices(noise, strength)
+    _, height, width, _ = images.shape
+    inverse, applied = inverse_matrices(noise, strength, aspect=width / height)
     return tf.where(per_image(applied), resample(images, inverse, sampling), images)
 
 
-def inverse_matrices(noise: tf.Tensor, strength: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def inverse_matrices(
+    noise: tf.Tensor, strength: tf.Tensor, *, aspect: float = 1.0
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Return where each point of the results comes from.
 
     Args:
       noise: `[b 11]`.
       strength: p.
+      aspect: width by height of the images.
 
     Returns:
       `[b 3 3]` from (x, y, 1) in a result to (x, y, 1) in its image, both from -1 to 1 between the
@@ -68,8 +72,10 @@ def inverse_matrices(noise: tf.Tensor, strength: tf.Tensor) -> tuple[tf.Tensor, 
         _rotation(-angle, batch),
         _scaling(1.0 / stretch, stretch, batch),
         _rotation(-second_angle, batch),
-        _translation(-shift_x, -shift_y, batch),
     ]
+    if aspect != 1.0:  # rotate where x and y have the same unit
+        inverses = [_scaling(1.0 / aspect, 1.0, batch), *inverses, _scaling(aspect, 1.0, batch)]
+    inverses.append(_translation(-shift_x, -shift_y, batch))
     inverse = inverses[0]
     for following in inverses[1:]:
         inverse = product(inverse, following)

@@ -21,6 +21,20 @@ class Operation(NamedTuple):
     least_resolution: int = 4
 
 
+def of_colors(
+    apply: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Return a function like `Operation.apply` that leaves alpha, the last of 2 or 4 channels."""
+
+    def apply_to_colors(images: tf.Tensor, noise: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
+        if images.shape[3] in (1, 3):
+            return apply(images, noise, strength)
+        colors, alpha = images[..., :-1], images[..., -1:]
+        return tf.concat([apply(colors, noise, strength), alpha], axis=3)
+
+    return apply_to_colors
+
+
 def columns(count: int) -> Callable[[int, int, int], int]:
     """Return the `noise_size` of an operation whose noise does not depend on the image's size."""
     return lambda height, width, channels: count

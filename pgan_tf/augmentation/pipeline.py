@@ -33,7 +33,7 @@ class Pipeline:
       operations: in the order in which they are applied.
       height: of the images.
       width: of the images.
-      channels: of the images, 1 or 3.
+      channels: of the images.
 
     Attributes:
       noise_size: length of the noise of an image.
@@ -60,14 +60,14 @@ class Pipeline:
 
 
 def make_pipeline(
-    config: AugmentConfig, *, resolution: int, channels: int, is_compiled: bool
+    config: AugmentConfig, *, resolution: int, image_shape: tuple[int, int, int], is_compiled: bool
 ) -> Pipeline | None:
     """Return the pipeline of a stage; None if no operation is left.
 
     Args:
       config: of the run.
       resolution: of the stage.
-      channels: 1 or 3.
+      image_shape: height, width and channels of its images.
       is_compiled: whether it becomes part of a program of XLA's.
     """
     operations = [each for each in _operations(config) if each.least_resolution <= resolution]
@@ -75,7 +75,8 @@ def make_pipeline(
         operations = [TRANSFORM_ON_CPUS if each is TRANSFORM else each for each in operations]
     if not operations:
         return None
-    return Pipeline(operations, height=resolution, width=resolution, channels=channels)
+    height, width, channels = image_shape
+    return Pipeline(operations, height=height, width=width, channels=channels)
 
 
 def _operations(config: AugmentConfig) -> list[Operation]:

@@ -1,6 +1,7 @@
 """The section about losses."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from pgan_tf.config.options import (
     require_positive,
     require_resolutions,
 )
+from tfrecords_tools.shape import SQUARE, Base
 
 LOSSES = ("wgan_gp", "lsgan", "logistic", "rpgan")
 PENALTY_RESOLUTIONS = ("final", "stage")
@@ -190,7 +192,7 @@ class LossConfig:
         return dataclasses.replace(self, **stage)
 
     def with_gammas(
-        self, resolution: int, *, final_resolution: int, batch_size: int
+        self, resolution: int, *, final_resolution: int, batch_size: int, base: Base = SQUARE
     ) -> "LossConfig":
         """Return the losses of a stage, with the weights of R1 and R2 filled in.
 
@@ -201,6 +203,7 @@ class LossConfig:
           resolution: of the stage.
           final_resolution: of the networks.
           batch_size: global batch of the stage, in images.
+          base: height and width of images at resolution 4.
         """
         if self.loss not in _ZERO_CENTERED:
             return self
@@ -208,8 +211,8 @@ class LossConfig:
         r1, r2 = stage.r1_gamma, stage.r2_gamma
         if stage.has_gamma_by_rule:
             own_norms = self.gradient_penalty_resolution == "stage"
-            side = resolution if own_norms else final_resolution
-            r1 = _GAMMA_PER_PIXEL * side**2 / batch_size
+            pixels = math.prod(base.size_at(resolution if own_norms else final_resolution))
+            r1 = _GAMMA_PER_PIXEL * pixels / batch_size
         elif r1 is None:
             r1 = _LOGISTIC_R1_GAMMA
         if r2 is None:

@@ -13,6 +13,7 @@ from pgan_tf.config.options import (
     require_positive,
     require_resolution,
 )
+from tfrecords_tools.shape import SQUARE, Base
 
 MAX_FMAP_DECAY = 8.0
 
@@ -40,8 +41,9 @@ def full_stddev_group(group_size: int, samples: int) -> int:
 class NetworkConfig:
     """The shape of both networks (appendix A of the paper).
 
-    `channels` and `label_size` come from the data, never from a flag; so does `resolution` if its
-    flag is not given.
+    `channels`, `label_size`, `base` and `bits` come from the data, never from a flag; so does
+    `resolution` if its flag is not given. A resolution is 4 times a power of two, whatever the
+    images' shape; `base` turns it into height and width.
 
     Raises:
       ValueError: a value is out of range, or values contradict each other.
@@ -49,8 +51,8 @@ class NetworkConfig:
 
     resolution: int | None = option(
         None,
-        "Final resolution: the side of the images in pixels, a power of two from 4. Default: the "
-        "data's.",
+        "Final resolution: the side of the images in pixels, a power of two from 4; of rectangles "
+        "4 times the number that halving leaves of their base. Default: the data's.",
     )
     fmap_base: int = option(
         8192,
@@ -144,6 +146,8 @@ class NetworkConfig:
     )
     channels: int = 3
     label_size: int = 0
+    base: Base = SQUARE
+    bits: int = 8
 
     def __post_init__(self) -> None:
         if self.resolution is not None:
@@ -176,13 +180,13 @@ class NetworkConfig:
         require_choice("discriminator_norm", self.discriminator_norm, DISCRIMINATOR_NORMS)
         require_choice("minibatch_features", self.minibatch_features, MINIBATCH_FEATURES)
         self._refuse_what_has_no_effect()
-        if self.channels not in (1, 3):
-            raise ValueError(f"channels must be 1 or 3. Received: {self.channels}")
+        if self.channels not in (1, 2, 3, 4):
+            raise ValueError(f"channels must be 1 to 4. Received: {self.channels}")
         require_at_least("label_size", self.label_size, 0)
         if min(map(self.discriminator_features, self.from_rgb_resolutions)) < 1:
             raise ValueError(
-                f"fmap_base must leave at least one feature map at {self.resolution}x"
-                f"{self.resolution}. Received: {self.fmap_base}"
+                "fmap_base must leave at least one feature map at "
+                f"{self.size_text(self.final_resolution)}. Received: {self.fmap_base}"
             )
 
     def _refuse_what_has_no_effect(self) -> None:
@@ -232,10 +236,11 @@ class NetworkConfig:
     def judged_features(self) -> int:
         """Number of features before the discriminator's last dense layer: nf(0) / K.
 
-        With one convolution a resolution, all features at 4x4.
+        With one convolution a resolution, all features of the base.
         """
         if self.convs_per_resolution == 1:
-            return 16 * (self.discriminator_features(MIN_RESOLUTION) + self.stddev_features)
+            features = self.discriminator_features(MIN_RESOLUTION) + self.stddev_features
+            return self.base.pixels * features
         return self.features(0) // self.discriminator_fmap_divisor
 
     @property
@@ -278,6 +283,19 @@ class NetworkConfig:
         if self.minibatch_features == "discrimination":
             return batch_size
         return full_stddev_group(self.stddev_group_size, batch_size)
+
+    def image_size(self, resolution: int) -> tuple[int, int]:
+        """Return the height and width of images at a resolution."""
+        return self.base.size_at(resolution)
+
+    def size_text(self, resolution: int) -> str:
+        """Return the size of images at a resolution in words: `96x64`, the width first."""
+        return self.base.text_at(resolution)
+
+    @property
+    def has_alpha(self) -> bool:
+        """True if the last channel of images is alpha."""
+        return self.channels in (2, 4)
 
     @property
     def resolution_log2(self) -> int:

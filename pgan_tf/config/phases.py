@@ -8,10 +8,12 @@ uninterrupted.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Iterator
 
 from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.options import log2
+from tfrecords_tools.shape import SQUARE, Base
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,13 +22,14 @@ class Phase:
 
     Attributes:
       index: number of the phase in its run, from 0.
-      resolution: side of the images, in pixels.
+      resolution: of the images.
       fading: whether alpha rises from 0 to 1; otherwise it is 1.
       start, end: the phase holds start <= images_seen < end.
       fade_images: length of the whole fade, which a run that ends early doesn't complete; 0 if the
         phase is no fade.
       batch_size: global batch size.
       learning_rate: Adam's learning rate, for both networks, before ramps.
+      base: height and width of images at resolution 4.
     """
 
     index: int
@@ -37,6 +40,7 @@ class Phase:
     fade_images: int
     batch_size: int
     learning_rate: float
+    base: Base = SQUARE
 
     def alpha(self, images_seen: int) -> float:
         """Return the weight of the new layers, in [0, 1], for the batch that begins here."""
@@ -47,7 +51,17 @@ class Phase:
     @property
     def name(self) -> str:
         """The name that reports use, such as `16x16 fade`."""
-        return f"{self.resolution}x{self.resolution} {'fade' if self.fading else 'stabilize'}"
+        return f"{self.size_text} {'fade' if self.fading else 'stabilize'}"
+
+    @property
+    def size_text(self) -> str:
+        """The size of the images in words: `96x64`, the width first."""
+        return self.base.text_at(self.resolution)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of an image."""
+        return math.prod(self.base.size_at(self.resolution))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +99,13 @@ class Schedule:
       total_images: real images shown in the whole run.
     """
 
-    def __init__(self, config: ScheduleConfig, resolution: int):
+    def __init__(self, config: ScheduleConfig, resolution: int, base: Base = SQUARE):
         """Lay out the phases.
 
         Args:
           config: lengths, batch sizes and learning rates.
           resolution: the final resolution.
+          base: height and width of images at resolution 4.
         """
         self._config = config
         self.total_images = _images(config.total_kimg)
@@ -115,6 +130,7 @@ class Schedule:
                         fade_images=length if fading else 0,
                         batch_size=config.batch_size_at(stage_resolution),
                         learning_rate=config.learning_rate_at(stage_resolution),
+                        base=base,
                     )
                 )
                 start = end

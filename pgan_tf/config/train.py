@@ -14,6 +14,7 @@ from pgan_tf.config.options import MIN_RESOLUTION, log2, require_default
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
 from pgan_tf.config.step_kinds import StepKind, step_kinds
+from tfrecords_tools.shape import SQUARE, Base
 
 
 def _title(title: str) -> dict[str, str]:
@@ -241,13 +242,23 @@ class TrainConfig:
             "evaluation": self.evaluation.eval_kimg,
         }
 
-    def for_data(self, *, resolution: int, channels: int, label_size: int) -> "TrainConfig":
+    def for_data(
+        self,
+        *,
+        resolution: int,
+        channels: int,
+        label_size: int,
+        base: Base = SQUARE,
+        bits: int = 8,
+    ) -> "TrainConfig":
         """Return the configuration completed with facts about the data.
 
         Args:
           resolution: the pyramid's full resolution, used if no resolution is configured.
-          channels: 1 or 3.
+          channels: 1 to 4.
           label_size: components of a label; 0 without labels.
+          base: height and width at resolution 4.
+          bits: of a value of an image, 8 or 16.
 
         Raises:
           ValueError: the configured resolution is above the data's.
@@ -262,5 +273,7 @@ class TrainConfig:
             resolution=wanted,
             channels=channels,
             label_size=label_size if self.data.use_labels else 0,
+            base=base,
+            bits=bits,
         )
         return dataclasses.replace(self, network=network)

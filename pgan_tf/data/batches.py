@@ -24,10 +24,10 @@ class Batch(NamedTuple):
     """A global batch, or a worker's shard of it, in host memory. b is the number of its images.
 
     Attributes:
-      images: `[b c h w]` uint8.
+      images: `[b c h w]` uint8 or uint16.
       labels: `[b n]` float32, of the images; n is 0 without labels.
       fake_labels: `[b n]` float32, drawn from the data's, for the generator's step.
-      validation_images: `[v c h w]` uint8, held-out images to score, the same for all workers; None
+      validation_images: `[v c h w]`, held-out images to score, the same for all workers; None
         if none are scored.
     """
 
@@ -68,7 +68,7 @@ def read_batch(data: WorkerData, step: Step, *, buffers: Buffers | None = None) 
     """
     records, level = data.records(step), data.level(step)
     large = level.image_bytes >= _LARGE_IMAGE_BYTES
-    out = buffers.empty((len(records), *level.shape)) if buffers and large else None
+    out = buffers.empty((len(records), *level.shape), level.dtype) if buffers and large else None
     return make_batch(data, step, records, level.read(records, out=out))
 
 

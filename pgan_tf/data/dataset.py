@@ -55,9 +55,7 @@ def describe_stream(pyramid: Pyramid, resolution: int) -> str:
     if not pyramid.is_remote:
         return ""
     levels = [pyramid.levels[0], pyramid.level(resolution)]
-    sizes = [
-        f"{shuffle_size(level)} images at {level.resolution}x{level.resolution}" for level in levels
-    ]
+    sizes = [f"{shuffle_size(level)} images at {level.size_text}" for level in levels]
     return (
         f"streamed, through a shuffle buffer of {' to '.join(dict.fromkeys(sizes))}; after a"
         " restart the order is another one"

@@ -30,7 +30,7 @@ class HeldOut(NamedTuple):
     """Held-out images at one resolution.
 
     Attributes:
-      images: `[n c h w]` uint8.
+      images: `[n c h w]` as stored.
       labels: `[n label_size]` float32; label_size is 0 without labels.
     """
 
@@ -123,7 +123,7 @@ class ValidationImages:
         return images * self._pyramid.level(step.phase.resolution).image_bytes
 
     def read(self, step: Step) -> np.ndarray:
-        """Read the images that a step scores, all of them for every worker: `[v c h w]` uint8.
+        """Read the images that a step scores, all of them for every worker: `[v c h w]`.
 
         Raises:
           UserError: a record is damaged, or can't be read.

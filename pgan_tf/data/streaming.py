@@ -141,7 +141,7 @@ class _LevelStream:
             return next(self._iterator)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return record numbers `[k]` and images `[k c h w]` uint8."""
+        """Return record numbers `[k]` and images `[k c h w]`."""
         urls = [file.source.location for file in self._level.files]
         with explained(urls[0] if len(urls) == 1 else f"{urls[0]} to {urls[-1]}"):
             if self._first is not None:

@@ -12,11 +12,12 @@ _DIRECTIONS = 32
 
 
 def thumbnails(images: np.ndarray) -> np.ndarray:
-    """Return images `[n h w c]` in at most 16x16, by means, as `[n d]` float32."""
-    count, side, _, channels = images.shape
-    small = min(side, _THUMBNAIL)
-    factor = side // small
-    blocks = images.reshape(count, small, factor, small, factor, channels)
+    """Return images `[n h w c]` with a shorter side of about 16, by means, as `[n d]` float32."""
+    count, height, width, channels = images.shape
+    factor = 1
+    while min(height, width) // factor >= 2 * _THUMBNAIL and not (height | width) // factor % 2:
+        factor *= 2
+    blocks = images.reshape(count, height // factor, factor, width // factor, factor, channels)
     return blocks.mean(axis=(2, 4), dtype=np.float32).reshape(count, -1)
 
 
@@ -51,8 +52,9 @@ def patch_distance(reals: np.ndarray, fakes: np.ndarray, *, seed: int) -> float:
 
 def _cut(images: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Return patches `[n * 32 d]` of images `[n h w c]`."""
-    count, side = images.shape[:2]
+    count, height, width, _ = images.shape
     windows = np.lib.stride_tricks.sliding_window_view(images, (_PATCH, _PATCH), axis=(1, 2))
-    y, x = random.integers(0, side - _PATCH + 1, (2, count * _PATCHES))
+    y = random.integers(0, height - _PATCH + 1, count * _PATCHES)
+    x = random.integers(0, width - _PATCH + 1, count * _PATCHES)
     chosen = windows[np.repeat(np.arange(count), _PATCHES), y, x]
     return np.ascontiguousarray(chosen.reshape(len(chosen), -1), np.float32)

@@ -148,13 +148,13 @@ class Measurements:
     def _read_records(self, resolution: int, records: tuple[int, ...]) -> np.ndarray:
         images = self._pyramid.level(resolution).read(np.array(records, np.int64))
         with tf.device("/CPU:0"):
-            return prepare_reals(tf.constant(images), None).numpy()
+            return prepare_reals(tf.constant(images), None, bits=self._pyramid.bits).numpy()
 
     def _generate(
         self, generator: Generator, latents: np.ndarray, labels: np.ndarray | None, phase: Phase
     ) -> np.ndarray:
         """`[n h w c]` float32."""
-        at_once = max(phase.batch_size // self._replicas, _PIXELS_AT_ONCE // phase.resolution**2)
+        at_once = max(phase.batch_size // self._replicas, _PIXELS_AT_ONCE // phase.pixels)
         images = []
         for start in range(0, len(latents), at_once):
             chosen = slice(start, start + at_once)
@@ -186,7 +186,7 @@ class Measurements:
     def _scores(self, sets: Sequence[np.ndarray], minibatch: int, phase: Phase) -> list[np.ndarray]:
         """Score sets of images `[n h w c]` in minibatches of the size that training has."""
         images = np.concatenate(sets)
-        most = max(1, _PIXELS_AT_ONCE // (minibatch * phase.resolution**2))
+        most = max(1, _PIXELS_AT_ONCE // (minibatch * phase.pixels))
         scores = []
         for start in range(0, len(images), most * minibatch):
             some = tf.constant(images[start : start + most * minibatch])
@@ -211,7 +211,7 @@ class Measurements:
             same = classes[:, np.newaxis] == classes
             if (same & differ).any():
                 figures[CLASS_VARIETY] = _ratio(of_fakes[same & others], of_reals[same & differ])
-        if min(figures.values()) < _SUSPICIOUS_VARIETY and fakes.shape[1] >= MIN_RESOLUTION:
+        if min(figures.values()) < _SUSPICIOUS_VARIETY and min(fakes.shape[1:3]) >= MIN_RESOLUTION:
             figures[SIMILARITY] = _similarity(fakes)
             figures[REAL_SIMILARITY] = _similarity(reals.images)
         return figures

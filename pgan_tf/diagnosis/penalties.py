@@ -149,6 +149,7 @@ def _gammas(config: TrainConfig, phase: Phase, loss: LossConfig) -> dict[str, fl
         phase.resolution,
         final_resolution=config.network.final_resolution,
         batch_size=phase.batch_size,
+        base=config.network.base,
     )
     gammas = {"r1_gamma": filled.r1_gamma or 0.0}
     if config.loss.at_stage(phase.resolution).r2_gamma:

@@ -103,8 +103,8 @@ def _multiplications(layer: LayerSpec) -> int:
         return math.prod(layer.kernel_shape)
     if layer.resample is not None:
         inputs, filters = layer.kernel_shape[-2:]
-        return (layer.resolution // 2) ** 2 * 4**2 * inputs * filters
-    return layer.resolution**2 * math.prod(layer.kernel_shape)
+        return math.prod(layer.base.size_at(layer.resolution // 2)) * 4**2 * inputs * filters
+    return math.prod(layer.base.size_at(layer.resolution)) * math.prod(layer.kernel_shape)
 
 
 class StepTimes:

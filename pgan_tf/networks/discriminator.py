@@ -1,6 +1,7 @@
 """The discriminator (appendix A, table 2): images to scores."""
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -103,7 +104,7 @@ class Discriminator(Network):
         """Score images at one stage.
 
         Args:
-          images: `[b resolution resolution channels]` float32 in [-1, 1].
+          images: `[b h w channels]` float32 in [-1, 1]; h, w of `NetworkConfig.image_size`.
           resolution: of the stage.
           alpha: while the stage fades in, a scalar tensor in [0, 1], or a float that becomes a
             constant of a saved model; None afterwards.
@@ -166,6 +167,6 @@ class Discriminator(Network):
 
 
 def _flat(x: tf.Tensor) -> tf.Tensor:
-    """Reshape `[b 4 4 c]` to `[b c*16]`; stored weights are in the order C, H, W."""
+    """Reshape `[b h w c]` to `[b c*h*w]`; stored weights are in the order C, H, W."""
     x = keras.ops.transpose(x, [0, 3, 1, 2])
-    return keras.ops.reshape(x, [-1, x.shape[1] * 16])
+    return keras.ops.reshape(x, [-1, math.prod(x.shape[1:])])

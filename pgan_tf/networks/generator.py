@@ -11,6 +11,7 @@ from pgan_tf.layers import ChannelBias, LeakyReLU, PixelNorm, UpScale2D
 from pgan_tf.networks.hidden_layer import HiddenLayer, identity
 from pgan_tf.networks.layer_table import LayerSpec, generator_layers
 from pgan_tf.networks.network import Network
+from tfrecords_tools.shape import Base
 
 # The layer that normalizes latents, in every generator. Truncation scales its output.
 LATENT_NORM = "latent_norm"
@@ -74,13 +75,15 @@ class Generator(Network):
         return identity
 
     def _make_base(self, spec: LayerSpec) -> HiddenLayer:
-        """Create the first layer, `[b latents]` to `[b 4 4 c]`."""
-        dense = self._weighted(spec)
+        """Create the first layer, `[b latents]` to `[b h w c]` of the base's height and width."""
+        dense, base = self._weighted(spec), self.config.base
         add_bias: Callable[[tf.Tensor], tf.Tensor] = identity
         if spec.norm == "none":
             bias = ChannelBias(dtype=self._dtype, name=f"{spec.name}_bias")
-            add_bias = self._add(bias, None, 4, 4, spec.features)
-        return self._hidden_layer(spec, lambda x: add_bias(_to_images(dense(x), spec.features)))
+            add_bias = self._add(bias, None, *base, spec.features)
+        return self._hidden_layer(
+            spec, lambda x: add_bias(_to_images(dense(x), base, spec.features))
+        )
 
     def _activate(self, x: tf.Tensor) -> tf.Tensor:
         return self._pixel_norm(self._leaky_relu(x))
@@ -106,7 +109,7 @@ class Generator(Network):
             averages; off: it takes the averages, so that an image does not depend on the others.
 
         Returns:
-          `[b resolution resolution channels]` float32, nominally in [-1, 1].
+          `[b h w channels]` float32, nominally in [-1, 1]; h, w of `NetworkConfig.image_size`.
 
         Raises:
           ValueError: a resolution without layers, or an alpha at 4x4.
@@ -127,7 +130,7 @@ class Generator(Network):
         return keras.ops.cast(self._output_activation(images), "float32")
 
 
-def _to_images(x: tf.Tensor, features: int) -> tf.Tensor:
-    """Reshape `[b features*16]` to `[b 4 4 features]`; stored weights are in the order C, H, W."""
-    x = keras.ops.reshape(x, [-1, features, 4, 4])
+def _to_images(x: tf.Tensor, base: Base, features: int) -> tf.Tensor:
+    """Reshape `[b features*h*w]` to `[b h w features]`; stored weights are in the order C, H, W."""
+    x = keras.ops.reshape(x, [-1, features, *base])
     return keras.ops.transpose(x, [0, 2, 3, 1])

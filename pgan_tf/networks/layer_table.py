@@ -12,6 +12,7 @@ from typing import Literal
 from pgan_tf.config import NetworkConfig
 from pgan_tf.config.network import RELU_GAIN
 from pgan_tf.config.options import MIN_RESOLUTION
+from tfrecords_tools.shape import SQUARE, Base
 
 Role = Literal["hidden", "rgb", "discrimination", "scores"]
 Resampling = Literal["upscale", "downscale"]
@@ -25,7 +26,7 @@ class LayerSpec:
       name: as `8x8_conv0`; the names of its variables begin with it.
       role: "rgb" for the layers to and from RGB, "discrimination" for minibatch discrimination,
         "scores" for the discriminator's last layer, "hidden" for all others.
-      resolution: side in pixels of the stage that first uses the layer.
+      resolution: of the stage that first uses the layer.
       kernel_shape: of the stored kernel: `[k k in out]` of a convolution, `[in out]` of a dense
         layer, `[in kernels dims]` of minibatch discrimination.
       gain: He's constant.
@@ -34,7 +35,8 @@ class LayerSpec:
       resample: resampling by two that goes with the convolution: before it up, after it down.
       activates_first: the layer is activated at the higher resolution and downscaled afterwards, as
         without `NetworkConfig.fused_scale`.
-      makes_images: a dense layer whose outputs are feature maps of 4x4 pixels.
+      makes_images: a dense layer whose outputs are feature maps of the base's size.
+      base: height and width at resolution 4.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LayerSpec:
     resample: Resampling | None = None
     activates_first: bool = False
     makes_images: bool = False
+    base: Base = SQUARE
 
     @property
     def is_convolution(self) -> bool:
@@ -60,20 +63,20 @@ class LayerSpec:
     @property
     def features(self) -> int:
         """Feature maps, or components, of the output. Each has one bias."""
-        return self.kernel_shape[-1] // (MIN_RESOLUTION**2 if self.makes_images else 1)
+        return self.kernel_shape[-1] // (self.base.pixels if self.makes_images else 1)
 
     @property
-    def output_side(self) -> int:
-        """Side of the output in pixels, before a downscaling that follows the activation."""
+    def output_pixels(self) -> int:
+        """Pixels of the output, before a downscaling that follows the activation."""
         if not self.is_convolution:
-            return MIN_RESOLUTION if self.makes_images else 1
+            return self.base.pixels if self.makes_images else 1
         halved = self.resample == "downscale" and not self.activates_first
-        return self.resolution // 2 if halved else self.resolution
+        return math.prod(self.base.size_at(self.resolution // 2 if halved else self.resolution))
 
     @property
     def outputs(self) -> int:
         """Numbers in the output for one image."""
-        return self.features * self.output_side**2
+        return self.features * self.output_pixels
 
     @property
     def kernel_name(self) -> str:
@@ -148,19 +151,20 @@ def _generator_layers(config: NetworkConfig) -> Iterator[LayerSpec]:
         "4x4_dense",
         "hidden",
         MIN_RESOLUTION,
-        (inputs, features * MIN_RESOLUTION**2),
+        (inputs, features * config.base.pixels),
         gain=RELU_GAIN / 4,  # as in the original's Theano version
         norm=norm,
         makes_images=True,
+        base=config.base,
     )
     if two_convs:
-        yield _conv("conv", MIN_RESOLUTION, features, features, norm=norm)
+        yield _conv(config, "conv", MIN_RESOLUTION, features, features, norm=norm)
     yield _to_rgb(config, MIN_RESOLUTION)
     for resolution in config.resolutions[1:]:
         inputs, features = features, config.generator_features(resolution)
-        yield _conv("conv0", resolution, inputs, features, norm=norm, resample="upscale")
+        yield _conv(config, "conv0", resolution, inputs, features, norm=norm, resample="upscale")
         if two_convs:
-            yield _conv("conv1", resolution, features, features, norm=norm)
+            yield _conv(config, "conv1", resolution, features, features, norm=norm)
         yield _to_rgb(config, resolution)
 
 
@@ -171,9 +175,10 @@ def _discriminator_layers(config: NetworkConfig) -> Iterator[LayerSpec]:
     for resolution in reversed(config.resolutions[1:]):
         features = config.discriminator_features(resolution)
         if two_convs:
-            yield _conv("conv0", resolution, features, features, norm=norm)
+            yield _conv(config, "conv0", resolution, features, features, norm=norm)
         # Without a layer from RGB, the convolution reads the colors themselves.
         yield _conv(
+            config,
             "conv1",
             resolution,
             features if resolution in config.from_rgb_resolutions else config.channels,
@@ -185,8 +190,8 @@ def _discriminator_layers(config: NetworkConfig) -> Iterator[LayerSpec]:
     features, judged = config.discriminator_features(MIN_RESOLUTION), config.judged_features
     if two_convs:
         inputs = features + config.stddev_features
-        yield _conv("conv", MIN_RESOLUTION, inputs, features, norm=norm)
-        flat = features * MIN_RESOLUTION**2
+        yield _conv(config, "conv", MIN_RESOLUTION, inputs, features, norm=norm)
+        flat = features * config.base.pixels
         yield LayerSpec("4x4_dense0", "hidden", MIN_RESOLUTION, (flat, judged), norm=norm)
     if config.minibatch_features == "discrimination":
         projections = (judged, config.discrimination_kernels, config.discrimination_dims)
@@ -196,6 +201,7 @@ def _discriminator_layers(config: NetworkConfig) -> Iterator[LayerSpec]:
 
 
 def _conv(
+    config: NetworkConfig,
     name: str,
     resolution: int,
     inputs: int,
@@ -213,15 +219,18 @@ def _conv(
         norm=norm,
         resample=resample,
         activates_first=activates_first,
+        base=config.base,
     )
 
 
 def _to_rgb(config: NetworkConfig, resolution: int) -> LayerSpec:
     size = config.to_rgb_kernel_size
     shape = (size, size, config.generator_features(resolution), config.channels)
-    return LayerSpec(f"to_rgb_{resolution}x{resolution}", "rgb", resolution, shape, gain=1.0)
+    name = f"to_rgb_{resolution}x{resolution}"
+    return LayerSpec(name, "rgb", resolution, shape, gain=1.0, base=config.base)
 
 
 def _from_rgb(config: NetworkConfig, resolution: int) -> LayerSpec:
     shape = (1, 1, config.channels, config.discriminator_features(resolution))
-    return LayerSpec(f"from_rgb_{resolution}x{resolution}", "rgb", resolution, shape)
+    name = f"from_rgb_{resolution}x{resolution}"
+    return LayerSpec(name, "rgb", resolution, shape, base=config.base)

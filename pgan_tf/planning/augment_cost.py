@@ -1,5 +1,7 @@
 """Time that augmentation takes on CPUs, for plans. Standard library only."""
 
+import math
+
 from pgan_tf.config import AugmentConfig, LossConfig, OptimizerConfig, TrainConfig
 
 # Of one core, for a pixel of three channels and one pass through an operation: a third of what it
@@ -24,8 +26,9 @@ def core_seconds(config: TrainConfig, resolution: int) -> float:
       config: of the stage (`TrainConfig.at_stage`).
       resolution: of the stage, whose smallest leave some operations out, which is not counted.
     """
+    pixels = math.prod(config.network.image_size(resolution))
     each = sum(_MICROSECONDS[name] for name in _operations(config.augment))
-    return 1e-6 * each * _passes(config.loss, config.optimizer) * resolution**2
+    return 1e-6 * each * _passes(config.loss, config.optimizer) * pixels
 
 
 def _operations(config: AugmentConfig) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
     required(config.data.data_dir, "data_dir", "pgan-train")
     run_dir = config.run.run_dir
     config = fit_to_data_dir(config)
-    schedule = Schedule(config.schedule, config.network.final_resolution)
+    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
     so_far = read_so_far(run_dir, schedule)
     remaining = schedule.phases_from(so_far.images_seen)
     if not remaining:
@@ -254,13 +254,14 @@ class _Progress:
         fitting = {phase.resolution: phase.batch_size for phase, _ in self._measured.values()}
         for resolution in sorted(self._too_large):
             if resolution not in fitting:
+                size = self._config.network.size_text(resolution)
                 raise UserError(
-                    f"{resolution}x{resolution} does not fit in memory with any batch: lower "
+                    f"{size} does not fit in memory with any batch: lower "
                     "--fmap_base or --resolution, or give --precision=mixed_bfloat16"
                 )
         found = {resolution: fitting[resolution] for resolution in self._too_large}
         batches = {**self._config.schedule.batch_size_by_resolution, **found}
-        names = ", ".join(f"{r}x{r}" for r in sorted(self._too_large))
+        names = ", ".join(map(self._config.network.size_text, sorted(self._too_large)))
         flag = ",".join(f"{r}:{batch}" for r, batch in sorted(batches.items()))
         count = self._microbatches(found)
         same = f"; or, to train the same, --microbatches={count}" if count else ""

@@ -41,7 +41,7 @@ def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
     if fitted is None:
         return
     config = fitted
-    schedule = Schedule(config.schedule, config.network.final_resolution)
+    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
     models = models_of_machine(root)
     replicas, speed = _speed_here(config, models)
     so_far = read_so_far(config.run.run_dir, schedule)

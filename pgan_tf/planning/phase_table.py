@@ -92,7 +92,7 @@ def describe_total(rows: Sequence[PhaseRow]) -> str:
 def _line(row: PhaseRow) -> str:
     phase = row.phase
     return _aligned(
-        f"{phase.resolution}x{phase.resolution}",
+        phase.size_text,
         "fade" if phase.fading else "stabilize",
         f"{row.batch_size}",
         f"{row.batch_size // row.replicas}",

@@ -65,7 +65,7 @@ def plan(
         config = fit_to_data_dir(config)
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
-    schedule = Schedule(config.schedule, config.network.final_resolution)
+    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
     # This machine's number of GPUs does not count: plans are often for another one.
     replicas = replicas or replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
@@ -158,15 +158,16 @@ def fit_to_data_dir(config: TrainConfig) -> TrainConfig:
 
 def headline(config: TrainConfig, replicas: int) -> str:
     """Return one line about the networks, and a warning if training ends below their resolution."""
-    network, schedule = config.network, Schedule(config.schedule, config.network.final_resolution)
+    network = config.network
+    schedule = Schedule(config.schedule, network.final_resolution, network.base)
     final, last = network.final_resolution, schedule.phases[-1].resolution
     labels = f"{network.label_size} labels" if network.label_size else "no labels"
     line = (
-        f"to {final}x{final}, {network.channels} channel(s), {labels}, {config.run.precision}, "
-        f"on {replicas} replica(s)"
+        f"to {network.size_text(final)}, {network.channels} channel(s), {labels}, "
+        f"{config.run.precision}, on {replicas} replica(s)"
     )
     if last < final:
-        line += f"; --total_kimg={schedule.total_images / 1000:g} ends at {last}x{last}"
+        line += f"; --total_kimg={schedule.total_images / 1000:g} ends at {network.size_text(last)}"
     return line
 
 

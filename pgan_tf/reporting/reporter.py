@@ -271,6 +271,7 @@ class Reporter:
             alpha=phase.alpha(seen),
             final_resolution=self._schedule.phases[-1].resolution,
             channels=self._config.network.channels,
+            bits=self._config.network.bits,
             latent_size=self._config.network.resolved_latent_size,
             label_size=self._config.network.label_size,
             label_names=self._summaries.samples.label_names,

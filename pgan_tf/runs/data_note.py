@@ -5,12 +5,14 @@ Comments in `config.flags`. Runs of earlier versions have only the first of them
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, sha256_of
+from tfrecords_tools.shape import SMALLEST_RESOLUTION, SQUARE, Base
 from tfrecords_tools.untrusted.json_file import parse_json
 
 _CONTENTS, _DIGEST, _CLASSES = "# Trained on: ", "# Data digest: ", "# Class names: "
@@ -21,7 +23,7 @@ def note_lines(pyramid: Pyramid) -> list[str]:
     """Return the comments on a pyramid. Where it lies, and its name, are not part of them."""
     lines = [
         f"{_CONTENTS}{pyramid.count} images, {pyramid.channels} channel(s), "
-        f"{pyramid.label_size} labels"
+        f"{pyramid.label_size} labels{_shape(pyramid)}"
     ]
     digest = _digest(pyramid)
     if digest is not None:
@@ -55,9 +57,15 @@ def difference(before: Sequence[str], pyramid: Pyramid) -> str | None:
 
 
 def is_for_networks_of(before: Sequence[str], pyramid: Pyramid) -> bool:
-    """Return whether the networks of a run's own data take a pyramid's: as many channels."""
+    """Return whether the networks of a run's own data take a pyramid's: its channels and base."""
     old = _find(before, _CONTENTS) or ""
-    return f" {pyramid.channels} channel(s)," in old
+    return f" {pyramid.channels} channel(s)," in old and noted_base(before) == pyramid.base
+
+
+def noted_base(lines: Sequence[str]) -> Base:
+    """Return the base of the images in a run's `config.flags`; of squares if it has none."""
+    match = re.search(r", base (\d+)x(\d+)", _find(lines, _CONTENTS) or "")
+    return SQUARE if match is None else Base(width=int(match[1]), height=int(match[2]))
 
 
 def named_classes(lines: Sequence[str]) -> list[str] | None:
@@ -68,6 +76,12 @@ def named_classes(lines: Sequence[str]) -> list[str] | None:
         return None
     are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if are_names else None
+
+
+def _shape(pyramid: Pyramid) -> str:
+    """Return what is not the same for all pyramids: the base of rectangles, and 16 bits."""
+    base = "" if pyramid.base.is_square else f", base {pyramid.base.text_at(SMALLEST_RESOLUTION)}"
+    return base + ("" if pyramid.bits == 8 else f", {pyramid.bits} bits")
 
 
 def _find(lines: Sequence[str], prefix: str) -> str | None:

@@ -35,10 +35,11 @@ class GeneratorDescription:
     Attributes:
       format: version of the description, 1 so far.
       images_seen: real images that it was trained on; the file has kimg beside it.
-      resolution: of its images, in pixels.
+      resolution: of its images; the side of squares in pixels.
       alpha: weight of its newest layers, from 0 to 1; below 1 if it was saved while fading.
       final_resolution: the resolution that its run grows to.
       channels: of its images.
+      bits: of a value of the images that it was trained on, 8 (where it is not known) or 16.
       latent_size: components of a latent vector.
       label_size: components of a label, 0 without labels.
       label_names: names of the classes; empty without names.
@@ -57,6 +58,7 @@ class GeneratorDescription:
     alpha: float | None = None
     final_resolution: int | None = None
     channels: int | None = None
+    bits: int | None = None
     latent_size: int | None = None
     label_size: int | None = None
     label_names: Sequence[str] | None = None
@@ -111,6 +113,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "alpha": (int, float),
     "final_resolution": int,
     "channels": int,
+    "bits": int,
     "latent_size": int,
     "label_size": int,
     "label_names": (list, tuple),
@@ -133,7 +136,7 @@ def as_keras_model(generator: Generator, *, resolution: int, alpha: float | None
 
     Returns:
       A model of the inputs `latents [b latent_size]`, and `labels [b n]` if it is conditional; its
-      output is `[b resolution resolution channels]` float32 in [-1, 1].
+      output is `[b h w channels]` float32 in [-1, 1].
     """
     config = generator.config
     latents = keras.Input([config.resolved_latent_size], name="latents", dtype="float32")

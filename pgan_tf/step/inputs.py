@@ -11,7 +11,7 @@ class IterationInputs(NamedTuple):
     """Inputs of one iteration, on one replica.
 
     Attributes:
-      images: `[b c h w]` uint8, reals as the pyramid stores them, different on each replica.
+      images: `[b c h w]`, reals as the pyramid stores them, different on each replica.
       labels: `[b n]` float32, labels of the reals; n is 0 without labels.
       fake_labels: `[b n]` float32, drawn from the data's labels, for the generator's step.
       alpha: scalar float32 in [0, 1].
@@ -19,7 +19,7 @@ class IterationInputs(NamedTuple):
       images_seen: scalar int64, real images shown before the iteration.
       noise_seed: scalar int64, seed of all random numbers.
       stop_flags: `[f]` float32, one for each signal: 1.0 where this worker has received it.
-      validation_images: `[v c h w]` uint8, held-out images to score, the same on all replicas; None
+      validation_images: `[v c h w]`, held-out images to score, the same on all replicas; None
         if none are scored.
     """
 

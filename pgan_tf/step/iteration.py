@@ -192,6 +192,7 @@ class Iteration:
             self._resolution,
             final_resolution=self._config.network.final_resolution,
             batch_size=inputs.global_batch_size,
+            base=self._config.network.base,
         )
 
     def _followed_means(self, scalars: Scalars) -> Scalars:

@@ -62,7 +62,7 @@ class Passes:
         self._pipeline = make_pipeline(
             config.augment,
             resolution=resolution,
-            channels=config.network.channels,
+            image_shape=(*config.network.image_size(resolution), config.network.channels),
             is_compiled=is_compiled,
         )
 
@@ -127,6 +127,7 @@ class Passes:
                 mirror_seed=inputs.seed(mirror) if data.mirror_augment else None,
                 dequantize_seed=inputs.seed(dequantize) if data.dequantize else None,
                 shards=shards,
+                bits=self._config.network.bits,
             )
         }
         score = self._on_batch(
@@ -202,6 +203,7 @@ class Passes:
             self._alpha(inputs),
             mirror_seed=inputs.seed(RandomStream.MIRROR) if data.mirror_augment else None,
             dequantize_seed=inputs.seed(RandomStream.DEQUANTIZE) if data.dequantize else None,
+            bits=self._config.network.bits,
         )
 
     def _latents(self, inputs: IterationInputs, stream: RandomStream) -> tf.Tensor:

@@ -47,6 +47,7 @@ def _fingerprint(run: PreparedRun) -> np.ndarray:
         if not line.startswith("--data_dir=")
     ]
     lines.append(f"{run.pyramid.count} {run.pyramid.channels} {run.pyramid.label_size}")
+    lines.append(f"{run.pyramid.base} {run.pyramid.bits}")
     return np.frombuffer(hashlib.sha256("\n".join(lines).encode()).digest(), np.uint8)
 
 

@@ -143,15 +143,15 @@ def blank_inputs(
     stop_flags: Sequence[float],
 ) -> StepInputs:
     """Return inputs of a phase's calls without images, to build their graph."""
-    shape = run.pyramid.level(phase.resolution).shape
+    level = run.pyramid.level(phase.resolution)
     count = phase.batch_size // run.cluster.count
     labels = np.zeros((count, run.config.network.label_size), np.float32)
     scored = run.config.validation_batch(phase.batch_size, replicas=run.replicas).size
     batch = Batch(
-        np.zeros((count, *shape), np.uint8),
+        np.zeros((count, *level.shape), level.dtype),
         labels,
         labels,
-        np.zeros((scored, *shape), np.uint8) if scored else None,
+        np.zeros((scored, *level.shape), level.dtype) if scored else None,
     )
     step = Step(phase, phase.start, phase.alpha(phase.start), phase.learning_rate)
     length = _call_length(run, phase, kind)

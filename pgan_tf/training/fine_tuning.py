@@ -13,8 +13,9 @@ import numpy as np
 from absl import logging
 
 from pgan_tf.config import LossConfig, NetworkConfig, ScheduleConfig, TrainConfig, flags
+from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.config.phases import Schedule
-from pgan_tf.runs.data_note import named_classes
+from pgan_tf.runs.data_note import named_classes, noted_base
 from pgan_tf.runs.run_directory import (
     CONFIG_NAME,
     RunDirectory,
@@ -199,6 +200,13 @@ def _read_networks(config: TrainConfig, class_names: Sequence[str] | None) -> tu
             f"Received: data of {network.channels} channel(s)"
         )
     note = read_flagfile(Path(init_from) / CONFIG_NAME).splitlines()
+    base = noted_base(note)
+    if base != network.base:
+        raise UserError(
+            f"--init_from={init_from}: its networks are for images that begin at "
+            f"{base.text_at(MIN_RESOLUTION)}. Received: data that begin at "
+            f"{network.size_text(MIN_RESOLUTION)}"
+        )
     classes = match_classes(
         label_size, named_classes(note), network.label_size, class_names or None
     )

@@ -39,6 +39,8 @@ def fit_to_data(config: TrainConfig, pyramid: Pyramid) -> TrainConfig:
             resolution=pyramid.resolution,
             channels=pyramid.channels,
             label_size=pyramid.label_size,
+            base=pyramid.base,
+            bits=pyramid.bits,
         )
     except ValueError as error:
         raise UserError(f"{pyramid.location}: --{error}") from error
@@ -93,13 +95,13 @@ def check_scored_images(config: TrainConfig, schedule: Schedule, replicas: int) 
         if scored > held_out:
             raise UserError(
                 f"--validation_images must be at least {scored}, of which --augment=ada takes the "
-                f"scores in each step at {phase.resolution}x{phase.resolution}. "
+                f"scores in each step at {phase.size_text}. "
                 f"Received: {held_out}"
             )
 
 
 def _check_batch(phase: Phase, network: NetworkConfig, replicas: int) -> None:
-    batch_size, side = phase.batch_size, f"{phase.resolution}x{phase.resolution}"
+    batch_size, side = phase.batch_size, phase.size_text
     if batch_size == 1 and network.discriminator_norm == "batch":
         raise UserError(
             f"--batch_size at {side} must be at least 2 with --discriminator_norm=batch, which "
@@ -142,7 +144,9 @@ def _warn_of_small_groups(schedule: Schedule, network: NetworkConfig, replicas: 
         < full_stddev_group(network.stddev_group_size, phase.batch_size)
     }
     if small:
-        listed = ", ".join(f"{batch_size} at {side}x{side}" for side, batch_size in small.items())
+        listed = ", ".join(
+            f"{batch_size} at {network.size_text(side)}" for side, batch_size in small.items()
+        )
         logging.warning(
             "--batch_size %s leaves each of %d replicas fewer images than --stddev_group_size=%d: "
             "minibatch stddev compares fewer, and learns otherwise than on one device",

@@ -76,7 +76,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     cluster = read_cluster() if is_one_of_several else ALONE
     pyramid = open_data(config)
     config = fit_to_data(config, pyramid)
-    schedule = Schedule(config.schedule, config.network.final_resolution)
+    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
     set_up_xla(config.run.xla_cache_dir)
     set_up_threads(config)
     if is_one_of_several:
@@ -136,7 +136,7 @@ def announce(run: PreparedRun, images_seen: int) -> None:
     say(
         f"{pyramid.location}: {pyramid.count} images{held}, {pyramid.channels} channel(s){labels}",
         *describe_stream(pyramid, final).splitlines(),
-        f"to {final}x{final} on {', '.join(device_names(run.strategy))}, "
+        f"to {config.network.size_text(final)} on {', '.join(device_names(run.strategy))}, "
         f"{config.run.precision}; {verb} at {images_seen / 1000:.1f} of {total}",
     )
     for line in describe_by_stage(config, run.schedule):

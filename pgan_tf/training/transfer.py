@@ -135,7 +135,7 @@ class Transfer:
         self._tables["generator_ema"] = self._tables["generator"]
         self._tables["discriminator"] = discriminator_layers(config)
         first, scores = self._tables["generator"][0], self._tables["discriminator"][-1]
-        self._final = config.final_resolution
+        self._final, self._size_text = config.final_resolution, config.size_text
         column = _LabelAxis(axis=-1, before=1)
         self._axes = {
             first.kernel_name: _LabelAxis(
@@ -189,7 +189,7 @@ class Transfer:
 
     def lines(self) -> list[str]:
         """Return lines on what is taken over, what begins anew and what is left out."""
-        above = f"the source ends at {self._highest}x{self._highest}"
+        above = f"the source ends at {self._size_text(self._highest)}"
         lines = []
         for title, network in (
             ("generator and its average", "generator"),
@@ -204,7 +204,7 @@ class Transfer:
         if self.classes.source_size or self.classes.names:
             lines.append(f"labels: {self._labels_line()}")
         if self._highest > self._final:
-            lines.append(f"left out: the layers above {self._final}x{self._final}")
+            lines.append(f"left out: the layers above {self._size_text(self._final)}")
         lines.append("both optimizers begin anew")
         return lines
 

@@ -21,9 +21,9 @@ class Buffers:
         # different stages never mix them up.
         self._kept: tuple[int, list[np.ndarray]] = (0, [])
 
-    def empty(self, shape: Sequence[int]) -> np.ndarray:
-        """Return an array of uint8 with arbitrary values."""
-        size = math.prod(shape)
+    def empty(self, shape: Sequence[int], dtype: np.dtype | type = np.uint8) -> np.ndarray:
+        """Return an array with arbitrary values."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         kept, free = self._kept
         if size != kept:
             free = []
@@ -33,7 +33,7 @@ class Buffers:
         except IndexError:
             memory = _aligned(size)
         # From a memoryview, so that views refer to this array and not to the one that owns memory.
-        array = np.frombuffer(memory.data, np.uint8)
+        array = np.frombuffer(memory.data, dtype)
         # Memory of an earlier stage goes to a list that is no longer used, and is freed with it.
         weakref.finalize(array, free.append, memory).atexit = False
         return array.reshape(shape)

@@ -23,18 +23,18 @@ def stacked_images(batches: Sequence[np.ndarray]) -> tf.Tensor:
     """Stack the images of several batches into a tensor on the device of the context.
 
     Args:
-      batches: s arrays `[b c h w]` uint8. Nothing may write to them afterwards: a tensor on the CPU
+      batches: s arrays `[b c h w]`. Nothing may write to them afterwards: a tensor on the CPU
         shares the memory of a single array that is contiguous and aligned (see `Buffers`).
 
     Returns:
-      `[s b c h w]` uint8.
+      `[s b c h w]` of the same type.
     """
     if sum(images.nbytes for images in batches) < _LARGE_BYTES:
         return tf.constant(np.stack(batches))
     stacked = batches[0][np.newaxis]
     shareable = stacked.flags.c_contiguous and stacked.ctypes.data % ALIGNMENT == 0
     if len(batches) > 1 or not shareable:
-        stacked = _buffers.empty((len(batches), *batches[0].shape))
+        stacked = _buffers.empty((len(batches), *batches[0].shape), batches[0].dtype)
         np.stack(batches, out=stacked)
     return tf.constant(_Offer(stacked))
 
