@@ -49,6 +49,19 @@ def test_flip_turn_and_translation_follow_each_other(images):
     )
 
 
+@pytest.mark.parametrize("turn", range(2))
+def test_rectangles_make_half_turns(rng, turn):
+    images = rng.normal(size=[2, 16, 24, 4]).astype(np.float32)
+    expected = np.rot90(images, 2 * turn, axes=(1, 2))
+    np.testing.assert_array_equal(blitted(images, turn=2 * turn), expected)
+
+
+def test_rectangles_move_by_an_eighth_of_each_side(rng):
+    images = rng.normal(size=[1, 16, 24, 1]).astype(np.float32)
+    padded = np.pad(images, [(0, 0), (2, 2), (3, 3), (0, 0)], mode="reflect")
+    np.testing.assert_array_equal(blitted(images, shift=(0.0, 0.999)), padded[:, :16, 6:])
+
+
 def test_whole_pixels_of_a_4x4_image_stay():
     images = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
     np.testing.assert_array_equal(blitted(images, shift=(0.01, 0.99)), images)

@@ -14,21 +14,22 @@ BOTH = pytest.mark.parametrize("sampling", [sample_by_matrix, sample_by_lookup])
 
 def reference(image, inverse):
     """Resample one `[h w]` plane, within which all pixels of the result lie."""
-    size, margin = len(image), 12
+    (height, width), margin = image.shape, 12
     padded = np.pad(image, margin, mode="reflect")
-    spread = np.zeros([2 * len(padded)] * 2)
+    spread = np.zeros([2 * side for side in padded.shape])
     spread[::2, ::2] = padded
     taps = np.sqrt(2) * SYM6
     for axis in range(2):
         spread = np.apply_along_axis(lambda row: np.convolve(row, taps), axis, spread)
     # Pixel i of the padded image is at 2 i + the center of the taps.
     center = (np.arange(12) * SYM6).sum() / SYM6.sum()
-    index = np.arange(2 * size + 10)
-    unit = ((index - center) / 2 + 0.5) / size * 2 - 1
-    x, y = np.meshgrid(unit, unit)
+    x, y = np.meshgrid(
+        *((((np.arange(2 * n + 10) - center) / 2 + 0.5) / n * 2 - 1) for n in (width, height))
+    )
     from_x, from_y, _ = np.einsum("ij,jhw->ihw", inverse, np.stack([x, y, np.ones_like(x)]))
     rows, columns = (
-        2 * ((unit + 1) / 2 * size - 0.5 + margin) + center for unit in (from_y, from_x)
+        2 * ((unit + 1) / 2 * size - 0.5 + margin) + center
+        for unit, size in ((from_y, height), (from_x, width))
     )
     moved = ndimage.map_coordinates(spread, [rows, columns], order=1)
     for axis in range(2):
@@ -50,13 +51,14 @@ def test_the_wavelet_is_orthogonal():
 
 
 @BOTH
+@pytest.mark.parametrize("width", [16, 24])
 @pytest.mark.parametrize(
     "inverse",
     [rotation(0.3, 0.6), rotation(-2.0, 0.65), np.array([[0.7, 0.1, 0.2], [0, 0.8, 0], [0, 0, 1]])],
     ids=["rotated", "turned over", "stretched"],
 )
-def test_resampling_is_that_of_scipy(rng, inverse, sampling):
-    images = rng.normal(size=[2, 16, 16, 3])
+def test_resampling_is_that_of_scipy(rng, inverse, width, sampling):
+    images = rng.normal(size=[2, 16, width, 3])
     resampled = resample(
         tf.constant(images, tf.float32),
         tf.constant(np.stack([inverse] * 2), tf.float32),
@@ -126,6 +128,24 @@ def test_each_operation_has_its_distribution():
     check(rotation(np.pi / 2), rotate_again=0.25)
     x, y = -0.25 * normal(0.3), -0.25 * normal(0.8)
     check([[1, 0, x], [0, 1, y], [0, 0, 1]], shift=(0.3, 0.8))
+
+
+def test_rectangles_are_rotated_in_pixels():
+    given, strength = uniforms(rotate=0.6, scale=0.8, shift=(0.2, 0.7)), tf.constant(0.5)
+    of_square, of_rectangle = (
+        inverse_matrices(given, strength, aspect=aspect)[0][0].numpy() for aspect in (1.0, 1.5)
+    )
+    # From x and y from -1 to 1 to units that are equally long along both.
+    to_pixels = np.diag([1.5, 1, 1])
+    linear = to_pixels @ of_rectangle @ np.linalg.inv(to_pixels)
+    np.testing.assert_allclose(linear[:2, :2], of_square[:2, :2], atol=1e-6)
+    # The translation, an eighth of each side, is undone first.
+    for matrix in (of_square, of_rectangle):
+        np.testing.assert_allclose(
+            np.linalg.solve(matrix[:2, :2], matrix[:2, 2]),
+            [-0.25 * stats.norm.ppf(0.2), -0.25 * stats.norm.ppf(0.7)],
+            atol=1e-4,
+        )
 
 
 def test_operations_follow_each_other_in_the_order_of_the_paper():

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from pgan_tf.augmentation.color import RECOLOR
+from pgan_tf.augmentation.diffaugment import COLOR
 from pgan_tf.augmentation.geometry import TRANSFORM, TRANSFORM_ON_CPUS
 from pgan_tf.augmentation.pipeline import PIPE, POLICY, Pipeline, make_pipeline
 from pgan_tf.config import AugmentConfig
@@ -31,6 +33,16 @@ def drawn(rng, operation, shape):
 def test_nothing_changes_at_strength_0(rng, name, channels):
     images, noise = drawn(rng, PIPE[name], [4, 32, 32, channels])
     np.testing.assert_array_equal(PIPE[name].apply(images, noise, tf.constant(0.0)), images)
+
+
+@pytest.mark.parametrize("operation", [RECOLOR, COLOR], ids=["c", "color"])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_colors_change_as_without_alpha_which_stays(rng, operation, channels):
+    images, noise = drawn(rng, operation, [4, 8, 12, channels])
+    changed = operation.apply(images, noise, tf.constant(1.0))
+    np.testing.assert_array_equal(changed[..., -1], images[..., -1])
+    expected = operation.apply(images[..., :-1], noise, tf.constant(1.0))
+    np.testing.assert_array_equal(changed[..., :-1], expected)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -101,14 +113,17 @@ def test_compiled_operations_compute_the_same(rng, name):
     np.testing.assert_allclose(plain, compiled, atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 1, 3), (1, 1.5, 4), (1.25, 1, 2)])
 @pytest.mark.parametrize("resolution", [4, 8, 16, 32, 64])
 @pytest.mark.parametrize("augment", ["fixed", "diffaugment"])
-def test_every_stage_keeps_the_shape_of_its_images(rng, augment, resolution, channels):
+def test_every_stage_keeps_the_shape_of_its_images(rng, augment, resolution, shape):
+    height, width, channels = int(shape[0] * resolution), int(shape[1] * resolution), shape[2]
     pipe = "bgcfno" if augment == "fixed" else "bgc"
     config = AugmentConfig(augment=augment, augment_pipe=pipe)
-    pipeline = make_pipeline(config, resolution=resolution, channels=channels, is_compiled=False)
-    images = tf.constant(rng.uniform(-1, 1, [2, resolution, resolution, channels]), tf.float32)
+    pipeline = make_pipeline(
+        config, resolution=resolution, image_shape=(height, width, channels), is_compiled=False
+    )
+    images = tf.constant(rng.uniform(-1, 1, [2, height, width, channels]), tf.float32)
     noise = tf.constant(rng.uniform(size=[2, pipeline.noise_size]), tf.float32)
     augmented = pipeline(images, noise, tf.constant(1.0))
     assert augmented.shape == images.shape
@@ -119,15 +134,16 @@ def test_every_stage_keeps_the_shape_of_its_images(rng, augment, resolution, cha
 def test_operations_of_sizes_without_sense_are_left_out():
     def pipeline(letters, resolution):
         config = AugmentConfig(augment="fixed", augment_pipe=letters)
-        return make_pipeline(config, resolution=resolution, channels=3, is_compiled=True)
+        shape = (resolution, resolution, 3)
+        return make_pipeline(config, resolution=resolution, image_shape=shape, is_compiled=True)
 
     assert pipeline("g", 4) is None
     assert pipeline("g", 8).noise_size == 11
     assert pipeline("f", 16) is None
     assert pipeline("bgf", 4).noise_size == pipeline("b", 4).noise_size
     policy = AugmentConfig(augment="diffaugment", augment_policy="translation")
-    assert make_pipeline(policy, resolution=4, channels=3, is_compiled=True) is None
-    assert make_pipeline(AugmentConfig(), resolution=8, channels=3, is_compiled=True) is None
+    for config in (policy, AugmentConfig()):
+        assert make_pipeline(config, resolution=4, image_shape=(4, 4, 3), is_compiled=True) is None
 
 
 @pytest.mark.parametrize(
@@ -140,7 +156,7 @@ def test_geometry_is_a_sparse_product_where_that_is_fast(
     images, noise = drawn(rng, TRANSFORM, [2, 8, 8, 3])
     config = AugmentConfig(augment="fixed", augment_pipe="g")
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
-    pipeline = make_pipeline(config, resolution=8, channels=3, is_compiled=is_compiled)
+    pipeline = make_pipeline(config, resolution=8, image_shape=(8, 8, 3), is_compiled=is_compiled)
     graph = tf.function(pipeline, autograph=False).get_concrete_function(
         images, noise, tf.constant(0.8)
     )
