@@ -121,7 +121,7 @@ def test_an_installed_wheel_runs(environment, tmp_path):
         "--resolution=4",
         "--output=shapes",
     )
-    assert "16, 3x4x4" in run(environment, tmp_path, "pgan-inspect-tfrecords", "info", "shapes")
+    assert "16, 4x4 RGB" in run(environment, tmp_path, "pgan-inspect-tfrecords", "info", "shapes")
     plan = ("--plan", "--flagfile=demo", "--resolution=8")  # a configuration in the package
     assert "8x8" in run(environment, tmp_path, "pgan-train", *plan)
     short = ("--fmap_max=4", "--batch_size=4", "--stabilize_kimg=0.008", "--total_kimg=0.008")

@@ -14,7 +14,7 @@ SMALLEST_RESOLUTION = 4
 _LARGEST_RESOLUTION = 1 << 16
 # Networks begin and end with dense layers of the base's size: for this many pixels they have 16
 # times the weights that they have for squares.
-_MOST_BASE_PIXELS = 256
+MOST_BASE_PIXELS = 256
 
 
 class Base(NamedTuple):
@@ -54,14 +54,14 @@ def is_base(height: int, width: int) -> bool:
     smallest = min(height, width) >= SMALLEST_RESOLUTION and (
         height % 2 or width % 2 or min(height, width) // 2 < SMALLEST_RESOLUTION
     )
-    return bool(smallest) and height * width <= _MOST_BASE_PIXELS
+    return bool(smallest) and height * width <= MOST_BASE_PIXELS
 
 
 def split_size(height: int, width: int) -> tuple[Base, int] | None:
     """Return the base and the resolution of images of a size; None for a size that has none."""
     scale = 1
     while not is_base(height, width):
-        if height % 2 or width % 2:
+        if height % 2 or width % 2 or min(height, width) <= SMALLEST_RESOLUTION:
             return None
         height, width, scale = height // 2, width // 2, 2 * scale
     resolution = SMALLEST_RESOLUTION * scale

@@ -33,7 +33,8 @@ from tfrecords_tools.sources.hdf5 import open_hdf5
 from tfrecords_tools.sources.idx import open_idx
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.lsun import open_lsun
-from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
+from tfrecords_tools.sources.pixels import read_pixels
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.svhn import open_svhn
 from tfrecords_tools.untrusted.array_file import load_array, map_array
 

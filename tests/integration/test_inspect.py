@@ -43,7 +43,7 @@ def inspect(tmp_path, monkeypatch, capsys):
 def test_info_describes_and_draws_a_pyramid(inspect, shapes):
     code, out, _ = inspect("info", shapes)
     assert code == 0
-    for words in ("images    12, 3x16x16 (C H W), RGB", "stored    png, 2 file(s) a level"):
+    for words in ("images    12, 16x16 RGB", "stored    png, 2 file(s) a level"):
         assert words in out
     for words in ('"kind": "synthetic"', "5 classes, one-hot", "circle", "Preview: shapes-preview"):
         assert words in out

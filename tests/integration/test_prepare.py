@@ -61,7 +61,7 @@ def test_a_folder_of_photos_becomes_a_pyramid(photos, prepare, capsys):
     assert [pyramid.label_names[row.argmax()] for row in pyramid.labels] == classes
     out = capsys.readouterr().out
     assert "Resolution 16x16: the smallest image" in out
-    assert "Wrote 6 images, 3x16x16, 2 classes: 7.2 kB in" in out
+    assert "Wrote 6 images, 16x16 RGB, 2 classes: 7.2 kB in" in out
     assert "Images of each class: cats: 3, dogs: 3\n" in out
     assert "Train on it: pgan-train --flagfile=configs/" in out
     assert " --data_dir=out --run_dir=runs/out" in out
@@ -120,7 +120,7 @@ def test_corrupt_files_are_skipped_and_listed_if_asked(photos, prepare, capsys):
     out = capsys.readouterr().out
     assert f"Skipped {photos}/cats/1.png: is damaged" in out
     assert f"Skipped {photos}/dogs/2.png: is not an image" in out
-    assert "Wrote 4 images, 3x16x16, no labels, 2 bad images skipped" in out
+    assert "Wrote 4 images, 16x16 RGB, no labels, 2 bad images skipped" in out
     skipped = open_pyramid("out").manifest["skipped"]
     assert {entry["file"] for entry in skipped} == {f"{photos}/cats/1.png", f"{photos}/dogs/2.png"}
     assert open_pyramid("out").count == 4
@@ -142,8 +142,8 @@ def test_corrupt_files_are_skipped_and_listed_if_asked(photos, prepare, capsys):
         (("--source=idx", "--input=empty", "--labels=folders"), "auto or none or classes for"),
         (("--source=images", "--input=empty", "--seed=1"), "--seed has no meaning"),
         (("--source=synthetic", "--resolution=100"), "nearest are 64 and 128. Received: 100"),
-        (("--source=synthetic", "--resolution=2"), "power of two from 4. Received: 2"),
-        (("--source=synthetic", "--resolution=big"), "power of two from 4. Received: big"),
+        (("--source=synthetic", "--resolution=2"), "the nearest are 4 and 8. Received: 2"),
+        (("--source=synthetic", "--resolution=big"), "WIDTHxHEIGHT such as 384x256. Received: big"),
         (("--source=synthetic", "--num_images=0"), "--num_images"),
         (("--source=synthetic", "--sede=1"), "Unknown command line flag 'sede'"),
         (("--source=synthetic", "stray"), "arguments are given as --flag=value. Received: stray"),
@@ -191,7 +191,11 @@ def test_an_existing_output_is_kept_unless_overwrite_is_given(prepare, capsys):
 def test_help_lists_the_flags(capsys):
     assert main(["--help=all"]) == 0
     out = capsys.readouterr().out
-    for flag in ("--source=images|idx|mnist_rgb|", "--crop=center|pad|none", "--max_pixels"):
+    for flag in (
+        "--source=images|idx|mnist_rgb|",
+        "--crop=center|pad|stretch|none",
+        "--max_pixels",
+    ):
         assert flag in out
 
 

@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from tfrecords_tools.shape import SQUARE, Base
+
 
 class _Config(NamedTuple):
     """A flagfile in configs/, its final resolution, and the time it takes in words."""
@@ -36,7 +38,14 @@ def has_nvidia_gpu(root: Path = Path("/")) -> bool:
 
 
 def first_run(
-    data_dir: str, run_dir: str, *, resolution: int, count: int, source: str, on_gpu: bool
+    data_dir: str,
+    run_dir: str,
+    *,
+    resolution: int,
+    count: int,
+    source: str,
+    on_gpu: bool,
+    base: Base = SQUARE,
 ) -> list[str]:
     """Return lines for the user: a command that trains on a pyramid, and remarks on it.
 
@@ -47,6 +56,7 @@ def first_run(
       count: number of its images.
       source: name of the source that it was made from.
       on_gpu: whether to suggest a configuration for a GPU.
+      base: height and width of its images at resolution 4.
     """
     for_gpu = _config_for_gpu(resolution, count)
     config = for_gpu if on_gpu else _config_for_cpu(resolution, count)
@@ -65,12 +75,12 @@ def first_run(
     command = shlex.join(["pgan-train", *flags])
     lines = [
         f"Train on it: {command}",
-        f"  to {reached}x{reached}, in {config.lasts}; with --plan"
+        f"  to {base.text_at(reached)}, in {config.lasts}; with --plan"
         f"{'' if on_gpu else ' --plan_device=cpu'} it prints an estimate and exits",
     ]
     if not on_gpu and resolution > reached:
         lines.append(
-            f"  this machine has no NVIDIA GPU, which {resolution}x{resolution} takes: there give "
+            f"  this machine has no NVIDIA GPU, which {base.text_at(resolution)} takes: there give "
             f"--flagfile=configs/{for_gpu.name}.flags"
         )
     if count < _FEW_IMAGES:

@@ -87,10 +87,11 @@ def show(values: flags.FlagValues, directory: str) -> None:
     captions = None
     if given["captions"]:
         captions = [caption(pyramid, int(index)) for index in indices]
-    images = pyramid.level(side).read(indices)
+    level = pyramid.level(side)
+    images = level.read(indices)
     with whole_output_file(path) as temporary:
         draw_sheet(images, captions, given["columns"]).save(temporary, "PNG")
-    say(f"{len(indices)} images of {side}x{side}: {output}")
+    say(f"{len(indices)} images of {level.size_text}: {output}")
 
 
 def extract_images(values: flags.FlagValues, directory: str) -> None:
@@ -107,7 +108,8 @@ def extract_images(values: flags.FlagValues, directory: str) -> None:
     )
     extract(pyramid, indices, side, Path(given["output"]), labels, _workers(values))
     how = {"none": "", "csv": f", labels in {LABELS_NAME}", "folders": ", a folder for each class"}
-    say(f"Wrote {len(indices)} images of {side}x{side} to {given['output']}{how[labels]}")
+    size = pyramid.level(side).size_text
+    say(f"Wrote {len(indices)} images of {size} to {given['output']}{how[labels]}")
 
 
 def compare(values: flags.FlagValues, first: str, second: str) -> int:
@@ -117,7 +119,8 @@ def compare(values: flags.FlagValues, first: str, second: str) -> int:
     found = list(describe_kinds(*pyramids))
     for line in found:
         say(f"differ in {line}")
-    if pyramids[0].channels != pyramids[1].channels:
+    kinds = [(pyramid.channels, pyramid.bits, pyramid.base) for pyramid in pyramids]
+    if kinds[0] != kinds[1]:
         return EXIT_FOUND
     sides = _common_sides(*pyramids, given["resolution"])
     for level in compare_levels(*pyramids, sides, _workers(values)):

@@ -24,6 +24,7 @@ from tfrecords_tools.cli.source_flags import (
 from tfrecords_tools.command import Command, Help, Section, run
 from tfrecords_tools.command.interruption import interruptible
 from tfrecords_tools.errors import required
+from tfrecords_tools.format.example import image_type
 from tfrecords_tools.host import core_count
 from tfrecords_tools.printable import say
 from tfrecords_tools.sources.base import Source
@@ -117,6 +118,7 @@ def prepare(values: flags.FlagValues) -> None:
         given["output"],
         f"runs/{output.name}",
         resolution=source.resolution,
+        base=source.base,
         count=summary.count,
         source=spec.name,
         on_gpu=has_nvidia_gpu(),
@@ -126,15 +128,21 @@ def prepare(values: flags.FlagValues) -> None:
 
 def _recorded_flags(spec: SourceSpec, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flags that shape the pyramid's bytes, for the manifest."""
-    return {name: given[name] for name in sorted(spec.flag_names | _RECORDED)}
+    unnamed = {
+        flag.name
+        for flag in spec.flags
+        if not flag.recorded_default and given[flag.name] == flag.default
+    }
+    return {name: given[name] for name in sorted((spec.flag_names | _RECORDED) - unnamed)}
 
 
 def _summary_line(source: Source, summary: Summary) -> str:
     labels = f"{summary.label_size} classes" if summary.label_size else "no labels"
     skipped = f", {summary.skipped} bad images skipped" if summary.skipped else ""
+    image = image_type(source.channels, source.base, source.resolution, source.bits)
     return (
-        f"Wrote {summary.count} images, {source.channels}x{source.base.text_at(source.resolution)},"
-        f" {labels}{skipped}: {readable_bytes(summary.bytes)} in {summary.seconds:.1f} s"
+        f"Wrote {summary.count} images, {image.text}, {labels}{skipped}:"
+        f" {readable_bytes(summary.bytes)} in {summary.seconds:.1f} s"
     )
 
 

@@ -15,6 +15,7 @@ from tfrecords_tools.shape import Base
 CHANNELS = (1, 2, 3, 4)
 # Bits of a value. Images of 16 bits are grayscale.
 BITS = (8, 16)
+_KINDS = {1: "grayscale", 2: "grayscale with alpha", 3: "RGB", 4: "RGBA"}
 Shape = tuple[int, int, int]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -42,6 +43,12 @@ class ImageType(NamedTuple):
     def nbytes(self) -> int:
         """Bytes of a decoded image."""
         return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def text(self) -> str:
+        """The type in words: `96x64 RGBA`, the width first."""
+        bits = "" if self.bits == 8 else f" of {self.bits} bits"
+        return f"{self.width}x{self.height} {_KINDS[self.channels]}{bits}"
 
 
 def image_type(channels: int, base: Base, resolution: int, bits: int = 8) -> ImageType:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tfrecords_tools.format import Pyramid, open_pyramid
 from tfrecords_tools.inspection.chunks import SentToWorkers, cut_into_chunks, run_with_progress
-from tfrecords_tools.inspection.sheet import draw_sheet
+from tfrecords_tools.inspection.sheet import draw_sheet, make_opaque
 
 _LABEL_ROWS = 1 << 16
 
@@ -21,10 +21,10 @@ class LevelDifference:
     """The difference between the images of one resolution.
 
     Attributes:
-      resolution: side in pixels.
+      resolution: of the level.
       compared: number of images.
       differing: numbers of those that are not equal, in order.
-      largest: largest absolute difference of two values, 0..255.
+      largest: largest absolute difference of two values.
       total: sum of absolute differences.
     """
 
@@ -44,10 +44,10 @@ class LevelDifference:
 
 def describe_kinds(first: Pyramid, second: Pyramid) -> Iterator[str]:
     """Describe the differences apart from pixels, a line each."""
-    for name in ("count", "channels", "bits", "base", "resolution", "label_size", "label_names"):
+    for name in ("count", "channels", "bits", "size_text", "label_size", "label_names"):
         values = getattr(first, name), getattr(second, name)
         if values[0] != values[1]:
-            yield f"{name}: {values[0]} and {values[1]}"
+            yield f"{name.removesuffix('_text')}: {values[0]} and {values[1]}"
     rows = _differing_labels(first.labels, second.labels)
     if len(rows):
         yield f"labels: {len(rows)} images differ: {listed(rows)}"
@@ -60,7 +60,7 @@ def compare_levels(
 
     Args:
       first: a pyramid.
-      second: one with the same channels.
+      second: one with the same channels, bits and base.
       resolutions: levels that both have.
       num_workers: processes that compare.
     """
@@ -82,11 +82,17 @@ def compare_levels(
 def draw_differences(
     first: Pyramid, second: Pyramid, resolution: int, indices: list[int]
 ) -> Image.Image:
-    """Draw a row for each image: from the first pyramid, the second, the absolute difference."""
+    """Draw a row for each image: from the first pyramid, the second, the absolute difference.
+
+    The difference of a color is drawn as that of alpha where that is larger.
+    """
     chosen = np.array(indices, np.int64)
     images = [pyramid.level(resolution).read(chosen) for pyramid in (first, second)]
-    difference = np.abs(images[0].astype(np.int16) - images[1]).astype(np.uint8)
-    rows = np.stack([*images, difference], axis=1).reshape(-1, *difference.shape[1:])
+    difference = np.abs(images[0].astype(np.int32) - images[1]).astype(images[0].dtype)
+    if first.channels in (2, 4):
+        difference = np.maximum(difference[:, :-1], difference[:, -1:])
+    shown = [make_opaque(each) for each in (*images, difference)]
+    rows = np.stack(shown, axis=1).reshape(-1, *shown[0].shape[1:])
     captions = [
         f"{index} {name}" for index in indices for name in ("first", "second", "difference")
     ]
@@ -123,7 +129,7 @@ class ImageComparer(SentToWorkers):
         difference = LevelDifference(resolution, stop - start)
         unequal = np.flatnonzero((first != second).any(axis=(1, 2, 3)))
         if len(unequal):
-            absolute = np.abs(first[unequal].astype(np.int16) - second[unequal])
+            absolute = np.abs(first[unequal].astype(np.int32) - second[unequal])
             difference.differing = (start + unequal).tolist()
             difference.largest = int(absolute.max())
             difference.total = int(absolute.sum(dtype=np.int64))

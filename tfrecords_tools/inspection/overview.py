@@ -13,7 +13,7 @@ from tfrecords_tools.inspection.sheet import draw_sheet, enlarge, stack
 from tfrecords_tools.writing.disk import readable_bytes
 
 _PREVIEW_COLUMNS, _PREVIEW_ROWS = 8, 6
-# The preview shows the largest level up to this resolution.
+# The preview shows the largest level whose shorter side is at most this long.
 _PREVIEW_SIDE = 128
 _BLOCK_ROWS = 1 << 16
 _BAR = 30
@@ -22,10 +22,8 @@ _MAX_CLASSES = 100
 
 def describe(pyramid: Pyramid) -> Iterator[str]:
     """Describe a pyramid, in the lines of a page."""
-    size = f"{pyramid.channels}x{pyramid.size_text}"
-    kind = "grayscale" if pyramid.channels == 1 else "RGB"
     yield f"{pyramid.directory}: pyramid {pyramid.name}"
-    yield f"  images    {pyramid.count}, {size} (C H W), {kind}"
+    yield f"  images    {pyramid.count}, {pyramid.level(pyramid.resolution).image.text}"
     yield f"  stored    {pyramid.encoding}, {pyramid.shards} file(s) a level"
     yield from _describe_manifest(pyramid)
     yield "  level       files           bytes   bytes an image"
@@ -45,15 +43,19 @@ def describe(pyramid: Pyramid) -> Iterator[str]:
 
 def draw_preview(pyramid: Pyramid) -> Image.Image:
     """Draw images from all over the pyramid, and below them one image at every level."""
-    side = max(level.resolution for level in pyramid.levels if level.resolution <= _PREVIEW_SIDE)
+    level = max(
+        (level for level in pyramid.levels if min(level.shape[1:]) <= _PREVIEW_SIDE),
+        key=lambda level: level.resolution,
+    )
     wanted = min(pyramid.count, _PREVIEW_COLUMNS * _PREVIEW_ROWS)
     indices = np.linspace(0, pyramid.count - 1, wanted).astype(np.int64)
     captions = [caption(pyramid, int(index)) for index in indices]
-    grid = draw_sheet(pyramid.level(side).read(indices), captions, _PREVIEW_COLUMNS)
-    shown = [level for level in pyramid.levels if level.resolution <= side]
+    grid = draw_sheet(level.read(indices), captions, _PREVIEW_COLUMNS)
+    lower = [other for other in pyramid.levels if other.resolution <= level.resolution]
+    shown = [(other, level.resolution // other.resolution) for other in reversed(lower)]
     first = indices[:1]
-    levels = np.concatenate([enlarge(level.read(first), side) for level in reversed(shown)])
-    names = [f"{first[0]} at {level.resolution}" for level in reversed(shown)]
+    levels = np.concatenate([enlarge(other.read(first), factor) for other, factor in shown])
+    names = [f"{first[0]} at {other.size_text}" for other, _ in shown]
     return stack([grid, draw_sheet(levels, names, _PREVIEW_COLUMNS)])
 
 

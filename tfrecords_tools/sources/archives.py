@@ -25,9 +25,9 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file
 from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.decoding import ImageFile
 from tfrecords_tools.sources.gzip_access import GzipAccess
 from tfrecords_tools.sources.image_files import HEAD_BYTES, NamedImageFiles, open_folder
-from tfrecords_tools.sources.pixels import ImageFile
 from tfrecords_tools.untrusted.regular_file import open_regular, require_regular
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")

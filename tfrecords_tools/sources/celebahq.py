@@ -14,8 +14,10 @@ from tfrecords_tools.progress import tracked
 from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import BadImageError, EightBitSquares
 from tfrecords_tools.sources.celeba import check_count
+from tfrecords_tools.sources.decoding import ImageFile
+from tfrecords_tools.sources.headers import read_header
 from tfrecords_tools.sources.image_files import NamedImageFiles
-from tfrecords_tools.sources.pixels import ImageFile, read_header, read_rgb
+from tfrecords_tools.sources.pixels import read_rgb
 from tfrecords_tools.sources.shared_flags import INPUT, SHUFFLE, SQUARE_RESOLUTION, expected_images
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.array_file import HEADER_BYTES, parse_header, view_array

@@ -12,10 +12,14 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.format.example import CHANNELS
 from tfrecords_tools.format.labels import check_values
-from tfrecords_tools.sources.base import BadImageError, EightBitSquares, one_hot
-from tfrecords_tools.sources.shared_flags import INPUT, LABELS, SHUFFLE
+from tfrecords_tools.pictures import to_8_bits
+from tfrecords_tools.shape import Base, split_size
+from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.shared_flags import BITS, INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
+from tfrecords_tools.sources.transparency import fill_transparent
 from tfrecords_tools.untrusted.array_file import load_array
 from tfrecords_tools.untrusted.isolated import open_parser, run_isolated
 from tfrecords_tools.untrusted.unpacking import MAX_GZIP_RATIO
@@ -28,22 +32,28 @@ _MOST_CLASSES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Hdf5Source(EightBitSquares):
+class Hdf5Source:
     """The images of an archive at their highest resolution, in the archive's order.
 
     Attributes:
       path: the archive.
-      dataset: name of the HDF5 dataset that holds them, uint8 [n C H W].
+      dataset: name of the HDF5 dataset that holds them, uint8 or uint16 [n C H W].
       shape: (n, C, H, W).
+      base: height and width at resolution 4.
+      resolution: 4 times a power of two; the side of squares in pixels.
       labels_path: the `-labels.npy` beside the archive; None without labels.
       label_names: the classes' numbers; None without labels.
+      bits: of a value, 8 or 16; those that are stored are scaled.
     """
 
     path: Path
     dataset: str
     shape: tuple[int, int, int, int]
+    base: Base
+    resolution: int
     labels_path: Path | None
     label_names: tuple[str, ...] | None
+    bits: int = 8
     shuffled: bool = True
 
     @property
@@ -53,13 +63,8 @@ class Hdf5Source(EightBitSquares):
 
     @property
     def channels(self) -> int:
-        """1 (grayscale) or 3 (RGB)."""
+        """1 to 4, as of every source."""
         return self.shape[1]
-
-    @property
-    def resolution(self) -> int:
-        """Side of the images in pixels."""
-        return self.shape[2]
 
     @functools.cached_property
     def _archive(self) -> Any:
@@ -70,12 +75,17 @@ class Hdf5Source(EightBitSquares):
         return None if self.labels_path is None else _read_labels(self.labels_path, self.count)
 
     def load(self, index: int) -> np.ndarray:
-        """Return image `index` as [C H W] uint8."""
+        """Return image `index` as [C H W] uint8, or uint16 for 16 bits."""
         try:
-            return self._archive.call("image", self.dataset, index)
+            image = self._archive.call("image", self.dataset, index)
         except UserError as error:
             reason = str(error).removeprefix(f"{self.path}: damaged: ")
             raise BadImageError(f"{self.path}: image {index}", f"is damaged: {reason}") from error
+        if self.bits == 8:
+            image = to_8_bits(image)
+        else:
+            image = image.astype(np.uint16) * np.uint16(257 if image.dtype == np.uint8 else 1)
+        return fill_transparent(image) if self.channels in (2, 4) else image
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""
@@ -92,13 +102,14 @@ class Hdf5Source(EightBitSquares):
         return {key: value for key, value in self.__dict__.items() if key != "_archive"}
 
 
-def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
+def open_hdf5(path: Path, labels: bool | None, bits: int = 8) -> Hdf5Source:
     """Open an archive.
 
     Args:
       path: the .h5 file; each of its datasets named `data...` holds one resolution.
       labels: True requires the `-labels.npy` beside it, False ignores it, None takes it if it is
         there.
+      bits: of a value, 8 or 16.
 
     Raises:
       UserError: a file is missing, damaged, or of another kind.
@@ -108,26 +119,27 @@ def open_hdf5(path: Path, labels: bool | None) -> Hdf5Source:
     require("h5py", _EXTRA)  # said here if it is not installed
     dataset, shape, dtype = run_isolated(_largest, path)
     count, channels, height, width = shape
-    if (
-        dtype != np.uint8
-        or channels not in (1, 3)
-        or height != width
-        or height < 4
-        or height & (height - 1)
-        or count == 0
-    ):
+    split = split_size(height, width)
+    known_type = dtype.kind == "u" and dtype.itemsize <= 2 and channels in CHANNELS
+    if not known_type or count == 0 or split is None:
         raise UserError(
-            f"--input={path}: {dataset} must be uint8 [n, C, H, W], C 1 or 3, H = W a power of two"
-            f" from 4. Received: {dtype} {list(shape)}"
+            f"--input={path}: {dataset} must be uint8 or uint16 [n, C, H, W], C 1 to 4, H = W a"
+            " power of two from 4, or H and W that can be halved, together, to at least 4 and few"
+            " pixels, such as 256 and 384."
+            f" Received: {dtype} {list(shape)}"
+        )
+    if bits == 16 and channels != 1:
+        raise UserError(
+            f"--bits=16 needs grayscale images. Received: --input={path} of {channels} channels"
         )
     labels_path = path.with_name(f"{path.stem}-labels.npy")
     if labels is False or (labels is None and not labels_path.is_file()):
-        return Hdf5Source(path, dataset, shape, None, None)
+        return Hdf5Source(path, dataset, shape, *split, None, None, bits)
     if not labels_path.is_file():
         raise UserError(f"{labels_path}: no such file; --labels=classes needs it")
     classes = _read_labels(labels_path, count).shape[1]
     names = tuple(str(number) for number in range(classes))
-    return Hdf5Source(path, dataset, shape, labels_path, names)
+    return Hdf5Source(path, dataset, shape, *split, labels_path, names, bits)
 
 
 def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
@@ -140,7 +152,7 @@ def _largest(path: Path) -> tuple[str, tuple[int, int, int, int], np.dtype]:
             f"--input={path}: no images; expected datasets named data..., [n C H W]."
             f" Received: {names or 'an empty archive'}"
         )
-    name = max(found, key=lambda name: found[name].shape[3])
+    name = max(found, key=lambda name: math.prod(found[name].shape[2:]))
     shape, dtype = found[name].shape, found[name].dtype
     # Chunks that were never written take no room, so that a small file can claim any number.
     # Those that were are compressed by gzip at most.
@@ -215,13 +227,13 @@ def _read_labels(path: Path, count: int) -> np.ndarray:
 
 
 def _open(request: SourceRequest) -> Hdf5Source:
-    return open_hdf5(request["input"], request["labels"])
+    return open_hdf5(request["input"], request["labels"], request["bits"])
 
 
 SPEC = SourceSpec(
     name="hdf5",
     description="an archive of the original's Theano version",
-    flags=(replace(INPUT, note="an .h5 file"), LABELS, SHUFFLE),
+    flags=(replace(INPUT, note="an .h5 file"), LABELS, BITS, SHUFFLE),
     open=_open,
     extra=_EXTRA,
 )

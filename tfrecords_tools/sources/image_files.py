@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file
-from tfrecords_tools.sources.pixels import ImageFile
+from tfrecords_tools.sources.decoding import ImageFile
 
 # Ways by which one folder may be reached. If ten folders link to each other, each is reached by a
 # million.

@@ -3,8 +3,9 @@
 from PIL import ImageColor
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.pixels import ImagePolicy
-from tfrecords_tools.sources.shared_flags import CHANNELS, MAX_PIXELS
+from tfrecords_tools.shape import SQUARE
+from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.sources.shared_flags import BITS, CHANNELS, MAX_PIXELS, check_bits
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest
 
 
@@ -26,26 +27,29 @@ def parse_color(text: str) -> tuple[int, int, int]:
 # All but --resolution, whose help differs from source to source.
 POLICY_FLAGS = (
     CHANNELS,
+    BITS,
     FlagSpec(
         "crop",
         "choice",
         "center",
-        "Makes images square. center: the largest centered square; pad: adds background; none:"
-        " images that are not square are errors.",
-        choices=("center", "pad", "none"),
+        "Gives images the shape of the resolution, a square unless it is WIDTHxHEIGHT. center: the"
+        " largest centered rectangle; pad: adds background, transparent if alpha is kept; stretch:"
+        " scales both sides on their own; none: images of other shapes are errors.",
+        choices=("center", "pad", "stretch", "none"),
     ),
     FlagSpec(
         "resize",
         "choice",
         "lanczos",
-        "The filter that scales the square to the resolution.",
+        "The filter that scales images to the resolution.",
         choices=("lanczos", "bicubic", "bilinear", "box", "nearest"),
     ),
     FlagSpec(
         "background",
         "string",
         "white",
-        "The color of padding and behind transparent pixels: a name, #rrggbb or rgb(r,g,b).",
+        "The color of padding and behind transparent pixels, unless alpha is kept: a name, #rrggbb"
+        " or rgb(r,g,b).",
         parse=parse_color,
     ),
     FlagSpec(
@@ -60,5 +64,7 @@ POLICY_FLAGS = (
 
 def requested_policy(request: SourceRequest) -> ImagePolicy:
     """Return the policy that `--resolution` and `POLICY_FLAGS` ask for; 0 stands for auto."""
+    base, resolution = request["resolution"] or (SQUARE, 0)
+    check_bits(request["bits"], request["channels"])
     values = {flag.name: request[flag.name] for flag in POLICY_FLAGS}
-    return ImagePolicy(resolution=request["resolution"] or 0, **values)
+    return ImagePolicy(resolution=resolution, base=base, **values)

@@ -14,7 +14,8 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.progress import tracked
 from tfrecords_tools.sources.base import BadImageError, EightBitSquares
-from tfrecords_tools.sources.pixels import ImagePolicy, read_pixels
+from tfrecords_tools.sources.pixels import read_pixels
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     MAX_PIXELS,
@@ -76,7 +77,7 @@ class LsunSource(EightBitSquares):
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""
-        return {"kind": "lsun", "input": str(self.path), **dataclasses.asdict(self.policy)}
+        return {"kind": "lsun", "input": str(self.path), **self.policy.describe()}
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the open database out: each worker opens it for itself."""

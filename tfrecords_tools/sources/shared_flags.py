@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.shape import Base, nearest_sizes, parse_size, split_size
+from tfrecords_tools.shape import MOST_BASE_PIXELS, Base, nearest_sizes, parse_size, split_size
 from tfrecords_tools.sources.spec import FlagSpec
 
 _CHANNELS = {"auto": 0, "gray": 1, "gray_alpha": 2, "rgb": 3, "rgba": 4, "1": 1, "3": 3}
+_CHANNEL_NAMES = {1: "gray", 2: "gray_alpha", 3: "rgb", 4: "rgba"}
 _LABELS = {"auto": None, "none": False, "classes": True, "folders": True}
 
 
@@ -28,18 +29,13 @@ def parse_resolution(text: str) -> tuple[Base, int] | None:
     split = split_size(*size) if size else None
     if split is not None:
         return split
-    nearest = ""
-    if size is not None and min(size) > 0:
-        sizes = [_size_text(*near) for near in nearest_sizes(*size)]
-        nearest = f"; the nearest are {' and '.join(sizes)}"
-    raise UserError(
-        "--resolution must be auto, a power of two from 4, or WIDTHxHEIGHT with sides that halve to"
-        f" a base of at least 4 and of few pixels, such as 384x256{nearest}. Received: {text}"
-    )
-
-
-def _size_text(height: int, width: int) -> str:
-    return str(width) if height == width else f"{width}x{height}"
+    rule = "auto, a power of two from 4, or WIDTHxHEIGHT such as 384x256"
+    if size is not None and size[0] != size[1]:
+        rule += (
+            ", 64 times 6x4: a power of two times a base with sides of at least 4 and at most"
+            f" {MOST_BASE_PIXELS} pixels"
+        )
+    raise UserError(f"--resolution must be {rule}{_nearest(size)}. Received: {text}")
 
 
 def parse_square(text: str) -> int | None:
@@ -48,16 +44,40 @@ def parse_square(text: str) -> int | None:
     Raises:
       UserError: no pyramid of squares has this size.
     """
-    split = parse_resolution(text)
-    if split is None:
+    if text == "auto":
         return None
-    base, resolution = split
-    if not base.is_square:
-        raise UserError(
-            "--resolution must be the side of squares, a power of two from 4, for this source."
-            f" Received: {text}"
-        )
-    return resolution
+    size = parse_size(text)
+    split = split_size(*size) if size else None
+    if split is not None and split[0].is_square:
+        return split[1]
+    square = (size[1], size[1]) if size and size[0] == size[1] else None
+    raise UserError(
+        "--resolution must be auto or a power of two from 4, the side of squares, for this source"
+        f"{_nearest(square)}. Received: {text}"
+    )
+
+
+def check_bits(bits: int, channels: int) -> None:
+    """Refuse 16 bits for anything but grayscale; `channels` is 0 for auto."""
+    if bits == 16 and channels not in (0, 1):
+        given = channels_name(channels)
+        raise UserError(f"--bits=16 needs --channels=gray or auto. Received: --channels={given}")
+
+
+def channels_name(channels: int) -> str:
+    """Return the value of `--channels` that means a number of channels."""
+    return _CHANNEL_NAMES[channels]
+
+
+def _nearest(size: tuple[int, int] | None) -> str:
+    """Return words about the sizes that are nearest to a (height, width)."""
+    if size is None or min(size) < 1:
+        return ""
+    sizes = [
+        str(width) if height == width else f"{width}x{height}"
+        for height, width in nearest_sizes(*size)
+    ]
+    return f"; the nearest are {' and '.join(sizes)}"
 
 
 def parse_comma_separated(text: str | None) -> tuple[str, ...]:
@@ -97,6 +117,7 @@ BITS = FlagSpec(
     "Bits of each value. 16 is for grayscale images of 16 bits, which otherwise become 8.",
     choices=("8", "16"),
     parse=int,
+    recorded_default=False,
 )
 # Parsed, True takes labels, False takes none, and None (auto) is for the source to decide.
 LABELS = FlagSpec(

@@ -29,6 +29,8 @@ class FlagSpec:
       required: True if this source cannot do without it.
       parse: converts the value as given (or the default) into what the source is opened with.
         Raises UserError for a value that is wrong.
+      recorded_default: False for a flag that is younger than the source: manifests name it only
+        where it is not the default, so that the same command makes the same bytes in all versions.
     """
 
     name: str
@@ -40,6 +42,7 @@ class FlagSpec:
     minimum: int = 1
     required: bool = False
     parse: Callable[[Any], Any] = _unchanged
+    recorded_default: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

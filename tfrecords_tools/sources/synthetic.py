@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.errors import UserError
 from tfrecords_tools.shape import SQUARE, Base
 from tfrecords_tools.sources.base import one_hot
-from tfrecords_tools.sources.shared_flags import BITS, CHANNELS, LABELS, RESOLUTION
+from tfrecords_tools.sources.shared_flags import (
+    BITS,
+    CHANNELS,
+    LABELS,
+    RESOLUTION,
+    check_bits,
+)
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
 from tfrecords_tools.sources.transparency import fill_transparent
 
@@ -185,8 +190,7 @@ _DISTANCES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 def _open(request: SourceRequest) -> SyntheticSource:
     base, resolution = request["resolution"] or (SQUARE, DEFAULT_RESOLUTION)
     bits = request["bits"]
-    if bits == 16 and request["channels"] not in (0, 1):
-        raise UserError("--bits=16 needs --channels=gray or auto")
+    check_bits(bits, request["channels"])
     return SyntheticSource(
         request.num_images or DEFAULT_COUNT,
         resolution,
@@ -204,7 +208,7 @@ SPEC = SourceSpec(
     flags=(
         replace(RESOLUTION, note=f"auto is {DEFAULT_RESOLUTION}"),
         replace(LABELS, note="classes are the shapes, auto is none"),
-        replace(CHANNELS, note="auto is rgb, or gray with --bits=16"),
+        replace(CHANNELS, note="auto is rgb, or gray with --bits=16", recorded_default=False),
         BITS,
         FlagSpec("seed", "integer", 0, "Another seed draws other images.", minimum=0),
     ),

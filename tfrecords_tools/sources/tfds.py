@@ -14,15 +14,16 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.arrays import checked_classes
+from tfrecords_tools.sources.header_scan import complete_policy
 from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
-from tfrecords_tools.sources.images import ImagesSource, complete_policy
-from tfrecords_tools.sources.pixels import ImagePolicy
+from tfrecords_tools.sources.images import ImagesSource
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
+    RESOLUTION,
     SHUFFLE,
     SKIP_BAD_IMAGES,
-    SQUARE_RESOLUTION,
     parse_path,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
@@ -215,7 +216,7 @@ SPEC = SourceSpec(
             " own",
             required=False,
         ),
-        replace(SQUARE_RESOLUTION, note="auto is the largest that enlarges no image"),
+        replace(RESOLUTION, note="auto is the largest square that enlarges no image"),
         LABELS,
         FlagSpec(
             "manual_dir",

@@ -10,7 +10,7 @@ from tfrecords_tools.format import encode_records
 from tfrecords_tools.format.png_file import encode_png_records
 from tfrecords_tools.parallel import WORKER_BYTES
 from tfrecords_tools.sources.base import BadImageError, Source
-from tfrecords_tools.sources.pixels import ImagePolicy
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.levels import make_levels, resolutions
 

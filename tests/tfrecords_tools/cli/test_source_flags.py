@@ -82,8 +82,37 @@ def test_a_source_is_opened_with_parsed_values():
     assert (source.count, source.resolution, source.label_names) == (10_000, 64, None)
 
 
-@pytest.mark.parametrize("text", ["100", "2", "0", "-8", "8.0", "big", ""])
-def test_a_resolution_must_be_a_power_of_two(text):
-    given = {**checked("--source=synthetic", f"--resolution={text}").flag_values_dict()}
-    with pytest.raises(UserError, match="--resolution must be auto or a power of two from 4"):
-        open_source(SOURCES["synthetic"], {**given, "num_images": 1}, 1, lambda line: None)
+def refusal(source, *arguments):
+    """The error of a source that is opened with wrong values."""
+    given = {**checked(f"--source={source}", *arguments).flag_values_dict(), "num_images": 1}
+    with pytest.raises(UserError) as caught:
+        open_source(find_source(source), given, 1, lambda line: None)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["100", "2", "0", "0x0", "0x8", "-8", "8.0", "big", "", "x", "8x"])
+def test_a_resolution_must_be_a_size_of_pyramids(text):
+    message = refusal("synthetic", f"--resolution={text}")
+    assert message.startswith("--resolution must be auto, a power of two from 4, or WIDTHxHEIGHT")
+    assert message.endswith(f". Received: {text}")
+    assert ("the nearest are 64 and 128" in message) == (text == "100")
+
+
+def test_the_nearest_rectangles_are_named():
+    message = refusal("synthetic", "--resolution=100x60")
+    assert "at most 256 pixels; the nearest are 104x64 and 96x64. Received" in message
+
+
+@pytest.mark.parametrize("source", ["lsun", "celebahq"])
+@pytest.mark.parametrize("text", ["100", "96x64"])
+def test_sources_of_squares_take_no_rectangles(source, text):
+    message = refusal(source, "--input=x", f"--resolution={text}")
+    assert message.startswith("--resolution must be auto or a power of two from 4, the side of squ")
+    assert ("the nearest are 64 and 128" in message) == (text == "100")
+
+
+@pytest.mark.parametrize("source", ["images", "tfds:x", "synthetic"])
+def test_16_bits_are_for_gray(source):
+    arguments = ("--bits=16", "--channels=rgb", *(["--input=x"] if source == "images" else []))
+    message = refusal(source, *arguments)
+    assert message == "--bits=16 needs --channels=gray or auto. Received: --channels=rgb"

@@ -45,7 +45,7 @@ def test_a_sheet_that_is_too_large_is_refused(monkeypatch, random_images):
 
 def test_sheets_are_stacked_and_levels_enlarged(random_images):
     images = random_images(2, 1, 4)
-    assert enlarge(images, 16).shape == (2, 1, 16, 16)
+    assert enlarge(images, 4).shape == (2, 1, 16, 16)
     one, two = draw_sheet(images), draw_sheet(images, columns=1)
     whole = stack([one, two])
     assert whole.size == (max(one.width, two.width), one.height + two.height)

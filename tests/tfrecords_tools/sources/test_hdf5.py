@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import Base
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.hdf5 import open_hdf5
 
@@ -92,9 +93,10 @@ def test_each_process_opens_the_archive_for_itself(archive):
         ({}, "no images; expected datasets named data.* Received: an empty archive"),
         ({"x": np.zeros((2, 3, 4, 4), np.uint8)}, "no images; .* Received: x"),
         ({"data4": np.zeros((2, 3, 4, 4))}, r"data4 must be uint8 .* float64 \[2, 3, 4, 4\]"),
-        ({"data4": np.zeros((2, 2, 4, 4), np.uint8)}, r"uint8 \[2, 2, 4, 4\]"),
+        ({"data4": np.zeros((2, 5, 4, 4), np.uint8)}, r"uint8 \[2, 5, 4, 4\]"),
         ({"data6": np.zeros((2, 3, 6, 6), np.uint8)}, r"uint8 \[2, 3, 6, 6\]"),
-        ({"data4": np.zeros((2, 3, 4, 8), np.uint8)}, r"uint8 \[2, 3, 4, 8\]"),
+        ({"data4": np.zeros((2, 3, 3, 8), np.uint8)}, r"uint8 \[2, 3, 3, 8\]"),
+        ({"data4": np.zeros((2, 3, 4, 4), np.uint32)}, r"uint32 \[2, 3, 4, 4\]"),
         ({"data4": np.zeros((0, 3, 4, 4), np.uint8)}, r"uint8 \[0, 3, 4, 4\]"),
     ],
 )
@@ -104,6 +106,45 @@ def test_wrong_contents_are_refused(tmp_path, content, expected):
             file[name] = value
     with pytest.raises(UserError, match=rf"x\.h5: .*{expected}"):
         open_hdf5(tmp_path / "x.h5", None)
+
+
+def put(path, images):
+    with h5py.File(path, "w") as file:
+        file["data"] = images
+    return path
+
+
+def test_rectangles_with_alpha_are_taken_without_the_colors_of_what_is_transparent(tmp_path):
+    images = np.random.default_rng(0).integers(1, 256, (3, 4, 8, 12), np.uint8)
+    images[:, 3, :, :6] = 0
+    source = open_hdf5(put(tmp_path / "x.h5", images), None)
+    assert (source.base, source.resolution, source.channels) == (Base(4, 6), 8, 4)
+    loaded = source.load(1)
+    np.testing.assert_array_equal(loaded[:, :, 6:], images[1, :, :, 6:])
+    np.testing.assert_array_equal(loaded[:3, :, :6], loaded[:3, :, 6:7].repeat(6, 2))
+
+
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_16_bits_are_kept_if_asked_for_and_else_rounded(tmp_path, dtype):
+    images = np.random.default_rng(0).integers(0, 1 << 16, (3, 1, 8, 8)).astype(dtype)
+    path = put(tmp_path / "x.h5", images)
+    kept, rounded = open_hdf5(path, None, 16), open_hdf5(path, None)
+    assert (kept.bits, rounded.bits) == (16, 8)
+    assert kept.load(2).dtype == np.uint16 and rounded.load(2).dtype == np.uint8
+    np.testing.assert_array_equal(kept.load(2), images[2])
+    np.testing.assert_array_equal(rounded.load(2), np.rint(images[2] / 257))
+
+
+def test_8_bits_are_scaled_to_16_if_asked_for(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), np.uint8)
+    loaded = open_hdf5(put(tmp_path / "x.h5", images), None, 16).load(0)
+    np.testing.assert_array_equal(loaded, images[0] * np.uint16(257))
+
+
+def test_16_bits_of_color_are_refused(tmp_path):
+    path = put(tmp_path / "x.h5", np.zeros((2, 3, 4, 4), np.uint16))
+    with pytest.raises(UserError, match="--bits=16 needs grayscale images. Received: .* 3 channel"):
+        open_hdf5(path, None, 16)
 
 
 def test_a_damaged_or_missing_archive_is_refused(archive, tmp_path):

@@ -10,9 +10,12 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.sources.decoding import EXTENSIONS
+from tfrecords_tools.sources.headers import read_header
 from tfrecords_tools.sources.image_files import open_folder
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import EXTENSIONS, ImagePolicy, read_header, read_pixels
+from tfrecords_tools.sources.pixels import read_pixels
+from tfrecords_tools.sources.policy import ImagePolicy
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 
@@ -175,7 +178,7 @@ def test_folders_named_as_parts_of_a_data_set_are_warned_of(folder, caplog, fold
 
 
 def test_headers_are_read_by_several_processes_alike(folder, monkeypatch):
-    monkeypatch.setattr("tfrecords_tools.sources.images._SCAN_CHUNK", 1)
+    monkeypatch.setattr("tfrecords_tools.sources.header_scan._SCAN_CHUNK", 1)
     for number in range(10):
         put(folder / f"{number}.png", (20 + number, 40))
     assert opened(folder, workers=2).policy == opened(folder, workers=1).policy

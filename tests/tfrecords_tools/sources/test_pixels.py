@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from tfrecords_tools.sources import pixels
+from tfrecords_tools.sources import headers
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.pixels import ImagePolicy, read_header, read_pixels
+from tfrecords_tools.sources.headers import read_header
+from tfrecords_tools.sources.pixels import read_pixels
+from tfrecords_tools.sources.policy import ImagePolicy
 
 RGB = ImagePolicy(channels=3, resolution=4)
 GRAY = ImagePolicy(channels=1, resolution=4)
@@ -351,9 +353,9 @@ def png(width, height, depth, color, raw):
 def test_the_fast_way_to_a_png_header_says_what_pillow_says(tmp_path, monkeypatch, mode):
     path = tmp_path / "image.png"
     Image.new(mode, (7, 5)).save(path)
-    fast = pixels._png_header(path)
+    fast = headers._png_header(path)
     assert fast is not None and fast == read_header(path, max_pixels=35)
-    monkeypatch.setattr(pixels, "_png_header", lambda file: None)
+    monkeypatch.setattr(headers, "_png_header", lambda file: None)
     assert fast == read_header(path, max_pixels=35)
 
 
@@ -364,6 +366,6 @@ def test_a_png_header_that_is_damaged_is_left_to_pillow(tmp_path, at):
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
-    assert pixels._png_header(path) is None
+    assert headers._png_header(path) is None
     with pytest.raises(BadImageError):
         read_header(path, max_pixels=35)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.pixels import ImagePolicy
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.tfds import open_tfds, parse_name
 from tfrecords_tools.sources.tfds_records import RecordRange, find_features, index_records
 

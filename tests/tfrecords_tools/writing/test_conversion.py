@@ -6,7 +6,7 @@ import types
 import numpy as np
 
 from tfrecords_tools.shape import SQUARE
-from tfrecords_tools.sources.pixels import ImagePolicy
+from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.writing.conversion import Converter, make_chunks
 from tfrecords_tools.writing.layout import Layout
 
