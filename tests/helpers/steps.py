@@ -21,11 +21,13 @@ def step_inputs(
     images=None,
     stop_flags=(),
     scored=0,
+    size=(8, 8),
+    bits=8,
 ):
     """Return inputs of one iteration, of images drawn from `images_seen` unless given."""
     rng = np.random.default_rng(images_seen)
     if images is None:
-        images = rng.integers(0, 256, [batch, channels, 8, 8]).astype(np.uint8)
+        images = rng.integers(0, 2**bits, [batch, channels, *size]).astype(f"u{bits // 8}")
     validation = rng.integers(0, 256, [scored, channels, 8, 8]).astype(np.uint8)
     classes = np.arange(batch) % max(label_size, 1)
     one_hot = np.eye(max(label_size, 1), label_size, dtype=np.float32)

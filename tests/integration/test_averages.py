@@ -5,13 +5,13 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import evaluate, export, generate, train
 from pgan_tf.runs.grids import draw_latents
 from pgan_tf.step.power_average import exponent_of
+from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -53,13 +53,10 @@ def run(data, tmp_path_factory):
 
 def checkpoint(run, images_seen):
     """Return the float32 variables of a checkpoint by name."""
-    reader = tf.train.load_checkpoint(str(run / "checkpoints" / f"state-{images_seen:09d}"))
-    entries = {
-        name.split("/")[1].replace(".S", "/").replace("..", "."): name
-        for name in reader.get_variable_to_shape_map()
-        if name.startswith("variables/")
+    return {
+        name.split("/")[1].replace(".S", "/").replace("..", "."): value
+        for name, value in saved_state(run, images_seen).items()
     }
-    return {name: reader.get_tensor(entry) for name, entry in entries.items()}
 
 
 def test_each_generator_has_the_averages_of_its_checkpoint_beside_it(run):

@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -82,15 +82,6 @@ def kill_after(process, ticks, delay):
     return process.returncode
 
 
-def state(run_dir):
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-000000400"))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.startswith("variables/")
-    }
-
-
 def scalars(run_dir):
     lines = (run_dir / "metrics.jsonl").read_text().splitlines()
     return [
@@ -129,7 +120,7 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices
     drained.join()
     assert undisturbed.returncode == 0
 
-    expected, actual = state(tmp_path / "undisturbed"), state(run_dir)
+    expected, actual = saved_state(tmp_path / "undisturbed", 400), saved_state(run_dir, 400)
     assert len(expected) > 50
     assert actual.keys() == expected.keys()
     for name, value in expected.items():

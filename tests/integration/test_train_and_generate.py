@@ -15,6 +15,7 @@ from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import generate, train
+from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
@@ -136,17 +137,6 @@ def training_process(*arguments):
     )
 
 
-def final_state(run_dir):
-    import tensorflow as tf
-
-    reader = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "state-000000096"))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.startswith("variables/")
-    }
-
-
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
 )
@@ -170,7 +160,7 @@ def test_an_interrupted_run_continues_to_the_same_end(finished, data, tmp_path, 
     result = pgan_train(f"--run_dir={run_dir}")
     assert result.returncode == 0, result.stderr
     assert "continuing at" in result.stdout
-    expected, actual = final_state(finished[0]), final_state(run_dir)
+    expected, actual = saved_state(finished[0], 96), saved_state(run_dir, 96)
     assert len(expected) > 50
     assert actual.keys() == expected.keys()
     for name, value in expected.items():
@@ -190,7 +180,7 @@ def test_a_run_continues_from_the_checkpoint_before_a_damaged_one(finished, tmp_
     assert result.returncode == 0, result.stderr
     assert "continuing at 0.1 of" in result.stdout  # 64 images
     assert "state-000000096 can't be read, trying the one before it" in result.stderr
-    expected, actual = final_state(finished[0]), final_state(run_dir)
+    expected, actual = saved_state(finished[0], 96), saved_state(run_dir, 96)
     for name, value in expected.items():
         np.testing.assert_array_equal(actual[name], value, err_msg=name)
 

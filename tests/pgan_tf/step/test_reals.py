@@ -11,6 +11,13 @@ def test_reals_are_scaled_to_the_unit_range():
     np.testing.assert_allclose(prepare_reals(images, None)[0, :, :, 0], [[-1, 1], [-0.6, 0.6]])
 
 
+def test_reals_of_16_bits_keep_all_levels():
+    levels = np.arange(2**16, dtype=np.uint16).reshape(1, 1, 256, 256)
+    reals = prepare_reals(tf.constant(levels), None, bits=16).numpy().ravel()
+    np.testing.assert_allclose(reals, levels.ravel() / 32767.5 - 1, atol=1e-7)
+    assert (np.diff(reals) > 0).all()
+
+
 def test_reals_fade_from_the_resolution_below(rng):
     images = rng.integers(0, 256, [2, 3, 4, 4]).astype(np.uint8)
     full = images.transpose(0, 2, 3, 1) / 127.5 - 1.0

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pgan_tf.config import DataConfig, LossConfig, OptimizerConfig
+from pgan_tf.config import AugmentConfig, DataConfig, LossConfig, OptimizerConfig
 from pgan_tf.distribution.strategy import sample_offset
 from pgan_tf.step.noise import normal
 from pgan_tf.step.step import TrainStep
 from pgan_tf.step.train_state import TrainState
 from tests.helpers.steps import arrays, step_inputs
 from tests.helpers.tiny import tiny_config
+from tfrecords_tools.shape import Base
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,16 @@ def take_step(strategy, config, *, label_size=0):
     state = TrainState(config, strategy)
     train_step = TrainStep(state, config, strategy, resolution=8, fading=True)
     chosen = strategy if strategy.num_replicas_in_sync > 1 else None
-    scalars = train_step(step_inputs(16, strategy=chosen, label_size=label_size)).last_scalars
+    network = config.network
+    inputs = step_inputs(
+        16,
+        strategy=chosen,
+        label_size=label_size,
+        channels=network.channels,
+        size=network.image_size(8),
+        bits=network.bits,
+    )
+    scalars = train_step(inputs).last_scalars
     # With beta1 = 0, Adam's first moments are the gradients.
     gradients = {
         f"{network} {path}": optimizer._momentums[optimizer._get_variable_index(variable)].numpy()
@@ -59,12 +69,27 @@ def with_noise(config):
     )
 
 
+def with_rectangles(config):
+    """Return a configuration for rectangles with alpha, augmented."""
+    network = dataclasses.replace(config.network, base=Base(4, 6), channels=4)
+    augment = AugmentConfig(augment="fixed", augment_p=0.5)
+    return dataclasses.replace(config, network=network, augment=augment)
+
+
+def with_16_bits(config):
+    """Return a configuration for tall grayscale images of 16 bits."""
+    network = dataclasses.replace(config.network, base=Base(5, 4), channels=1, bits=16)
+    return dataclasses.replace(config, network=network, loss=LossConfig(loss="logistic"))
+
+
 @pytest.mark.parametrize(
     ("precision", "options", "jit_compile"),
     [
         ("float32", None, "off"),
         ("float32", with_noise, "off"),
         ("float32", with_pairs, "off"),
+        ("float32", with_rectangles, "off"),
+        ("float32", with_16_bits, "off"),
         ("float32", None, "on"),
         ("float32", with_pairs, "on"),
         ("float32", with_lazy_penalty, "off"),
