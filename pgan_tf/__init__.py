@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pgan_tf.generating.video import save_video
     from pgan_tf.networks.discriminator import Discriminator
     from pgan_tf.networks.generator import Generator
-    from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8
+    from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8, to_uint16
     from pgan_tf.runs.saved_generator import describe_generator, load_generator
     from pgan_tf.training.loop import TrainResult, train
     from tfrecords_tools.errors import UserError
@@ -64,6 +64,7 @@ _HOMES = {
     "make_grid": "pgan_tf.runs.grids",
     "save_video": "pgan_tf.generating.video",
     "to_uint8": "pgan_tf.runs.grids",
+    "to_uint16": "pgan_tf.runs.grids",
     "train": "pgan_tf.training.loop",
     "with_truncation": "pgan_tf.generating.truncation",
 }
@@ -97,6 +98,7 @@ __all__ = [
     "metrics",
     "save_video",
     "to_uint8",
+    "to_uint16",
     "train",
     "with_truncation",
 ]

@@ -278,7 +278,8 @@ def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
         seed=flags["seed"],
         classes=flags["classes"],
     )
-    return str(path)
+    over_white = ", transparent images over white" if sampler.channels in (2, 4) else ""
+    return f"{path}{over_white}"
 
 
 def _training(flags: Mapping[str, Any], output: Path) -> str:

@@ -44,9 +44,10 @@ def as_plain_keras(model: keras.Model) -> keras.Model:
         if isinstance(layer, WeightedSum) and layer.alpha is not None:
             _fold_fade(weights, layer.alpha)
         elif isinstance(layer, ChannelBias):
-            # The 16 pixels of a feature map share one bias, and are 16 consecutive units.
+            # The pixels of a feature map share one bias, and are consecutive units: 16 of 4x4.
             bias = keras.ops.convert_to_numpy(layer.bias)
-            weights["4x4_dense"][1] = np.repeat(bias, 16)
+            units = len(weights["4x4_dense"][1])
+            weights["4x4_dense"][1] = np.repeat(bias, units // len(bias))
     for name, values in weights.items():
         plain.get_layer(name).set_weights(values)
     return plain

@@ -13,7 +13,7 @@ from pgan_tf.generating.latents import (
 )
 from pgan_tf.generating.sampler import Sampler
 from pgan_tf.generating.video import save_video
-from pgan_tf.runs.grids import draw_latents, make_grid, save_png
+from pgan_tf.runs.grids import draw_latents, make_grid, save_png, to_display
 from tfrecords_tools.errors import UserError
 
 _GRID_MAX_IMAGES = 1024
@@ -54,7 +54,7 @@ def generate_pngs(
         suffix = f"-{_file_name(names[turns[number]])}" if names else ""
         save_png(output / f"{number:06d}{suffix}.png", image)
         if grid and number < _GRID_MAX_IMAGES:
-            kept.append(image)
+            kept.append(to_display(image))
     if grid:
         save_png(output / "grid.png", _grid(np.stack(kept), len(names)))
     return len(latents)
@@ -85,14 +85,15 @@ def generate_table(
     if rows is None:
         raise UserError(f"--table needs a conditional network. Received: {sampler.file}")
     latents = draw_latents(columns, sampler.latent_size, seed=seed)
-    images = sampler.draw(np.tile(latents, [len(rows), 1]), rows.repeat(columns, axis=0))
+    drawn = sampler.draw(np.tile(latents, [len(rows), 1]), rows.repeat(columns, axis=0))
+    images = to_display(np.stack(list(drawn)))
     output.mkdir(parents=True, exist_ok=True)
     captions = [
         f"{seed}:{column} {name}".rstrip()
         for name in names or [""] * len(rows)
         for column in range(columns)
     ]
-    save_png(output / "table.png", captioned_grid(np.stack(list(images)), captions, columns))
+    save_png(output / "table.png", captioned_grid(images, captions, columns))
     return names
 
 
@@ -121,7 +122,7 @@ def generate_arithmetic(
         gap = [""] * (columns - len(terms) - 1)
         for row in range(1 if labels is None else len(labels)):
             tiled = None if labels is None else np.tile(labels[row], [len(latents), 1])
-            images = np.stack(list(sampler.draw(latents, tiled)))
+            images = to_display(np.stack(list(sampler.draw(latents, tiled))))
             line = np.zeros([columns, *images.shape[1:]], np.uint8)
             line[: len(terms)] = images[:-1]
             line[-1] = images[-1]
@@ -197,7 +198,10 @@ def _take_turns(count: int, rows: np.ndarray | None) -> tuple[np.ndarray, np.nda
 
 
 def _grid(images: np.ndarray, classes: int) -> np.ndarray:
-    """Arrange images in a near-square grid; with classes that take turns, one class per row."""
+    """Arrange images in a near-square grid; with classes that take turns, one class per row.
+
+    Without classes, the sides of the grid are as alike as whole columns let them be.
+    """
     if classes:
         classes = min(classes, len(images))  # no rows for classes without images
         columns = -(-len(images) // classes)
@@ -205,7 +209,9 @@ def _grid(images: np.ndarray, classes: int) -> np.ndarray:
         for i, image in enumerate(images):
             cells[i % classes * columns + i // classes] = image
         return make_grid(cells, columns)
-    return make_grid(images, int(np.ceil(np.sqrt(len(images)))))
+    height, width = images.shape[1:3]
+    columns = int(np.ceil(np.sqrt(len(images) * height / width)))
+    return make_grid(images, min(columns, len(images)))
 
 
 def _file_name(name: str) -> str:

@@ -13,6 +13,7 @@ from pgan_tf.runs.grids import generate_images
 from pgan_tf.runs.saved_generator import find_generator, load_generator, read_description
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import Progress
+from tfrecords_tools.shape import split_size
 
 _MAX_BATCH = 64
 
@@ -26,7 +27,11 @@ class Sampler:
       label_size: components of a label, 0 without labels.
       class_names: names of the classes, or their numbers if they have no names; empty without
         classes.
-      resolution: of the images, in pixels.
+      resolution: of the stage; the side of squares in pixels.
+      height: of the images, in pixels.
+      width: of the images, in pixels.
+      channels: of the images; with 2 or 4, the last is alpha.
+      bits: of a value of the images: 16 if the network was trained on 16 bits, else 8.
       batch_size: images at a time.
     """
 
@@ -57,9 +62,12 @@ class Sampler:
         description = read_description(self.file)
         self.class_names = _class_names(self.label_size, description.label_names or ())
         self._label_rows = description.label_rows
-        self.resolution = int(model.outputs[0].shape[1])
+        self.height, self.width, self.channels = map(int, model.outputs[0].shape[1:])
+        split = split_size(self.height, self.width)
+        self.resolution = self.height if split is None else split[1]
+        self.bits = 16 if description.bits == 16 and self.channels == 1 else 8
         self.batch_size = batch_size or fitting_batch_size(count_features(model), most=_MAX_BATCH)
-        self._generate = truncated_function(model, truncation, as_uint8=True)
+        self._generate = truncated_function(model, truncation, bits=self.bits)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
         """Return the labels that images take in turn.
@@ -109,7 +117,7 @@ class Sampler:
           labels: `[n label_size]`, or None.
 
         Yields:
-          `[resolution resolution channels]` uint8, n in all.
+          `[height width channels]` uint8, or uint16 if `bits` is 16; n in all.
         """
         with Progress(len(latents), "images") as progress:
             for batch in generate_images(

@@ -10,9 +10,15 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pgan_tf.generating.video import save_video
 from pgan_tf.runs.metrics_log import MetricsLog
-from pgan_tf.runs.run_directory import FAKES_PATTERN, RunDirectory, format_duration
+from pgan_tf.runs.run_directory import (
+    FAKES_PATTERN,
+    RunDirectory,
+    base_of_run,
+    format_duration,
+)
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import tracked
+from tfrecords_tools.shape import Base
 from tfrecords_tools.untrusted.regular_file import open_regular
 
 # The caption's height is this share of the picture's, within bounds in pixels.
@@ -29,21 +35,21 @@ class Grid:
     Attributes:
       file: the PNG.
       kimg: thousands of real images shown until then.
-      resolution: of the stage, in pixels; None if the metrics log does not have it.
+      size: of the stage's images in words; None if the metrics log does not have their resolution.
       seconds: of training until then; None if the metrics log does not have them.
     """
 
     file: Path
     kimg: float
-    resolution: int | None
+    size: str | None
     seconds: float | None
 
     @property
     def caption(self) -> str:
         """Text in the corner of the grid, such as `120.0 kimg   32x32   1h 20m`."""
         parts = [f"{self.kimg:.1f} kimg"]
-        if self.resolution is not None:
-            parts.append(f"{self.resolution}x{self.resolution}")
+        if self.size is not None:
+            parts.append(self.size)
         if self.seconds is not None:
             parts.append(format_duration(self.seconds))
         return "   ".join(parts)
@@ -65,14 +71,14 @@ def find_grids(run_dir: str | os.PathLike) -> list[Grid]:
     found = sorted((float(match["kimg"]), file) for match, file in matches if match)
     if not found:
         raise UserError(f"{run_dir}: no grids in it; expected fakes-NNNNNN.png")
-    ticks = _read_ticks(RunDirectory(run_dir).metrics_log)
+    ticks = _read_ticks(RunDirectory(run_dir).metrics_log, base_of_run(run_dir))
     # Names of grids are rounded down to kimg, unless the run writes several per kimg.
     unit = 1e-3 if any("." in file.stem for _, file in found) else 1.0
     return [_at_its_tick(kimg, file, ticks, unit) for kimg, file in found]
 
 
 def _at_its_tick(
-    kimg: float, file: Path, ticks: list[tuple[float, int, float]], unit: float
+    kimg: float, file: Path, ticks: list[tuple[float, str, float]], unit: float
 ) -> Grid:
     """Return a grid with the values of the last tick that its name may stand for."""
     if kimg == 0 and ticks:
@@ -81,9 +87,9 @@ def _at_its_tick(
     return Grid(file, *within[-1]) if within else Grid(file, kimg, None, None)
 
 
-def _read_ticks(log: MetricsLog) -> list[tuple[float, int, float]]:
-    """Return kimg, resolution and seconds of training at each tick."""
-    ticks: list[tuple[float, int, float]] = []
+def _read_ticks(log: MetricsLog, base: Base) -> list[tuple[float, str, float]]:
+    """Return kimg, the size of images and seconds of training at each tick."""
+    ticks: list[tuple[float, str, float]] = []
     before, seconds = 0.0, 0.0
     for row in log.rows():
         resolution = row.values.get("progress/resolution")
@@ -92,7 +98,7 @@ def _read_ticks(log: MetricsLog) -> list[tuple[float, int, float]]:
             continue  # an evaluation
         kimg = row.images_seen / 1000
         seconds += (kimg - before) * seconds_per_kimg
-        ticks.append((kimg, int(resolution), seconds))
+        ticks.append((kimg, base.text_at(int(resolution)), seconds))
         before = kimg
     return ticks
 
@@ -100,7 +106,7 @@ def _read_ticks(log: MetricsLog) -> list[tuple[float, int, float]]:
 def generate_timelapse(
     run_dir: str | os.PathLike, path: Path, *, seconds: float, fps: float
 ) -> int:
-    """Write a video of a run's grids, each with kimg, resolution and time in its corner.
+    """Write a video of a run's grids, each with kimg, image size and time in its corner.
 
     Time in the video is proportional to images seen. The last grid is shown for another second.
 

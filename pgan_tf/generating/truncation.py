@@ -46,18 +46,18 @@ def with_truncation(model: keras.Model) -> keras.Model:
 
 
 def truncated_function(
-    model: keras.Model, truncation: float, *, as_uint8: bool = False
+    model: keras.Model, truncation: float, *, bits: int | None = None
 ) -> Generate:
     """Return a generator at one truncation, from 0 to 1, as a function; see `as_function`."""
     if truncation == 1.0:
-        return as_function(model, as_uint8=as_uint8)
+        return as_function(model, bits=bits)
     truncated = with_truncation(model)
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         column = np.full([len(latents), 1], truncation, np.float32)
         inputs = [latents, column] if labels is None else [latents, labels, column]
         images = truncated(inputs, training=False)
-        return keras.ops.convert_to_numpy(quantize(images) if as_uint8 else images)
+        return keras.ops.convert_to_numpy(quantize(images, bits) if bits else images)
 
     return generate
 

@@ -16,6 +16,7 @@ from PIL import Image
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.files import user_path, whole_file
+from tfrecords_tools.pictures import over_white, to_8_bits
 
 FORMATS = ("mp4", "gif", "webp")
 # Small pictures are enlarged: players blur them, and H.264 halves the resolution of colors.
@@ -35,11 +36,12 @@ def save_video(path: str | os.PathLike, frames: Iterator[np.ndarray], *, fps: fl
     """Write a video, whole or not at all; GIF and WebP repeat forever.
 
     Frames smaller than 512 pixels are enlarged by an integer factor. An MP4 has even sides: odd
-    ones are padded by repeating the last row or column.
+    ones are padded by repeating the last row or column. Transparent frames are laid over white, and
+    16 bits are rounded to 8.
 
     Args:
       path: ends in `.mp4`, `.gif` or `.webp`; its directory is made.
-      frames: `[h w 1 or 3]` uint8, all of one size, at least one.
+      frames: `[h w c]` uint8 or uint16, c from 1 to 4, all of one size, at least one.
       fps: frames per second.
 
     Raises:
@@ -64,7 +66,8 @@ def save_video(path: str | os.PathLike, frames: Iterator[np.ndarray], *, fps: fl
 
 
 def _as_rgb(frame: np.ndarray) -> np.ndarray:
-    """Enlarge a frame `[h w 1 or 3]` and give it three channels."""
+    """Enlarge a frame `[h w c]`, and give it three channels of 8 bits."""
+    frame = over_white(to_8_bits(frame))
     factor = max(1, _MIN_SIDE // max(frame.shape[:2]))
     enlarged = frame.repeat(factor, axis=0).repeat(factor, axis=1)
     return np.broadcast_to(enlarged, (*enlarged.shape[:2], 3))

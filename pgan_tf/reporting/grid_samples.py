@@ -11,6 +11,7 @@ from pgan_tf.runs.grids import (
     generate_images,
     grid_size,
     make_grid,
+    to_display,
 )
 from tfrecords_tools.format import Pyramid
 
@@ -37,7 +38,9 @@ class GridSamples:
         self._resolution = config.network.final_resolution
         self._label_size = config.network.label_size
         self._one_hot = self._label_size > 0 and _is_one_hot(pyramid.labels)
-        self._columns, rows = grid_size(self._resolution, self._label_size if self._one_hot else 0)
+        self._height, width = config.network.image_size(self._resolution)
+        classes = self._label_size if self._one_hot else 0
+        self._columns, rows = grid_size(self._height, width, classes)
         self._records = self._choose_reals(rows)
         self._latents = draw_latents(
             len(self._records), config.network.resolved_latent_size, seed=_LATENTS_SEED + self._seed
@@ -57,16 +60,17 @@ class GridSamples:
         return [] if self._one_hot or self._labels is None else self._labels.tolist()
 
     def draw_reals(self) -> np.ndarray:
-        """Draw the grid of reals at the final resolution, `[h w c]` uint8."""
+        """Draw the grid of reals at the final resolution, `[h w 1 or 3]` uint8."""
         images = self._pyramid.level(self._resolution).read(self._records).transpose(0, 2, 3, 1)
-        return make_grid(images, self._columns)
+        return make_grid(to_display(images), self._columns)
 
     def draw_fakes(self, generate: Generate, *, batch_size: int) -> np.ndarray:
-        """Draw a grid of fakes, enlarged to the final resolution, `[h w c]` uint8."""
+        """Draw a grid of fakes, enlarged to the final resolution, `[h w 1 or 3]` uint8."""
         images = np.concatenate(
             list(generate_images(generate, self._latents, self._labels, batch_size=batch_size))
         )
-        return make_grid(enlarge(images, self._resolution // images.shape[1]), self._columns)
+        enlarged = enlarge(images, self._height // images.shape[1])
+        return make_grid(to_display(enlarged), self._columns)
 
     def _choose_reals(self, rows: int) -> np.ndarray:
         """Return record numbers, the first in training order; with few classes, a row of each."""

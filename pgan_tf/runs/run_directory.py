@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs.branching import free_name, way_on
-from pgan_tf.runs.data_note import difference, is_for_networks_of, note_lines
+from pgan_tf.runs.data_note import difference, is_for_networks_of, note_lines, noted_base
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file, remove_leftovers, user_path, whole_file
 from tfrecords_tools.files.locks import lock
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.shape import Base
 
 CONFIG_NAME = "config.flags"
 NETWORKS_NAME = "networks"
@@ -315,6 +316,11 @@ def read_config(path: str | os.PathLike) -> TrainConfig | None:
 def left_out_flags(path: str | os.PathLike) -> list[str]:
     """Return the names of flags that the run at `path` was given, and that it does not remember."""
     return flags.left_out(_config_text(path) or "")
+
+
+def base_of_run(path: str | os.PathLike) -> Base:
+    """Return the base of the images of the run at `path`; of squares if there is no run."""
+    return noted_base((_config_text(path) or "").splitlines())
 
 
 def _config_text(path: str | os.PathLike) -> str | None:

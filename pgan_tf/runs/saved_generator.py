@@ -35,7 +35,7 @@ class GeneratorDescription:
     Attributes:
       format: version of the description, 1 so far.
       images_seen: real images that it was trained on; the file has kimg beside it.
-      resolution: of its images; the side of squares in pixels.
+      resolution: of its stage; the side of squares in pixels.
       alpha: weight of its newest layers, from 0 to 1; below 1 if it was saved while fading.
       final_resolution: the resolution that its run grows to.
       channels: of its images.
@@ -324,11 +324,16 @@ def images_seen_of(file: Path) -> int | None:
     return by_name if described is None else described
 
 
-def as_function(model: keras.Model, *, as_uint8: bool = False) -> Generate:
-    """Return a generator model as a function of NumPy arrays, of float32 or uint8 images."""
+def as_function(model: keras.Model, *, bits: int | None = None) -> Generate:
+    """Return a generator model as a function of NumPy arrays.
+
+    Args:
+      model: a generator.
+      bits: 8 or 16, of the values of its images, `quantize`d; None for float32.
+    """
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         images = model(latents if labels is None else [latents, labels], training=False)
-        return keras.ops.convert_to_numpy(quantize(images) if as_uint8 else images)
+        return keras.ops.convert_to_numpy(quantize(images, bits) if bits else images)
 
     return generate

@@ -13,6 +13,7 @@ from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import to_uint8
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import Base
 
 pytestmark = pytest.mark.slow
 
@@ -50,6 +51,20 @@ def test_labels_fades_and_grayscale_are_exported(tmp_path, latents, file_format)
     exported = export(tmp_path, "out", file_format)
     images = READERS[file_format](exported.path)(latents, LABELS)
     np.testing.assert_allclose(images, model([latents, LABELS]), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "channels"), [("keras", 4), ("saved_model", 2), ("onnx", 4), ("tflite", 2)]
+)
+def test_rectangles_with_alpha_are_exported(tmp_path, latents, file_format, channels):
+    base = Base(height=5, width=9)
+    model = save_tiny_generator(
+        tmp_path / "g.keras", channels=channels, alpha=0.3, options={"base": base}
+    )
+    exported = export(tmp_path, "out", file_format)
+    images = READERS[file_format](exported.path)(latents, None)
+    assert images.shape == (5, 10, 18, channels)
+    np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
 
 # Together all that differ from the plain generator; each alone is compared with NumPy elsewhere.

@@ -20,6 +20,16 @@ def test_images_keep_their_pixels_and_captions_lie_below(side, shown, channels, 
         assert text.any() == (number != 1)
 
 
+@pytest.mark.parametrize(("height", "width", "shown"), [(12, 8, (144, 96)), (40, 160, (40, 160))])
+def test_rectangles_are_wide_enough_for_captions(height, width, shown, rng):
+    images = rng.integers(0, 256, [2, height, width, 3], dtype=np.uint8)
+    grid = captioned_grid(images, ["one", "two"], 2)
+    assert grid.shape[1] == 2 * shown[1] and grid.shape[0] > shown[0]
+    factor = shown[1] // width
+    np.testing.assert_array_equal(grid[: shown[0] : factor, : shown[1] : factor], images[0])
+    assert grid[shown[0] :, : shown[1]].any()
+
+
 def test_long_and_foreign_captions_stay_within_their_image():
     blank = np.zeros([2, 96, 96, 1], np.uint8)
     grid = captioned_grid(blank, ["猫" * 3 + "cat" * 50, ""], 2)

@@ -35,9 +35,16 @@ TICKS = [(1008, 4, 10.0), (2000, 4, 10.0), (3008, 8, 100.0), (3900, 8, 100.0)]
 def test_grids_know_their_kimg_resolution_and_time_of_training(tmp_path):
     run = write_run(tmp_path / "run", TICKS, ["000000", "000002", "000003"])
     grids = find_grids(run)
-    assert [(g.kimg, g.resolution) for g in grids] == [(0.0, 4), (2.0, 4), (3.9, 8)]
+    assert [(g.kimg, g.size) for g in grids] == [(0.0, "4x4"), (2.0, "4x4"), (3.9, "8x8")]
     assert [g.seconds for g in grids] == pytest.approx([0.0, 20.0, 20.0 + 190.0])
     assert grids[2].caption == "3.9 kimg   8x8   3m 30s"
+
+
+def test_sizes_of_rectangles_are_width_and_height(tmp_path):
+    run = write_run(tmp_path / "run", TICKS, ["000000", "000003"])
+    note = "# Trained on: 9 images, 4 channel(s), 0 labels, base 6x4\n"
+    (run / "config.flags").write_text(f"--data_dir=x\n{note}")
+    assert [g.size for g in find_grids(run)] == ["6x4", "12x8"]
 
 
 def test_names_with_fractions_are_exact(tmp_path):

@@ -41,6 +41,24 @@ def test_small_grayscale_frames_are_enlarged(tmp_path):
     assert read_mp4(tmp_path / "v.mp4")[0]["size"] == (480, 360)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparent_frames_are_over_white(tmp_path, channels):
+    clear = np.zeros([64, 96, channels], np.uint8)
+    clear[:, 48:, -1] = 255  # the right half is opaque and black
+    save_video(tmp_path / "v.webp", iter([clear]), fps=10)
+    with Image.open(tmp_path / "v.webp") as image:
+        got = np.asarray(image.convert("RGB"))
+    assert got.shape == (320, 480, 3)
+    assert got[:, :200].min() > 250 and got[:, 280:].max() < 5
+
+
+def test_frames_of_16_bits_are_rounded_to_8(tmp_path):
+    frame = np.full([512, 512, 1], 128 * 257, np.uint16)
+    save_video(tmp_path / "v.gif", iter([frame]), fps=10)
+    with Image.open(tmp_path / "v.gif") as image:
+        assert (np.asarray(image.convert("L")) == 128).all()
+
+
 @pytest.mark.parametrize(("suffix", "tolerance"), [("gif", 4), ("webp", 4)])
 @pytest.mark.parametrize("fps", [10, 30])
 def test_animations_hold_the_frames_repeat_and_keep_time(tmp_path, suffix, tolerance, fps):

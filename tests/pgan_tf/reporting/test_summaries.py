@@ -11,10 +11,14 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 
 from pgan_tf.config import RunConfig, ScheduleConfig, TrainConfig
 from pgan_tf.reporting.summaries import Summaries, hyperparameters
+from pgan_tf.runs.grids import to_display
 from pgan_tf.runs.run_directory import RunDirectory
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
+from tfrecords_tools.shape import Base
+from tfrecords_tools.sources.synthetic import SyntheticSource
+from tfrecords_tools.writing import writer
 
 
 @pytest.fixture
@@ -51,6 +55,36 @@ def test_fakes_are_drawn_at_the_final_resolution_with_the_same_latents_each_time
     assert Image.open(tmp_path / "run" / "fakes-000000.032.png").size == (16 * 8, 3 * 8)
     np.testing.assert_array_equal(shown[0][0], shown[1][0])
     np.testing.assert_array_equal(shown[0][1].argmax(axis=1), np.repeat([0, 1, 2], 16))
+
+
+@pytest.mark.parametrize(("channels", "bits", "mode"), [(4, 8, "RGB"), (2, 8, "L"), (1, 16, "L")])
+def test_grids_of_rectangles_have_8_bits_and_show_alpha(tmp_path, channels, bits, mode):
+    base = Base(height=4, width=6)
+    source = SyntheticSource(count=6, resolution=8, base=base, channels=channels, bits=bits)
+    writer.write_pyramid(source, tmp_path / "data", writer.WriteOptions(), flags={}, say=print)
+    pyramid = open_pyramid(tmp_path / "data")
+    run = RunDirectory(tmp_path / "run")
+    config = tiny_config(tmp_path / "data", run.path, channels=channels)
+    config = dataclasses.replace(
+        config, network=dataclasses.replace(config.network, base=base, bits=bits)
+    )
+    run.open(config, pyramid)
+    summaries = Summaries(run, config, pyramid)
+    summaries.write_reals()
+    summaries.write_fakes(
+        lambda z, _: np.zeros([len(z), 4, 6, channels], np.uint8), 0, batch_size=160
+    )
+    summaries.close()
+    reals, fakes = Image.open(run.reals), Image.open(run.fakes(0))
+    assert (reals.size, reals.mode) == (fakes.size, fakes.mode) == ((16 * 12, 10 * 8), mode)
+    cells = np.asarray(reals).reshape(10, 8, 16, 12, -1).swapaxes(1, 2).reshape(160, 8, 12, -1)
+    shown = to_display(pyramid.level(8).read(np.arange(6)).transpose(0, 2, 3, 1))
+    assert all((shown == cell).all(axis=(1, 2, 3)).any() for cell in cells)
+    # Fakes of zeros are black, or show the checkerboard where that is transparent.
+    assert len(np.unique(np.asarray(fakes))) == (2 if channels in (2, 4) else 1)
+    (event,) = read_events(run.path).Tensors("images/fakes")
+    picture = tf.io.decode_png(tf.make_ndarray(event.tensor_proto)[2]).numpy()
+    np.testing.assert_array_equal(picture.squeeze(), np.asarray(fakes))
 
 
 def read_events(directory):

@@ -14,15 +14,35 @@ def test_latents_of_a_seed_do_not_depend_on_their_number():
 def test_floats_become_bytes_rounded_and_clipped():
     images = np.array([-2.0, -1.0, -0.996, 0.0, 0.999, 1.0, 3.0])
     np.testing.assert_array_equal(grids.to_uint8(images), [0, 0, 1, 128, 255, 255, 255])
+    levels = [0, 0, 131, 32768, 65502, 65535, 65535]
+    np.testing.assert_array_equal(grids.to_uint16(images), levels)
+    assert grids.to_uint16(images).dtype == np.uint16
 
 
-def test_devices_round_as_the_host_does(rng):
+@pytest.mark.parametrize(("bits", "convert"), [(8, grids.to_uint8), (16, grids.to_uint16)])
+def test_devices_round_as_the_host_does(rng, bits, convert):
     # With every boundary between two levels, the floats next to it, and values outside.
-    halves = np.arange(0.5, 255, dtype=np.float32) / np.float32(127.5) - 1
+    highest = 2**bits - 1
+    halves = np.arange(0.5, highest, dtype=np.float32) / np.float32(highest / 2) - 1
     nearby = [np.nextafter(halves, np.float32(end)) for end in (-2, 2)]
     images = np.concatenate([halves, *nearby, rng.uniform(-1.5, 1.5, 10_000), [-9, 9]])
     images = images.astype(np.float32)
-    np.testing.assert_array_equal(grids.quantize(images), grids.to_uint8(images))
+    np.testing.assert_array_equal(grids.quantize(images, bits), convert(images))
+
+
+def test_every_level_of_16_bits_comes_back():
+    levels = np.arange(65536)
+    np.testing.assert_array_equal(grids.to_uint16(levels / 32767.5 - 1), levels)
+
+
+def test_grids_show_8_bits_and_where_images_are_transparent():
+    sixteen = np.array([[[[0], [257], [65535]]]], np.uint16)
+    np.testing.assert_array_equal(grids.to_display(sixteen).ravel(), [0, 1, 255])
+    clear = np.zeros([1, 8, 8, 4], np.uint8)
+    shown = grids.to_display(clear)
+    assert shown.shape == (1, 8, 8, 3) and len(np.unique(shown)) == 2
+    opaque = np.full([1, 8, 8, 2], 255, np.uint8)
+    np.testing.assert_array_equal(grids.to_display(opaque), opaque[..., :1])
 
 
 def test_images_are_generated_in_batches_and_in_order():
@@ -46,24 +66,38 @@ def test_a_grid_is_filled_row_by_row_and_gaps_are_black():
 
 
 @pytest.mark.parametrize(
-    ("resolution", "labels", "expected"),
+    ("height", "width", "labels", "expected"),
     [
-        (32, 0, (16, 10)),
-        (1024, 0, (4, 2)),
-        (32, 10, (16, 10)),
-        (128, 3, (15, 3)),
-        (8, 100, (16, 10)),
+        (32, 32, 0, (16, 10)),
+        (1024, 1024, 0, (4, 2)),
+        (32, 32, 10, (16, 10)),
+        (128, 128, 3, (15, 3)),
+        (8, 8, 100, (16, 10)),
+        (512, 256, 0, (7, 2)),
+        (192, 512, 0, (4, 5)),
+        (192, 512, 3, (4, 3)),
     ],
 )
-def test_the_grid_fits_a_screen_with_a_row_for_each_of_few_labels(resolution, labels, expected):
-    assert grids.grid_size(resolution, labels) == expected
+def test_the_grid_fits_a_screen_with_a_row_for_each_of_few_labels(height, width, labels, expected):
+    assert grids.grid_size(height, width, labels) == expected
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_reads_back_and_leaves_nothing_else(tmp_path, rng, channels):
-    image = rng.integers(0, 256, [4, 6, channels]).astype(np.uint8)
+@pytest.mark.parametrize(
+    ("channels", "dtype", "mode"),
+    [
+        (1, np.uint8, "L"),
+        (2, np.uint8, "LA"),
+        (3, np.uint8, "RGB"),
+        (4, np.uint8, "RGBA"),
+        (1, np.uint16, "I;16"),
+    ],
+)
+def test_a_png_reads_back_and_leaves_nothing_else(tmp_path, rng, channels, dtype, mode):
+    image = rng.integers(0, np.iinfo(dtype).max, [4, 6, channels], dtype)
     grids.save_png(tmp_path / "a.png", image)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), image.squeeze())
+    with Image.open(tmp_path / "a.png") as read:
+        assert read.mode == mode
+        np.testing.assert_array_equal(np.asarray(read), image.squeeze())
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
