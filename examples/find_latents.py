@@ -23,7 +23,7 @@ generator = pgan_tf.load_generator(sys.argv[1], dtype="float32")
 image_file = sys.argv[2] if len(sys.argv) > 2 and sys.argv[2] else None
 steps = int(sys.argv[3]) if len(sys.argv) > 3 else 300
 class_number = int(sys.argv[4]) if len(sys.argv) > 4 else 0
-(_, size, _, channels), latent_size = generator.output.shape, generator.inputs[0].shape[1]
+(_, height, width, channels), latent_size = generator.output.shape, generator.inputs[0].shape[1]
 
 
 def draw(latents: tf.Tensor) -> tf.Tensor:
@@ -36,8 +36,9 @@ def draw(latents: tf.Tensor) -> tf.Tensor:
 
 # %%
 if image_file:
-    picture = Image.open(image_file).convert("RGB" if channels == 3 else "L").resize((size, size))
-    target = np.asarray(picture, np.float32).reshape(1, size, size, channels) / 127.5 - 1.0
+    mode = ("L", "LA", "RGB", "RGBA")[channels - 1]
+    picture = Image.open(image_file).convert(mode).resize((width, height))
+    target = np.asarray(picture, np.float32).reshape(1, height, width, channels) / 127.5 - 1.0
 else:
     target = draw(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()
 
@@ -74,7 +75,7 @@ print(f"after {steps} steps: {errors.min():.4f} at best, {errors.mean():.4f} on 
 # %%
 best = draw(latents[int(errors.argmin()) :][:1]).numpy()
 pair = pgan_tf.make_grid(pgan_tf.to_uint8(np.concatenate([target, best])), columns=2)
-factor = max(1, 256 // size)
+factor = max(1, 256 // max(height, width))
 pair = pair.repeat(factor, axis=0).repeat(factor, axis=1)
 Image.fromarray(pair[:, :, 0] if channels == 1 else pair).save("found.png")
 np.save("found.npy", latents[int(errors.argmin()) :][:1].numpy())

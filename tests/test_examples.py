@@ -12,6 +12,7 @@ from PIL import Image
 
 from pgan_tf.runs.grids import to_uint8
 from tests.helpers.generators import save_tiny_generator
+from tfrecords_tools.shape import Base
 
 pytestmark = pytest.mark.slow
 
@@ -47,6 +48,16 @@ def test_training_on_shapes_ends_with_a_grid_of_every_class(tmp_path):
     grid = np.asarray(Image.open(tmp_path / "shapes_example" / "shapes.png"))
     assert grid.shape == (320, 512, 3)
     assert grid.std() > 10
+
+
+def test_latents_of_a_transparent_rectangle_are_looked_for(tmp_path):
+    options = {"base": Base(height=6, width=4)}
+    save_tiny_generator(tmp_path / "g.keras", channels=4, options=options)
+    Image.new("RGB", (30, 50), (200, 100, 50)).save(tmp_path / "target.png")
+    run(tmp_path, "find_latents.py", tmp_path / "g.keras", "target.png", 2)
+    with Image.open(tmp_path / "found.png") as found:
+        assert (found.size, found.mode) == ((2 * 8 * 21, 12 * 21), "RGBA")
+        assert found.getpixel((0, 0)) == (200, 100, 50, 255)
 
 
 @pytest.mark.parametrize("label_size", [0, 3])
