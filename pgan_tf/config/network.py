@@ -51,8 +51,8 @@ class NetworkConfig:
 
     resolution: int | None = option(
         None,
-        "Final resolution: the side of the images in pixels, a power of two from 4; of rectangles "
-        "4 times the number that halving leaves of their base. Default: the data's.",
+        "Final resolution, a power of two from 4: the side of square images in pixels; of "
+        "rectangles, 4 for their smallest level, 8 for the next, and so on. Default: the data's.",
     )
     fmap_base: int = option(
         8192,

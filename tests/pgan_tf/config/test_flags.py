@@ -40,6 +40,11 @@ def test_malformed_tables_are_refused(text):
         parse(f"--batch_size_by_resolution={text}")
 
 
+def test_a_resolution_is_one_number_for_rectangles_too():
+    with pytest.raises(absl_flags.IllegalFlagValueError, match="expected one number, 256 for"):
+        parse("--resolution=384x256")
+
+
 def test_a_number_may_be_left_to_the_program():
     assert parse().run.steps_per_call == "auto"
     assert parse("--steps_per_call=4").run.steps_per_call == 4
