@@ -140,7 +140,7 @@ def swd(reals: np.ndarray, fakes: np.ndarray, directory: str | None) -> float:
     """The project's, batch by batch."""
     with tempfile.TemporaryDirectory(dir=directory) as name:
 
-        def allocate(level: int, shape: tuple[int, int]) -> np.ndarray:
+        def allocate(level: str, shape: tuple[int, int]) -> np.ndarray:
             if directory is None:
                 return np.empty(shape, np.float32)
             with tempfile.TemporaryFile(dir=name) as file:
@@ -148,9 +148,9 @@ def swd(reals: np.ndarray, fakes: np.ndarray, directory: str | None) -> float:
 
         patches = []
         for seed, images in enumerate((reals, fakes)):
-            count, resolution, _, channels = images.shape
+            count, height, width, channels = images.shape
             sampler = metrics.PatchSampler(
-                count, resolution, channels, seed=seed, allocate=allocate
+                count, (height, width), channels, seed=seed, allocate=allocate
             )
             for start in range(0, count, _BATCH):
                 sampler.add(images[start : start + _BATCH])
@@ -166,7 +166,7 @@ def ms_ssim(reals: np.ndarray, fakes: np.ndarray, directory: str | None) -> floa
 def plain_swd(reals: np.ndarray, fakes: np.ndarray, directory: str | None) -> float:
     """As one would write it down: image by image, patch by patch, direction by direction."""
     random = np.random.default_rng(0)
-    levels = metrics.swd_resolutions(reals.shape[1])
+    levels = metrics.swd_sizes(*reals.shape[1:3])
     distances = []
     sets = [[plain_pyramid(image, len(levels)) for image in images] for images in (reals, fakes)]
     for level in range(len(levels)):

@@ -19,12 +19,13 @@ from pgan_tf.config.phases import Phase
 from pgan_tf.data.held_out import held_out_indices, trained_on
 from pgan_tf.data.order import records_at
 from pgan_tf.diagnosis.descriptors import distances, patch_distance, thumbnails
-from pgan_tf.metrics.ms_ssim import MIN_RESOLUTION, ms_ssim
+from pgan_tf.metrics.ms_ssim import MIN_SIDE, ms_ssim
 from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.grids import draw_latents, to_uint8
 from pgan_tf.step.reals import prepare_reals
 from pgan_tf.step.train_state import TrainState
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.pictures import over_white
 
 SEPARATION = "diagnosis/separation"
 MEMORIZATION = "diagnosis/memorization"
@@ -211,7 +212,7 @@ class Measurements:
             same = classes[:, np.newaxis] == classes
             if (same & differ).any():
                 figures[CLASS_VARIETY] = _ratio(of_fakes[same & others], of_reals[same & differ])
-        if min(figures.values()) < _SUSPICIOUS_VARIETY and min(fakes.shape[1:3]) >= MIN_RESOLUTION:
+        if min(figures.values()) < _SUSPICIOUS_VARIETY and min(fakes.shape[1:3]) >= MIN_SIDE:
             figures[SIMILARITY] = _similarity(fakes)
             figures[REAL_SIMILARITY] = _similarity(reals.images)
         return figures
@@ -234,7 +235,7 @@ def _ratio(of_fakes: np.ndarray, of_reals: np.ndarray) -> float:
 
 
 def _similarity(images: np.ndarray) -> float:
-    """Return the mean MS-SSIM of pairs of images `[n h w c]` in [-1, 1]."""
-    levels = to_uint8(images)[: 2 * _PAIRS]
+    """Return the mean MS-SSIM of pairs of images `[n h w c]` in [-1, 1], alpha on white."""
+    levels = over_white(to_uint8(images[: 2 * _PAIRS]))
     half = len(levels) // 2
     return float(ms_ssim(levels[:half], levels[half : 2 * half]).mean())

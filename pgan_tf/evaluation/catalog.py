@@ -14,6 +14,7 @@ import numpy as np
 
 from pgan_tf import metrics
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.shape import parse_size
 
 # Named arrays, with one or several rows per image, in the order of the images.
 ImageFeatures = Mapping[str, np.ndarray]
@@ -32,7 +33,7 @@ class Metric:
         "distances" to the nearest training images, by the name of the space.
       num_images: the usual number of images; values of other numbers can't be compared with it.
       min_images: the fewest images that make sense.
-      min_resolution: the smallest images, in pixels.
+      min_side: the shorter side of the smallest images, in pixels.
       compare: (features of reals, features of fakes, seed) -> values by name; the first word of
         each name is the metric's.
       headline: name of the value by which generators are ranked.
@@ -45,7 +46,7 @@ class Metric:
     feature_kind: str
     num_images: int
     min_images: int
-    min_resolution: int
+    min_side: int
     compare: Callable[[ImageFeatures, ImageFeatures, int], dict[str, float]]
     headline: str
     higher_is_better: bool = False
@@ -78,10 +79,15 @@ def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, .
 
 def _compare_patches(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
     channels = next(iter(reals.values())).shape[1] // metrics.PATCH_SIZE**2
-    levels = sorted(map(int, reals), reverse=True)
-    by_level = [{level: m[str(level)] for level in levels} for m in (reals, fakes)]
+    levels = sorted(reals, key=_pixels, reverse=True)
+    by_level = [{level: m[level] for level in levels} for m in (reals, fakes)]
     distances = metrics.swd(*by_level, channels=channels, seed=seed)
     return {f"swd/{name}": value for name, value in distances.items()}
+
+
+def _pixels(level: str) -> int:
+    """Return the pixels of an image at a level by its name, `64` or `96x64`."""
+    return math.prod(parse_size(level) or ())
 
 
 def _compare_similarities(

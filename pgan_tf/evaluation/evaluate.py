@@ -12,7 +12,7 @@ from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals
+from pgan_tf.evaluation.images import Fakes, Reals, has_alpha, traits
 from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
     USUAL_NUM_IMAGES,
@@ -320,9 +320,10 @@ def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
     """
     wanted = selection.final_resolution or pyramid.resolution
     if wanted > pyramid.resolution:
+        base = selection.base or pyramid.base
         raise UserError(
-            f"{selection.path} grows to {wanted}x{wanted}, but {pyramid.directory} has "
-            f"{pyramid.resolution}x{pyramid.resolution} at most"
+            f"{selection.path} grows to {base.text_at(wanted)}, but {pyramid.directory} has "
+            f"{pyramid.size_text} at most"
         )
     return wanted
 
@@ -332,6 +333,7 @@ def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals)
         "data": str(reals.pyramid.directory.absolute()),
         "data_digest": evaluator.data_digest,
         "resolution": reals.resolution,
+        **traits(reals.pyramid, reals.resolution),
         "mirror_augment": reals.mirror,
         "seed": reals.seed,
         "num_images": evaluator.num_images,
@@ -361,9 +363,12 @@ def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
         for count, names in by_count.items()
     )
     mirrored = ", mirrored at random" if reals.mirror else ""
+    on_white = "; images with alpha are put on white" if has_alpha(reals.pyramid) else ""
+    bits = reals.pyramid.bits
+    reduced = "" if bits == 8 else f"; values of {bits} bits are reduced to 8"
     return (
-        f"{counts}, at {reals.resolution}x{reals.resolution}, against {reals.pyramid.directory}"
-        f"{mirrored}; seed {reals.seed}"
+        f"{counts}, at {reals.level.size_text}, against {reals.pyramid.directory}"
+        f"{mirrored}; seed {reals.seed}{on_white}{reduced}"
     )
 
 

@@ -19,7 +19,7 @@ from pgan_tf.evaluation.extraction import (
     features_of_first,
 )
 from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
-from pgan_tf.evaluation.images import Fakes, Reals
+from pgan_tf.evaluation.images import Fakes, Reals, traits
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import Progress, working
 
@@ -258,7 +258,7 @@ class Evaluator:
     ) -> FeatureAccumulator:
         reals = self._reals
         seed = _SETS * reals.seed + which
-        images = ImageSetSpec(count, reals.resolution, reals.pyramid.channels, seed)
+        images = ImageSetSpec(count, reals.size, reals.channels, seed)
         return ACCUMULATORS[kind](images, allocate, self._extractors.get(kind))
 
     def _key(self, kind: str, count: int, first: int, which: int) -> dict[str, Any]:
@@ -269,6 +269,7 @@ class Evaluator:
             "data": self.data_digest,
             "resolution": self._reals.resolution,
             "channels": self._reals.pyramid.channels,
+            **traits(self._reals.pyramid, self._reals.resolution),
             "mirror": self._reals.mirror,
             "seed": self._reals.seed,
             "set": which,
@@ -285,11 +286,11 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
         needs equal sets.
     """
     available = reals.pyramid.count
-    if reals.resolution < metric.min_resolution:
-        side = metric.min_resolution
+    if min(reals.size) < metric.min_side:
+        side = metric.min_side
         raise UserError(
             f"{metric.name} needs images of {side}x{side} or larger. "
-            f"Received: {reals.resolution}x{reals.resolution}, of {reals.pyramid.directory}"
+            f"Received: {reals.level.size_text}, of {reals.pyramid.directory}"
         )
     if metric.equal_sets and num_images is not None and num_images > available:
         raise UserError(

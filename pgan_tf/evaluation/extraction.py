@@ -27,13 +27,13 @@ class ImageSetSpec:
 
     Attributes:
       count: number of images.
-      resolution: side of the images, in pixels.
+      size: height and width of the images.
       channels: 1 or 3.
       seed: of random draws, such as the positions of patches.
     """
 
     count: int
-    resolution: int
+    size: tuple[int, int]
     channels: int
     seed: int
 
@@ -78,23 +78,23 @@ class FeatureAccumulator(abc.ABC):
 
 
 class PatchAccumulator(FeatureAccumulator):
-    """Patches for the sliced Wasserstein distance, one array per resolution."""
+    """Patches for the sliced Wasserstein distance, one array per level."""
 
     def __init__(self, images: ImageSetSpec, allocate: Allocate, extractor: None):
         super().__init__(images.count)
         self._sampler = metrics.PatchSampler(
             images.count,
-            images.resolution,
+            images.size,
             images.channels,
             seed=images.seed,
-            allocate=lambda level, shape: allocate(str(level), shape),
+            allocate=allocate,
         )
 
     def _extract(self, images: np.ndarray) -> None:
         self._sampler.add(images)
 
     def _collect(self) -> ImageFeatures:
-        return {str(level): patches for level, patches in self._sampler.finish().items()}
+        return self._sampler.finish()
 
 
 class SimilarityAccumulator(FeatureAccumulator):
@@ -105,7 +105,7 @@ class SimilarityAccumulator(FeatureAccumulator):
 
     def __init__(self, images: ImageSetSpec, allocate: Allocate, extractor: None):
         super().__init__(images.count // 2 * 2)
-        self._waiting = np.zeros([0, images.resolution, images.resolution, images.channels])
+        self._waiting = np.zeros([0, *images.size, images.channels])
         self._similarities: list[np.ndarray] = []
 
     def _extract(self, images: np.ndarray) -> None:

@@ -1,6 +1,11 @@
-"""The images that are compared: reals of a pyramid and fakes of a generator."""
+"""The images that are compared: reals of a pyramid and fakes of a generator.
+
+Metrics see images of 8 bits with one or three channels: alpha is laid on white, and values of 16
+bits are reduced to 8, of reals and of fakes alike.
+"""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +18,8 @@ from pgan_tf.runs.batch_size import fitting_batch_size
 from pgan_tf.runs.grids import draw_latents, enlarge, quantize
 from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
+from tfrecords_tools.format import Level, Pyramid
+from tfrecords_tools.pictures import over_white, to_8_bits
 
 # Seeds that keep random choices apart.
 _MIRRORING_SEED, _LABELS_SEED = 1, 1 << 20
@@ -22,21 +28,50 @@ _MAX_BATCH_PIXELS = 1 << 22
 _MAX_BATCH = 256
 
 
-def default_batch_size(resolution: int) -> int:
-    """Return the images per batch at a resolution: 256 small images, 4 of 1024x1024."""
-    return int(np.clip(_MAX_BATCH_PIXELS // resolution**2, 1, _MAX_BATCH))
+def default_batch_size(pixels: int) -> int:
+    """Return the images per batch, by the pixels of an image: 256 small ones, 4 of 1024x1024."""
+    return int(np.clip(_MAX_BATCH_PIXELS // pixels, 1, _MAX_BATCH))
 
 
-def generation_batch_size(resolution: int, features: int) -> int:
+def generation_batch_size(pixels: int, features: int) -> int:
     """Return the images per replica to generate at a time: on GPUs what fits, from 1 to 256.
 
     Args:
-      resolution: of the images.
+      pixels: of an image.
       features: numbers in the outputs of the generator's convolutions, for one image.
     """
     if not tf.config.list_logical_devices("GPU"):
-        return default_batch_size(resolution)
+        return default_batch_size(pixels)
     return fitting_batch_size(features, most=_MAX_BATCH)
+
+
+def read_images(level: Level, records: np.ndarray) -> np.ndarray:
+    """Read images of a level by number, as `[k h w c]` of 8 bits; alpha stays a channel.
+
+    Raises:
+      UserError: a record is damaged.
+    """
+    return to_8_bits(level.read(records).transpose(0, 2, 3, 1))
+
+
+def traits(pyramid: Pyramid, resolution: int) -> dict[str, Any]:
+    """Return how metrics see images of a level; of RGB or grayscale squares of 8 bits, nothing.
+
+    For keys of caches and settings of results, which so stay as they were for such squares.
+    """
+    found = {}
+    if not pyramid.base.is_square:
+        found["size"] = pyramid.base.text_at(resolution)
+    if has_alpha(pyramid):
+        found["alpha"] = "on white"
+    if pyramid.bits != 8:
+        found["bits"] = f"{pyramid.bits}, reduced to 8"
+    return found
+
+
+def has_alpha(pyramid: Pyramid) -> bool:
+    """Return True if the last channel of images is alpha."""
+    return pyramid.channels in (2, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,18 +90,32 @@ class Reals:
     seed: int
     mirror: bool
 
+    @property
+    def level(self) -> Level:
+        """The level that is read."""
+        return self.pyramid.level(self.resolution)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+        return self.level.shape[1:]
+
+    @property
+    def channels(self) -> int:
+        """Number of channels that metrics see, 1 or 3."""
+        return self.pyramid.channels - has_alpha(self.pyramid)
+
     def read(self, first: int, count: int) -> Iterator[np.ndarray]:
-        """Yield images `first` to `first + count` of the order, as `[b h w c]` uint8.
+        """Yield images `first` to `first + count` of the order, as `[b h w 1 or 3]` uint8.
 
         Raises:
           UserError: a record is damaged.
         """
-        level = self.pyramid.level(self.resolution)
-        size = default_batch_size(self.resolution)
+        size = default_batch_size(math.prod(self.size))
         for start in range(first, first + count, size):
             positions = np.arange(start, min(start + size, first + count), dtype=np.int64)
             records = records_at(positions, count=self.pyramid.count, seed=self.seed)
-            images = level.read(records).transpose(0, 2, 3, 1)
+            images = over_white(read_images(self.level, records))
             if self.mirror:
                 chosen = self._mirrored(positions)
                 images[chosen] = images[chosen, :, ::-1]
@@ -110,7 +159,7 @@ class Fakes:
       generate: the generator.
       latent_size: components of a latent vector.
       labels: `[n label_size]` for at least as many images as are read, or None.
-      resolution: smaller images are enlarged to it by repetition, as the original does.
+      size: height and width; smaller images are enlarged by repetition, as the original does.
       seed: of the latents.
       batch_size: images at a time.
     """
@@ -119,22 +168,26 @@ class Fakes:
     generate: Callable[[np.ndarray, np.ndarray | None], GeneratedImages]
     latent_size: int
     labels: np.ndarray | None
-    resolution: int
+    size: tuple[int, int]
     seed: int
     batch_size: int
 
     def read(self, count: int) -> Iterator[np.ndarray]:
-        """Yield the first `count` images, as `[b h w c]` uint8.
+        """Yield the first `count` images, as `[b h w 1 or 3]` uint8.
 
         Raises:
           UserError: some are not finite.
         """
+        yield from map(over_white, self.read_with_alpha(count))
+
+    def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images with all channels that they have; see `read`."""
         latents = draw_latents(count, self.latent_size, seed=self.seed)
         for start in range(0, count, self.batch_size):
             yield self._images(latents, np.arange(start, min(start + self.batch_size, count)))
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the images of some numbers `[n]`, as `[n h w c]` uint8.
+        """Return the images of some numbers `[n]`, as `[n h w c]` uint8 with all channels.
 
         Raises:
           UserError: some are not finite.
@@ -153,7 +206,7 @@ class Fakes:
                 f"{self.origin}: a broken network: its images must be finite. Received: NaN or "
                 f"infinity in {broken} of images {numbers[0]} to {numbers[-1]}"
             )
-        return enlarge(images, self.resolution // images.shape[1])
+        return enlarge(images, self.size[0] // images.shape[1])
 
 
 class ReplicatedGenerator:

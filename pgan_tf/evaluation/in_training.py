@@ -127,18 +127,19 @@ class TrainingEvaluation:
         layers = generator_layers(self._config.network)
         features = sum(layer.outputs for layer in layers if layer.resolution <= resolution)
         network, count = self._config.network, self._evaluator.most_images
+        height, width = network.image_size(resolution)
         generate = ReplicatedGenerator(
             call,
             self._strategy,
-            batch_size=min(generation_batch_size(resolution, features), count),
+            batch_size=min(generation_batch_size(height * width, features), count),
             label_size=network.label_size,
         )
         fakes = Fakes(
-            origin=f"the EMA generator at {resolution}x{resolution}",
+            origin=f"the EMA generator at {network.size_text(resolution)}",
             generate=generate,
             latent_size=network.resolved_latent_size,
             labels=self._reals.draw_labels(count) if network.label_size else None,
-            resolution=self._reals.resolution,
+            size=self._reals.size,
             seed=self._reals.seed,
             batch_size=generate.batch_size,
         )

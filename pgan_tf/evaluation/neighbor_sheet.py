@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pgan_tf.evaluation.images import Fakes
+from pgan_tf.evaluation.images import Fakes, read_images
 from pgan_tf.evaluation.neighbor_spaces import thumbnails
 from pgan_tf.evaluation.neighbors import Found, FoundBySpace, NeighborFinder, NeighborReport
 from pgan_tf.runs.grids import save_png
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.pictures import over_white
 
-# Larger images are reduced to this side in pixels, smaller ones enlarged to the other.
+# Longer sides: of larger images they are reduced to the one, of smaller ones enlarged to the other.
 _MOST_SIDE, _LEAST_SIDE = 128, 80
 _NEAREST_OF_EACH = 3  # images that are nearest in a space
 _FIRST = 4  # images as they come
@@ -63,18 +64,22 @@ def write_sheet(
       title: the generator's name.
     """
     split, pyramid = finder.split, finder.reals.pyramid
-    side = min(finder.reals.resolution, _MOST_SIDE)
-    level = pyramid.level(side)
+    level = [
+        level
+        for level in pyramid.levels
+        if level.resolution <= finder.reals.resolution and max(level.shape[1:]) <= _MOST_SIDE
+    ][-1]
+    _, height, _ = level.shape
 
     def read(records: np.ndarray) -> np.ndarray:
-        return level.read(records).transpose(0, 2, 3, 1)
+        return over_white(read_images(level, records))
 
     labels = fakes.labels
     sets = (
         _Set(
             "fakes",
             report.fakes,
-            lambda numbers: thumbnails(fakes.at(numbers), side),
+            lambda numbers: over_white(thumbnails(fakes.at(numbers), height)),
             lambda number: [
                 f"fake {number}",
                 "" if labels is None else _class_name(pyramid, labels[number]),
@@ -90,8 +95,8 @@ def write_sheet(
     columns = [_draw_set(each, pyramid, read) for each in sets]
     header = _draw_lines(_header(finder, report, title), sum(c.width for c in columns))
     width = max(header.width, sum(c.width for c in columns) + _COLUMN_GAP) + 2 * _GAP
-    height = header.height + max(column.height for column in columns)
-    whole = Image.new("RGB", (width, height), _PAPER)
+    bottom = header.height + max(column.height for column in columns)
+    whole = Image.new("RGB", (width, bottom), _PAPER)
     whole.paste(header, (_GAP, 0))
     left = _GAP
     for column in columns:
@@ -186,13 +191,18 @@ def _tile(image: np.ndarray, lines: Sequence[str]) -> Image.Image:
     """Draw an image `[h w c]` uint8 above lines of text, each cut to its width."""
     gray = image.shape[2] == 1
     picture = Image.fromarray(image[:, :, 0] if gray else np.ascontiguousarray(image))
-    side = picture.width * max(1, -(-_LEAST_SIDE // picture.width))
-    tile = Image.new("RGB", (side, side + len(lines) * _LINE + _GAP), _PAPER)
-    tile.paste(picture.resize((side, side), Image.Resampling.NEAREST), (0, 0))
+    factor = -(-_LEAST_SIDE // max(picture.size))
+    picture = picture.resize(
+        (picture.width * factor, picture.height * factor), Image.Resampling.NEAREST
+    )
+    width = max(picture.width, _LEAST_SIDE)  # of a narrow image, for the text
+    tile = Image.new("RGB", (width, picture.height + len(lines) * _LINE + _GAP), _PAPER)
+    tile.paste(picture, (0, 0))
     pen, font = ImageDraw.Draw(tile), _font()
     for number, line in enumerate(lines):
         color = _PALE if number else _INK
-        pen.text((1, side + number * _LINE), _fitted(line, font, side), color, font)
+        top = picture.height + number * _LINE
+        pen.text((1, top), _fitted(line, font, width), color, font)
     return tile
 
 

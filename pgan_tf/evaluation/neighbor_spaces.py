@@ -1,5 +1,6 @@
 """Vectors of images, between which `neighbors.py` takes distances: of pixels and of features."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,12 +9,13 @@ import numpy as np
 from pgan_tf import metrics
 from pgan_tf.evaluation.catalog import NEIGHBORS
 from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
-from pgan_tf.evaluation.images import default_batch_size
+from pgan_tf.evaluation.images import default_batch_size, read_images, traits
 from pgan_tf.metrics import FeatureExtractor
-from tfrecords_tools.format import Pyramid
+from tfrecords_tools.format import Level, Pyramid
+from tfrecords_tools.pictures import over_white
 from tfrecords_tools.progress import Progress
 
-# Side of thumbnails in pixels.
+# The most pixels of the shorter side of thumbnails.
 _SIDE = 32
 # Changes with what `metrics.outlines` returns.
 _OUTLINES = "outlines 1"
@@ -25,7 +27,7 @@ class Space(NamedTuple):
     """Vectors of images.
 
     Attributes:
-      of_images: `[b h w c]` uint8 images to `[b d]` float32.
+      of_images: `[b h w c]` uint8 images, with alpha if the data has it, to `[b d]` float32.
       of_records: record numbers `[b]` of the data to `[b d]` float32.
     """
 
@@ -55,37 +57,53 @@ def open_spaces(
     Raises:
       UserError: a record is damaged, or the disk is full.
     """
-    side = min(_SIDE, resolution)
-    level = pyramid.level(side)
+    level = _thumbnail_level(pyramid, resolution)
+    _, height, _ = level.shape
+
+    # Alpha is put on white last: so a copy's thumbnail is that of the pyramid.
+    def reduce(images: np.ndarray) -> np.ndarray:
+        return over_white(thumbnails(images, height))
+
     pixels = Space(
-        lambda images: _pixels(thumbnails(images, side)),
-        lambda records: _pixels(level.read(records).transpose(0, 2, 3, 1)),
+        lambda images: _pixels(reduce(images)),
+        lambda records: _pixels(over_white(read_images(level, records))),
     )
     if extractor is None:
-        kept = _kept_features(pyramid, side, metrics.outlines, _OUTLINES, cache)
+        kept = _kept_features(pyramid, level, metrics.outlines, _OUTLINES, cache)
         outlines = Space(
-            lambda images: metrics.outlines(thumbnails(images, side)),
+            lambda images: metrics.outlines(reduce(images)),
             lambda records: np.asarray(kept[records]),
         )
         return {"pixels": pixels, "outlines": outlines}
 
     def extract(images: np.ndarray) -> np.ndarray:
-        return extractor(images.repeat(3, axis=3) if images.shape[3] == 1 else images).features
+        seen = over_white(images)
+        return extractor(seen.repeat(3, axis=3) if seen.shape[3] == 1 else seen).features
 
-    kept = _kept_features(pyramid, resolution, extract, extractor.digest, cache)
+    full = pyramid.level(resolution)
+    kept = _kept_features(pyramid, full, extract, extractor.digest, cache)
     return {
         "pixels": pixels,
         "features": Space(extract, lambda records: np.asarray(kept[records])),
     }
 
 
-def thumbnails(images: np.ndarray, side: int) -> np.ndarray:
-    """Reduce `[b h w c]` uint8 images to `side` pixels by area means, rounded as in a pyramid."""
-    count, height, _, channels = images.shape
-    factor = height // side
+def _thumbnail_level(pyramid: Pyramid, resolution: int) -> Level:
+    """Return the highest level up to a resolution whose shorter side has up to 32 pixels."""
+    return [
+        level
+        for level in pyramid.levels
+        if level.resolution <= resolution and min(level.shape[1:]) <= _SIDE
+    ][-1]
+
+
+def thumbnails(images: np.ndarray, height: int) -> np.ndarray:
+    """Reduce `[b h w c]` uint8 images to a height by area means, rounded as in a pyramid."""
+    count, full_height, width, channels = images.shape
+    factor = full_height // height
     if factor <= 1:
         return images
-    blocks = images.reshape(count, side, factor, side, factor, channels)
+    blocks = images.reshape(count, height, factor, width // factor, factor, channels)
     return np.rint(blocks.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)
 
 
@@ -95,25 +113,26 @@ def _pixels(images: np.ndarray) -> np.ndarray:
 
 
 def _kept_features(
-    pyramid: Pyramid, resolution: int, describe: Describe, digest: str, cache: FeatureCache
+    pyramid: Pyramid, level: Level, describe: Describe, digest: str, cache: FeatureCache
 ) -> np.ndarray:
-    """Return the features `[count d]` of all images of the data at a resolution, by record."""
+    """Return the features `[count d]` of all images of a level, by record."""
     key: dict[str, Any] = {
         "format": 1,
         "measurement": NEIGHBORS,
         "features": digest,
-        "data": digest_of(pyramid, resolution),
-        "resolution": resolution,
+        "data": digest_of(pyramid, level.resolution),
+        "resolution": level.resolution,
         "channels": pyramid.channels,
+        **traits(pyramid, level.resolution),
         "count": pyramid.count,
     }
     loaded = cache.load(key)
     if loaded is not None:
         return loaded["features"]
-    level, size = pyramid.level(resolution), default_batch_size(resolution)
+    size = default_batch_size(math.prod(level.shape[1:]))
 
     def read(records: np.ndarray) -> np.ndarray:
-        return describe(level.read(records).transpose(0, 2, 3, 1))
+        return describe(over_white(read_images(level, records)))
 
     width = read(np.zeros(1, np.int64)).shape[1]
     with (

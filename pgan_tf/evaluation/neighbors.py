@@ -7,6 +7,7 @@ training mirrors images, the nearer of an image and its mirror image counts.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +21,7 @@ from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.data.order import records_at
 from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS
 from pgan_tf.evaluation.feature_cache import FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals, default_batch_size
+from pgan_tf.evaluation.images import Fakes, Reals, default_batch_size, read_images
 from pgan_tf.evaluation.neighbor_spaces import Space, features_digest, open_spaces
 from pgan_tf.metrics import FeatureExtractor, Neighbors, NeighborSearch
 from pgan_tf.runs.data_note import difference
@@ -196,7 +197,8 @@ class NeighborFinder:
             split = self.split
             own = None if split.held_out else np.searchsorted(split.trained, split.others)
             self._others = self._search(self._read_others(), len(split.others), "others", own)
-        found = self._search(fakes.read(self.num_images), self.num_images, label)
+        drawn = fakes.read_with_alpha(self.num_images)
+        found = self._search(drawn, self.num_images, label)
         of_others, of_fakes = (
             {name: each.distances for name, each in of.items()} for of in (self._others, found)
         )
@@ -268,10 +270,9 @@ class NeighborFinder:
         return Found(nearest._replace(indices=trained[nearest.indices]), is_mirrored)
 
     def _read_others(self) -> Iterator[np.ndarray]:
-        level = self.reals.pyramid.level(self.reals.resolution)
-        size = default_batch_size(self.reals.resolution)
+        size = default_batch_size(math.prod(self.reals.size))
         for start in range(0, len(self.split.others), size):
-            yield level.read(self.split.others[start : start + size]).transpose(0, 2, 3, 1)
+            yield read_images(self.reals.level, self.split.others[start : start + size])
 
 
 def _size(described: _Described) -> int:

@@ -16,7 +16,8 @@ from pgan_tf.evaluation.images import (
     generation_batch_size,
 )
 from pgan_tf.runs.batch_size import count_features
-from pgan_tf.runs.run_directory import NETWORKS_NAME, read_config
+from pgan_tf.runs.data_note import noted_base
+from pgan_tf.runs.run_directory import CONFIG_NAME, NETWORKS_NAME, read_config
 from pgan_tf.runs.saved_generator import (
     find_generator,
     find_snapshots,
@@ -24,8 +25,10 @@ from pgan_tf.runs.saved_generator import (
     load_generator,
     read_description,
 )
+from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid
+from tfrecords_tools.shape import Base, split_size
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 
@@ -82,6 +85,13 @@ class SnapshotSelection:
         if self.config is not None and self.config.network.resolution:
             return self.config.network.resolution
         return self.snapshots[-1].final_resolution
+
+    @property
+    def base(self) -> Base | None:
+        """The base of the images of the generators' run; None outside of a run."""
+        if self.run is None or self.config is None:
+            return None
+        return noted_base(read_flagfile(self.run / CONFIG_NAME).splitlines())
 
 
 def select_snapshots(
@@ -153,13 +163,14 @@ def load_fakes(
         model = load_generator(snapshot.file, ema_length=snapshot.ema_length)
     latent_size = int(model.inputs[0].shape[-1])
     label_size = int(model.inputs[1].shape[-1]) if len(model.inputs) > 1 else 0
-    resolution, channels = (int(model.outputs[0].shape[axis]) for axis in (1, 3))
-    _check_fit(resolution, channels, label_size, reals=reals, file=snapshot.file)
+    height, width, channels = map(int, model.outputs[0].shape[1:])
+    _check_fit(channels, label_size, reals=reals, file=snapshot.file)
+    _check_shape(height, width, reals=reals, file=snapshot.file)
     generate = ReplicatedGenerator(
         _as_call(model),
         strategy,
         batch_size=batch_size
-        or min(generation_batch_size(resolution, count_features(model)), count),
+        or min(generation_batch_size(height * width, count_features(model)), count),
         label_size=label_size,
     )
     return Fakes(
@@ -167,7 +178,7 @@ def load_fakes(
         generate=generate,
         latent_size=latent_size,
         labels=reals.draw_labels(count) if label_size else None,
-        resolution=reals.resolution,
+        size=reals.size,
         seed=reals.seed,
         batch_size=generate.batch_size,
     )
@@ -192,21 +203,35 @@ def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
     if damaged is not None:
         raise UserError(f"{file}: damaged: the checksum of {damaged} in it is wrong")
     described = read_description(file)
-    sizes = [described.resolution, described.channels, described.label_size]
-    known = [size for size in sizes if size is not None]
-    if len(known) == len(sizes):
-        _check_fit(*known, reals=reals, file=file)
+    if described.resolution is not None:
+        _check_resolution(described.resolution, reals=reals, file=file)
+    if described.channels is not None and described.label_size is not None:
+        _check_fit(described.channels, described.label_size, reals=reals, file=file)
 
 
-def _check_fit(
-    resolution: int, channels: int, label_size: int, *, reals: Reals, file: Path
-) -> None:
-    pyramid: Pyramid = reals.pyramid
+def _check_shape(height: int, width: int, *, reals: Reals, file: Path) -> None:
+    """Refuse a generator of images of another shape than the reals', or of larger ones."""
+    found = split_size(height, width)
+    if found is None or found[0] != reals.pyramid.base:
+        raise UserError(
+            f"{file}: draws {width}x{height}, but {reals.pyramid.directory} has images of another "
+            f"shape, {reals.level.size_text}"
+        )
+    _check_resolution(found[1], reals=reals, file=file)
+
+
+def _check_resolution(resolution: int, *, reals: Reals, file: Path) -> None:
+    """Refuse a generator of larger images than the reals, of the same shape."""
     if resolution > reals.resolution:
         raise UserError(
-            f"{file}: draws {resolution}x{resolution}, more than what it is compared with, "
-            f"{reals.resolution}x{reals.resolution} of {pyramid.directory}"
+            f"{file}: draws {reals.pyramid.base.text_at(resolution)}, more than what it is "
+            f"compared with, {reals.level.size_text} of {reals.pyramid.directory}"
         )
+
+
+def _check_fit(channels: int, label_size: int, *, reals: Reals, file: Path) -> None:
+    """Refuse a generator of other channels or labels than those of the data."""
+    pyramid: Pyramid = reals.pyramid
     if channels != pyramid.channels:
         raise UserError(
             f"{file}: draws {channels} channel(s), but {pyramid.directory} has {pyramid.channels}"

@@ -44,7 +44,7 @@ from pgan_tf.metrics.patches import (
     PATCH_SIZE,
     PATCHES_PER_IMAGE,
     PatchSampler,
-    swd_resolutions,
+    swd_sizes,
 )
 from pgan_tf.metrics.precision_recall import precision_recall
 from pgan_tf.metrics.swd import sliced_wasserstein, swd
@@ -81,6 +81,6 @@ __all__ = [
     "read_numbers",
     "sliced_wasserstein",
     "swd",
-    "swd_resolutions",
+    "swd_sizes",
     "train_digit_classifier",
 ]

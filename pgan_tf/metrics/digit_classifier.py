@@ -40,9 +40,10 @@ class DigitClassifier:
         if any(
             wanted not in (None, got) for wanted, got in zip(size, images.shape[1:], strict=True)
         ):
+            height, width = ("any" if side is None else side for side in size)
             raise UserError(
-                f"{self.name}: reads digits of {size[0]}x{size[1]} pixels."
-                f" Received: {images.shape[1]}x{images.shape[2]}"
+                f"{self.name}: reads digits of {width}x{height} pixels."
+                f" Received: {images.shape[2]}x{images.shape[1]}"
             )
         digits = np.empty(len(images), np.int64)
         for start in range(0, len(images), _BATCH_SIZE):

@@ -17,8 +17,9 @@ def laplacian_pyramid(images: np.ndarray, levels: int) -> list[np.ndarray]:
     level is the low-pass residual. `reconstruct` is the inverse.
 
     Args:
-      images: `[b h w c]`, of any number type; a square of a power of two.
-      levels: 1 or more; the last has a side of `h / 2^(levels - 1)`, at least 2.
+      images: `[b h w c]`, of any number type; both sides are divisible by `2^(levels - 1)`.
+      levels: 1 or more; the last has sides of `h / 2^(levels - 1)` and `w / 2^(levels - 1)`, at
+        least 2.
 
     Returns:
       `[b h w c]`, `[b h/2 w/2 c]`, ... float32, in the images' units.

@@ -8,7 +8,7 @@ import numpy as np
 
 # Exponents of the scales, from the full resolution down (Wang et al., section 3.2).
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-MIN_RESOLUTION = 2 ** (len(SCALE_WEIGHTS) - 1)
+MIN_SIDE = 2 ** (len(SCALE_WEIGHTS) - 1)
 
 _RANGE = 255.0
 _C1 = (0.01 * _RANGE) ** 2
@@ -20,12 +20,13 @@ _WINDOW_SIGMA = 1.5
 def ms_ssim(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Compute the similarity of pairs of images.
 
-    There are five scales, each half the previous one by 2x2 means. Statistics are computed in an
-    11x11 Gaussian window of sigma 1.5, without borders; for a smaller image, the window is as large
-    as the image, and sigma shrinks in proportion. Channels have equal weight.
+    There are five scales, each half the previous one by 2x2 means; an odd side repeats its last
+    pixel. Statistics are computed in an 11x11 Gaussian window of sigma 1.5, without borders; for a
+    smaller image, the window is as large as its shorter side, and sigma shrinks in proportion.
+    Channels have equal weight.
 
     Args:
-      images: `[b h w c]` in 0..255, of any number type; a square of a power of two from 16.
+      images: `[b h w c]` in 0..255, of any number type; no side is shorter than 16.
       others: likewise.
 
     Returns:
@@ -39,10 +40,10 @@ def ms_ssim(images: np.ndarray, others: np.ndarray) -> np.ndarray:
             "ms_ssim takes two arrays of one shape, [b h w c]. "
             f"Received: {list(images.shape)} and {list(others.shape)}"
         )
-    if min(images.shape[1:3]) < MIN_RESOLUTION:
+    if min(images.shape[1:3]) < MIN_SIDE:
         raise ValueError(
-            f"ms_ssim needs images of {MIN_RESOLUTION}x{MIN_RESOLUTION} or larger. "
-            f"Received: {images.shape[1]}x{images.shape[2]}"
+            f"ms_ssim needs images of {MIN_SIDE}x{MIN_SIDE} or larger. "
+            f"Received: {images.shape[2]}x{images.shape[1]}"
         )
     similarity = np.empty(len(images))
     for i in range(len(images)):  # one at a time stays in the processor's cache
@@ -109,5 +110,9 @@ def _weighted(arrays: list[np.ndarray], window: np.ndarray) -> np.ndarray:
 
 
 def _halve(planes: np.ndarray) -> np.ndarray:
+    """Return `[c h w]` reduced by 2x2 means."""
+    height, width = planes.shape[1:]
+    if height % 2 or width % 2:
+        planes = np.pad(planes, [(0, 0), (0, height % 2), (0, width % 2)], mode="edge")
     rows = planes[:, ::2] + planes[:, 1::2]
     return (rows[:, :, ::2] + rows[:, :, 1::2]) / 4

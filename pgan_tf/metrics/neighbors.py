@@ -14,7 +14,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 
 DIRECTIONS = 8
-_CELLS = 8  # a side, in which the gradients of outlines are summed
+_CELLS = 8  # along the shorter side, or more, in which the gradients of outlines are summed
 _EPSILON = 1e-3  # of gradients in gray values from 0 to 1
 
 # Candidates beyond those that are wanted: their distances are exact only in the end.
@@ -141,15 +141,16 @@ def outlines(images: np.ndarray) -> np.ndarray:
     """Return descriptors of outlines, of unit length unless an image is flat.
 
     Smoothed gray values have their gradients split into eight directions, of which the positive
-    parts are averaged over 8x8 cells. Each cell is divided by the strength of the gradients in the
+    parts are averaged over 8x8 cells; of rectangles, over squares of a power of two, 8 or more
+    along the shorter side. Each cell is divided by the strength of the gradients in the
     3x3 cells around it, together with that of the whole image: brightness and contrast make no
     difference, and the noise of flat parts little.
 
     Args:
-      images: `[b s s c]` uint8; s is a power of two.
+      images: `[b h w c]` uint8; squares have a power of two as their side.
 
     Returns:
-      `[b d]` float32, d = 8 times 64 cells; smaller images have a cell a pixel.
+      `[b d]` float32, d = 8 times the number of cells; smaller images have a cell a pixel.
     """
     # Few at a time, so that what is computed of them stays in a processor's cache.
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
@@ -161,27 +162,36 @@ def _outlines(images: np.ndarray) -> np.ndarray:
     padded = np.pad(_smoothed(gray), [(0, 0), (1, 1), (1, 1)], mode="edge")
     x = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
     y = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    side = gray.shape[1]
-    cells = min(_CELLS, side)
-    histogram = np.empty([len(gray), cells, cells, DIRECTIONS], np.float32)
+    count, height, width = gray.shape
+    cell = _cell_side(height, width)
+    rows, columns = height // cell, width // cell
+    histogram = np.empty([count, rows, columns, DIRECTIONS], np.float32)
     for number in range(DIRECTIONS // 2):
         angle = 2 * np.pi * number / DIRECTIONS
         along = np.float32(np.cos(angle)) * x + np.float32(np.sin(angle)) * y
         for direction, part in ((number, along), (number + DIRECTIONS // 2, -along)):
-            rows = np.maximum(part, 0).reshape(len(gray), cells, side // cells, side).mean(axis=2)
-            histogram[..., direction] = rows.reshape(len(gray), cells, cells, -1).mean(axis=3)
+            means = np.maximum(part, 0).reshape(count, rows, cell, width).mean(axis=2)
+            histogram[..., direction] = means.reshape(count, rows, columns, -1).mean(axis=3)
     energy = np.pad((histogram**2).sum(axis=3), [(0, 0), (1, 1), (1, 1)])
     around = np.zeros_like(energy[:, 1:-1, 1:-1])
     for top, left in np.ndindex(3, 3):
-        around += energy[:, top : top + cells, left : left + cells]
+        around += energy[:, top : top + rows, left : left + columns]
     typical = around.mean(axis=(1, 2), keepdims=True)
     histogram /= np.sqrt(around + typical + _EPSILON**2)[..., None]
-    vectors = histogram.reshape(len(gray), -1)
+    vectors = histogram.reshape(count, -1)
     return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + _EPSILON)
 
 
+def _cell_side(height: int, width: int) -> int:
+    """Return the largest power of two that leaves 8 whole cells or more along the shorter side."""
+    side = 1
+    while min(height, width) // (2 * side) >= _CELLS and not (height | width) % (2 * side):
+        side *= 2
+    return side
+
+
 def _smoothed(gray: np.ndarray) -> np.ndarray:
-    """Return images `[b s s]` smoothed by 1/4, 1/2, 1/4 in both directions, against noise."""
+    """Return images `[b h w]` smoothed by 1/4, 1/2, 1/4 in both directions, against noise."""
     padded = np.pad(gray, [(0, 0), (1, 1), (1, 1)], mode="edge")
     rows = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
     return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4

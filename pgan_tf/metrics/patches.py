@@ -1,7 +1,7 @@
 """Patches of images at every resolution, of which swd compares the distributions.
 
 They are cut out at random positions of each level of the images' Laplacian pyramids, from the full
-resolution down to 16x16.
+resolution down to 16x16; of rectangles, as long as the shorter side has 16 pixels.
 """
 
 import concurrent.futures
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pgan_tf.metrics.laplacian_pyramid import pyramid_function
+from tfrecords_tools.shape import split_size
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-MIN_RESOLUTION = 16
+MIN_SIDE = 16
 PATCH_SIZE = 7
 PATCHES_PER_IMAGE = 128
 
@@ -28,22 +29,33 @@ _PIXELS_AT_ONCE = {"CPU": 1 << 19, "GPU": 1 << 22}
 # On a GPU, the patches of some images are copied while those of others are computed.
 _GPU_THREADS = 2
 
-# (resolution, shape) -> an array of that shape to fill, in memory or mapped from a file.
-Allocate = Callable[[int, tuple[int, int]], np.ndarray]
+# (name of a level, shape) -> an array of that shape to fill, in memory or mapped from a file.
+Allocate = Callable[[str, tuple[int, int]], np.ndarray]
 
 
-def swd_resolutions(resolution: int) -> tuple[int, ...]:
-    """Return the levels that are compared, from `resolution` down to 16.
+def swd_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Return the height and width of each level that is compared, from the full resolution down.
+
+    The last is the smallest that still has a shorter side of 16 or more: 16x16 of squares.
 
     Raises:
-      ValueError: `resolution` is less than 16, or not a power of two.
+      ValueError: a side is less than 16, or the sides are not those of images in a pyramid.
     """
-    if resolution < MIN_RESOLUTION or resolution & (resolution - 1):
+    if min(height, width) < MIN_SIDE or split_size(height, width) is None:
         raise ValueError(
-            f"swd needs images of {MIN_RESOLUTION}x{MIN_RESOLUTION}, or a larger power of two. "
-            f"Received: {resolution}x{resolution}"
+            f"swd needs images of {MIN_SIDE}x{MIN_SIDE}, or a larger power of two, or a rectangle "
+            f"of sides that pyramids have, of {MIN_SIDE} or more. Received: {width}x{height}"
         )
-    return tuple(2**r for r in range(resolution.bit_length() - 1, 3, -1))
+    sizes = [(height, width)]
+    while min(height, width) // 2 >= MIN_SIDE and not (height % 2 or width % 2):
+        height, width = height // 2, width // 2
+        sizes.append((height, width))
+    return tuple(sizes)
+
+
+def level_name(height: int, width: int) -> str:
+    """Return the name of a level: `64` of squares, `96x64` of rectangles, the width first."""
+    return str(height) if height == width else f"{width}x{height}"
 
 
 class PatchSampler:
@@ -58,7 +70,7 @@ class PatchSampler:
     def __init__(
         self,
         num_images: int,
-        resolution: int,
+        size: tuple[int, int],
         channels: int,
         *,
         seed: int,
@@ -68,25 +80,28 @@ class PatchSampler:
 
         Args:
           num_images: number of images that will be added.
-          resolution: of the images.
+          size: height and width of the images.
           channels: 1 or 3.
           seed: of the positions; two sets of images need different seeds.
           allocate: returns arrays for the patches; None for arrays in memory.
 
         Raises:
-          ValueError: the resolution has no level of 16x16.
+          ValueError: images of that size have no levels (`swd_sizes`).
         """
-        allocate = allocate or (lambda resolution, shape: np.empty(shape, np.float32))
-        self._shape = (resolution, resolution, channels)
+        allocate = allocate or (lambda name, shape: np.empty(shape, np.float32))
+        self._shape = (*size, channels)
         self._added = 0
         self._num_images = num_images
         self._random = {
-            level: np.random.default_rng([_POSITIONS, seed, level])
-            for level in swd_resolutions(resolution)
+            # Squares keep the positions of the time before rectangles.
+            level: np.random.default_rng([_POSITIONS, seed, *sorted(set(level))])
+            for level in swd_sizes(*size)
         }
         components = channels * PATCH_SIZE**2
         self._patches = {
-            level: allocate(level, (num_images * PATCHES_PER_IMAGE, components))
+            level_name(*level): allocate(
+                level_name(*level), (num_images * PATCHES_PER_IMAGE, components)
+            )
             for level in self._random
         }
 
@@ -103,7 +118,8 @@ class PatchSampler:
             )
         kind = _device_kind()
         # One number of images for the whole set, so that one graph serves all of them.
-        at_once = min(max(1, _PIXELS_AT_ONCE[kind] // self._shape[0] ** 2), self._num_images)
+        pixels = self._shape[0] * self._shape[1]
+        at_once = min(max(1, _PIXELS_AT_ONCE[kind] // pixels), self._num_images)
         cut = _patch_function((at_once, *self._shape), images.dtype.name)
         positions = np.stack(
             [_draw_positions(len(images), *drawn) for drawn in self._random.items()], axis=1
@@ -122,8 +138,8 @@ class PatchSampler:
             list(pool.map(cut_some, range(0, len(images), at_once)))
         self._added += len(images)
 
-    def finish(self) -> dict[int, np.ndarray]:
-        """Return patches by resolution, `[num_images * 128 c * 49]` float32.
+    def finish(self) -> dict[str, np.ndarray]:
+        """Return patches by the name of the level, `[num_images * 128 c * 49]` float32.
 
         Raises:
           ValueError: fewer images were added than announced.
@@ -139,10 +155,11 @@ def _device_kind() -> str:
     return "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
 
 
-def _draw_positions(count: int, level: int, random: np.random.Generator) -> np.ndarray:
-    """Draw the upper left corners of patches, `[count 128 2]` int64."""
+def _draw_positions(count: int, level: tuple[int, int], random: np.random.Generator) -> np.ndarray:
+    """Draw the upper left corners (y, x) of patches, `[count 128 2]` int64."""
     # Fractions, since random integers would depend on the sizes of batches.
-    return (random.random((count, PATCHES_PER_IMAGE, 2)) * (level - PATCH_SIZE + 1)).astype(int)
+    fractions = random.random((count, PATCHES_PER_IMAGE, 2))
+    return (fractions * (np.array(level) - PATCH_SIZE + 1)).astype(int)
 
 
 def _fill_up(array: np.ndarray, count: int) -> np.ndarray:
@@ -164,10 +181,10 @@ def _patch_function(shape: tuple[int, ...], dtype: str) -> Callable[..., list["t
     """
     import tensorflow as tf
 
-    count, resolution, _, channels = shape
-    levels = swd_resolutions(resolution)
+    count, height, width, channels = shape
+    levels = swd_sizes(height, width)
     split = pyramid_function(shape, dtype, len(levels))
-    bands = [tf.TensorSpec([count, level, level, channels], tf.float32) for level in levels]
+    bands = [tf.TensorSpec([count, *level, channels], tf.float32) for level in levels]
     # Not int32, with which TensorFlow would compute on the host.
     corners = tf.TensorSpec([count, len(levels), PATCHES_PER_IMAGE, 2], tf.int64)
 
@@ -178,10 +195,10 @@ def _patch_function(shape: tuple[int, ...], dtype: str) -> Callable[..., list["t
     )
     def cut(pyramid: list[tf.Tensor], positions: tf.Tensor) -> list[tf.Tensor]:
         patches = []
-        for i, (level, band) in enumerate(zip(levels, pyramid, strict=True)):
+        for i, ((rows, columns), band) in enumerate(zip(levels, pyramid, strict=True)):
             y, x = positions[:, i, :, 0], positions[:, i, :, 1]
-            first = (tf.range(count, dtype=tf.int64)[:, None] * level + y) * level + x
-            window = np.arange(PATCH_SIZE)[:, None] * level + np.arange(PATCH_SIZE)
+            first = (tf.range(count, dtype=tf.int64)[:, None] * rows + y) * columns + x
+            window = np.arange(PATCH_SIZE)[:, None] * columns + np.arange(PATCH_SIZE)
             pixels = tf.gather(tf.reshape(band, [-1, channels]), first[:, :, None, None] + window)
             by_channel = tf.transpose(pixels, [0, 1, 4, 2, 3])
             patches.append(tf.reshape(by_channel, [-1, channels * PATCH_SIZE**2]))

@@ -1,10 +1,10 @@
 """Sliced Wasserstein distance between patches of two sets of images (section 5 of the paper).
 
 Small patches are cut out at random positions of each level of the images' Laplacian pyramids, from
-the full resolution down to 16x16. The distance of a level is the Wasserstein distance between the
-two distributions of patches, averaged over projections to random directions, where it only takes
-sorting. It is small if the images are similar at that scale: the full resolution shows sharpness
-and noise, 16x16 large shapes.
+the full resolution down to 16x16 (`patches.py`). The distance of a level is the Wasserstein
+distance between the two distributions of patches, averaged over projections to random directions,
+where it only takes sorting. It is small if the images are similar at that scale: the full
+resolution shows sharpness and noise, 16x16 large shapes.
 """
 
 import concurrent.futures
@@ -129,8 +129,8 @@ def _sorted_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def swd(
-    reals: Mapping[int, np.ndarray],
-    fakes: Mapping[int, np.ndarray],
+    reals: Mapping[str, np.ndarray],
+    fakes: Mapping[str, np.ndarray],
     *,
     channels: int,
     seed: int = 0,
@@ -138,17 +138,16 @@ def swd(
     """Compute the distance at every level and their mean, times 1000 as in the paper.
 
     Args:
-      reals: patches by resolution, from `PatchSampler.finish`.
+      reals: patches by the name of the level, from `PatchSampler.finish`.
       fakes: likewise.
       channels: 1 or 3.
       seed: of the directions.
 
     Returns:
-      `{"64": ..., "32": ..., "16": ..., "average": ...}`.
+      `{"64": ..., "32": ..., "16": ..., "average": ...}`; of rectangles `{"96x64": ..., ...}`.
     """
     distances = {
-        str(level): 1000
-        * sliced_wasserstein(reals[level], fakes[level], channels=channels, seed=seed)
+        level: 1000 * sliced_wasserstein(reals[level], fakes[level], channels=channels, seed=seed)
         for level in reals
     }
     return {**distances, "average": sum(distances.values()) / len(distances)}

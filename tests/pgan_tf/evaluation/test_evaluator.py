@@ -60,7 +60,7 @@ def noise(channels=3):
         images = [np.random.default_rng(s).uniform(-1, 1, [8, 8, channels]) for s in seeds]
         return GeneratedImages(to_uint8(np.stack(images)), np.ones(len(images), bool))
 
-    return Fakes("noise", generate, 4, None, resolution=16, seed=1, batch_size=7)
+    return Fakes("noise", generate, 4, None, size=(16, 16), seed=1, batch_size=7)
 
 
 def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
@@ -69,7 +69,7 @@ def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
     fakes = np.concatenate(list(noise().read(20)))
     patches = []
     for batch, seed in ((reals, 3), (fakes, 5)):
-        sampler = metrics.PatchSampler(20, 16, 3, seed=seed)
+        sampler = metrics.PatchSampler(20, (16, 16), 3, seed=seed)
         sampler.add(batch)
         patches.append(sampler.finish())
     expected = metrics.swd(*patches, channels=3, seed=1)

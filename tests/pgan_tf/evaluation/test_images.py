@@ -68,7 +68,7 @@ def fakes(generate, **changes):
         "generate": generate,
         "latent_size": 3,
         "labels": None,
-        "resolution": 4,
+        "size": (4, 4),
         "seed": 0,
         "batch_size": 4,
     }
@@ -142,12 +142,12 @@ def test_one_of_several_workers_generates_by_itself():
 
 
 def test_batches_shrink_as_images_grow():
-    assert [default_batch_size(r) for r in (4, 128, 512, 1024)] == [256, 256, 16, 4]
+    assert [default_batch_size(r**2) for r in (4, 128, 512, 1024)] == [256, 256, 16, 4]
 
 
 def test_batches_fill_a_quarter_of_a_gpu(monkeypatch):
-    assert generation_batch_size(1024, 10**7) == default_batch_size(1024)
+    assert generation_batch_size(1024**2, 10**7) == default_batch_size(1024**2)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [f"{kind}:0"])
     monkeypatch.setattr("pgan_tf.runs.batch_size.free_gpu_memory", lambda: 64 * 10**8)
-    assert generation_batch_size(1024, 10**7) == 10  # 16 bytes a feature
-    assert [generation_batch_size(1024, 10**n) for n in (5, 9)] == [256, 1]
+    assert generation_batch_size(1024**2, 10**7) == 10  # 16 bytes a feature
+    assert [generation_batch_size(1024**2, 10**n) for n in (5, 9)] == [256, 1]

@@ -47,7 +47,7 @@ def fakes_of(pyramid, images, labels=None):
         chosen = images[[position[float(z)] for z in latents[:, 0]]]
         return GeneratedImages(chosen, np.ones(len(chosen), bool))
 
-    return Fakes("stub", generate, 1, labels, pyramid.resolution, seed=0, batch_size=7)
+    return Fakes("stub", generate, 1, labels, pyramid.levels[-1].shape[1:], seed=0, batch_size=7)
 
 
 def _first_latents(count):
@@ -165,7 +165,7 @@ def test_images_are_not_kept_while_others_are_generated(pyramid, tmp_path, rng):
     shape, kept = (5, *images_of(pyramid, [0]).shape[1:]), []
 
     class Counted:
-        def read(self, count):
+        def read_with_alpha(self, count):
             made = []
             for _ in range(count // 5):
                 images = rng.integers(0, 256, shape, dtype=np.uint8)

@@ -15,14 +15,14 @@ def test_levels_are_the_originals():
         np.testing.assert_allclose(level, golden[f"laplacian/{i}"], rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("size", [2, 4, 16])
+@pytest.mark.parametrize("size", [(2, 2), (4, 4), (16, 16), (6, 14)])
 def test_resampling_is_a_convolution_with_mirrored_borders(rng, size):
-    image = rng.uniform(0, 255, [size, size]).astype(np.float32)
+    image = rng.uniform(0, 255, size).astype(np.float32)
     smooth = ndimage.convolve(image.astype(float), KERNEL, mode="mirror")
     np.testing.assert_allclose(
         downscale(image[None, :, :, None])[0, :, :, 0], smooth[::2, ::2], 1e-5
     )
-    spread = np.zeros([2 * size, 2 * size])
+    spread = np.zeros([2 * size[0], 2 * size[1]])
     spread[::2, ::2] = image
     expected = ndimage.convolve(spread, 4 * KERNEL, mode="mirror")
     np.testing.assert_allclose(upscale(image[None, :, :, None])[0, :, :, 0], expected, 1e-5)

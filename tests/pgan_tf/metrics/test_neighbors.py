@@ -89,6 +89,18 @@ def test_outlines_are_unit_vectors_of_every_size(rng, side, channels):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)
 
 
+@pytest.mark.parametrize(
+    ("size", "cells"), [((32, 48), (8, 12)), ((28, 20), (14, 10)), ((4, 6), (4, 6))]
+)
+def test_outlines_of_rectangles_have_whole_square_cells(rng, size, cells):
+    images = rng.integers(0, 256, [3, *size, 3], dtype=np.uint8)
+    found = outlines(images).reshape(3, *cells, 8)
+    turned = outlines(images.transpose(0, 2, 1, 3)).reshape(3, *cells[::-1], 8)
+    # Directions from right over down: turning exchanges the axes.
+    exchanged = turned.transpose(0, 2, 1, 3)[..., [2, 1, 0, 7, 6, 5, 4, 3]]
+    np.testing.assert_allclose(found, exchanged, atol=1e-5)
+
+
 def test_outlines_ignore_brightness_and_contrast_where_pixels_do_not(rng):
     images = drawn(rng)
     changed = (images * 0.6 + 40).astype(np.uint8)

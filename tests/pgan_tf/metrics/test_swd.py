@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pgan_tf.metrics.swd import sliced_wasserstein, swd
 from tests.helpers import original_metrics as original
@@ -48,6 +49,40 @@ def test_normalizing_while_projecting_is_normalizing_first(rng):
         seed=9,
     )
     assert result == pytest.approx(plain(first, second, directions), rel=1e-4)
+
+
+def plain_bands(image):
+    """The two levels of the Laplacian pyramid of `[h w]`, by SciPy's filter."""
+    kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+    smaller = ndimage.convolve(image.astype(float), kernel, mode="mirror")[::2, ::2]
+    spread = np.zeros(image.shape)
+    spread[::2, ::2] = smaller
+    return [image - ndimage.convolve(spread, 4 * kernel, mode="mirror"), smaller]
+
+
+def plain_patches(images, level, seed):
+    """`[n * 128 c 49]` of a level of images `[n h w c]`."""
+    height, width = images.shape[1] >> level, images.shape[2] >> level
+    random = np.random.default_rng([0, seed, *sorted([height, width])])
+    corners = random.random([len(images), 128, 2]) * [height - 6, width - 6]
+    patches = []
+    for image, places in zip(images, corners.astype(int), strict=True):
+        bands = [plain_bands(plane)[level] for plane in image.transpose(2, 0, 1)]
+        patches += [[b[y : y + 7, x : x + 7].ravel() for b in bands] for y, x in places]
+    return np.array(patches)
+
+
+def test_rectangles_have_the_distances_of_a_plain_computation(rng):
+    reals = rng.integers(0, 256, [6, 32, 56, 3]).astype(np.uint8)
+    reals = ndimage.gaussian_filter(reals, [0, 2, 1, 0])
+    fakes = ndimage.gaussian_filter(reals[::-1], [0, 1, 2, 0])
+    found = swd(patches(reals, seed=1), patches(fakes, seed=2), channels=3, seed=7)
+    assert list(found) == ["56x32", "28x16", "average"]
+    directions = np.random.default_rng([1, 7]).standard_normal([512, 147])
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    for level, name in enumerate(["56x32", "28x16"]):
+        sets = [plain_patches(reals, level, 1), plain_patches(fakes, level, 2)]
+        assert found[name] == pytest.approx(1000 * plain(*sets, directions), rel=1e-3)
 
 
 def test_grayscale_has_the_distance_of_the_same_in_rgb(rng):
