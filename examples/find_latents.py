@@ -37,7 +37,10 @@ def draw(latents: tf.Tensor) -> tf.Tensor:
 # %%
 if image_file:
     mode = ("L", "LA", "RGB", "RGBA")[channels - 1]
-    picture = Image.open(image_file).convert(mode).resize((width, height))
+    picture = Image.open(image_file)
+    if picture.mode == "I;16":  # whose values Pillow would clip at 255
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    picture = picture.convert(mode).resize((width, height))
     target = np.asarray(picture, np.float32).reshape(1, height, width, channels) / 127.5 - 1.0
 else:
     target = draw(pgan_tf.draw_latents(1, latent_size, seed=7)).numpy()

@@ -60,6 +60,14 @@ def test_latents_of_a_transparent_rectangle_are_looked_for(tmp_path):
         assert found.getpixel((0, 0)) == (200, 100, 50, 255)
 
 
+def test_a_target_of_16_bits_keeps_its_shades(tmp_path):
+    save_tiny_generator(tmp_path / "g.keras", channels=1)
+    Image.fromarray(np.full([8, 8], 100 * 257, np.uint16)).save(tmp_path / "target.png")
+    run(tmp_path, "find_latents.py", tmp_path / "g.keras", "target.png", 2)
+    with Image.open(tmp_path / "found.png") as found:
+        assert (found.size, found.getpixel((0, 0))) == ((512, 256), 100)
+
+
 @pytest.mark.parametrize("label_size", [0, 3])
 def test_latents_of_an_image_are_found(tmp_path, label_size):
     model = save_tiny_generator(tmp_path / "g.keras", resolution=16, label_size=label_size)
