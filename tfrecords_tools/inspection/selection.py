@@ -69,7 +69,10 @@ def find_resolution(pyramid: Pyramid, resolution: int | None) -> int:
     if resolution is None:
         return pyramid.resolution
     if resolution not in [level.resolution for level in pyramid.levels]:
-        levels = ", ".join(str(level.resolution) for level in pyramid.levels)
+        levels = ", ".join(
+            f"{level.resolution}{'' if pyramid.base.is_square else f' ({level.size_text})'}"
+            for level in pyramid.levels
+        )
         raise UserError(f"--resolution must be one of {levels}. Received: {resolution}")
     return resolution
 

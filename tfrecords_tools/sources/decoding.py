@@ -85,8 +85,9 @@ def upright(image: Image.Image) -> Image.Image:
 def upright_size(image: Image.Image) -> tuple[int, int]:
     """Return the width and height of an image that is not decoded, when it is upright."""
     with contextlib.suppress(Exception):
-        # The PNG reader's own method would decode the image.
-        if Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1) in _TURNED:
+        # The PNG reader's own method would decode the image. The TIFF reader turns the size itself.
+        orientation = Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1)
+        if orientation in _TURNED and image.format != "TIFF":
             return image.height, image.width
     return image.size
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from tests.helpers.pictures import noise
 from tfrecords_tools.sources import headers
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.headers import read_header
@@ -19,23 +20,6 @@ from tfrecords_tools.sources.policy import ImagePolicy
 
 RGB = ImagePolicy(channels=3, resolution=4)
 GRAY = ImagePolicy(channels=1, resolution=4)
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """Function that saves an image or array with Pillow's options and returns its path."""
-
-    def saved(image, name="x.png", **options):
-        if isinstance(image, np.ndarray):
-            image = Image.fromarray(image)
-        image.save(tmp_path / name, **options)
-        return tmp_path / name
-
-    return saved
-
-
-def noise(*shape, seed=0, dtype=np.uint8):
-    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
 
 
 def test_an_rgb_file_of_the_right_size_is_kept_as_it_is(saved):
@@ -349,14 +333,31 @@ def png(width, height, depth, color, raw):
     return b"\x89PNG\r\n\x1a\n" + data
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "I;16", "LA", "P", "RGB", "RGBA"])
-def test_the_fast_way_to_a_png_header_says_what_pillow_says(tmp_path, monkeypatch, mode):
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        *((mode, {}) for mode in ("1", "L", "I;16", "LA", "P", "RGB", "RGBA")),
+        ("P", {"transparency": 0}),
+        ("L", {"transparency": 3}),
+        ("RGB", {"transparency": (1, 2, 3), "icc_profile": bytes(500)}),
+    ],
+)
+def test_the_fast_way_to_a_png_header_says_what_pillow_says(tmp_path, monkeypatch, mode, options):
     path = tmp_path / "image.png"
-    Image.new(mode, (7, 5)).save(path)
+    Image.new(mode, (7, 5)).save(path, **options)
+    assert read_header(path, max_pixels=35).has_alpha == (mode.endswith("A") or bool(options))
     fast = headers._png_header(path)
     assert fast is not None and fast == read_header(path, max_pixels=35)
     monkeypatch.setattr(headers, "_png_header", lambda file: None)
     assert fast == read_header(path, max_pixels=35)
+
+
+def test_a_png_whose_pixels_come_late_is_left_to_pillow(saved):
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("workflow", "0123456789abcdef" * 1000)
+    path = saved(noise(5, 7, 3), pnginfo=texts, transparency=(1, 2, 3))
+    assert headers._png_header(path) is None
+    assert read_header(path, 35) == headers.Header(7, 5, gray=False, has_alpha=True)
 
 
 @pytest.mark.parametrize("at", [0, 13, 19, 24, 25, 31])

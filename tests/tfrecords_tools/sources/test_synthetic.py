@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfrecords_tools.shape import Base
 from tfrecords_tools.sources.synthetic import SHAPES, SyntheticSource
 
 
@@ -56,3 +57,24 @@ def test_without_labels_there_are_none():
     source = SyntheticSource(3, 8)
     assert source.labels() is None and source.label_names is None
     assert not source.shuffled
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize("base", [Base(4, 6), Base(6, 4)])
+def test_shapes_take_the_aspect_of_a_rectangle(base, channels):
+    image = SyntheticSource(1, 64, base=base, channels=channels).load(0)
+    assert image.dtype == np.uint8 and image.shape == (channels, *base.size_at(64))
+    assert len(np.unique(image)) > 50
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_with_alpha_the_background_is_transparent_and_shapes_are_opaque(channels):
+    alpha = np.stack([SyntheticSource(9, 32, channels=channels).load(i)[-1] for i in range(9)])
+    assert (alpha[:, 0, 0] == 0).all() and (alpha[:, 31, 31] < 60).all()
+    assert ((alpha == 255).mean(axis=(1, 2)) > 0.1).all()
+
+
+def test_16_bits_are_finer_8_bits():
+    fine, coarse = (SyntheticSource(1, 32, channels=1, bits=bits).load(0) for bits in (16, 8))
+    assert fine.dtype == np.uint16 and len(np.unique(fine)) > len(np.unique(coarse))
+    assert np.abs(fine / 257 - coarse).max() <= 0.51
