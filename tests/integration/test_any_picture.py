@@ -1,6 +1,5 @@
 """The whole journey of rectangles, of images with alpha and of 16 bits, as a user makes it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import evaluate, export, generate
+from pgan_tf.cli import train as pgan_train
 from tests.helpers.states import saved_state
 from tfrecords_tools.cli import inspect, prepare
 from tfrecords_tools.format import open_pyramid
@@ -107,13 +107,14 @@ def test_an_interrupted_run_continues_to_the_same_bits(journey, tmp_path):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
-def test_a_run_of_other_pictures_is_not_continued(journey, tmp_path):
+def test_a_run_of_other_pictures_is_not_continued(journey, tmp_path, capsys):
     other = tmp_path / "other"
     arguments = ["--source=synthetic", "--num_images=48", f"--output={other}"]
     assert prepare.main([*arguments, "--resolution=16"]) == 0
-    process = train(f"--run_dir={journey.run}", f"--data_dir={other}", "--total_kimg=0.2")
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 2
+    capsys.readouterr()
+    flags = [f"--run_dir={journey.run}", f"--data_dir={other}", "--total_kimg=0.2"]
+    assert pgan_train.main(flags) == 2
+    errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and "other data" in errors
 
 
@@ -144,14 +145,16 @@ def test_a_video_has_even_sides(journey, tmp_path):
     (video,) = (tmp_path / "out").iterdir()
     with Image.open(video) as opened:
         assert opened.width % 2 == opened.height % 2 == 0
-        assert opened.width * journey.height == opened.height * journey.width
 
 
 def test_metrics_judge_what_is_visible(journey, capsys):
     flags = [f"--network={journey.run}", f"--data_dir={journey.data}", "--num_images=24"]
     assert evaluate.main([*flags, "--metrics=swd,ms_ssim"]) == 0
-    lines = (journey.run / "evaluations.jsonl").read_text().splitlines()
-    assert len(json.loads(lines[-1])) > 2
+    printed = capsys.readouterr().out
+    assert "swd" in printed and "ms_ssim" in printed
+    assert ("white" in printed) == (journey.mode == "RGBA")
+    (written,) = journey.run.rglob("metrics-*.json")
+    assert "NaN" not in written.read_text()
 
 
 @pytest.mark.parametrize("form", ["saved_model", "tflite", "onnx", "keras"])
