@@ -2,11 +2,18 @@
 
 import io
 import itertools
+import re
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tfrecords_tools.format.example import ImageType
+from tfrecords_tools.format.record import record_layout
+from tfrecords_tools.shape import Base
+from tfrecords_tools.sources.synthetic import SyntheticSource
 
 
 def crc32c(data):
@@ -99,3 +106,41 @@ def test_png_records_match_the_page(write, array_source):
         assert png[24:26] == bytes([8, 2])  # 8 bits, RGB
         with Image.open(io.BytesIO(png)) as picture:
             np.testing.assert_array_equal(np.asarray(picture).transpose(2, 0, 1), image)
+
+
+KINDS = {
+    "rectangle": (SyntheticSource(5, 8, base=Base(4, 6)), "u1", 2),
+    "gray_alpha": (SyntheticSource(5, 8, channels=2), "u1", 4),
+    "rgba": (SyntheticSource(5, 8, base=Base(6, 4), channels=4), "u1", 6),
+    "16_bits": (SyntheticSource(5, 8, channels=1, bits=16), "<u2", 0),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_of_other_kinds_match_the_page(write, kind):
+    source, dtype, color_type = KINDS[kind]
+    raw = (write(source, "raw/x") / "x-r03.tfrecords").read_bytes()
+    png = (write(source, "png/x", encoding="png") / "x-r03.tfrecords-00000-of-00001").read_bytes()
+    for index in range(5):
+        image = source.load(index)
+        size = len(raw) // 5
+        example = check_record(raw[index * size : (index + 1) * size])
+        assert example == example_of(image.shape, image.astype(dtype).tobytes())
+        (length,) = struct.unpack("<Q", png[:8])
+        example, png = check_record(png[: length + 16]), png[length + 16 :]
+        file = example[example.index(b"\x89PNG") :]
+        assert example == example_of(image.shape, file)
+        assert file[24:26] == bytes([8 * np.dtype(dtype).itemsize, color_type])
+        with Image.open(io.BytesIO(file)) as picture:
+            pixels = np.asarray(picture).reshape(*image.shape[1:], -1).transpose(2, 0, 1)
+            np.testing.assert_array_equal(pixels, image)
+    assert png == b""
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_lengths_of_records_are_those_of_the_page(channels):
+    page = Path(__file__).parents[3] / "docs" / "reference" / "pyramid-format.md"
+    row = re.search(rf"^\| C = {channels} \|(.*)\|$", page.read_text(), re.M)[1]
+    sides = [4 << log2 for log2 in range(9)]
+    lengths = [record_layout(ImageType(channels, side, side)).record_bytes for side in sides]
+    assert [int(number) for number in row.split("|")] == lengths
