@@ -13,6 +13,7 @@ from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.diagnosis import measurements
 from pgan_tf.diagnosis.measurements import Measurements
 from pgan_tf.step.train_state import TrainState
+from tests.helpers.drawn import write_drawn
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.format import open_pyramid
 
@@ -21,12 +22,18 @@ def prepare(pyramid_dir, strategy, **data):
     """Return measurements of a new state, the state, and the last phase of its run."""
     pyramid = open_pyramid(pyramid_dir)
     label_size = 0 if pyramid.labels is None else pyramid.labels.shape[1]
-    config = tiny_config(pyramid_dir).for_data(
-        resolution=8, channels=pyramid.channels, label_size=label_size
+    config = tiny_config(pyramid_dir)
+    network = dataclasses.replace(config.network, resolution=pyramid.resolution)
+    config = dataclasses.replace(config, network=network).for_data(
+        resolution=pyramid.resolution,
+        channels=pyramid.channels,
+        label_size=label_size,
+        base=pyramid.base,
+        bits=pyramid.bits,
     )
     config = dataclasses.replace(config, data=DataConfig(data_dir=str(pyramid_dir), **data))
     state = TrainState(config, strategy)
-    phase = Schedule(config.schedule, 8).phases[-1]
+    phase = Schedule(config.schedule, pyramid.resolution, pyramid.base).phases[-1]
     found = Measurements(config, pyramid, state, replicas=strategy.num_replicas_in_sync)
     return found, state, phase
 
@@ -53,6 +60,17 @@ def test_figures_of_a_new_state(pyramid_dir, devices, request):
     assert all(np.isfinite(value) for value in figures.values())
     assert 0 <= figures[measurements.SEPARATION] <= 1
     assert figures[measurements.AVERAGE_DISTANCE] == figures[measurements.DISTANCE]
+
+
+@pytest.mark.parametrize(("channels", "bits"), [("rgba", 8), ("gray_alpha", 8), ("gray", 16)])
+def test_figures_of_rectangles_of_any_channels(tmp_path, one_device, monkeypatch, channels, bits):
+    monkeypatch.setattr(measurements, "_SUSPICIOUS_VARIETY", np.inf)
+    data = write_drawn(tmp_path / "data", channels=channels, bits=bits)
+    taken, _, phase = prepare(data.directory, one_device)
+    figures = taken.take(dataclasses.replace(phase, resolution=16), 96)
+    assert 0 < figures[measurements.REAL_SIMILARITY] < 1
+    assert 0 < figures[measurements.SIMILARITY] <= 1
+    assert all(np.isfinite(value) for value in figures.values())
 
 
 def test_fakes_that_are_all_alike_have_no_variety(pyramid_dir, one_device):
