@@ -10,6 +10,7 @@ from pgan_tf.runs.run_directory import RunDirectory, format_duration, kimg_name,
 from tests.helpers.tiny import tiny_config, write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid
+from tfrecords_tools.shape import SQUARE, Base
 
 
 @dataclasses.dataclass
@@ -20,6 +21,8 @@ class FakePyramid:
     label_names: tuple | None = None
     is_remote: bool = True
     sums: tuple = ("a", "b")
+    base: Base = SQUARE
+    bits: int = 8
 
     @property
     def manifest(self):
@@ -82,6 +85,7 @@ def test_a_run_of_other_data_is_refused(tmp_path, change, received):
     [
         ({"count": 25}, "pgan-train --init_from={run} '--data_dir=my data' --run_dir={run}-2$"),
         ({"channels": 1}, "name a new --run_dir$"),
+        ({"base": Base(6, 4)}, "name a new --run_dir$"),
         ({"label_size": 2}, "pgan-train --init_from={run} .* --run_dir={run}-2$"),
     ],
 )
