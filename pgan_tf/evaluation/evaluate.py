@@ -12,7 +12,7 @@ from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals, has_alpha, traits
+from pgan_tf.evaluation.images import Fakes, Reals, traits
 from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
     USUAL_NUM_IMAGES,
@@ -363,7 +363,7 @@ def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
         for count, names in by_count.items()
     )
     mirrored = ", mirrored at random" if reals.mirror else ""
-    on_white = "; images with alpha are put on white" if has_alpha(reals.pyramid) else ""
+    on_white = "; images with alpha are put on white" if reals.pyramid.has_alpha else ""
     bits = reals.pyramid.bits
     reduced = "" if bits == 8 else f"; values of {bits} bits are reduced to 8"
     return (

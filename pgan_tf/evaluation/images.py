@@ -62,16 +62,11 @@ def traits(pyramid: Pyramid, resolution: int) -> dict[str, Any]:
     found = {}
     if not pyramid.base.is_square:
         found["size"] = pyramid.base.text_at(resolution)
-    if has_alpha(pyramid):
+    if pyramid.has_alpha:
         found["alpha"] = "on white"
     if pyramid.bits != 8:
         found["bits"] = f"{pyramid.bits}, reduced to 8"
     return found
-
-
-def has_alpha(pyramid: Pyramid) -> bool:
-    """Return True if the last channel of images is alpha."""
-    return pyramid.channels in (2, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +98,7 @@ class Reals:
     @property
     def channels(self) -> int:
         """Number of channels that metrics see, 1 or 3."""
-        return self.pyramid.channels - has_alpha(self.pyramid)
+        return self.pyramid.channels - self.pyramid.has_alpha
 
     def read(self, first: int, count: int) -> Iterator[np.ndarray]:
         """Yield images `first` to `first + count` of the order, as `[b h w 1 or 3]` uint8.

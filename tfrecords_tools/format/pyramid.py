@@ -99,6 +99,11 @@ class Pyramid:
         return self.base.text_at(self.resolution)
 
     @property
+    def has_alpha(self) -> bool:
+        """True if the last channel of images is alpha."""
+        return self.channels in (2, 4)
+
+    @property
     def label_size(self) -> int:
         """Number of columns of the labels; 0 where there are none."""
         return 0 if self.labels is None else self.labels.shape[1]

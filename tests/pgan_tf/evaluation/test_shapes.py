@@ -51,6 +51,12 @@ def deep(directory):
 
 
 @pytest.fixture(scope="module")
+def gray_alpha(directory):
+    """40 transparent grayscale images, 24 wide and 16 high."""
+    return write_drawn(directory / "gray_alpha", channels="gray_alpha")
+
+
+@pytest.fixture(scope="module")
 def inception(directory):
     graph = directory / "small.pb"
     graph.write_bytes(SmallInception().serialized())
@@ -108,7 +114,7 @@ def test_reals_of_16_bits_are_reduced_to_8(deep):
     assert stored(deep).max() > 255
 
 
-@pytest.mark.parametrize("name", ["rgba", "deep"])
+@pytest.mark.parametrize("name", ["rgba", "gray_alpha", "deep"])
 def test_reals_have_no_distance_from_themselves_by_any_metric(
     name, directory, inception, request, rng
 ):
@@ -125,16 +131,16 @@ def test_reals_have_no_distance_from_themselves_by_any_metric(
         extractors=extractors,
     )
     images = stored(pyramid)
-    if name == "rgba":
-        # Nobody sees the colors of transparent pixels.
-        hidden = images[..., 3] == 0
-        images[hidden, :3] = rng.integers(0, 256, [np.count_nonzero(hidden), 3])
-    else:
+    if name == "deep":
         images = np.rint(images / 257).astype(np.uint8)
+    else:
+        # Nobody sees the colors of transparent pixels.
+        hidden = images[..., -1] == 0
+        images[hidden, :-1] = rng.integers(0, 256, [np.count_nonzero(hidden), 1])
     same = evaluator.evaluate(fakes_of(images, images.shape[1:3]))
     noise = rng.integers(0, 256, images.shape, dtype=np.uint8)[:, ::2, ::2]
     other = evaluator.evaluate(fakes_of(noise, images.shape[1:3]))
-    level = "24x16" if name == "rgba" else "16x24"
+    level = "16x24" if name == "deep" else "24x16"
     assert {key for key in same if key.startswith("swd")} == {f"swd/{level}", "swd/average"}
     # The positions of patches differ between the sets.
     assert same["swd/average"] < 0.5 * other["swd/average"]
@@ -238,6 +244,18 @@ def test_generators_of_other_images_are_refused(rgba, tmp_path, one_device, made
             batch_size=None,
             count=4,
         )
+
+
+@pytest.mark.parametrize("metric", ["swd", "ms_ssim"])
+def test_rectangles_with_a_short_side_below_16_are_refused(directory, metric):
+    small = directory / "small"
+    pyramid = open_pyramid(small) if small.exists() else write_drawn(small, size="24x8", count=4)
+    with pytest.raises(
+        UserError, match=f"{metric} needs images of 16x16 or larger. Received: 24x8"
+    ):
+        cache = FeatureCache(directory / "cache")
+        metrics = find_metrics([metric])
+        Evaluator(metrics, reals_of(pyramid), num_images=2, cache=cache, extractors={})
 
 
 def test_larger_images_than_the_datas_are_refused_before_they_are_loaded(rgba, tmp_path):
