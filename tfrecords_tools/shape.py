@@ -72,6 +72,7 @@ def nearest_sizes(height: int, width: int) -> list[tuple[int, int]]:
     """Return the sizes that have a base and are nearest to one, two at most, as (height, width).
 
     They are squares for squares. The distance is the ratio of the widths times that of the heights.
+    None is near a line that is thousands of pixels long.
     """
     if height == width:
         below = min(max(SMALLEST_RESOLUTION, 1 << height.bit_length() - 1), _LARGEST_RESOLUTION)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import signal
 import struct
@@ -348,3 +349,17 @@ def test_a_link_as_output_is_refused_in_one_line(photos, prepare, capsys, tmp_pa
     assert prepare("--source=images", f"--input={photos}", "--overwrite") == 2
     assert "out: is a symbolic link" in error_of(capsys)
     assert sorted(os.listdir(tmp_path)) == ["elsewhere", "out", "photos"]
+
+
+def test_manifests_name_newer_flags_only_if_they_are_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def manifest(*flags):
+        command = ["--source=synthetic", "--num_images=2", "--output=x", "--overwrite", *flags]
+        assert main([*command, "--resolution=4", "--num_workers=1"]) == 0
+        return json.loads((tmp_path / "x" / "manifest.json").read_text())
+
+    names = {"encoding", "labels", "num_images", "resolution", "seed", "shards", "source"}
+    assert manifest()["flags"].keys() == names
+    deep = manifest("--bits=16", "--channels=gray")
+    assert deep["flags"].keys() == names | {"bits", "channels"} and deep["bits"] == 16

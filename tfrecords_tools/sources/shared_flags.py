@@ -77,7 +77,7 @@ def _nearest(size: tuple[int, int] | None) -> str:
         str(width) if height == width else f"{width}x{height}"
         for height, width in nearest_sizes(*size)
     ]
-    return f"; the nearest are {' and '.join(sizes)}"
+    return f"; the nearest are {' and '.join(sizes)}" if sizes else ""
 
 
 def parse_comma_separated(text: str | None) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def check_disk(
             sampled = f", about {readable_bytes(size)} judging by {_SAMPLE} of them"
     kept = f", {readable_bytes(written)} of it written already" if written else ""
     say(
-        f"Writing {layout.count} images of {layout.size_text} to {target}:"
+        f"Writing {layout.count} images, {layout.image(layout.resolution).text}, to {target}:"
         f" {needed}{sampled}{kept}, {readable_bytes(free)} free"
     )
     if size + _SPARE_BYTES > free + written:

@@ -37,11 +37,6 @@ class Layout:
     bits: int = dataclasses.field(default=8, repr=False)
 
     @property
-    def size_text(self) -> str:
-        """The shape of an image at the full resolution in words: `3x64x64`, the width second."""
-        return f"{self.channels}x{self.base.text_at(self.resolution)}"
-
-    @property
     def resolutions(self) -> tuple[int, ...]:
         """The levels' resolutions, largest first."""
         return resolutions(self.resolution)
