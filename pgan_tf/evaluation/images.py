@@ -1,6 +1,6 @@
 """The images that are compared: reals of a pyramid and fakes of a generator.
 
-Metrics see images of 8 bits with one or three channels: alpha is laid on white, and values of 16
+Metrics see images of 8 bits with one or three channels: alpha is put on white, and values of 16
 bits are reduced to 8, of reals and of fakes alike.
 """
 

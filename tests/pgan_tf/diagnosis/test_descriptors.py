@@ -14,6 +14,15 @@ def test_thumbnails_are_means_of_at_most_16x16(rng):
     np.testing.assert_array_equal(thumbnails(small).reshape(small.shape), small)
 
 
+def test_thumbnails_of_rectangles_keep_their_shape_and_channels(rng):
+    images = rng.normal(size=(3, 64, 96, 4)).astype(np.float32)
+    found = thumbnails(images).reshape(3, 16, 24, 4)
+    np.testing.assert_allclose(found[1, 2, 20], images[1, 8:12, 80:84].mean((0, 1)), rtol=1e-4)
+    odd = images[:, :60, :68]
+    assert thumbnails(odd).shape == (3, 30 * 34 * 4)
+    assert np.isfinite(patch_distance(images, images[::-1], seed=0))
+
+
 def test_distances_are_those_of_each_pair(rng):
     rows = rng.normal(size=(4, 10))
     found = distances(rows)

@@ -134,6 +134,8 @@ def test_bad_images_and_classifiers_are_refused(images, classify, message):
 def test_digits_of_another_size_are_refused(classify):
     with pytest.raises(UserError, match="digits.keras: reads digits of 8x8 .* Received: 32x32"):
         classify(np.zeros([2, 32, 32], np.uint8))
+    with pytest.raises(UserError, match="Received: 12x8"):
+        classify(np.zeros([2, 8, 12], np.uint8))
 
 
 def test_a_file_that_is_no_classifier_is_refused(tmp_path):
