@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.parallel import run_unordered
+from tfrecords_tools.parallel import WORKER_BYTES, run_unordered
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.headers import Header, check_size, read_header
@@ -42,7 +42,7 @@ def complete_policy(
     summary = _summarize_headers(files, policy, num_workers, skip_bad_images)
     channels = policy.channels
     if not channels:
-        scan = _TransparencyScan(files, policy.max_pixels, skip_bad_images)
+        scan = _TransparencyScan(files, policy, skip_bad_images)
         channels = _choose_channels(scan, policy, summary, num_workers)
     chosen = replace(
         policy,
@@ -204,22 +204,23 @@ class _TransparencyScan:
 
     Attributes:
       files: the files.
-      max_pixels: images with more are bad.
+      policy: says how large images may be.
       skip_bad_images: accept bad images.
     """
 
     files: ImageFiles
-    max_pixels: int
+    policy: ImagePolicy
     skip_bad_images: bool
 
     def find(self, indices: np.ndarray, num_workers: int, *, stop_at_first: bool) -> list[int]:
         """Return the numbers of transparent files among some; any of them if one is enough."""
         tasks = _cut(indices, _DECODED_CHUNK)
         workers = min(num_workers, len(tasks) // _CHUNKS_PER_WORKER)
+        memory = WORKER_BYTES + self.policy.decoding_memory
         found: list[int] = []
         with (
             Progress(len(indices), "images", "transparency") as progress,
-            closing(run_unordered(self, tasks, workers)) as results,
+            closing(run_unordered(self, tasks, workers, memory)) as results,
         ):
             for number, transparent in results:
                 progress.update(number)
@@ -233,11 +234,12 @@ class _TransparencyScan:
         return len(indices), list(self._transparent(indices))
 
     def _transparent(self, indices: np.ndarray) -> Iterator[int]:
+        max_pixels = self.policy.max_pixels
         for index in indices.tolist():
             name = self.files.display_name(index)
             try:
-                file = self.files.open(index, max_file_bytes(self.max_pixels))
-                if is_transparent(file, self.max_pixels, name):
+                file = self.files.open(index, max_file_bytes(max_pixels))
+                if is_transparent(file, max_pixels, name):
                     yield index
             except BadImageError:
                 if not self.skip_bad_images:

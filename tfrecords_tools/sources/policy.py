@@ -8,6 +8,9 @@ from tfrecords_tools.shape import SQUARE, Base
 Crop = Literal["center", "pad", "stretch", "none"]
 Resize = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
 
+# Memory that a decoded file takes for each pixel, at most, in several modes.
+_DECODING_BYTES = 32
+
 
 @dataclasses.dataclass(frozen=True)
 class ImagePolicy:
@@ -49,6 +52,11 @@ class ImagePolicy:
     def size(self) -> tuple[int, int]:
         """Height and width of the result in pixels."""
         return self.base.size_at(self.resolution)
+
+    @property
+    def decoding_memory(self) -> int:
+        """Bytes that are enough to decode the largest image and to make it fit."""
+        return _DECODING_BYTES * self.max_pixels
 
     def has_shape(self, height: int, width: int) -> bool:
         """Return True if an image's sides relate as the result's."""

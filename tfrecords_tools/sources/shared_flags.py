@@ -97,8 +97,8 @@ RESOLUTION = FlagSpec(
     "resolution",
     "string",
     "auto",
-    "Size of the images in pixels: a number, a power of two from 4, for squares; WIDTHxHEIGHT, such"
-    " as 384x256, for rectangles. Both sides must halve to a base of at least 4.",
+    "Size of the images in pixels: a power of two from 4 for squares; WIDTHxHEIGHT for rectangles,"
+    " both sides a power of two times those of a base, as 384x256 is 64 times 6x4.",
     parse=parse_resolution,
 )
 SQUARE_RESOLUTION = replace(RESOLUTION, parse=parse_square)
@@ -106,7 +106,8 @@ CHANNELS = FlagSpec(
     "channels",
     "choice",
     "auto",
-    "Channels of the pyramid's images. auto: those that every image has. 1 and 3 are gray and rgb.",
+    "Channels of the pyramid's images. auto: those that every image has, alpha if any of its pixels"
+    " is transparent. 1 and 3 are gray and rgb.",
     choices=("auto", "gray", "gray_alpha", "rgb", "rgba", "1", "3"),
     parse=_CHANNELS.__getitem__,
 )

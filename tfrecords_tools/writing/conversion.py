@@ -18,9 +18,9 @@ from tfrecords_tools.writing.levels import make_levels, resolutions
 # about ten times as much) and Ctrl-C is obeyed soon; enough to hide NumPy's overhead.
 _CHUNK_BYTES = 4 << 20
 _CHUNK_IMAGES = 512
-# Memory that a worker takes for each pixel, at most: of a file, in several modes; of an image at
-# full resolution, on its way to records.
-_DECODING_BYTES, _CONVERTING_BYTES = 32, 64
+# Memory that a worker takes for each pixel of an image at full resolution, at most, on its way to
+# records.
+_CONVERTING_BYTES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Converter:
     def memory(self) -> int:
         """Bytes that a worker may take: enough for the largest image that its source decodes."""
         policy: ImagePolicy | None = getattr(self.source, "policy", None)
-        decoded = 0 if policy is None else _DECODING_BYTES * policy.max_pixels
+        decoded = 0 if policy is None else policy.decoding_memory
         height, width = self.source.base.size_at(self.source.resolution)
         return WORKER_BYTES + decoded + _CONVERTING_BYTES * height * width
 
