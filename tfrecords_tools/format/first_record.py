@@ -10,16 +10,26 @@ from tfrecords_tools.shape import SQUARE, Base, is_base
 
 # The shape is searched for in the first bytes, then in as many as a raw 1024x1024 record may have.
 _SEARCHED_BYTES = (1 << 12, 1 << 24)
+_PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+_PNG_BITS_AT = 24
 
 
-def find_base(source: ByteSource) -> Base:
-    """Return the base of a pyramid without a manifest, from the first record of its lowest level.
+def guess_base_and_bits(source: ByteSource) -> tuple[Base, int]:
+    """Return the base and bits of a pyramid without a manifest, from its lowest level.
 
     Returns:
-      The base of squares where that record says nothing else.
+      Those of squares of 8 bits where the first record says nothing else.
     """
-    shape = find_shape(source.read(0, _SEARCHED_BYTES[0]).tobytes()) or ()
-    return Base(*shape[1:]) if len(shape) == 3 and is_base(*shape[1:]) else SQUARE
+    start = source.read(0, _SEARCHED_BYTES[0]).tobytes()
+    shape = find_shape(start) or ()
+    if len(shape) != 3 or not is_base(*shape[1:]):
+        return SQUARE, 8
+    png = start.find(_PNG_MAGIC)
+    deep = png >= 0 and start[png + _PNG_BITS_AT :][:1] == b"\x10"
+    if shape[0] == 1:
+        head = record_layout(ImageType(*shape, 16)).head[:FRAME_HEAD_BYTES]
+        deep = deep or start.startswith(head)
+    return Base(*shape[1:]), 16 if deep else 8
 
 
 def find_channels(source: ByteSource, size: tuple[int, int], bits: int, encoding: str) -> int:

@@ -12,7 +12,7 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import user_path
 from tfrecords_tools.format.byte_source import ByteSource, Directory, LocalDirectory, name_of
 from tfrecords_tools.format.example import ImageType, image_type
-from tfrecords_tools.format.first_record import find_base, find_channels
+from tfrecords_tools.format.first_record import find_channels, guess_base_and_bits
 from tfrecords_tools.format.labels import read_labels
 from tfrecords_tools.format.level import Level, RecordFile
 from tfrecords_tools.format.manifest import MANIFEST_NAME, parse_manifest
@@ -204,7 +204,7 @@ def find_base_and_bits(
 ) -> tuple[Base, int]:
     """Return the base of a pyramid and the bits of a value.
 
-    The manifest states them; without one, values have 8 bits.
+    The manifest states them; without one, the first record does.
 
     Args:
       manifest: the pyramid's.
@@ -213,7 +213,7 @@ def find_base_and_bits(
     """
     if manifest is not None:
         return Base(*manifest["base"]), manifest["bits"]
-    return find_base(directory.open(level_files[SMALLEST_LOG2][0])), 8
+    return guess_base_and_bits(directory.open(level_files[SMALLEST_LOG2][0]))
 
 
 def open_file(

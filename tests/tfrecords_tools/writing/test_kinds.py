@@ -51,6 +51,10 @@ def test_every_storage_holds_the_same_images(write, kind, encoding, shards):
     assert manifest.get("base") == (None if base.is_square else list(base))
     assert manifest.get("bits") == (None if bits == 8 else 16)
     assert verify(directory, 1) == []
+    (directory / MANIFEST_NAME).unlink()
+    without = open_pyramid(directory)
+    assert (without.base, without.channels, without.bits) == kind
+    assert verify(directory, 1) == []
 
 
 @pytest.mark.parametrize("kind", KINDS[-3:], ids=str)

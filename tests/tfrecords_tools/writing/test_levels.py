@@ -5,32 +5,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from tfrecords_tools.shape import Base, split_size
 from tfrecords_tools.writing.levels import make_levels, resolutions
 
 
-def reference(images, side):
+def reference(images, height):
     """Block means in exact integers, rounded half to even by Python."""
-    count, channels, full, _ = images.shape
-    factor = full // side
-    blocks = images.reshape(count, channels, side, factor, side, factor).astype(np.int64)
+    count, channels, full, width = images.shape
+    factor = full // height
+    width //= factor
+    blocks = images.reshape(count, channels, height, factor, width, factor).astype(np.int64)
     sums = blocks.sum(axis=(3, 5))
-    return np.vectorize(lambda total: round(int(total) / factor**2), otypes=[np.uint8])(sums)
+    return np.vectorize(lambda total: round(int(total) / factor**2), otypes=[images.dtype])(sums)
 
 
 @st.composite
 def image_batches(draw):
-    side = draw(st.sampled_from([4, 8, 16, 32]))
-    shape = (draw(st.integers(1, 3)), draw(st.sampled_from([1, 3])), side, side)
-    return draw(arrays.arrays(np.uint8, shape))
+    base = draw(st.sampled_from([Base(4, 4), Base(4, 6), Base(5, 4), Base(9, 16)]))
+    sides = base.size_at(draw(st.sampled_from([4, 8, 16, 32])))
+    dtype = draw(st.sampled_from([np.uint8, np.uint16]))
+    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 4)), *sides)
+    return draw(arrays.arrays(dtype, shape))
 
 
 @given(image_batches())
 def test_every_level_of_any_image_is_the_rounded_mean_of_its_pixels(images):
     levels = list(make_levels(images))
-    assert [level.shape[-1] for level in levels] == list(resolutions(images.shape[-1]))
+    base, resolution = split_size(*images.shape[-2:])
+    sizes = [base.size_at(each) for each in resolutions(resolution)]
+    assert [level.shape[-2:] for level in levels] == sizes
     for level in levels:
-        assert level.dtype == np.uint8
-        np.testing.assert_array_equal(level, reference(images, level.shape[-1]))
+        assert level.dtype == images.dtype
+        np.testing.assert_array_equal(level, reference(images, level.shape[-2]))
 
 
 def test_means_of_a_large_image_are_exact(random_images):
