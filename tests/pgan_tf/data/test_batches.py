@@ -153,6 +153,10 @@ class ColdLevel(NamedTuple):
         return 1, self.resolution, self.resolution
 
     @property
+    def dtype(self):
+        return np.dtype(np.uint8)
+
+    @property
     def image_bytes(self):
         return self.resolution**2
 

@@ -22,7 +22,7 @@ SEED = tf.constant([1, 2], tf.int64)
 
 
 def test_the_discriminator_sees_each_minibatch_through_a_t_of_its_own(rng):
-    pipeline = make_pipeline(FIXED, resolution=8, channels=3, is_compiled=False)
+    pipeline = make_pipeline(FIXED, resolution=8, image_shape=(8, 8, 3), is_compiled=False)
     noise = augmentation_noise(pipeline, 4, SEED, num_minibatches=2)
     reals, fakes = (tf.constant(rng.normal(size=[4, 8, 8, 3]), tf.float32) for _ in range(2))
     strength = tf.constant(0.9)
@@ -46,7 +46,7 @@ def test_the_discriminator_sees_each_minibatch_through_a_t_of_its_own(rng):
 
 def test_a_penalty_is_of_the_gradient_through_t(rng):
     """With D(x) = sum(w x) and T(x) = A x + b, the gradient is A^T w."""
-    pipeline = make_pipeline(FIXED, resolution=8, channels=1, is_compiled=False)
+    pipeline = make_pipeline(FIXED, resolution=8, image_shape=(8, 8, 1), is_compiled=False)
     noise = augmentation_noise(pipeline, 2, SEED, num_minibatches=2)
     weights = tf.constant(rng.normal(size=[8, 8, 1]), tf.float32)
     reals = tf.constant(rng.normal(size=[2, 8, 8, 1]), tf.float32)
