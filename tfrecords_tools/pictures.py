@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tfrecords_tools.shape import has_alpha
+
 _LIGHT, _DARK = 255, 204
 # Fields of the checkerboard along the shorter side of an image.
 _FIELDS = 8
@@ -43,7 +45,7 @@ def to_8_bits(images: np.ndarray) -> np.ndarray:
 
 def _over(images: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Lay uint8 images [... h w c] over a background that broadcasts to [... h w 1]."""
-    if images.shape[-1] not in (2, 4):
+    if not has_alpha(images.shape[-1]):
         return images
     colors, alpha = images[..., :-1].astype(np.uint16), images[..., -1:].astype(np.uint16)
     mixed = colors * alpha + background.astype(np.uint16) * (255 - alpha)

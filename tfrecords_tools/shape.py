@@ -47,6 +47,11 @@ class Base(NamedTuple):
 SQUARE = Base(4, 4)
 
 
+def has_alpha(channels: int) -> bool:
+    """Return True if the last of an image's channels is alpha."""
+    return channels in (2, 4)
+
+
 def is_base(height: int, width: int) -> bool:
     """Return True if these are the sides of a base: 4x4, or the smallest of a rectangle."""
     if height == width:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfrecords_tools.shape import has_alpha
+
 
 class Operation(NamedTuple):
     """A pure function of images, noise and strength, with what it needs.
@@ -27,7 +29,7 @@ def of_colors(
     """Return a function like `Operation.apply` that leaves alpha, the last of 2 or 4 channels."""
 
     def apply_to_colors(images: tf.Tensor, noise: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-        if images.shape[3] in (1, 3):
+        if not has_alpha(images.shape[3]):
             return apply(images, noise, strength)
         colors, alpha = images[..., :-1], images[..., -1:]
         return tf.concat([apply(colors, noise, strength), alpha], axis=3)

@@ -15,6 +15,7 @@ from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.files import filled_directory, is_system_file
 from tfrecords_tools.printable import say
+from tfrecords_tools.shape import has_alpha
 
 if TYPE_CHECKING:
     from pgan_tf.generating.sampler import Sampler
@@ -278,7 +279,7 @@ def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
         seed=flags["seed"],
         classes=flags["classes"],
     )
-    over_white = ", transparent images over white" if sampler.channels in (2, 4) else ""
+    over_white = ", transparent images over white" if has_alpha(sampler.channels) else ""
     return f"{path}{over_white}"
 
 

@@ -13,7 +13,7 @@ from pgan_tf.config.options import (
     require_positive,
     require_resolution,
 )
-from tfrecords_tools.shape import SQUARE, Base
+from tfrecords_tools.shape import SQUARE, Base, has_alpha
 
 MAX_FMAP_DECAY = 8.0
 
@@ -295,7 +295,7 @@ class NetworkConfig:
     @property
     def has_alpha(self) -> bool:
         """True if the last channel of images is alpha."""
-        return self.channels in (2, 4)
+        return has_alpha(self.channels)
 
     @property
     def resolution_log2(self) -> int:

@@ -25,7 +25,7 @@ from tfrecords_tools.format.names import (
 from tfrecords_tools.format.png_file import open_index, open_png_file
 from tfrecords_tools.format.raw_file import open_raw_file
 from tfrecords_tools.printable import encodable
-from tfrecords_tools.shape import SQUARE, Base
+from tfrecords_tools.shape import SQUARE, Base, has_alpha
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Pyramid:
     @property
     def has_alpha(self) -> bool:
         """True if the last channel of images is alpha."""
-        return self.channels in (2, 4)
+        return has_alpha(self.channels)
 
     @property
     def label_size(self) -> int:

@@ -89,7 +89,7 @@ def draw_differences(
     chosen = np.array(indices, np.int64)
     images = [pyramid.level(resolution).read(chosen) for pyramid in (first, second)]
     difference = np.abs(images[0].astype(np.int32) - images[1]).astype(images[0].dtype)
-    if first.channels in (2, 4):
+    if first.has_alpha:
         difference = np.maximum(difference[:, :-1], difference[:, -1:])
     shown = [make_opaque(each) for each in (*images, difference)]
     rows = np.stack(shown, axis=1).reshape(-1, *shown[0].shape[1:])

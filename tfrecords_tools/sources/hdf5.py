@@ -15,7 +15,7 @@ from tfrecords_tools.extras import require
 from tfrecords_tools.format.example import CHANNELS
 from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.pictures import to_8_bits
-from tfrecords_tools.shape import Base, split_size
+from tfrecords_tools.shape import Base, has_alpha, split_size
 from tfrecords_tools.sources.base import BadImageError, one_hot
 from tfrecords_tools.sources.shared_flags import BITS, INPUT, LABELS, SHUFFLE
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
@@ -85,7 +85,7 @@ class Hdf5Source:
             image = to_8_bits(image)
         else:
             image = image.astype(np.uint16) * np.uint16(257 if image.dtype == np.uint8 else 1)
-        return fill_transparent(image) if self.channels in (2, 4) else image
+        return fill_transparent(image) if has_alpha(self.channels) else image
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from tfrecords_tools.shape import SQUARE, Base
+from tfrecords_tools.shape import SQUARE, Base, has_alpha
 
 Crop = Literal["center", "pad", "stretch", "none"]
 Resize = Literal["lanczos", "bicubic", "bilinear", "box", "nearest"]
@@ -46,7 +46,7 @@ class ImagePolicy:
     @property
     def has_alpha(self) -> bool:
         """True if the result's last channel is alpha."""
-        return self.channels in (2, 4)
+        return has_alpha(self.channels)
 
     @property
     def size(self) -> tuple[int, int]:

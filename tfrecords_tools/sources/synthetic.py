@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tfrecords_tools.shape import SQUARE, Base
+from tfrecords_tools.shape import SQUARE, Base, has_alpha
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import (
     BITS,
@@ -73,12 +73,12 @@ class SyntheticSource:
     def load(self, index: int) -> np.ndarray:
         """Return image `index` as [C H W] uint8 or uint16."""
         height, width = self.base.size_at(self.resolution)
-        picture = draw(self.seed, index, height, width, with_alpha=self.channels in (2, 4))
+        picture = draw(self.seed, index, height, width, with_alpha=has_alpha(self.channels))
         if self.channels < 3:
             picture = np.concatenate([np.tensordot(_LUMA, picture[:3], 1)[None], picture[3:]])
         largest, dtype = (255.0, np.uint8) if self.bits == 8 else (65535.0, np.uint16)
         image = np.rint(picture.clip(0.0, 1.0) * largest).astype(dtype)
-        return fill_transparent(image) if self.channels in (2, 4) else image
+        return fill_transparent(image) if has_alpha(self.channels) else image
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest's entry about the source."""
