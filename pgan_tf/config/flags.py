@@ -17,8 +17,8 @@ from tfrecords_tools.command.flagfile import (
     origin_of_error,
     origin_of_flag,
 )
+from tfrecords_tools.command.resolution_flag import ResolutionParser
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.shape import parse_size, split_size
 
 # Comments in `config.flags` that name flags to be given again, and the section of such flags.
 _NOT_REPEATED = "# Not repeated, give it again: "
@@ -203,7 +203,7 @@ def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
         )
     elif name in ("resolution", "start_resolution"):
         flags.DEFINE(
-            _ResolutionParser(),
+            ResolutionParser(),
             name,
             default,
             help_text,
@@ -252,23 +252,6 @@ def _to_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return table_text(value)
     return str(value)
-
-
-class _ResolutionParser(flags.IntegerParser):
-    """Parser of a resolution, which is one number for rectangles too."""
-
-    def convert(self, argument: Any) -> int:
-        """Return the number that a text stands for."""
-        try:
-            return super().convert(argument)
-        except ValueError:
-            size = parse_size(argument)
-            split = split_size(*size) if size else None
-            if split is None:
-                raise
-            raise ValueError(
-                f"expected one number, {split[1]} for images of {argument}. Received: {argument}"
-            ) from None
 
 
 class _NumberOrWordParser(flags.ArgumentParser):

@@ -215,7 +215,7 @@ def _check_shape(height: int, width: int, *, reals: Reals, file: Path) -> None:
     if found is None or found[0] != reals.pyramid.base:
         raise UserError(
             f"{file}: draws {width}x{height}, but {reals.pyramid.directory} has images of another "
-            f"shape, {reals.level.size_text}"
+            f"shape, {reals.pyramid.size_text}"
         )
     _check_resolution(found[1], reals=reals, file=file)
 

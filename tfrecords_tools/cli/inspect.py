@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from tfrecords_tools.command import EXIT_OK, Command, CommandGroup, Help, run_one_of
+from tfrecords_tools.command.resolution_flag import ResolutionParser
 from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.files import whole_output_file
 from tfrecords_tools.format import Pyramid, open_pyramid
@@ -200,12 +201,7 @@ def _define_extract(values: flags.FlagValues) -> None:
 
 
 def _define_compare(values: flags.FlagValues) -> None:
-    _integer(
-        values,
-        "resolution",
-        None,
-        "Resolution of the one level to compare. Default: all that both have.",
-    )
+    _resolution(values, "Resolution of the one level to compare. Default: all that both have.")
     _integer(values, "max_listed", 10, "Most differing images to list of each level.")
     _string(
         values,
@@ -225,11 +221,16 @@ def _define_choice(values: flags.FlagValues, default: str) -> None:
         None,
         "Seed by which images are chosen at random. Default: the first images are taken.",
     )
-    _integer(values, "resolution", None, "Resolution of the level. Default: the full resolution.")
+    _resolution(values, "Resolution of the level. Default: the full resolution.")
 
 
 def _define_workers(values: flags.FlagValues) -> None:
     _integer(values, "num_workers", None, "Processes to use. Default: one for each core.")
+
+
+def _resolution(values: flags.FlagValues, text: str) -> None:
+    parser = ResolutionParser(lower_bound=1)
+    flags.DEFINE(parser, "resolution", None, text, flag_values=values)
 
 
 def _string(values: flags.FlagValues, name: str, text: str) -> None:

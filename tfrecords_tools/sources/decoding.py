@@ -4,7 +4,8 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, PngImagePlugin
 
@@ -22,6 +23,8 @@ EXTENSIONS = frozenset(
     | {".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2"}
 )
 _ALPHA_MODES = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
+# By Pillow's names of their decoders, grays of 2 and 4 bits in a PNG, which it scales to 8.
+_SCALES_OF_FEW_BITS = MappingProxyType({"L;2": 85, "L;4": 17})
 _EXIF_ORIENTATION = 0x0112
 # Orientations of images whose rows are columns of what is seen.
 _TURNED = range(5, 9)
@@ -58,6 +61,8 @@ def open_image(file: ImageFile, name: str, max_pixels: int | None) -> Iterator[I
                 name,
                 f"has {image.width}x{image.height} pixels, more than --max_pixels={max_pixels}",
             )
+        if "transparency" in image.info and image.format == "PNG":
+            image.info["transparency"] = _as_decoded(image)
         yield image
 
 
@@ -95,6 +100,20 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 def may_be_transparent(image: Image.Image) -> bool:
     """Return True if an image has an alpha channel or a transparent color."""
     return image.mode in _ALPHA_MODES or "transparency" in image.info
+
+
+def _as_decoded(image: Image.Image) -> Any:
+    """Return a PNG's transparent color in the values of decoded pixels.
+
+    Pillow gives it as the file does, whatever the bits of the file's values.
+    """
+    color, tiles = image.info["transparency"], getattr(image, "tile", None)
+    decoder = tiles[0][3] if tiles else ""
+    if decoder in _SCALES_OF_FEW_BITS and isinstance(color, int):
+        return color * _SCALES_OF_FEW_BITS[decoder]
+    if decoder == "RGB;16B" and isinstance(color, tuple):
+        return tuple(value >> 8 for value in color)  # as the pixels, of which the high byte is kept
+    return color
 
 
 @contextlib.contextmanager

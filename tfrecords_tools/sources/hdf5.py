@@ -17,7 +17,7 @@ from tfrecords_tools.format.labels import check_values
 from tfrecords_tools.pictures import to_8_bits
 from tfrecords_tools.shape import Base, has_alpha, split_size
 from tfrecords_tools.sources.base import BadImageError, one_hot
-from tfrecords_tools.sources.shared_flags import BITS, INPUT, LABELS, SHUFFLE
+from tfrecords_tools.sources.shared_flags import BITS, INPUT, LABELS, SHUFFLE, nearest_words
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.sources.transparency import fill_transparent
 from tfrecords_tools.untrusted.array_file import load_array
@@ -124,8 +124,8 @@ def open_hdf5(path: Path, labels: bool | None, bits: int = 8) -> Hdf5Source:
     if not known_type or count == 0 or split is None:
         raise UserError(
             f"--input={path}: {dataset} must be uint8 or uint16 [n, C, H, W], C 1 to 4, H = W a"
-            " power of two from 4, or H and W that can be halved, together, to at least 4 and few"
-            " pixels, such as 256 and 384."
+            " power of two from 4, or H and W that are a power of two times a base, as 256 and 384"
+            f" are 64 times 4 and 6{nearest_words((height, width)) if split is None else ''}."
             f" Received: {dtype} {list(shape)}"
         )
     if bits == 16 and channels != 1:

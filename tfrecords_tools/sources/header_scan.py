@@ -11,6 +11,7 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.parallel import WORKER_BYTES, run_unordered
 from tfrecords_tools.progress import Progress
+from tfrecords_tools.shape import split_size
 from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.headers import Header, check_size, read_header
 from tfrecords_tools.sources.image_files import ImageFiles
@@ -57,8 +58,14 @@ def complete_policy(
     if not policy.resolution:
         say(
             f"Resolution {chosen.resolution}x{chosen.resolution}: the smallest image,"
-            f" {summary.smallest}, is {summary.side} pixels"
+            f" {summary.smallest}, is {_text(summary.size)} pixels"
         )
+        width, height = summary.size
+        if summary.same_size and width != height and split_size(height, width):
+            say(
+                f"All images are {_text(summary.size)}: --resolution={_text(summary.size)} keeps"
+                " their shape"
+            )
     return chosen
 
 
@@ -79,6 +86,8 @@ class _HeaderSummary:
       in_color: a file whose image is not grayscale; None if all are.
       side: side in pixels of the smallest square that cropping leaves.
       smallest: the file of that square.
+      size: width and height of its image.
+      same_size: True if all images have this size.
       with_alpha: [n] int64, numbers of the files that may be transparent.
     """
 
@@ -86,6 +95,8 @@ class _HeaderSummary:
     in_color: str | None
     side: int
     smallest: str
+    size: tuple[int, int]
+    same_size: bool
     with_alpha: np.ndarray
 
 
@@ -114,13 +125,20 @@ class _HeaderReader:
                 headers.append((index, header, name))
         if not headers:
             return reasons, len(indices), None
-        side, smallest = min(
-            (min(self.policy.cropped_size(header.height, header.width)), name)
+        side, smallest, size = min(
+            (
+                min(self.policy.cropped_size(header.height, header.width)),
+                name,
+                (header.width, header.height),
+            )
             for _, header, name in headers
         )
+        same_size = all((header.width, header.height) == size for _, header, _ in headers)
         in_color = min((name for _, header, name in headers if not header.gray), default=None)
         with_alpha = np.array([i for i, header, _ in headers if header.has_alpha], np.int64)
-        summary = _HeaderSummary(len(headers), in_color, side, smallest, with_alpha)
+        summary = _HeaderSummary(
+            len(headers), in_color, side, smallest, size, same_size, with_alpha
+        )
         return reasons, len(indices), summary
 
     def _header(self, index: int) -> Header:
@@ -161,6 +179,7 @@ def _summarize_headers(
         smallest,
         count=sum(summary.count for summary in summaries),
         in_color=min(colored, default=None),
+        same_size=all(summary.same_size and summary.size == smallest.size for summary in summaries),
         with_alpha=np.sort(np.concatenate([summary.with_alpha for summary in summaries])),
     )
 
@@ -171,13 +190,22 @@ def _choose_channels(
     """Return the channels that every image has.
 
     Raises:
-      UserError: some images are transparent, and others can't be; or 16 bits are wanted of color.
+      UserError: some images are transparent, and others can't be; or 16 bits are wanted of color
+        or of transparent images.
     """
     if policy.bits == 16:
         if summary.in_color is not None:
             raise UserError(
                 f"--bits=16 needs grayscale images; --channels=gray makes images gray."
                 f" Received: {summary.in_color}, in color"
+            )
+        transparent = scan.find(summary.with_alpha, num_workers, stop_at_first=False)
+        if transparent:
+            raise UserError(
+                f"--input={scan.files.root}: {len(transparent)} of {summary.count} images are"
+                f" transparent, such as {scan.files.display_name(min(transparent))}, and --bits=16"
+                " has no alpha: --channels=gray puts those images on --background, --bits=8 keeps"
+                " the transparency"
             )
         return 1
     channels = 1 if summary.in_color is None else 3
@@ -250,10 +278,14 @@ def _cut(indices: np.ndarray, size: int) -> Sequence[np.ndarray]:
     return [indices[start : start + size] for start in range(0, len(indices), size)]
 
 
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
 def _largest_power_of_two(summary: _HeaderSummary) -> int:
     if summary.side < 4:
         raise UserError(
-            f"{summary.smallest}: is {summary.side} pixels, too small for the smallest resolution,"
-            " 4; remove it, or give --resolution and --allow_upscale"
+            f"{summary.smallest}: is {_text(summary.size)} pixels, too small for the smallest"
+            " resolution, 4; remove it, or give --resolution and --allow_upscale"
         )
     return 1 << (summary.side.bit_length() - 1)

@@ -13,15 +13,17 @@ def parse_color(text: str) -> tuple[int, int, int]:
     """Return a color as RGB, 0..255.
 
     Raises:
-      UserError: Pillow does not know the color.
+      UserError: Pillow does not know the color, or it is transparent.
     """
     try:
-        color = ImageColor.getrgb(text)
+        red, green, blue, *alpha = ImageColor.getrgb(text)
     except ValueError as error:
         raise UserError(
             f"--background must be a color: a name, #rrggbb or rgb(r,g,b). Received: {text}"
         ) from error
-    return color[0], color[1], color[2]
+    if alpha:
+        raise UserError(f"--background must be opaque, such as #rrggbb. Received: {text}")
+    return red, green, blue
 
 
 # All but --resolution, whose help differs from source to source.

@@ -132,14 +132,22 @@ def _eight_bits(image: Image.Image, name: str) -> Image.Image:
     """Scale 16-bit grays to 8 bits: round(value / 257). Pillow's own conversion clips them."""
     if not _has_wide_values(image, name):
         return image
-    values = (_wide_values(image, name) + _SCALE_OF_16_BITS // 2) // _SCALE_OF_16_BITS
-    return Image.fromarray(values.astype(np.uint8))
+    values = _wide_values(image, name)
+    rounded = (values + _SCALE_OF_16_BITS // 2) // _SCALE_OF_16_BITS
+    gray = Image.fromarray(rounded.astype(np.uint8))
+    if not may_be_transparent(image):
+        return gray
+    alpha = np.where(values == image.info["transparency"], 0, 255)
+    return Image.merge("LA", (gray, Image.fromarray(alpha.astype(np.uint8))))
 
 
 def _sixteen_bits(image: Image.Image, name: str, background: tuple[int, int, int]) -> Image.Image:
     """Return an image of mode F, whose values 0..65535 are exact."""
     if _has_wide_values(image, name):
         values = _wide_values(image, name)
+        if may_be_transparent(image):
+            hidden = values == image.info["transparency"]
+            values = np.where(hidden, _gray(background) * _SCALE_OF_16_BITS, values)
     else:
         grays = np.asarray(_without_alpha(image, background).convert("L"))
         values = grays.astype(np.int64) * _SCALE_OF_16_BITS
@@ -214,5 +222,8 @@ def _padding(mode: str, background: tuple[int, int, int]) -> float | tuple[int, 
         return (0,) * len(mode)
     if mode == "RGB":
         return background
-    gray = int(np.asarray(Image.new("RGB", (1, 1), background).convert("L")).item())
-    return gray * _SCALE_OF_16_BITS if mode == _MODE_OF_16_BITS else gray
+    return _gray(background) * (_SCALE_OF_16_BITS if mode == _MODE_OF_16_BITS else 1)
+
+
+def _gray(color: tuple[int, int, int]) -> int:
+    return int(np.asarray(Image.new("RGB", (1, 1), color).convert("L")).item())

@@ -32,10 +32,10 @@ def parse_resolution(text: str) -> tuple[Base, int] | None:
     rule = "auto, a power of two from 4, or WIDTHxHEIGHT such as 384x256"
     if size is not None and size[0] != size[1]:
         rule += (
-            ", 64 times 6x4: a power of two times a base with sides of at least 4 and at most"
-            f" {MOST_BASE_PIXELS} pixels"
+            ", 64 times 6x4: a power of two times a base whose sides are at least 4 and whose"
+            f" pixels are at most {MOST_BASE_PIXELS} in all"
         )
-    raise UserError(f"--resolution must be {rule}{_nearest(size)}. Received: {text}")
+    raise UserError(f"--resolution must be {rule}{nearest_words(size)}. Received: {text}")
 
 
 def parse_square(text: str) -> int | None:
@@ -53,7 +53,7 @@ def parse_square(text: str) -> int | None:
     square = (size[1], size[1]) if size and size[0] == size[1] else None
     raise UserError(
         "--resolution must be auto or a power of two from 4, the side of squares, for this source"
-        f"{_nearest(square)}. Received: {text}"
+        f"{nearest_words(square)}. Received: {text}"
     )
 
 
@@ -69,7 +69,7 @@ def channels_name(channels: int) -> str:
     return _CHANNEL_NAMES[channels]
 
 
-def _nearest(size: tuple[int, int] | None) -> str:
+def nearest_words(size: tuple[int, int] | None) -> str:
     """Return words about the sizes that are nearest to a (height, width)."""
     if size is None or min(size) < 1:
         return ""

@@ -100,7 +100,7 @@ def test_a_resolution_must_be_a_size_of_pyramids(text):
 
 def test_the_nearest_rectangles_are_named():
     message = refusal("synthetic", "--resolution=100x60")
-    assert "at most 256 pixels; the nearest are 104x64 and 96x64. Received" in message
+    assert "at most 256 in all; the nearest are 104x64 and 96x64. Received" in message
 
 
 @pytest.mark.parametrize("source", ["lsun", "celebahq"])

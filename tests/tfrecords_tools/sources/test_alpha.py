@@ -1,13 +1,17 @@
 """Image files whose transparency is kept."""
 
 import dataclasses
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.helpers.pictures import noise
+from tfrecords_tools.cli import prepare
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.sources.headers import read_header
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.pixels import is_transparent, read_pixels
 from tfrecords_tools.sources.policy import ImagePolicy
@@ -153,3 +157,68 @@ def test_damaged_images_are_found_when_they_are_decoded_unless_they_are_skipped(
     with pytest.raises(UserError, match=r"1\.png: is damaged"):
         channels_of(folder)
     assert channels_of(folder, skip=True) == 4
+
+
+@pytest.mark.parametrize(
+    ("bits", "color_type", "hidden", "shown"),
+    [
+        (2, 0, [1], [3]),
+        (4, 0, [5], [9]),
+        (16, 0, [5000], [60000]),
+        (16, 2, [5000] * 3, [60000] * 3),
+    ],
+)
+def test_transparent_colors_of_pngs_of_any_depth_are_transparent(
+    tmp_path, bits, color_type, hidden, shown
+):
+    path = tmp_path / "x.png"
+    path.write_bytes(png_with_color_key(bits, color_type, hidden, shown))
+    assert read_header(path, 1000).has_alpha
+    assert is_transparent(path, 1000)
+    channels = 2 if color_type == 0 else 4
+    image = read_pixels(path, ImagePolicy(channels, 8))
+    np.testing.assert_array_equal(image[-1], np.repeat([[0, 255]], 8, 0).repeat(4, 1))
+    most = 2**bits - 1
+    np.testing.assert_allclose(image[:-1], 255 * shown[0] / most, atol=1)
+    opaque = read_pixels(path, ImagePolicy(channels - 1, 8, background=(255, 255, 255)))
+    assert (opaque[:, :, :4] == 255).all()
+
+
+def test_a_transparent_gray_of_16_bits_is_put_on_the_background(tmp_path):
+    path = tmp_path / "x.png"
+    path.write_bytes(png_with_color_key(16, 0, [5000], [60000]))
+    image = read_pixels(path, ImagePolicy(1, 8, background=(255, 255, 255), bits=16))
+    np.testing.assert_array_equal(image[0, 0], [65535] * 4 + [60000] * 4)
+
+
+def test_transparency_among_grays_of_16_bits_asks_for_a_choice(tmp_path, capsys):
+    (tmp_path / "x.png").write_bytes(png_with_color_key(16, 0, [5000], [60000]))
+    Image.fromarray(np.full((8, 8), 30000, np.uint16)).save(tmp_path / "y.png")
+    arguments = ["--source=images", f"--input={tmp_path}", f"--output={tmp_path}/out", "--bits=16"]
+    assert prepare.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "1 of 2 images are transparent, such as" in error and "--bits=8 keeps" in error
+    assert prepare.main([*arguments, "--channels=gray"]) == 0
+
+
+def png_with_color_key(bits, color_type, hidden, shown):
+    """A PNG of 8x8: its left half of the transparent color."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    values = np.array([hidden] * 4 + [shown] * 4).ravel()
+    row = np.unpackbits(values.astype(">u2").view(np.uint8)).reshape(-1, 16)[:, 16 - bits :]
+    packed = b"\0" + np.packbits(row.ravel()).tobytes()
+    header = struct.pack(">IIBBBBB", 8, 8, bits, color_type, 0, 0, 0)
+    key = np.array(hidden, ">u2").tobytes()
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [
+            chunk(b"IHDR", header),
+            chunk(b"tRNS", key),
+            chunk(b"IDAT", zlib.compress(packed * 8)),
+            chunk(b"IEND", b""),
+        ]
+    )

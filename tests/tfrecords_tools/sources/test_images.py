@@ -119,7 +119,7 @@ def test_the_resolution_is_the_largest_that_enlarges_nothing_and_is_said(folder)
     put(folder / "3.png", (600, 63))
     lines = []
     assert opened(folder, lines=lines).resolution == 32
-    said = f"Resolution 32x32: the smallest image, {folder}/3.png, is 63 pixels"
+    said = f"Resolution 32x32: the smallest image, {folder}/3.png, is 600x63 pixels"
     assert said in lines
     padded = ImagePolicy(channels=0, resolution=0, crop="pad")
     assert opened(folder, padded).resolution == 256
@@ -127,7 +127,7 @@ def test_the_resolution_is_the_largest_that_enlarges_nothing_and_is_said(folder)
 
 def test_images_below_the_smallest_resolution_are_refused(folder):
     put(folder / "1.png", (3, 3))
-    with pytest.raises(UserError, match=r"1\.png: is 3 pixels, too small"):
+    with pytest.raises(UserError, match=r"1\.png: is 3x3 pixels, too small"):
         opened(folder)
 
 

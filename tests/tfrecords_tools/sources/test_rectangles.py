@@ -98,3 +98,16 @@ def test_a_source_of_rectangles_says_so(tmp_path):
     assert source.describe()["base"] == (4, 6) and "bits" not in source.describe()
     square = dataclasses.replace(source, policy=dataclasses.replace(source.policy, base=Base(4, 4)))
     assert "base" not in square.describe()
+
+
+def test_images_of_one_size_are_said_to_keep_their_shape_by_it(tmp_path):
+    for name in ("a", "b"):
+        Image.new("L", (24, 16)).save(tmp_path / f"{name}.png")
+    said = []
+    source = open_images(tmp_path, ImagePolicy(0, 0), False, 1, False, said.append)
+    assert source.resolution == 16
+    assert said[-1] == "All images are 24x16: --resolution=24x16 keeps their shape"
+    Image.new("L", (16, 24)).save(tmp_path / "c.png")
+    said.clear()
+    open_images(tmp_path, ImagePolicy(0, 0), False, 1, False, said.append)
+    assert not any("keeps" in line for line in said)

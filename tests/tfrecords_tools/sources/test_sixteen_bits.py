@@ -47,7 +47,7 @@ def test_8_bits_become_16(saved):
 def test_auto_is_gray_and_color_is_refused(tmp_path):
     auto = dataclasses.replace(DEEP, channels=0)
     Image.fromarray(noise(4, 4, dtype=np.uint16)).save(tmp_path / "1.png")
-    Image.new("LA", (4, 4)).save(tmp_path / "2.png")
+    Image.new("LA", (4, 4), (9, 255)).save(tmp_path / "2.png")  # opaque
     source = open_images(tmp_path, auto, False, 1, False, print)
     assert (source.channels, source.bits, source.describe()["bits"]) == (1, 16, 16)
     Image.new("RGB", (4, 4)).save(tmp_path / "3.png")
