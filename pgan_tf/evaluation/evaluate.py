@@ -299,11 +299,17 @@ def _headlines(result: SnapshotMetrics, metrics: Sequence[Metric], *, reused: bo
 
 
 def _data_dir(options: EvaluateOptions, selection: SnapshotSelection) -> str:
-    if options.data_dir:
-        return options.data_dir
-    if selection.config is not None and selection.config.data.data_dir:
-        return selection.config.data.data_dir
-    raise UserError(f"--data_dir is required: {selection.path} does not say what it was trained on")
+    trained_on = "" if selection.config is None else selection.config.data.data_dir
+    data_dir = options.data_dir or trained_on
+    if not data_dir:
+        raise UserError(
+            f"--data_dir is required: {selection.path} does not say what it was trained on"
+        )
+    if "://" in data_dir:
+        raise UserError(
+            f"--data_dir must be a directory on a disk, which metrics read. Received: {data_dir}"
+        )
+    return data_dir
 
 
 def _mirror(options: EvaluateOptions, selection: SnapshotSelection) -> bool:

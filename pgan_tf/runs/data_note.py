@@ -52,6 +52,7 @@ def difference(before: Sequence[str], pyramid: Pyramid) -> str | None:
         # Digests of one kind only: the manifest may have come, or gone.
         comparable = prefix != _DIGEST or (old or "").split(" ")[0] == (new or "").split(" ")[0]
         if old and new and old != new and comparable:
+            old, new = _with_base(old, beside=new), _with_base(new, beside=old)
             return phrase.format(before=old[:_SHOWN], now=new[:_SHOWN])
     return None
 
@@ -76,6 +77,11 @@ def named_classes(lines: Sequence[str]) -> list[str] | None:
         return None
     are_names = isinstance(names, list) and all(isinstance(name, str) for name in names)
     return names if are_names else None
+
+
+def _with_base(note: str, *, beside: str) -> str:
+    """Return a note with the base of squares too, if the other has one of rectangles."""
+    return f"{note}, base 4x4" if ", base " in beside and ", base " not in note else note
 
 
 def _shape(pyramid: Pyramid) -> str:

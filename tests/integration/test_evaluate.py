@@ -290,6 +290,7 @@ def other_data(tmp_path):
         (["--network={tmp}", "--all_snapshots"], "no generators to follow"),
         (["--network={lone}", "--all_snapshots"], "--all_snapshots needs a run directory"),
         (["--network={lone}"], "--data_dir is required"),
+        (["--network={lone}", "--data_dir=gs://b/x"], "directory on a disk.* Received: gs://b/x"),
         (["--network={run}", "--metrics=fdi"], "--metrics must be of swd, .* Received: fdi"),
         (["--network={run}", "--num_images=41"], "--num_images must be at most 40"),
         (["--network={run}", "--data_dir={small}"], "grows to 16x16, but .*small has 8x8"),

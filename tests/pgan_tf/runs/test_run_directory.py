@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import re
 import shutil
 
 import numpy as np
@@ -151,6 +152,20 @@ def test_a_pyramid_is_known_again_after_a_move_and_without_a_manifest(tmp_path):
     assert difference(note, open_pyramid(tmp_path / "moved/a")) is None
     for name in ("seed/a", "labels/a"):
         assert "of the same size" in difference(note, open_pyramid(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ({"base": Base(4, 6)}, {}, r"0 labels, base 6x4. Received: .*0 labels, base 4x4"),
+        ({}, {"base": Base(6, 4)}, r"0 labels, base 4x4. Received: .*0 labels, base 4x6"),
+        ({}, {"bits": 16}, r"0 labels. Received: .*0 labels, 16 bits"),
+        ({"base": Base(4, 6)}, {"base": Base(4, 6), "sums": ("c",)}, "the digest"),
+    ],
+)
+def test_data_of_another_shape_are_told_by_it(first, second, expected):
+    said = difference(note_lines(FakePyramid(**first)), FakePyramid(**second))
+    assert re.search(expected, said)
 
 
 def test_fewer_kimg_than_are_done_are_refused_and_not_stored(tmp_path):
