@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from pgan_tf.runs.saved_generator import describe_generator, load_generator
     from pgan_tf.training.loop import TrainResult, train
     from tfrecords_tools.errors import UserError
+    from tfrecords_tools.shape import Base
 
 _HOMES = {
     "AugmentConfig": "pgan_tf.config",
+    "Base": "tfrecords_tools.shape",
     "DataConfig": "pgan_tf.config",
     "Discriminator": "pgan_tf.networks.discriminator",
     "EvalConfig": "pgan_tf.config",
@@ -74,6 +76,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "AugmentConfig",
+    "Base",
     "DataConfig",
     "Discriminator",
     "EvalConfig",

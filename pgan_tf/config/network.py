@@ -13,7 +13,7 @@ from pgan_tf.config.options import (
     require_positive,
     require_resolution,
 )
-from tfrecords_tools.shape import SQUARE, Base, has_alpha
+from tfrecords_tools.shape import SQUARE, Base, has_alpha, is_base
 
 MAX_FMAP_DECAY = 8.0
 
@@ -180,6 +180,12 @@ class NetworkConfig:
         require_choice("discriminator_norm", self.discriminator_norm, DISCRIMINATOR_NORMS)
         require_choice("minibatch_features", self.minibatch_features, MINIBATCH_FEATURES)
         self._refuse_what_has_no_effect()
+        object.__setattr__(self, "base", Base(*self.base))  # of any pair
+        if not is_base(*self.base):
+            raise ValueError(
+                "base must be 4x4, or the smallest size of a rectangle's shape with sides of at "
+                f"least 4. Received: {self.size_text(MIN_RESOLUTION)}"
+            )
         if self.channels not in (1, 2, 3, 4):
             raise ValueError(f"channels must be 1 to 4. Received: {self.channels}")
         require_at_least("label_size", self.label_size, 0)

@@ -44,6 +44,7 @@ def test_a_full_group_has_all_samples_where_they_are_too_few(group_size, samples
         (lambda: NetworkConfig(fmap_max=0), "fmap_max must be at least 1. Received: 0"),
         (lambda: NetworkConfig(resolution=1024, fmap_base=64), "feature map at 1024x1024"),
         (lambda: NetworkConfig(fmap_decay=2000.0), "fmap_decay must be at most 8.0"),
+        (lambda: NetworkConfig(base=(8, 12)), "base must be .* Received: 12x8"),
         (lambda: NetworkConfig(channels=5), "channels must be 1 to 4. Received: 5"),
         (lambda: ScheduleConfig(start_resolution=5), "start_resolution must be a power of two"),
         (lambda: ScheduleConfig(fade_kimg=-1), "fade_kimg must be at least 0. Received: -1"),
