@@ -13,13 +13,13 @@ from PIL import Image
 import pgan_tf
 from pgan_tf.cli import evaluate, export, generate
 from pgan_tf.cli import train as pgan_train
+from tests.helpers.commands import TRAIN
 from tests.helpers.states import saved_state
 from tfrecords_tools.cli import inspect, prepare
 from tfrecords_tools.format import open_pyramid
 
 pytestmark = pytest.mark.slow
 
-TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 FLAGS = [
     "--fmap_base=64",
     "--fmap_max=8",

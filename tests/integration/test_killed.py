@@ -12,12 +12,12 @@ import time
 import numpy as np
 import pytest
 
+from tests.helpers.commands import TRAIN
 from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
 
-TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 # Kills itself while the checkpoint of the given number of images is being written.
 TRAIN_AND_DIE_SAVING = [
     sys.executable,

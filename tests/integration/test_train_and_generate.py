@@ -15,6 +15,7 @@ from PIL import Image
 
 import pgan_tf
 from pgan_tf.cli import generate, train
+from tests.helpers.commands import TRAIN
 from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
@@ -51,11 +52,6 @@ def finished(data, tmp_path_factory):
     return run_dir, result
 
 
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; from pgan_tf.cli.train import main; sys.exit(main())",
-]
 # As a user's shell would have it: this variable turns TensorFlow's chatter on.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
 
@@ -63,7 +59,7 @@ ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL
 def pgan_train(*arguments):
     """Run the command to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments],
+        [*TRAIN, *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -129,7 +125,7 @@ def test_starting_a_finished_run_again_changes_nothing(finished):
 def training_process(*arguments):
     """Start the command."""
     return subprocess.Popen(
-        [*COMMAND, *arguments],
+        [*TRAIN, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

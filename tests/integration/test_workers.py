@@ -21,13 +21,13 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.preflight import fit_to_data
+from tests.helpers.commands import TRAIN
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.format import open_pyramid
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
-TRAIN = [sys.executable, "-c", "import sys; from pgan_tf.cli.train import main; sys.exit(main())"]
 ONE_WORKER = [sys.executable, "-m", "tests.integration.one_worker"]
 FLAGS = [
     "--distribution=multi_worker",
