@@ -13,8 +13,7 @@ from tfrecords_tools.files import locks
 # XLA compiles tiny networks in two thirds of the time, and their few steps are no slower for it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
-# Tracing graphs allocates so many objects that collecting garbage as often as usual takes 6 % of the
-# time.
+# Tracing graphs allocates many objects: to collect garbage as often as usual takes 6 % of the time.
 gc.set_threshold(50_000, 10, 10)
 
 # No deadlines: a busy machine is no fault of the code.
