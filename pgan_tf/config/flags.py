@@ -201,7 +201,7 @@ def _define(field: dataclasses.Field, flag_values: flags.FlagValues) -> None:
         flags.DEFINE_enum(
             name, default, field.metadata["choices"], help_text, flag_values=flag_values
         )
-    elif name in ("resolution", "start_resolution"):
+    elif name in ("resolution", "start_resolution"):  # of which people write width and height
         flags.DEFINE(
             ResolutionParser(),
             name,

@@ -85,7 +85,7 @@ def _with_base(note: str, *, beside: str) -> str:
 
 
 def _shape(pyramid: Pyramid) -> str:
-    """Return what is not the same for all pyramids: the base of rectangles, and 16 bits."""
+    """Return the words that a note adds for rectangles, their base, and for 16 bits."""
     base = "" if pyramid.base.is_square else f", base {pyramid.base.text_at(SMALLEST_RESOLUTION)}"
     return base + ("" if pyramid.bits == 8 else f", {pyramid.bits} bits")
 

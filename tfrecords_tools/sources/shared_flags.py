@@ -70,7 +70,7 @@ def channels_name(channels: int) -> str:
 
 
 def nearest_words(size: tuple[int, int] | None) -> str:
-    """Return words about the sizes that are nearest to a (height, width)."""
+    """Return the end of an error: the sizes nearest to a (height, width), if there are any."""
     if size is None or min(size) < 1:
         return ""
     sizes = [
