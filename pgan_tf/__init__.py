@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         TrainConfig,
     )
     from pgan_tf.exporting import Export, export_generator
+    from pgan_tf.generating.directions import find_directions, move_latents
     from pgan_tf.generating.latents import looping_walks
     from pgan_tf.generating.sampler import Sampler
     from pgan_tf.generating.truncation import with_truncation
@@ -61,9 +62,11 @@ _HOMES = {
     "describe_generator": "pgan_tf.runs.saved_generator",
     "draw_latents": "pgan_tf.runs.grids",
     "export_generator": "pgan_tf.exporting",
+    "find_directions": "pgan_tf.generating.directions",
     "load_generator": "pgan_tf.runs.saved_generator",
     "looping_walks": "pgan_tf.generating.latents",
     "make_grid": "pgan_tf.runs.grids",
+    "move_latents": "pgan_tf.generating.directions",
     "save_video": "pgan_tf.generating.video",
     "to_uint8": "pgan_tf.runs.grids",
     "to_uint16": "pgan_tf.runs.grids",
@@ -94,11 +97,13 @@ __all__ = [
     "describe_generator",
     "draw_latents",
     "export_generator",
+    "find_directions",
     "layers",
     "load_generator",
     "looping_walks",
     "make_grid",
     "metrics",
+    "move_latents",
     "save_video",
     "to_uint8",
     "to_uint16",

@@ -17,6 +17,9 @@ from tfrecords_tools.shape import SQUARE, Base
 Role = Literal["hidden", "rgb", "discrimination", "scores"]
 Resampling = Literal["upscale", "downscale"]
 
+# The generator's layer that latents enter once they are normalized.
+FIRST_LAYER = "4x4_dense"
+
 
 @dataclasses.dataclass(frozen=True)
 class LayerSpec:
@@ -148,7 +151,7 @@ def _generator_layers(config: NetworkConfig) -> Iterator[LayerSpec]:
     features = config.generator_features(MIN_RESOLUTION)
     inputs = config.resolved_latent_size + config.label_size
     yield LayerSpec(
-        "4x4_dense",
+        FIRST_LAYER,
         "hidden",
         MIN_RESOLUTION,
         (inputs, features * config.base.pixels),
