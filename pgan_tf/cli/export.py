@@ -72,16 +72,15 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     advice = "hide the GPU, with CUDA_VISIBLE_DEVICES=-1"
     with ready_devices(tf32="on", advice=advice):
         with quiet_tensorflow():
-            from pgan_tf.exporting import export_generator
+            from pgan_tf.exporting import ExportOptions, export_generator
         with working("exporting and comparing"):
             export = export_generator(
                 flags["network"],
                 flags["output"],
                 file_format=flags["format"],
-                output_type=flags["output_type"],
-                tflite_precision=flags["tflite_precision"],
                 overwrite=flags["overwrite"],
                 ema_length=flags["ema_length"],
+                **{name: flags[name] for name in ExportOptions.__dataclass_fields__},
             )
     say(
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "

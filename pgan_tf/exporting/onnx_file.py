@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.exporting.export_format import ExportedGenerator, ExportFormat, ExportOptions
 from pgan_tf.exporting.saved_model import image_function, input_specs
 from pgan_tf.runs.grids import Generate
 from tfrecords_tools.extras import require
@@ -56,3 +57,12 @@ def read_onnx(path: Path) -> Generate:
         return session.run(["images"], inputs)[0]
 
     return generate
+
+
+def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> None:
+    write_onnx(generator.model, path, generator.description, options.output_type)
+
+
+FORMAT = ExportFormat(
+    write=_write, read=read_onnx, file_name="generator.onnx", options=("output_type",)
+)

@@ -1,10 +1,12 @@
 """Models of Keras's own layers alone, which load without this project."""
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from pgan_tf.exporting.export_format import ExportedGenerator, ExportFormat, ExportOptions
 from pgan_tf.layers import (
     BatchNorm,
     ChannelBias,
@@ -15,6 +17,13 @@ from pgan_tf.layers import (
     UpScale2D,
     WeightedSum,
     transposed_kernel,
+)
+from pgan_tf.runs.grids import Generate
+from pgan_tf.runs.saved_generator import (
+    GeneratorDescription,
+    as_function,
+    load_generator,
+    save_generator,
 )
 
 
@@ -122,3 +131,15 @@ def _fold_fade(weights: dict[str, list[np.ndarray]], alpha: float) -> None:
     lower, new = sorted(names, key=lambda name: int(name.rsplit("x", 1)[1]))
     weights[lower] = [value * (1.0 - alpha) for value in weights[lower]]
     weights[new] = [value * alpha for value in weights[new]]
+
+
+def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> None:
+    description = GeneratorDescription.from_json(generator.description)
+    save_generator(path, as_plain_keras(generator.model), description)
+
+
+def _read(path: Path) -> Generate:
+    return as_function(load_generator(path))
+
+
+FORMAT = ExportFormat(write=_write, read=_read, file_name="generator.keras")

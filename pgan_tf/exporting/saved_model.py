@@ -13,6 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.exporting.export_format import (
+    DirectoryContent,
+    ExportedGenerator,
+    ExportFormat,
+    ExportOptions,
+)
 from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import Generate, quantize
 from pgan_tf.runs.saved_generator import DESCRIPTION_NAME
@@ -110,3 +116,16 @@ def read_truncated(path: Path, truncation: float) -> Generate:
         return loaded.signatures["truncated"](**inputs)["images"].numpy()
 
     return generate
+
+
+def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> None:
+    write_saved_model(generator.model, path, generator.description, options.output_type)
+
+
+FORMAT = ExportFormat(
+    write=_write,
+    read=read_saved_model,
+    directory=DirectoryContent("a SavedModel", belongs_to_saved_model),
+    options=("output_type",),
+    read_truncated=read_truncated,
+)

@@ -11,8 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pgan_tf.exporting.export_format import ExportedGenerator, ExportFormat, ExportOptions
 from pgan_tf.exporting.saved_model import write_saved_model
 from pgan_tf.runs.grids import Generate
+
+# Half precision keeps 11 bits of each weight, and a deep network amplifies the error: 0.05 is 6 of
+# 255 levels.
+_TOLERANCES = {"float32": 1e-4, "float16": 0.05}
 
 
 def write_tflite(model: keras.Model, path: Path, output_type: str, precision: str) -> None:
@@ -56,3 +61,16 @@ def _quiet() -> Iterator[None]:
     """Suppress the progress that the converter prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
+
+
+def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> None:
+    write_tflite(generator.model, path, options.output_type, options.tflite_precision)
+
+
+FORMAT = ExportFormat(
+    write=_write,
+    read=read_tflite,
+    file_name="generator.tflite",
+    options=("output_type", "tflite_precision"),
+    tolerance=lambda options: _TOLERANCES[options.tflite_precision],
+)

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -8,7 +9,6 @@ import pytest
 
 from pgan_tf.cli import export as command
 from pgan_tf.exporting import FORMATS, export_generator
-from pgan_tf.exporting.export import READERS
 from pgan_tf.generating.truncation import with_truncation
 from pgan_tf.runs.grids import to_uint8
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
@@ -33,13 +33,18 @@ def export(directory, name, file_format, **options):
     )
 
 
+def test_the_command_knows_every_format(capsys):
+    assert command.main(["--format=gif"]) == 2
+    assert "|".join(FORMATS) in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_an_export_draws_what_keras_draws(tmp_path, latents, file_format):
     model = save_tiny_generator(tmp_path / "g.keras", resolution=16)
     exported = export(tmp_path, "out", file_format)
-    assert exported.path == tmp_path / "out" / FORMATS[file_format]
+    assert exported.path == tmp_path / "out" / FORMATS[file_format].file_name
     assert exported.difference < 1e-4
-    images = READERS[file_format](exported.path)(latents, None)
+    images = FORMATS[file_format].read(exported.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
 
@@ -49,7 +54,7 @@ def test_labels_fades_and_grayscale_are_exported(tmp_path, latents, file_format)
         tmp_path / "g.keras", resolution=16, label_size=3, channels=1, alpha=0.3
     )
     exported = export(tmp_path, "out", file_format)
-    images = READERS[file_format](exported.path)(latents, LABELS)
+    images = FORMATS[file_format].read(exported.path)(latents, LABELS)
     np.testing.assert_allclose(images, model([latents, LABELS]), atol=1e-4)
 
 
@@ -62,7 +67,7 @@ def test_rectangles_with_alpha_are_exported(tmp_path, latents, file_format, chan
         tmp_path / "g.keras", channels=channels, alpha=0.3, options={"base": base}
     )
     exported = export(tmp_path, "out", file_format)
-    images = READERS[file_format](exported.path)(latents, None)
+    images = FORMATS[file_format].read(exported.path)(latents, None)
     assert images.shape == (5, 10, 18, channels)
     np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
@@ -87,7 +92,7 @@ def test_generators_with_other_options_are_exported(tmp_path, latents, file_form
     plain = save_tiny_generator(tmp_path / "plain.keras", alpha=0.3)
     assert np.abs(model(latents) - plain(latents)).max() > 0.01
     exported = export(tmp_path, "out", file_format)
-    images = READERS[file_format](exported.path)(latents, None)
+    images = FORMATS[file_format].read(exported.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
 
@@ -95,7 +100,7 @@ def test_generators_with_other_options_are_exported(tmp_path, latents, file_form
 def test_bytes_are_rounded_as_in_files(tmp_path, latents, file_format):
     model = save_tiny_generator(tmp_path / "g.keras")
     exported = export(tmp_path, "out", file_format, output_type="uint8")
-    images = READERS[file_format](exported.path)(latents, None)
+    images = FORMATS[file_format].read(exported.path)(latents, None)
     assert images.dtype == np.uint8
     assert np.abs(images.astype(int) - to_uint8(model(latents))).max() <= 1
     assert (images == to_uint8(model(latents))).mean() > 0.99
@@ -105,7 +110,7 @@ def test_a_network_of_mixed_precision_is_exported_in_float32(tmp_path, latents):
     save_tiny_generator(tmp_path / "g.keras", dtype="mixed_bfloat16")
     model = save_tiny_generator(tmp_path / "full.keras")
     exported = export(tmp_path, "g.onnx", "onnx")
-    images = READERS["onnx"](exported.path)(latents, None)
+    images = FORMATS["onnx"].read(exported.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=1e-4)
 
 
@@ -122,7 +127,7 @@ def test_half_precision_makes_a_tflite_file_smaller_and_hardly_different(tmp_pat
     )
     assert half.bytes < 0.8 * full.bytes
     assert 1e-5 < half.difference < 0.05
-    images = READERS["tflite"](half.path)(latents, None)
+    images = FORMATS["tflite"].read(half.path)(latents, None)
     np.testing.assert_allclose(images, model(latents), atol=0.05)
 
 
@@ -177,12 +182,12 @@ def test_the_description_is_exported_too(tmp_path):
 
 def test_an_export_of_other_images_is_not_kept(tmp_path, monkeypatch):
     save_tiny_generator(tmp_path / "g.keras")
-    honest = READERS["onnx"]
+    honest = FORMATS["onnx"].read
 
     def dishonest(path):
         return lambda latents, labels: honest(path)(latents, labels) + 0.001
 
-    monkeypatch.setitem(READERS, "onnx", dishonest)
+    monkeypatch.setitem(FORMATS, "onnx", replace(FORMATS["onnx"], read=dishonest))
     with pytest.raises(UserError, match="differs from Keras by 0.001.* it was not kept"):
         export(tmp_path, "out.onnx", "onnx")
     assert [p.name for p in tmp_path.iterdir()] == ["g.keras"]
@@ -217,13 +222,13 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path):
 
 def test_not_a_number_is_no_match(tmp_path, monkeypatch):
     save_tiny_generator(tmp_path / "g.keras")
-    read = READERS["keras"]
+    read = FORMATS["keras"].read
 
     def read_broken(path):
         generate = read(path)
         return lambda latents, labels: generate(latents, labels) * np.float32(np.nan)
 
-    monkeypatch.setitem(READERS, "keras", read_broken)
+    monkeypatch.setitem(FORMATS, "keras", replace(FORMATS["keras"], read=read_broken))
     with pytest.raises(UserError, match="differs from Keras by nan"):
         export_generator(tmp_path / "g.keras", tmp_path / "out.keras", file_format="keras")
     assert not (tmp_path / "out.keras").exists()
@@ -285,7 +290,10 @@ def test_a_link_as_output_is_no_traceback(tmp_path, capsys):
         ),
         (["--format=onnx", "--output=TMP/text.keras/g.onnx"], "g.onnx: can't be written"),
         (["--format=tflite", "--output=/proc/g.tflite"], "/proc/g.tflite: can't be written"),
-        (["--format=keras", "--output=OUT", "--output_type=uint8"], "must be float32 with"),
+        (
+            ["--format=keras", "--output=OUT", "--output_type=uint8"],
+            "is for --format=saved_model|onnx",
+        ),
         (["--format=onnx", "--output=OUT", "--tflite_precision=float16"], "is for --format=tflite"),
         (["--format=gif", "--output=OUT"], "keras|saved_model|onnx|tflite"),
     ],
