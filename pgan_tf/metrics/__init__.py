@@ -10,6 +10,7 @@ Sliced Wasserstein distance and MS-SSIM need pixels alone. One file holds one me
 imports no other room, and TensorFlow only where a graph is run.
 """
 
+from pgan_tf.metrics.differentiable import TensorExtractor, differentiable
 from pgan_tf.metrics.digit_classifier import (
     DigitClassifier,
     load_digit_classifier,
@@ -63,6 +64,8 @@ __all__ = [
     "Neighbors",
     "PatchSampler",
     "StatisticsAccumulator",
+    "TensorExtractor",
+    "differentiable",
     "feature_statistics",
     "frechet_distance",
     "inception_score",

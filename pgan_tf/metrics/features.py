@@ -1,17 +1,23 @@
-"""Feature extractors: their interface, and extractors made from a user's function."""
+"""Feature extractors: their interface, and extractors made from a user's function.
+
+Those that can be differentiated have a method `of_tensor`, too; see `differentiable.py`.
+"""
 
 import dataclasses
 import hashlib
 import importlib
 import importlib.util
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import user_path
 from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Features(NamedTuple):
@@ -81,6 +87,18 @@ class FunctionExtractor:
                 )
             features, logits = returned
         return check_features(features, logits, count=len(images), origin=f"features {self.name}")
+
+    def of_tensor(self, images: "tf.Tensor") -> "tf.Tensor":
+        """Return the features of float32 images; see `differentiable.TensorExtractor`.
+
+        A function that computes with TensorFlow alone can do that; others raise when they are given
+        a tensor without values.
+        """
+        import tensorflow as tf
+
+        returned = self.function(images)
+        features = returned[0] if isinstance(returned, tuple) else returned
+        return tf.cast(tf.convert_to_tensor(features), tf.float32)
 
 
 def load_features(reference: str) -> FeatureExtractor:

@@ -85,7 +85,7 @@ class InceptionExtractor:
         for start in range(0, len(images), self._batch_size):
             chosen = images[start : start + self._batch_size]
             try:
-                features, logits = self._run(tf.constant(chosen))
+                features, logits = self._run(tf.cast(chosen, tf.float32))
             except tf.errors.InvalidArgumentError as error:
                 # The graph itself checks for NaN, at every convolution.
                 cause = str(error).partition("\n\t [[")[0].splitlines()[-1]
@@ -101,6 +101,10 @@ class InceptionExtractor:
             np.concatenate([batch.features for batch in batches]),
             np.concatenate([batch.logits for batch in batches if batch.logits is not None]),
         )
+
+    def of_tensor(self, images: "tf.Tensor") -> "tf.Tensor":
+        """Return the features of float32 images; see `differentiable.TensorExtractor`."""
+        return self._run(images)[0]
 
 
 def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
@@ -126,7 +130,7 @@ def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
 
 
 def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
-    """Return the graph as a function from `[b h w 3]` uint8 images to features and logits."""
+    """Return the graph as a function from `[b h w 3]` float32 images to features and logits."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -154,7 +158,7 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
     def run(images: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
         pooled, matrix = tf.graph_util.import_graph_def(
             modern,
-            input_map={f"{_IMAGES}:0": tf.cast(images, tf.float32)},
+            input_map={f"{_IMAGES}:0": images},
             return_elements=[f"{_FEATURES}:0", weights if ":" in weights else f"{weights}:0"],
             name="",
         )
@@ -163,7 +167,7 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
         features = tf.squeeze(pooled, [1, 2])
         return features, tf.matmul(features, matrix)
 
-    images = tf.TensorSpec([None, None, None, 3], tf.uint8)
+    images = tf.TensorSpec([None, None, None, 3], tf.float32)
     try:
         return tf.compat.v1.wrap_function(run, [images])
     except (ValueError, TypeError, KeyError, RecursionError, tf.errors.OpError) as error:
