@@ -21,7 +21,7 @@ ALLOWED = {
     "tfrecords_tools/host.py",
     "tfrecords_tools/untrusted/json_file.py",
     "tfrecords_tools/untrusted/zip_archive.py",
-    "tfrecords_tools/sources/archives.py",  # after a check of its own
+    "tfrecords_tools/image_files/archives.py",  # after a check of its own
     "tfrecords_tools/untrusted/isolated.py",
     "pgan_tf/distribution/xla_environment.py",
     "pgan_tf/distribution/xla_probe.py",

@@ -27,14 +27,14 @@ from tests.helpers.network_files import golden_states, write_network_file
 from tests.helpers.small_inception import SmallInception
 from tfrecords_tools.command.flagfile import expand_flagfiles
 from tfrecords_tools.format import open_pyramid
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.safe_pickle import load_plain
 from tfrecords_tools.sources.cifar import open_cifar
 from tfrecords_tools.sources.hdf5 import open_hdf5
 from tfrecords_tools.sources.idx import open_idx
 from tfrecords_tools.sources.images import open_images
 from tfrecords_tools.sources.lsun import open_lsun
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.svhn import open_svhn
 from tfrecords_tools.untrusted.array_file import load_array, map_array
 

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.untrusted.isolated import open_parser
 
 

@@ -2,7 +2,8 @@
 
 import os
 
-from tfrecords_tools.sources.base import BadImageError, EightBitSquares
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.sources.base import EightBitSquares
 
 
 class FlawedSource(EightBitSquares):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.helpers.golden import GOLDEN
 from tfrecords_tools.sources.base import EightBitSquares
@@ -82,3 +83,16 @@ def random_images():
         return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
     return random_images
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Function that saves an image or array with Pillow's options and returns its path."""
+
+    def saved(image, name="x.png", **options):
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return saved

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.parallel import run_ordered, run_unordered
-from tfrecords_tools.sources.base import BadImageError
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

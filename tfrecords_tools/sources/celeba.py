@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.archives import open_files
+from tfrecords_tools.image_files.archives import open_files
+from tfrecords_tools.image_files.files import NamedImageFiles
+from tfrecords_tools.image_files.pixels import read_rgb
 from tfrecords_tools.sources.base import EightBitSquares, one_hot
-from tfrecords_tools.sources.image_files import NamedImageFiles
-from tfrecords_tools.sources.pixels import read_rgb
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     SHUFFLE,

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.archives import open_files
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import ImageFile
+from tfrecords_tools.image_files.files import NamedImageFiles
+from tfrecords_tools.image_files.headers import read_header
+from tfrecords_tools.image_files.pixels import read_rgb
 from tfrecords_tools.progress import tracked
-from tfrecords_tools.sources.archives import open_files
-from tfrecords_tools.sources.base import BadImageError, EightBitSquares
+from tfrecords_tools.sources.base import EightBitSquares
 from tfrecords_tools.sources.celeba import check_count
-from tfrecords_tools.sources.decoding import ImageFile
-from tfrecords_tools.sources.headers import read_header
-from tfrecords_tools.sources.image_files import NamedImageFiles
-from tfrecords_tools.sources.pixels import read_rgb
 from tfrecords_tools.sources.shared_flags import INPUT, SHUFFLE, SQUARE_RESOLUTION, expected_images
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
 from tfrecords_tools.untrusted.array_file import HEADER_BYTES, parse_header, view_array

@@ -14,12 +14,13 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.format.example import CHANNELS
 from tfrecords_tools.format.labels import check_values
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.transparency import fill_transparent
 from tfrecords_tools.pictures import to_8_bits
 from tfrecords_tools.shape import Base, has_alpha, split_size
-from tfrecords_tools.sources.base import BadImageError, one_hot
+from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import BITS, INPUT, LABELS, SHUFFLE, nearest_words
 from tfrecords_tools.sources.spec import SourceRequest, SourceSpec
-from tfrecords_tools.sources.transparency import fill_transparent
 from tfrecords_tools.untrusted.array_file import load_array
 from tfrecords_tools.untrusted.isolated import open_parser, run_isolated
 from tfrecords_tools.untrusted.unpacking import MAX_GZIP_RATIO

@@ -9,15 +9,16 @@ from dataclasses import replace
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import max_file_bytes
+from tfrecords_tools.image_files.files import ImageFiles
+from tfrecords_tools.image_files.headers import Header, check_size, read_header
+from tfrecords_tools.image_files.pixels import is_transparent
+from tfrecords_tools.image_files.policy import ImagePolicy
+from tfrecords_tools.image_files.reasons import common_reasons
 from tfrecords_tools.parallel import WORKER_BYTES, run_unordered
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.shape import split_size
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.headers import Header, check_size, read_header
-from tfrecords_tools.sources.image_files import ImageFiles
-from tfrecords_tools.sources.pixels import is_transparent
-from tfrecords_tools.sources.policy import ImagePolicy
-from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.sources.shared_flags import channels_name
 
 _SCAN_CHUNK = 500
@@ -67,14 +68,6 @@ def complete_policy(
                 " their shape"
             )
     return chosen
-
-
-def max_file_bytes(max_pixels: int) -> int:
-    """Largest plausible size of a file of so many pixels.
-
-    Four uncompressed channels of 16 bits, and a megabyte of other data.
-    """
-    return 8 * max_pixels + (1 << 20)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from PIL import ImageColor
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.shape import SQUARE
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.shared_flags import BITS, CHANNELS, MAX_PIXELS, check_bits
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest
 

@@ -10,16 +10,15 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.archives import open_files
+from tfrecords_tools.image_files.decoding import EXTENSIONS, max_file_bytes
+from tfrecords_tools.image_files.files import ImageFiles, folder_classes
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.shape import Base
-from tfrecords_tools.sources.archives import open_files
 from tfrecords_tools.sources.base import one_hot
-from tfrecords_tools.sources.decoding import EXTENSIONS
-from tfrecords_tools.sources.header_scan import complete_policy, max_file_bytes
-from tfrecords_tools.sources.image_files import ImageFiles, NamedImageFiles
+from tfrecords_tools.sources.header_scan import complete_policy
 from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,
@@ -128,35 +127,6 @@ def open_images(
     _warn_of_splits(root, names or ())
     policy = complete_policy(files, policy, num_workers, skip_bad_images, say)
     return ImagesSource(files, policy, classes, names)
-
-
-def folder_classes(files: NamedImageFiles) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return the class of each file: the folder directly below the root.
-
-    An archive of one folder usually holds the folder itself, not its contents; then the folders in
-    it are the classes.
-
-    Returns:
-      [n] int64 class numbers, and the classes' names, sorted.
-
-    Raises:
-      UserError: a file is in no such folder.
-    """
-    paths = [name.split("/") for name in files.names]
-    depth = 0
-    if not files.root.is_dir():
-        while all(len(path) > depth + 2 and path[depth] == paths[0][depth] for path in paths):
-            depth += 1
-    for index, path in enumerate(paths):
-        if len(path) < depth + 2:
-            raise UserError(
-                f"{files.display_name(index)}: in no class folder; --labels=folders needs every"
-                f" image in a sub-folder of {files.root}, named after its class"
-            )
-    folders = [path[depth] for path in paths]
-    names = tuple(sorted(set(folders)))
-    numbers = {name: number for number, name in enumerate(names)}
-    return np.array([numbers[folder] for folder in folders], np.int64), names
 
 
 def _warn_of_splits(root: Path, names: Sequence[str]) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.progress import tracked
-from tfrecords_tools.sources.base import BadImageError, EightBitSquares
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.sources.base import EightBitSquares
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     MAX_PIXELS,

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tfrecords_tools.image_files.transparency import fill_transparent
 from tfrecords_tools.shape import SQUARE, Base, has_alpha
 from tfrecords_tools.sources.base import one_hot
 from tfrecords_tools.sources.shared_flags import (
@@ -23,7 +24,6 @@ from tfrecords_tools.sources.shared_flags import (
     check_bits,
 )
 from tfrecords_tools.sources.spec import FlagSpec, SourceRequest, SourceSpec
-from tfrecords_tools.sources.transparency import fill_transparent
 
 DEFAULT_COUNT = 10_000
 DEFAULT_RESOLUTION = 64

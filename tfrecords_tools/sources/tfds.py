@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.arrays import checked_classes
 from tfrecords_tools.sources.header_scan import complete_policy
 from tfrecords_tools.sources.image_flags import POLICY_FLAGS, requested_policy
 from tfrecords_tools.sources.images import ImagesSource
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.shared_flags import (
     INPUT,
     LABELS,

@@ -18,9 +18,9 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format.mapped_file import MappedFile
 from tfrecords_tools.format.record import FRAME_HEAD_BYTES, masked
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.files import HEAD_BYTES
 from tfrecords_tools.progress import Progress
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.image_files import HEAD_BYTES
 from tfrecords_tools.untrusted.regular_file import open_regular
 
 _FOOT_BYTES = 4

@@ -23,8 +23,8 @@ import numpy as np
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import sync
 from tfrecords_tools.format.names import index_path
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.progress import working
-from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.untrusted.json_file import parse_json
 from tfrecords_tools.untrusted.regular_file import read_text
 from tfrecords_tools.writing.conversion import (

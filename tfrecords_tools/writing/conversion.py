@@ -8,9 +8,10 @@ import numpy as np
 
 from tfrecords_tools.format import encode_records
 from tfrecords_tools.format.png_file import encode_png_records
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.parallel import WORKER_BYTES
-from tfrecords_tools.sources.base import BadImageError, Source
-from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.sources.base import Source
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.levels import make_levels, resolutions
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError, Source
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.sources.base import Source
 from tfrecords_tools.writing.conversion import encode
 from tfrecords_tools.writing.layout import Layout
 from tfrecords_tools.writing.levels import make_levels

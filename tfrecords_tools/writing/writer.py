@@ -18,10 +18,10 @@ from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import JOURNAL_NAME, check_output, staged_directory, user_path
 from tfrecords_tools.format import MANIFEST_NAME, labels_name, sha256_of, write_manifest
 from tfrecords_tools.format.manifest import manifest_text
+from tfrecords_tools.image_files.reasons import common_reasons
 from tfrecords_tools.printable import encodable
 from tfrecords_tools.progress import Progress
 from tfrecords_tools.sources.base import Source
-from tfrecords_tools.sources.reasons import common_reasons
 from tfrecords_tools.writing.beam_output import BeamOutput
 from tfrecords_tools.writing.conversion import Chunk, Converter, WrittenChunk, make_chunks
 from tfrecords_tools.writing.disk import check_disk

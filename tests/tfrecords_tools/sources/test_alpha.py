@@ -11,10 +11,10 @@ from PIL import Image
 from tests.helpers.pictures import noise
 from tfrecords_tools.cli import prepare
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.headers import read_header
+from tfrecords_tools.image_files.headers import read_header
+from tfrecords_tools.image_files.pixels import is_transparent, read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import is_transparent, read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 
 RGBA = ImagePolicy(channels=4, resolution=4)
 

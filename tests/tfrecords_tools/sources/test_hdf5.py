@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.shape import Base
-from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.sources.hdf5 import open_hdf5
 
 h5py = pytest.importorskip("h5py")

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.decoding import EXTENSIONS
-from tfrecords_tools.sources.headers import read_header
-from tfrecords_tools.sources.image_files import open_folder
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import EXTENSIONS
+from tfrecords_tools.image_files.files import open_folder
+from tfrecords_tools.image_files.headers import read_header
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 

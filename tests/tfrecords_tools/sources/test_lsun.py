@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.sources.lsun import open_lsun
 
 lmdb = pytest.importorskip("lmdb")

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.helpers.pictures import noise
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.headers import read_header
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.shape import Base
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.headers import read_header
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 
 WIDE = ImagePolicy(channels=3, resolution=4, base=Base(4, 6))
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 from tests.helpers.pictures import noise
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
 
 DEEP = ImagePolicy(channels=1, resolution=4, bits=16)
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.tfds import open_tfds, parse_name
 from tfrecords_tools.sources.tfds_records import RecordRange, find_features, index_records
 

@@ -10,8 +10,8 @@ import pytest
 
 from tests.helpers.parser import Parser, die_in_worker, parse_in_worker
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.parallel import run_unordered
-from tfrecords_tools.sources.base import BadImageError
 from tfrecords_tools.untrusted import isolated
 from tfrecords_tools.untrusted.isolated import IsolatedParser, run_isolated
 

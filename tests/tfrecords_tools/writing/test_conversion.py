@@ -5,8 +5,8 @@ import types
 
 import numpy as np
 
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.shape import SQUARE
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.writing.conversion import Converter, make_chunks
 from tfrecords_tools.writing.layout import Layout
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.files import JOURNAL_NAME
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.policy import ImagePolicy
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.writing.conversion import SkippedImage, WrittenChunk
 from tfrecords_tools.writing.journal import Journal, has_identity, identity_of

@@ -12,7 +12,7 @@ from tests.helpers.writing import contents
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import JOURNAL_NAME
 from tfrecords_tools.format import open_pyramid
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.writing import conversion, raw_output
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid
 

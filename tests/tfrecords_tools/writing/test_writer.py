@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.writing import FlawedSource
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import level_name, open_pyramid
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.sources.synthetic import SyntheticSource
 from tfrecords_tools.writing import conversion, raw_output, writer
 from tfrecords_tools.writing.writer import WriteOptions, write_pyramid

@@ -8,17 +8,17 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.decoding import (
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import (
     ImageFile,
     decoding,
     may_be_transparent,
     open_image,
     upright,
 )
-from tfrecords_tools.sources.headers import check_size
-from tfrecords_tools.sources.policy import ImagePolicy
-from tfrecords_tools.sources.transparency import fill_transparent
+from tfrecords_tools.image_files.headers import check_size
+from tfrecords_tools.image_files.policy import ImagePolicy
+from tfrecords_tools.image_files.transparency import fill_transparent
 
 _FILTERS = MappingProxyType(
     {

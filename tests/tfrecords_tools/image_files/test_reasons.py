@@ -1,6 +1,6 @@
 """The commonest reasons among many."""
 
-from tfrecords_tools.sources.reasons import common_reasons
+from tfrecords_tools.image_files.reasons import common_reasons
 
 
 def test_reasons_are_counted_whatever_their_numbers_and_the_commonest_come_first():

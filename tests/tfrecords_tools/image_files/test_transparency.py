@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfrecords_tools.sources.transparency import fill_transparent
+from tfrecords_tools.image_files.transparency import fill_transparent
 
 
 def image_of(channels, height, width, dtype=np.uint8):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file
-from tfrecords_tools.sources.decoding import ImageFile
+from tfrecords_tools.image_files.decoding import ImageFile
 
 # Ways by which one folder may be reached. If ten folders link to each other, each is reached by a
 # million.
@@ -99,7 +99,7 @@ class FolderFiles:
         return np.arange(len(self.names))
 
 
-def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
+def open_folder(root: Path, extensions: Collection[str], flag: str = "input") -> FolderFiles:
     """Find files below a folder by extension.
 
     Hidden files, and a system's folders of thumbnails and the like, are left out. Links to folders
@@ -108,13 +108,14 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
     Args:
       root: the folder.
       extensions: in lower case, with the dot.
+      flag: name of the flag with the folder, for errors.
 
     Raises:
       UserError: there is no such folder.
     """
     if not root.is_dir():
         problem = "not a folder" if root.exists() else "no such folder"
-        raise UserError(f"--input={root}: {problem}; expected a folder of images")
+        raise UserError(f"--{flag}={root}: {problem}; expected a folder of images")
     found: list[str] = []
     ignored = 0
     times: collections.Counter[str] = collections.Counter()
@@ -129,7 +130,7 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
                 times[real] += 1
                 if times[real] > _MAX_TIMES:
                     raise UserError(
-                        f"--input={root}: folders that link to each other: {real} is found under"
+                        f"--{flag}={root}: folders that link to each other: {real} is found under"
                         f" more than {_MAX_TIMES} names"
                     )
                 if real not in above:  # a link to a folder above would never end
@@ -139,3 +140,32 @@ def open_folder(root: Path, extensions: Collection[str]) -> FolderFiles:
             else:
                 ignored += 1
     return FolderFiles(root, tuple(sorted(found)), ignored)
+
+
+def folder_classes(files: NamedImageFiles) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the class of each file: the folder directly below the root.
+
+    An archive of one folder usually holds the folder itself, not its contents; then the folders in
+    it are the classes.
+
+    Returns:
+      [n] int64 class numbers, and the classes' names, sorted.
+
+    Raises:
+      UserError: a file is in no such folder.
+    """
+    paths = [name.split("/") for name in files.names]
+    depth = 0
+    if not files.root.is_dir():
+        while all(len(path) > depth + 2 and path[depth] == paths[0][depth] for path in paths):
+            depth += 1
+    for index, path in enumerate(paths):
+        if len(path) < depth + 2:
+            raise UserError(
+                f"{files.display_name(index)}: in no class folder; --labels=folders needs every"
+                f" image in a sub-folder of {files.root}, named after its class"
+            )
+    folders = [path[depth] for path in paths]
+    names = tuple(sorted(set(folders)))
+    numbers = {name: number for number, name in enumerate(names)}
+    return np.array([numbers[folder] for folder in folders], np.int64), names

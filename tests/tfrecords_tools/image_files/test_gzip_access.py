@@ -5,12 +5,12 @@ import gzip
 import numpy as np
 import pytest
 
-from tfrecords_tools.sources.gzip_access import GzipAccess
+from tfrecords_tools.image_files.gzip_access import GzipAccess
 
 
 @pytest.mark.parametrize("members", [1, 3])
 def test_gzip_is_read_at_any_offset(tmp_path, monkeypatch, members):
-    monkeypatch.setattr("tfrecords_tools.sources.gzip_access._MIN_SPACING", 50_000)
+    monkeypatch.setattr("tfrecords_tools.image_files.gzip_access._MIN_SPACING", 50_000)
     random = np.random.default_rng(0)
     data = (random.integers(0, 4, 900_000, np.uint8) * (np.arange(900_000) % 7 < 5)).tobytes()
     third = len(data) // members

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.sources.images import open_images
-from tfrecords_tools.sources.policy import ImagePolicy
 
 AUTO = ImagePolicy(channels=0, resolution=0)
 NAMES = ("b/2.png", "b/10.png", "a/x.jpg", "a/deep/y.PNG", "c/z.bmp")

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from tests.helpers.pictures import noise
-from tfrecords_tools.sources import headers
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.headers import read_header
-from tfrecords_tools.sources.pixels import read_pixels
-from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.image_files import headers
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.headers import read_header
+from tfrecords_tools.image_files.pixels import read_pixels
+from tfrecords_tools.image_files.policy import ImagePolicy
 
 RGB = ImagePolicy(channels=3, resolution=4)
 GRAY = ImagePolicy(channels=1, resolution=4)

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from PIL import Image, ImageOps, PngImagePlugin
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
+from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.untrusted.regular_file import open_regular
 
 # An image's encoded bytes: a file, or an open, seekable stream.
@@ -30,6 +30,14 @@ _EXIF_ORIENTATION = 0x0112
 _TURNED = range(5, 9)
 # Of a PNG's texts and color profile, unpacked: far more than programs write, and a bomb's limit.
 _MAX_TEXT_BYTES = 64 << 20
+
+
+def max_file_bytes(max_pixels: int) -> int:
+    """Largest plausible size of a file of so many pixels.
+
+    Four uncompressed channels of 16 bits, and a megabyte of other data.
+    """
+    return 8 * max_pixels + (1 << 20)
 
 
 @contextlib.contextmanager

@@ -6,14 +6,14 @@ import zlib
 from pathlib import Path
 
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.decoding import (
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import (
     ImageFile,
     may_be_transparent,
     open_image,
     upright_size,
 )
-from tfrecords_tools.sources.policy import ImagePolicy
+from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.untrusted.regular_file import open_regular
 
 # A PNG file's first 33 bytes: signature, width, height, bits of a value, color type, compression

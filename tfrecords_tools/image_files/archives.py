@@ -24,10 +24,10 @@ import numpy as np
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import is_system_file
-from tfrecords_tools.sources.base import BadImageError
-from tfrecords_tools.sources.decoding import ImageFile
-from tfrecords_tools.sources.gzip_access import GzipAccess
-from tfrecords_tools.sources.image_files import HEAD_BYTES, NamedImageFiles, open_folder
+from tfrecords_tools.image_files.bad_image import BadImageError
+from tfrecords_tools.image_files.decoding import ImageFile
+from tfrecords_tools.image_files.files import HEAD_BYTES, NamedImageFiles, open_folder
+from tfrecords_tools.image_files.gzip_access import GzipAccess
 from tfrecords_tools.untrusted.regular_file import open_regular, require_regular
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -148,7 +148,7 @@ class GzippedTarFiles(_Archive):
 
 
 def open_files(
-    root: Path, extensions: Collection[str], say: Callable[[str], None]
+    root: Path, extensions: Collection[str], say: Callable[[str], None], flag: str = "input"
 ) -> NamedImageFiles:
     """Find the image files of a folder or an archive.
 
@@ -156,29 +156,31 @@ def open_files(
       root: a folder, or a file named .zip, .tar, .tar.gz or .tgz.
       extensions: extensions of the wanted files, in lower case, with the dot.
       say: called with lines for the user.
+      flag: name of the flag with the folder or archive, for errors.
 
     Raises:
       UserError: there is no such folder or file, it is damaged, or it holds no wanted file.
     """
     if root.is_dir() or not root.exists():
-        files: NamedImageFiles = open_folder(root, extensions)
+        files: NamedImageFiles = open_folder(root, extensions, flag)
     else:
-        files = open_archive(root, extensions)
+        files = open_archive(root, extensions, flag)
     if not files.names:
         kinds = " ".join(sorted(extensions))
         found = f"{files.ignored} other files" if files.ignored else "an empty folder"
-        raise UserError(f"--input={root}: no images; looked for {kinds}. Received: {found}")
+        raise UserError(f"--{flag}={root}: no images; looked for {kinds}. Received: {found}")
     if files.ignored:
         say(f"Ignored {files.ignored} files in {root} that are not images by their extension")
     return files
 
 
-def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
+def open_archive(path: Path, extensions: Collection[str], flag: str = "input") -> NamedImageFiles:
     """Find the image files of an archive, hidden ones left out.
 
     Args:
       path: a file named .zip, .tar, .tar.gz or .tgz.
       extensions: extensions of the wanted files, in lower case, with the dot.
+      flag: name of the flag with the archive, for errors.
 
     Raises:
       UserError: the file is no such archive, or damaged.
@@ -187,7 +189,7 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
     require_regular(path)
     try:
         if name.endswith(".zip"):
-            return _open_zip(path, extensions)
+            return _open_zip(path, extensions, flag)
         if name.endswith(".tar"):
             return TarFiles(path, *_list_tar(path, extensions, compressed=False))
         if name.endswith((".tar.gz", ".tgz")):
@@ -198,14 +200,14 @@ def open_archive(path: Path, extensions: Collection[str]) -> NamedImageFiles:
         # EINVAL: an offset before the file.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
-        raise UserError(f"--input={path}: damaged or no such archive: {error}") from error
+        raise UserError(f"--{flag}={path}: damaged or no such archive: {error}") from error
     raise UserError(
-        f"--input={path}: not a folder; expected a folder, or an archive named .zip, .tar, .tar.gz"
+        f"--{flag}={path}: not a folder; expected a folder, or an archive named .zip, .tar, .tar.gz"
         " or .tgz (others cannot be read in any order without unpacking them)"
     )
 
 
-def _open_zip(path: Path, extensions: Collection[str]) -> ZipFiles:
+def _open_zip(path: Path, extensions: Collection[str], flag: str) -> ZipFiles:
     members: dict[str, zipfile.ZipInfo] = {}  # of members with one name the last counts
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
@@ -218,10 +220,10 @@ def _open_zip(path: Path, extensions: Collection[str]) -> ZipFiles:
         if info.header_offset < 0:
             raise zipfile.BadZipFile(f"{name} begins before the file")
         if info.flag_bits & _ENCRYPTED:
-            raise UserError(f"--input={path}: {name} is encrypted; decrypt the archive first")
+            raise UserError(f"--{flag}={path}: {name} is encrypted; decrypt the archive first")
         if info.compress_type not in _METHODS:
             raise UserError(
-                f"--input={path}: {name} must be stored or deflated."
+                f"--{flag}={path}: {name} must be stored or deflated."
                 f" Received: method {info.compress_type}"
             )
     places = [
