@@ -11,8 +11,8 @@ import itertools
 import math
 from collections.abc import Iterator
 
-from pgan_tf.config import ScheduleConfig
 from pgan_tf.config.options import log2
+from pgan_tf.config.schedule import ScheduleConfig
 from tfrecords_tools.shape import SQUARE, Base
 
 

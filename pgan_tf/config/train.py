@@ -11,6 +11,7 @@ from pgan_tf.config.loss import LossConfig
 from pgan_tf.config.network import NetworkConfig
 from pgan_tf.config.optimizer import OptimizerConfig
 from pgan_tf.config.options import MIN_RESOLUTION, log2, require_default
+from pgan_tf.config.phases import Schedule
 from pgan_tf.config.run import RunConfig
 from pgan_tf.config.schedule import ScheduleConfig
 from pgan_tf.config.step_kinds import StepKind, step_kinds
@@ -152,6 +153,10 @@ class TrainConfig:
                 f"freeze_discriminator must be at most {most}, the resolutions above 4x4. "
                 f"Received: {self.optimizer.freeze_discriminator}"
             )
+
+    def lay_out(self) -> Schedule:
+        """Return the phases of the run; the networks' resolution and shape must be known."""
+        return Schedule(self.schedule, self.network.final_resolution, self.network.base)
 
     @property
     def highest_in_discriminator(self) -> int:

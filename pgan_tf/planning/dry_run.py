@@ -59,7 +59,7 @@ def dry_run(config: TrainConfig, trial: Trial) -> None:
     required(config.data.data_dir, "data_dir", "pgan-train")
     run_dir = config.run.run_dir
     config = fit_to_data_dir(config)
-    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
+    schedule = config.lay_out()
     so_far = read_so_far(run_dir, schedule)
     remaining = schedule.phases_from(so_far.images_seen)
     if not remaining:

@@ -5,7 +5,6 @@ from pathlib import Path
 from absl import logging
 
 from pgan_tf.config import TrainConfig
-from pgan_tf.config.phases import Schedule
 from pgan_tf.planning.cards import (
     CARDS,
     CPU,
@@ -41,7 +40,7 @@ def warn_of_long_run(config: TrainConfig, root: Path = Path("/")) -> None:
     if fitted is None:
         return
     config = fitted
-    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
+    schedule = config.lay_out()
     models = models_of_machine(root)
     replicas, speed = _speed_here(config, models)
     so_far = read_so_far(config.run.run_dir, schedule)

@@ -65,7 +65,7 @@ def plan(
         config = fit_to_data_dir(config)
     elif config.network.resolution is None:
         raise UserError("--plan needs --resolution or --data_dir, to know where the run ends")
-    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
+    schedule = config.lay_out()
     # This machine's number of GPUs does not count: plans are often for another one.
     replicas = replicas or replicas_by_flags(config)
     check_batches(schedule, config.network, replicas)
@@ -159,7 +159,7 @@ def fit_to_data_dir(config: TrainConfig) -> TrainConfig:
 def headline(config: TrainConfig, replicas: int) -> str:
     """Return one line about the networks, and a warning if training ends below their resolution."""
     network = config.network
-    schedule = Schedule(config.schedule, network.final_resolution, network.base)
+    schedule = config.lay_out()
     final, last = network.final_resolution, schedule.phases[-1].resolution
     labels = f"{network.label_size} labels" if network.label_size else "no labels"
     line = (

@@ -14,7 +14,6 @@ from absl import logging
 
 from pgan_tf.config import LossConfig, NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.options import MIN_RESOLUTION
-from pgan_tf.config.phases import Schedule
 from pgan_tf.runs.data_note import named_classes, noted_base
 from pgan_tf.runs.run_directory import (
     CONFIG_NAME,
@@ -56,9 +55,7 @@ def initial_config(
     """
     saved = _saved_config(init_from)
     images_seen = _newest_checkpoint(init_from)[1]
-    stage = (
-        Schedule(saved.schedule, saved.network.final_resolution).phase_at(images_seen).resolution
-    )
+    stage = saved.lay_out().phase_at(images_seen).resolution
     start = stage if resolution is None else min(stage, resolution)
     schedule = ScheduleConfig(start_resolution=start)
     loss = saved.loss

@@ -76,7 +76,7 @@ def prepare_run(config: TrainConfig) -> PreparedRun:
     cluster = read_cluster() if is_one_of_several else ALONE
     pyramid = open_data(config)
     config = fit_to_data(config, pyramid)
-    schedule = Schedule(config.schedule, config.network.final_resolution, config.network.base)
+    schedule = config.lay_out()
     set_up_xla(config.run.xla_cache_dir)
     set_up_threads(config)
     if is_one_of_several:
