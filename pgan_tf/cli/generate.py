@@ -4,41 +4,40 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
-from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.cli.products import MAKERS
+from pgan_tf.generating.moves import MAX_AMOUNT, parse_moves
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.files import filled_directory, is_system_file
 from tfrecords_tools.printable import say
-from tfrecords_tools.shape import has_alpha
-
-if TYPE_CHECKING:
-    from pgan_tf.generating.sampler import Sampler
 
 NAME = "pgan-generate"
 
+_DRAWN = ("images", "table", "arithmetic", "interpolation", "directions")
 # The products that a flag goes with; it is refused with the others.
 _PRODUCTS_OF_FLAG = {
     "grid": ("images",),
     "latents": ("images",),
-    "seed": ("images", "table", "interpolation"),
-    "num_images": ("images", "table", "interpolation"),
-    "classes": ("images", "table", "arithmetic", "interpolation"),
-    "tf32": ("images", "table", "arithmetic", "interpolation"),
-    "truncation": ("images", "table", "arithmetic", "interpolation"),
-    "ema_length": ("images", "table", "arithmetic", "interpolation"),
-    "batch_size": ("images", "table", "arithmetic", "interpolation"),
+    "seed": ("images", "table", "interpolation", "directions"),
+    "num_images": ("images", "table", "interpolation", "directions"),
+    "classes": _DRAWN,
+    "move": _DRAWN,
+    "tf32": _DRAWN,
+    "truncation": _DRAWN,
+    "ema_length": _DRAWN,
+    "batch_size": _DRAWN,
+    "amount": ("directions",),
     "seconds": ("interpolation", "training"),
     "fps": ("interpolation", "training"),
     "format": ("interpolation", "training"),
     "smoothing": ("interpolation",),
 }
-_DEFAULT_IMAGES, _DEFAULT_COLUMNS, _DEFAULT_WALKS = 64, 8, 9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +69,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "num_images",
         None,
         "Number of images; with --table of columns; with --video=interpolation of walks side by "
-        "side. Default: 64 images, 8 columns, 9 walks (or two a class, if that is more).",
+        "side; with --directions of rows for each. Default: 64 images, 8 columns, 9 walks (or two "
+        "a class, if that is more), 3 rows.",
         lower_bound=1,
     )
     define(
@@ -115,6 +115,23 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "image of each seed and then that of the sum.",
     )
     define(
+        integer,
+        "directions",
+        None,
+        "Write directions.png instead: this number of the directions that change images most, each "
+        "from a negative to a positive amount. directions.npy and directions.json hold them.",
+        lower_bound=1,
+    )
+    define(
+        number,
+        "amount",
+        6.0,
+        "The largest amount that --directions shows, in standard deviations of latents.",
+        lower_bound=0.1,
+        upper_bound=MAX_AMOUNT,
+    )
+    _define_move(flag_values)
+    define(
         absl_flags.DEFINE_enum,
         "video",
         None,
@@ -150,6 +167,15 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     define_tf32(flag_values)
 
 
+def _define_move(flag_values: absl_flags.FlagValues) -> None:
+    text = (
+        "Move all latents along directions of --directions, as direction:amount; several are "
+        "separated by commas, as 1:3,4:-2, or in flags of their own."
+    )
+    absl_flags.DEFINE_multi_string("move", None, text, flag_values=flag_values)
+    flag_values["move"].help = text  # without the line that absl adds
+
+
 def _generate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output"):
@@ -164,6 +190,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
             )
     if flags["latents"] and (flag_values["num_images"].present or flag_values["seed"].present):
         raise UserError("--latents chooses the images: leave out --num_images and --seed")
+    parse_moves(flags["move"] or ())
     output = Path(flags["output"])
     if output.exists() and not output.is_dir():
         raise UserError(f"--output must be a directory. Received: {output}, a file")
@@ -177,7 +204,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
         if not flags["overwrite"]:
             _check_empty(output)
         with devices:
-            say(_MAKERS[product](flags, output))
+            say(MAKERS[product](flags, output))
     return command.EXIT_OK
 
 
@@ -196,12 +223,12 @@ def _check_empty(output: Path) -> None:
 
 
 def _product(flags: Mapping[str, Any]) -> str:
-    """Return the product that the flags ask for, a key of `_MAKERS`.
+    """Return the product that the flags ask for, a key of `MAKERS`.
 
     Raises:
       UserError: the flags ask for two products.
     """
-    asked = [name for name in ("table", "arithmetic", "video") if flags[name]]
+    asked = [name for name in ("table", "arithmetic", "directions", "video") if flags[name]]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} need a call of {NAME} each")
     if not asked:
@@ -213,92 +240,7 @@ def _as_flag(product: str) -> str:
     """Return the flag that asks for a product, for messages."""
     if product == "images":
         return "images"
-    return f"--{product}" if product in ("table", "arithmetic") else f"--video={product}"
-
-
-def _sampler(flags: Mapping[str, Any]) -> "Sampler":
-    with quiet_tensorflow():
-        from pgan_tf.generating.sampler import Sampler
-    names = ("truncation", "batch_size", "ema_length")
-    return Sampler(flags["network"], **{name: flags[name] for name in names})
-
-
-def _images(flags: Mapping[str, Any], output: Path) -> str:
-    sampler = _sampler(flags)
-    from pgan_tf.generating.latents import read_latents
-    from pgan_tf.generating.pictures import generate_pngs
-    from pgan_tf.runs.grids import draw_latents
-
-    if flags["latents"]:
-        latents = read_latents(flags["latents"], sampler.latent_size)
-    else:
-        count = flags["num_images"] or _DEFAULT_IMAGES
-        latents = draw_latents(count, sampler.latent_size, seed=flags["seed"])
-    written = generate_pngs(
-        sampler, output, latents=latents, classes=flags["classes"], grid=flags["grid"]
-    )
-    return f"{written} images in {output}" + (f", {output / 'grid.png'}" if flags["grid"] else "")
-
-
-def _table(flags: Mapping[str, Any], output: Path) -> str:
-    sampler = _sampler(flags)
-    from pgan_tf.generating.pictures import generate_table
-
-    rows = generate_table(
-        sampler,
-        output,
-        columns=flags["num_images"] or _DEFAULT_COLUMNS,
-        seed=flags["seed"],
-        classes=flags["classes"],
-    )
-    return f"{output / 'table.png'}" + (f", rows: {', '.join(rows)}" if rows else "")
-
-
-def _arithmetic(flags: Mapping[str, Any], output: Path) -> str:
-    sampler = _sampler(flags)
-    from pgan_tf.generating.pictures import generate_arithmetic
-
-    generate_arithmetic(sampler, output, expressions=flags["arithmetic"], classes=flags["classes"])
-    return f"{output / 'arithmetic.png'}: in each row the images of the seeds, then that of the sum"
-
-
-def _interpolation(flags: Mapping[str, Any], output: Path) -> str:
-    sampler = _sampler(flags)
-    from pgan_tf.generating.pictures import generate_interpolation
-
-    seconds, smoothing = flags["seconds"], flags["smoothing"]
-    classes = flags["classes"] or sampler.class_names
-    path = output / f"interpolation.{flags['format']}"
-    generate_interpolation(
-        sampler,
-        path,
-        walks=flags["num_images"] or max(_DEFAULT_WALKS, 2 * len(classes)),
-        seconds=seconds,
-        fps=flags["fps"],
-        smoothing=min(1.0, seconds / 10) if smoothing is None else smoothing,
-        seed=flags["seed"],
-        classes=flags["classes"],
-    )
-    over_white = ", transparent images over white" if has_alpha(sampler.channels) else ""
-    return f"{path}{over_white}"
-
-
-def _training(flags: Mapping[str, Any], output: Path) -> str:
-    with quiet_tensorflow():
-        from pgan_tf.generating.timelapse import generate_timelapse
-    path = output / f"training.{flags['format']}"
-    grids = generate_timelapse(flags["network"], path, seconds=flags["seconds"], fps=flags["fps"])
-    return f"{path}, of {grids} grids"
-
-
-# Each makes one product from the flags, in the output directory, and returns a line about it.
-_MAKERS: dict[str, Callable[[Mapping[str, Any], Path], str]] = {
-    "images": _images,
-    "table": _table,
-    "arithmetic": _arithmetic,
-    "interpolation": _interpolation,
-    "training": _training,
-}
+    return f"--video={product}" if product in ("interpolation", "training") else f"--{product}"
 
 
 COMMAND = command.Command(
@@ -314,7 +256,7 @@ COMMAND = command.Command(
                 "single images and grids",
                 (
                     *("network", "output", "overwrite", "num_images", "seed", "latents"),
-                    *("classes", "truncation", "ema_length", "grid", "batch_size", "tf32"),
+                    *("classes", "truncation", "move", "ema_length", "grid", "batch_size", "tf32"),
                 ),
             ),
             command.Section(
@@ -322,7 +264,15 @@ COMMAND = command.Command(
                 "a table of classes, sums of latents",
                 (
                     *("table", "arithmetic", "num_images", "seed", "classes", "truncation"),
-                    "ema_length",
+                    *("move", "ema_length"),
+                ),
+            ),
+            command.Section(
+                "directions",
+                "the directions in latent space that change images most",
+                (
+                    *("directions", "amount", "num_images", "seed", "classes", "truncation"),
+                    *("move", "ema_length"),
                 ),
             ),
             command.Section(
@@ -330,7 +280,7 @@ COMMAND = command.Command(
                 "walks through latent space, the progress of training",
                 (
                     *("video", "format", "seconds", "fps", "smoothing"),
-                    *("num_images", "seed", "classes", "truncation", "ema_length"),
+                    *("num_images", "seed", "classes", "truncation", "move", "ema_length"),
                 ),
             ),
         ),

@@ -3,6 +3,8 @@
 "Closed-Form Factorization of Latent Semantics in GANs" (Shen and Zhou, CVPR 2021), section 3.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 
@@ -34,7 +36,7 @@ def find_directions(model: keras.Model, count: int) -> np.ndarray:
     latent_size = len(kernel)
     if not 1 <= count <= latent_size:
         raise UserError(
-            f"the network has directions from 1 to {latent_size}, the size of its latents. "
+            f"--directions must be from 1 to {latent_size}, the size of the network's latents. "
             f"Received: {count}"
         )
     _, vectors = np.linalg.eigh(kernel @ kernel.T)  # A is the kernel's transpose
@@ -78,6 +80,29 @@ def _latent_kernel(model: keras.Model) -> np.ndarray:
             + ("without it" if layer is None else f"whose layer is a {type(layer).__name__}")
         )
     return np.asarray(keras.ops.convert_to_numpy(kernel), np.float64)[:latent_size]
+
+
+def step_along(model: keras.Model, moves: Sequence[tuple[int, float]]) -> np.ndarray:
+    """Return the step of several moves, the sum of amount * direction.
+
+    Args:
+      model: from `load_generator`.
+      moves: numbers of directions, from 1 in the order of `find_directions`, and amounts.
+
+    Returns:
+      `[latent_size]` float64, for `move_latents`.
+
+    Raises:
+      UserError: the model has no such direction.
+    """
+    latent_size = int(model.inputs[0].shape[-1])
+    for number, _ in moves:
+        if not 1 <= number <= latent_size:
+            raise UserError(
+                f"--move: the network has the directions 1 to {latent_size}. Received: {number}"
+            )
+    directions = find_directions(model, max(number for number, _ in moves))
+    return np.sum([amount * directions[number - 1] for number, amount in moves], axis=0)
 
 
 def move_latents(latents: np.ndarray, step: np.ndarray) -> np.ndarray:

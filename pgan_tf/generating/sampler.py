@@ -1,4 +1,4 @@
-"""A saved generator, ready to generate: classes, truncation, batches that fit into memory."""
+"""A saved generator, ready to generate: classes, truncation, moves, batches that fit in memory."""
 
 import os
 import re
@@ -7,6 +7,12 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
+from pgan_tf.generating.directions import (
+    direction_effects,
+    find_directions,
+    move_latents,
+    step_along,
+)
 from pgan_tf.generating.truncation import truncated_function
 from pgan_tf.runs.batch_size import count_features, fitting_batch_size
 from pgan_tf.runs.grids import generate_images
@@ -42,6 +48,7 @@ class Sampler:
         truncation: float = 1.0,
         batch_size: int | None = None,
         ema_length: float | None = None,
+        moves: Sequence[tuple[int, float]] = (),
     ):
         """Load the generator.
 
@@ -50,9 +57,12 @@ class Sampler:
           truncation: from 0 to 1; see `truncation.with_truncation`.
           batch_size: images at a time; None for as many as fit into memory, up to 64.
           ema_length: of the moving average; see `load_generator`.
+          moves: along directions, of all latents: numbers of directions, from 1, and amounts; see
+            `find_directions` and `move_latents`.
 
         Raises:
-          UserError: there is no such network or average, or truncation is out of its range.
+          UserError: there is no such network, average or direction, or truncation is out of its
+            range.
         """
         if not 0.0 <= truncation <= 1.0:
             raise UserError(f"--truncation must be from 0 to 1. Received: {truncation}")
@@ -67,6 +77,8 @@ class Sampler:
         self.resolution = self.height if split is None else split[1]
         self.bits = 16 if description.bits == 16 and self.channels == 1 else 8
         self.batch_size = batch_size or fitting_batch_size(count_features(model), most=_MAX_BATCH)
+        self._model = model
+        self._step = step_along(model, moves) if moves else None
         self._generate = truncated_function(model, truncation, bits=self.bits)
 
     def labels(self, classes: Sequence[str] = ()) -> tuple[list[str], np.ndarray | None]:
@@ -109,16 +121,34 @@ class Sampler:
                 raise UserError(f"--classes must be of {', '.join(names)}. Received: {entry}")
         return chosen
 
+    def directions(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the directions that change images most, and their effects.
+
+        Args:
+          count: number of directions.
+
+        Returns:
+          `[count latent_size]` float32 from `find_directions`, and `[count]` from
+          `direction_effects`.
+
+        Raises:
+          UserError: there are fewer.
+        """
+        found = find_directions(self._model, count)
+        return found, direction_effects(self._model, found)
+
     def draw(self, latents: np.ndarray, labels: np.ndarray | None) -> Iterator[np.ndarray]:
         """Generate images one by one, with a progress bar.
 
         Args:
-          latents: `[n latent_size]`.
+          latents: `[n latent_size]`, which the sampler's moves are applied to.
           labels: `[n label_size]`, or None.
 
         Yields:
           `[height width channels]` uint8, or uint16 if `bits` is 16; n in all.
         """
+        if self._step is not None:
+            latents = move_latents(latents, self._step)
         with Progress(len(latents), "images") as progress:
             for batch in generate_images(
                 self._generate, latents, labels, batch_size=self.batch_size

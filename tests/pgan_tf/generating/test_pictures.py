@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from pgan_tf.cli import generate as command
+from pgan_tf.cli import products
 from pgan_tf.generating.captions import captioned_grid
 from pgan_tf.generating.latents import evaluate_arithmetic, looping_walks
 from pgan_tf.generating.pictures import (
@@ -78,7 +79,7 @@ def test_a_directory_that_cannot_be_made_is_reported_before_a_network_is_loaded(
     def never(flags):
         raise AssertionError
 
-    monkeypatch.setattr(command, "_sampler", never)
+    monkeypatch.setattr(products, "_sampler", never)
     (tmp_path / "file").write_text("")
     (tmp_path / "g.keras").touch()
     for output in ("/proc/nope", f"{tmp_path}/file/new"):
