@@ -12,7 +12,8 @@ from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals, traits
+from pgan_tf.evaluation.image_sets import PyramidImages
+from pgan_tf.evaluation.images import FakeImages, Reals
 from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
     USUAL_NUM_IMAGES,
@@ -40,6 +41,7 @@ from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
 from tfrecords_tools.printable import say
+from tfrecords_tools.shape import has_alpha
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,8 +176,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
 def _open_reals(options: EvaluateOptions, selection: SnapshotSelection) -> Reals:
     pyramid = open_pyramid(_data_dir(options, selection))
     return Reals(
-        pyramid,
-        _resolution(selection, pyramid),
+        PyramidImages(pyramid, _resolution(selection, pyramid)),
         seed=options.seed,
         mirror=_mirror(options, selection),
     )
@@ -213,7 +214,7 @@ def _make_finder(
     own = options.inception or options.features
     return NeighborFinder(
         reals,
-        held_out_records(selection.run, selection.config, reals.pyramid),
+        held_out_records(selection.run, selection.config, reals.images),
         num_images=options.num_images or USUAL_NUM_IMAGES,
         cache=_cache(options, selection),
         extractor=load_feature_extractor(options.inception, options.features) if own else None,
@@ -221,7 +222,7 @@ def _make_finder(
 
 
 def _find_neighbors(
-    finder: NeighborFinder, fakes: Fakes, output: Path, snapshot: Snapshot
+    finder: NeighborFinder, fakes: FakeImages, output: Path, snapshot: Snapshot
 ) -> dict[str, float]:
     """Return the values of `neighbors` of a generator, and write its sheet."""
     report = finder.evaluate(fakes, label=snapshot.label)
@@ -336,10 +337,10 @@ def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
 
 def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals) -> dict[str, Any]:
     settings: dict[str, Any] = {
-        "data": str(reals.pyramid.directory.absolute()),
+        "data": str(reals.images.path.absolute()),
         "data_digest": evaluator.data_digest,
-        "resolution": reals.resolution,
-        **traits(reals.pyramid, reals.resolution),
+        "resolution": reals.images.resolution,
+        **reals.traits,
         "mirror_augment": reals.mirror,
         "seed": reals.seed,
         "num_images": evaluator.num_images,
@@ -369,17 +370,17 @@ def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
         for count, names in by_count.items()
     )
     mirrored = ", mirrored at random" if reals.mirror else ""
-    on_white = "; images with alpha are put on white" if reals.pyramid.has_alpha else ""
-    bits = reals.pyramid.bits
+    on_white = "; images with alpha are put on white" if has_alpha(reals.images.channels) else ""
+    bits = reals.images.bits
     reduced = "" if bits == 8 else f"; values of {bits} bits are reduced to 8"
     return (
-        f"{counts}, at {reals.level.size_text}, against {reals.pyramid.directory}"
+        f"{counts}, at {reals.images.size_text}, against {reals.images.path}"
         f"{mirrored}; seed {reals.seed}{on_white}{reduced}"
     )
 
 
 def _fewer_reals(count: int, names: Sequence[str], reals: Reals) -> str:
-    available = reals.pyramid.count
+    available = reals.count
     if available >= count or names == [NEIGHBORS]:
         return ""
     return f" (against {available} reals)"

@@ -18,8 +18,8 @@ from pgan_tf.evaluation.extraction import (
     feature_settings,
     features_of_first,
 )
-from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
-from pgan_tf.evaluation.images import Fakes, Reals, traits
+from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.images import FakeImages, Reals
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import Progress, working
 
@@ -75,7 +75,6 @@ class Evaluator:
             count = max(self.num_images[metric.name], self._counts.get(metric.feature_kind, 0))
             self._counts[metric.feature_kind] = count
         self._of_reals: dict[str, ImageFeatures] = {}
-        self._digest: str | None = None
         self._try_extractors()
 
     @property
@@ -86,13 +85,13 @@ class Evaluator:
     @property
     def real_images(self) -> dict[str, int]:
         """Number of reals that each metric compares with fakes."""
-        available = self._reals.pyramid.count
+        available = self._reals.count
         return {name: min(count, available) for name, count in self.num_images.items()}
 
     @property
     def floor_images(self) -> dict[str, int]:
         """Number of reals that each metric compares with as many others: at most half of them."""
-        half = self._reals.pyramid.count // 2
+        half = self._reals.count // 2
         return {name: min(count, half) for name, count in self.num_images.items()}
 
     @property
@@ -107,12 +106,10 @@ class Evaluator:
     @property
     def data_digest(self) -> str:
         """Digest that changes whenever the data do."""
-        if self._digest is None:
-            self._digest = digest_of(self._reals.pyramid, self._reals.resolution)
-        return self._digest
+        return self._reals.images.digest
 
     def evaluate(
-        self, fakes: Fakes, *, label: str = "fakes", only: Sequence[Metric] | None = None
+        self, fakes: FakeImages, *, label: str = "fakes", only: Sequence[Metric] | None = None
     ) -> dict[str, float]:
         """Compute the metrics of a generator.
 
@@ -158,7 +155,7 @@ class Evaluator:
         ]
         if not wanted:
             return {}
-        half = self._reals.pyramid.count // 2
+        half = self._reals.count // 2
         counts = {kind: min(count, half) for kind, count in self._counts_for(wanted).items()}
         of_reals = self._features_of_reals(self._counts_for(wanted))
         # From the second half of the order of draws, so that no image is in both sets.
@@ -175,7 +172,7 @@ class Evaluator:
         """
         if not self._extractors:
             return
-        count = min(2, self._reals.pyramid.count)
+        count = min(2, self._reals.count)
         images = next(self._reals.read(0, count))
         for kind, extractor in self._extractors.items():
             accumulator = self._accumulator(
@@ -212,7 +209,7 @@ class Evaluator:
 
     def _features_of_reals(self, counts: Mapping[str, int]) -> Mapping[str, ImageFeatures]:
         """Return the features of reals, each kind extracted or loaded once."""
-        available = self._reals.pyramid.count
+        available = self._reals.count
         missing = {
             kind: min(count, available)
             for kind, count in counts.items()
@@ -267,9 +264,9 @@ class Evaluator:
             "measurement": kind,
             **feature_settings(kind, self._extractors.get(kind)),
             "data": self.data_digest,
-            "resolution": self._reals.resolution,
-            "channels": self._reals.pyramid.channels,
-            **traits(self._reals.pyramid, self._reals.resolution),
+            "resolution": self._reals.images.resolution,
+            "channels": self._reals.images.channels,
+            **self._reals.traits,
             "mirror": self._reals.mirror,
             "seed": self._reals.seed,
             "set": which,
@@ -285,22 +282,22 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
       UserError: they are too few or too small for the metric, or more than there are reals if it
         needs equal sets.
     """
-    available = reals.pyramid.count
+    available = reals.count
     if min(reals.size) < metric.min_side:
         side = metric.min_side
         raise UserError(
             f"{metric.name} needs images of {side}x{side} or larger. "
-            f"Received: {reals.level.size_text}, of {reals.pyramid.directory}"
+            f"Received: {reals.images.size_text}, of {reals.images.path}"
         )
     if metric.equal_sets and num_images is not None and num_images > available:
         raise UserError(
             f"{metric.name} needs as many reals as fakes: --{flag} must be at most {available}, as "
-            f"many as {reals.pyramid.directory} has. Received: {num_images}"
+            f"many as {reals.images.path} has. Received: {num_images}"
         )
     count = num_images or min(metric.num_images, available)
     if min(count, available) < metric.min_images:
         few = num_images and num_images <= available
-        source = f"--{flag}={count}" if few else f"{available}, in {reals.pyramid.directory}"
+        source = f"--{flag}={count}" if few else f"{available}, in {reals.images.path}"
         raise UserError(
             f"{metric.name} needs at least {metric.min_images} images. Received: {source}"
         )
@@ -310,7 +307,7 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
             "higher or lower",
             metric.name,
             metric.num_images,
-            reals.pyramid.directory,
+            reals.images.path,
             available,
         )
     return count

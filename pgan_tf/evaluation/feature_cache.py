@@ -21,7 +21,6 @@ from tfrecords_tools.files import (
     remove_leftovers,
     replace_directory,
 )
-from tfrecords_tools.format import MANIFEST_NAME, Pyramid, sha256_of
 from tfrecords_tools.untrusted.array_file import map_array
 from tfrecords_tools.untrusted.json_file import read_object
 from tfrecords_tools.untrusted.regular_file import open_regular
@@ -30,17 +29,6 @@ CACHE_NAME = "evaluation"  # within a run directory
 _KEY_NAME = "key.json"
 _SUMS = "crc32c"  # the key of the arrays' checksums by file name, beside those that were given
 _BLOCK = 1 << 22  # bytes
-
-
-def digest_of(pyramid: Pyramid, resolution: int) -> str:
-    """Return a digest that changes whenever a pyramid's images at one resolution do.
-
-    It is that of the manifest; without a manifest, that of all of the level's files.
-    """
-    if pyramid.manifest is not None:
-        return sha256_of(pyramid.directory / MANIFEST_NAME)
-    sums = [sha256_of(file.path) for file in pyramid.level(resolution).files]
-    return hashlib.sha256("".join(sums).encode()).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)

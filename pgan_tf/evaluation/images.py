@@ -1,4 +1,4 @@
-"""The images that are compared: reals of a pyramid and fakes of a generator.
+"""The images that are compared: reals of a stored set, fakes of a generator or another set.
 
 Metrics see images of 8 bits with one or three channels: alpha is put on white, and values of 16
 bits are reduced to 8, of reals and of fakes alike.
@@ -7,19 +7,20 @@ bits are reduced to 8, of reals and of fakes alike.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from pgan_tf.data.order import records_at
 from pgan_tf.distribution.strategy import local_replicas
+from pgan_tf.evaluation.image_sets import ImageSet
 from pgan_tf.runs.batch_size import fitting_batch_size
 from pgan_tf.runs.grids import draw_latents, enlarge, quantize
 from pgan_tf.step.microbatches import split_over_cores
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Level, Pyramid
-from tfrecords_tools.pictures import over_white, to_8_bits
+from tfrecords_tools.pictures import over_white
+from tfrecords_tools.shape import has_alpha
 
 # Seeds that keep random choices apart.
 _MIRRORING_SEED, _LABELS_SEED = 1, 1 << 20
@@ -45,80 +46,61 @@ def generation_batch_size(pixels: int, features: int) -> int:
     return fitting_batch_size(features, most=_MAX_BATCH)
 
 
-def read_images(level: Level, records: np.ndarray) -> np.ndarray:
-    """Read images of a level by number, as `[k h w c]` of 8 bits; alpha stays a channel.
-
-    Raises:
-      UserError: a record is damaged.
-    """
-    return to_8_bits(level.read(records).transpose(0, 2, 3, 1))
-
-
-def traits(pyramid: Pyramid, resolution: int) -> dict[str, Any]:
-    """Return how metrics see images of a level; of RGB or grayscale squares of 8 bits, nothing.
-
-    For keys of caches and settings of results, which so stay as they were for such squares.
-    """
-    found = {}
-    if not pyramid.base.is_square:
-        found["size"] = pyramid.base.text_at(resolution)
-    if pyramid.has_alpha:
-        found["alpha"] = "on white"
-    if pyramid.bits != 8:
-        found["bits"] = f"{pyramid.bits}, reduced to 8"
-    return found
-
-
 @dataclasses.dataclass(frozen=True)
 class Reals:
     """Reals drawn without repetition, in an order that is a pure function of the seed.
 
     Attributes:
-      pyramid: the data.
-      resolution: of the level that is read.
+      images: the data.
       seed: of the order, and of the choice of images that are mirrored.
       mirror: whether each is mirrored left-right with probability 1/2, as training may do.
+      as_rgb: whether grayscale images are read as RGB, since the fakes are RGB.
     """
 
-    pyramid: Pyramid
-    resolution: int
+    images: ImageSet
     seed: int
     mirror: bool
+    as_rgb: bool = False
 
     @property
-    def level(self) -> Level:
-        """The level that is read."""
-        return self.pyramid.level(self.resolution)
+    def count(self) -> int:
+        """Number of images."""
+        return self.images.count
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the images."""
-        return self.level.shape[1:]
+        return self.images.size
 
     @property
     def channels(self) -> int:
         """Number of channels that metrics see, 1 or 3."""
-        return self.pyramid.channels - self.pyramid.has_alpha
+        return 3 if self.as_rgb else opaque_channels(self.images.channels)
+
+    @property
+    def traits(self) -> dict[str, Any]:
+        """How metrics see the images; see `ImageSet.traits`."""
+        repeated = self.as_rgb and opaque_channels(self.images.channels) == 1
+        return {**self.images.traits, **({"gray": "as RGB"} if repeated else {})}
 
     def read(self, first: int, count: int) -> Iterator[np.ndarray]:
         """Yield images `first` to `first + count` of the order, as `[b h w 1 or 3]` uint8.
 
         Raises:
-          UserError: a record is damaged.
+          UserError: an image is damaged.
         """
-        size = default_batch_size(math.prod(self.size))
-        for start in range(first, first + count, size):
-            positions = np.arange(start, min(start + size, first + count), dtype=np.int64)
-            records = records_at(positions, count=self.pyramid.count, seed=self.seed)
-            images = over_white(read_images(self.level, records))
+        for positions in _in_batches(first, count, self.size):
+            images = over_white(self.images.read(self._numbers(positions)))
             if self.mirror:
                 chosen = self._mirrored(positions)
                 images[chosen] = images[chosen, :, ::-1]
-            yield images
+            yield as_rgb(images) if self.as_rgb else images
 
-    def _mirrored(self, positions: np.ndarray) -> np.ndarray:
-        draws = np.random.default_rng([_MIRRORING_SEED, self.seed]).random(int(positions[-1]) + 1)
-        return draws[positions] < 0.5
+    def labels_of(self, first: int, count: int) -> np.ndarray | None:
+        """Return the labels of images `first` to `first + count`, `[count n]`; None without."""
+        if not self.images.label_size:
+            return None
+        return self.images.labels_of(self._numbers(np.arange(first, first + count)))
 
     def draw_labels(self, count: int) -> np.ndarray | None:
         """Draw labels `[count n]` as they are distributed in the data; None without labels.
@@ -126,11 +108,117 @@ class Reals:
         They are those of images drawn without repetition, so that rare labels come as often as in
         the data.
         """
-        if self.pyramid.labels is None:
+        if not self.images.label_size:
             return None
         positions = np.arange(count, dtype=np.int64)
-        records = records_at(positions, count=self.pyramid.count, seed=self.seed + _LABELS_SEED)
-        return self.pyramid.labels_of(records)
+        numbers = records_at(positions, count=self.count, seed=self.seed + _LABELS_SEED)
+        return self.images.labels_of(numbers)
+
+    def _numbers(self, positions: np.ndarray) -> np.ndarray:
+        return records_at(positions, count=self.count, seed=self.seed)
+
+    def _mirrored(self, positions: np.ndarray) -> np.ndarray:
+        draws = np.random.default_rng([_MIRRORING_SEED, self.seed]).random(int(positions[-1]) + 1)
+        return draws[positions] < 0.5
+
+
+class FakeImages(Protocol):
+    """The fakes of a comparison, numbered: of a generator, or of a stored set."""
+
+    @property
+    def origin(self) -> str:
+        """Their name in messages."""
+
+    def read(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images, as `[b h w 1 or 3]` uint8.
+
+        Raises:
+          UserError: some are not finite, or damaged.
+        """
+        ...
+
+    def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images with all channels that they have; see `read`."""
+        ...
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of some numbers `[n]`, as `[n h w c]` uint8 with all channels.
+
+        Raises:
+          UserError: some are not finite, or damaged.
+        """
+        ...
+
+    def labels_of(self, first: int, count: int) -> np.ndarray | None:
+        """Return labels `[count n]` of images in the data's columns; None where not known."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredFakes:
+    """Fakes of a stored set, drawn without repetition in the order that reals are drawn in.
+
+    So a set that is compared with itself is compared image by image.
+
+    Attributes:
+      images: the set.
+      seed: of the order.
+      as_rgb: whether grayscale images are read as RGB, since the reals are RGB.
+      columns: `[n]` for each component of the data's labels, its place in the set's; None where the
+        set has no such labels.
+    """
+
+    images: ImageSet
+    seed: int
+    as_rgb: bool = False
+    columns: np.ndarray | None = None
+
+    @property
+    def origin(self) -> str:
+        """The path of the set."""
+        return str(self.images.path)
+
+    def read(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images; see `FakeImages`."""
+        for images in self.read_with_alpha(count):
+            opaque = over_white(images)
+            yield as_rgb(opaque) if self.as_rgb else opaque
+
+    def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images with all channels; see `FakeImages`."""
+        for positions in _in_batches(0, count, self.images.size):
+            yield self.at(positions)
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the images of some numbers; see `FakeImages`."""
+        return self.images.read(self._stored(numbers))
+
+    def labels_of(self, first: int, count: int) -> np.ndarray | None:
+        """Return labels in the data's columns; see `FakeImages`."""
+        if self.columns is None:
+            return None
+        stored = self._stored(np.arange(first, first + count))
+        return self.images.labels_of(stored)[:, self.columns]
+
+    def _stored(self, numbers: np.ndarray) -> np.ndarray:
+        return records_at(numbers, count=self.images.count, seed=self.seed)
+
+
+def _in_batches(first: int, count: int, size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield positions `first` to `first + count`, as many at a time as suit images of a size."""
+    step = default_batch_size(math.prod(size))
+    for start in range(first, first + count, step):
+        yield np.arange(start, min(start + step, first + count), dtype=np.int64)
+
+
+def opaque_channels(channels: int) -> int:
+    """Return the number of channels without alpha, 1 or 3."""
+    return channels - has_alpha(channels)
+
+
+def as_rgb(images: np.ndarray) -> np.ndarray:
+    """Return `[b h w 1 or 3]` images as RGB: grays are repeated."""
+    return images.repeat(3, axis=3) if images.shape[3] == 1 else images
 
 
 class GeneratedImages(NamedTuple):
@@ -157,6 +245,7 @@ class Fakes:
       size: height and width; smaller images are enlarged by repetition, as the original does.
       seed: of the latents.
       batch_size: images at a time.
+      as_rgb: whether grayscale images are read as RGB, since the reals are RGB.
     """
 
     origin: str
@@ -166,6 +255,7 @@ class Fakes:
     size: tuple[int, int]
     seed: int
     batch_size: int
+    as_rgb: bool = False
 
     def read(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images, as `[b h w 1 or 3]` uint8.
@@ -173,7 +263,9 @@ class Fakes:
         Raises:
           UserError: some are not finite.
         """
-        yield from map(over_white, self.read_with_alpha(count))
+        for images in self.read_with_alpha(count):
+            opaque = over_white(images)
+            yield as_rgb(opaque) if self.as_rgb else opaque
 
     def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images with all channels that they have; see `read`."""
@@ -191,6 +283,10 @@ class Fakes:
         starts = range(0, len(numbers), self.batch_size)
         batches = [numbers[start : start + self.batch_size] for start in starts]
         return np.concatenate([self._images(latents, batch) for batch in batches])
+
+    def labels_of(self, first: int, count: int) -> np.ndarray | None:
+        """Return the labels of images `first` to `first + count`, `[count n]`; None without."""
+        return None if self.labels is None else self.labels[first : first + count]
 
     def _images(self, latents: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         labels = None if self.labels is None else self.labels[numbers]

@@ -14,6 +14,7 @@ from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
     Fakes,
     Reals,
@@ -81,8 +82,7 @@ class TrainingEvaluation:
         self._strategy = strategy
         self._config = config
         self._reals = Reals(
-            pyramid,
-            config.network.final_resolution,
+            PyramidImages(pyramid, config.network.final_resolution),
             seed=config.run.seed,
             mirror=config.data.mirror_augment,
         )
@@ -170,7 +170,7 @@ class TrainingEvaluation:
         return {
             "figure": self._ranking.headline,
             "num_images": self._evaluator.num_images[self._ranking.name],
-            "resolution": self._reals.resolution,
+            "resolution": self._reals.images.resolution,
             "seed": self._reals.seed,
             "mirror_augment": self._reals.mirror,
             "data_digest": self._evaluator.data_digest,

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pgan_tf.evaluation.images import Fakes, read_images
+from pgan_tf.evaluation.image_sets import read_images
+from pgan_tf.evaluation.images import FakeImages
 from pgan_tf.evaluation.neighbor_spaces import thumbnails
 from pgan_tf.evaluation.neighbors import Found, FoundBySpace, NeighborFinder, NeighborReport
 from pgan_tf.runs.grids import save_png
@@ -52,7 +53,7 @@ def sheet_path(directory: Path, label: str) -> Path:
 
 
 def write_sheet(
-    path: Path, finder: NeighborFinder, report: NeighborReport, fakes: Fakes, *, title: str
+    path: Path, finder: NeighborFinder, report: NeighborReport, fakes: FakeImages, *, title: str
 ) -> None:
     """Draw the fakes, and the others, that are nearest to training images, and some as they come.
 
@@ -60,21 +61,20 @@ def write_sheet(
       path: of the PNG file, written whole or not at all.
       finder: knows the training images.
       report: the neighbors that it has found.
-      fakes: the images of the generator.
+      fakes: the images of the generator, or of a stored set.
       title: the generator's name.
     """
-    split, pyramid = finder.split, finder.reals.pyramid
+    split, pyramid = finder.split, finder.data.pyramid
     level = [
         level
         for level in pyramid.levels
-        if level.resolution <= finder.reals.resolution and max(level.shape[1:]) <= _MOST_SIDE
+        if level.resolution <= finder.data.resolution and max(level.shape[1:]) <= _MOST_SIDE
     ][-1]
     _, height, _ = level.shape
 
     def read(records: np.ndarray) -> np.ndarray:
         return over_white(read_images(level, records))
 
-    labels = fakes.labels
     sets = (
         _Set(
             "fakes",
@@ -82,7 +82,7 @@ def write_sheet(
             lambda numbers: over_white(thumbnails(fakes.at(numbers), height)),
             lambda number: [
                 f"fake {number}",
-                "" if labels is None else _class_name(pyramid, labels[number]),
+                _label_line(pyramid, fakes.labels_of(number, 1)),
             ],
         ),
         _Set(
@@ -239,6 +239,11 @@ def _record_lines(pyramid: Pyramid, record: int) -> list[str]:
     """Return an image's record number, and its class or an empty text."""
     label = pyramid.labels_of(np.array([record]))[0]
     return [f"#{record}", _class_name(pyramid, label) if len(label) else ""]
+
+
+def _label_line(pyramid: Pyramid, labels: np.ndarray | None) -> str:
+    """Return the class that a fake was generated of; empty without."""
+    return "" if labels is None else _class_name(pyramid, labels[0])
 
 
 def _class_name(pyramid: Pyramid, label: np.ndarray) -> str:

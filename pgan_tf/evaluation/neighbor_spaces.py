@@ -8,8 +8,9 @@ import numpy as np
 
 from pgan_tf import metrics
 from pgan_tf.evaluation.catalog import NEIGHBORS
-from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
-from pgan_tf.evaluation.images import default_batch_size, read_images, traits
+from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.image_sets import digest_of, read_images, traits
+from pgan_tf.evaluation.images import default_batch_size
 from pgan_tf.metrics import FeatureExtractor
 from tfrecords_tools.format import Level, Pyramid
 from tfrecords_tools.pictures import over_white

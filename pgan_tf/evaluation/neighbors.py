@@ -21,7 +21,8 @@ from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.data.order import records_at
 from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS
 from pgan_tf.evaluation.feature_cache import FeatureCache
-from pgan_tf.evaluation.images import Fakes, Reals, default_batch_size, read_images
+from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages, read_images
+from pgan_tf.evaluation.images import FakeImages, Reals, default_batch_size
 from pgan_tf.evaluation.neighbor_spaces import Space, features_digest, open_spaces
 from pgan_tf.metrics import FeatureExtractor, Neighbors, NeighborSearch
 from pgan_tf.runs.data_note import difference
@@ -55,7 +56,7 @@ class DataSplit:
     held_out: bool
 
 
-def held_out_records(run: Path | None, config: TrainConfig | None, pyramid: Pyramid) -> np.ndarray:
+def held_out_records(run: Path | None, config: TrainConfig | None, images: ImageSet) -> np.ndarray:
     """Return the numbers of a pyramid's images that a run has held out; empty for none.
 
     Warns if the pyramid is not what the run was trained on.
@@ -63,11 +64,12 @@ def held_out_records(run: Path | None, config: TrainConfig | None, pyramid: Pyra
     Args:
       run: its directory; None for a generator outside of a run.
       config: of the run, or None.
-      pyramid: the data that its generators are compared with.
+      images: the data that its generators are compared with.
     """
     nothing = np.zeros(0, np.int64)
-    if run is None or config is None:
+    if run is None or config is None or not isinstance(images, PyramidImages):
         return nothing
+    pyramid = images.pyramid
     note = read_flagfile(run / CONFIG_NAME).splitlines()
     if difference(note, pyramid) is not None:
         logging.warning(
@@ -144,6 +146,7 @@ class NeighborFinder:
 
     Attributes:
       reals: the data, and whether training mirrors it.
+      data: the pyramid of the reals.
       split: the images that fakes are compared with.
       num_images: number of fakes.
     """
@@ -167,11 +170,12 @@ class NeighborFinder:
           extractor: of features; None for outlines.
 
         Raises:
-          UserError: there are too few training images.
+          UserError: there are too few training images, or no pyramid of them.
         """
         self.reals = reals
+        self.data = _require_pyramid(reals)
         self.num_images = num_images
-        self.split = split_data(reals.pyramid, held_out, count=num_images, seed=reals.seed)
+        self.split = split_data(self.data.pyramid, held_out, count=num_images, seed=reals.seed)
         self._cache = cache
         self._extractor = extractor
         self._others: FoundBySpace | None = None
@@ -180,10 +184,10 @@ class NeighborFinder:
     @property
     def depends_on(self) -> str:
         """The features and the held-out images, as a text that changes with them."""
-        count = self.reals.pyramid.count - len(self.split.trained)
+        count = self.reals.count - len(self.split.trained)
         return f"{features_digest(self._extractor)}, {count} held out"
 
-    def evaluate(self, fakes: Fakes, *, label: str = "fakes") -> NeighborReport:
+    def evaluate(self, fakes: FakeImages, *, label: str = "fakes") -> NeighborReport:
         """Find the neighbors of a generator's images and compare their distances.
 
         Args:
@@ -222,8 +226,8 @@ class NeighborFinder:
         """
         if self._spaces is None:
             self._spaces = open_spaces(
-                self.reals.pyramid,
-                self.reals.resolution,
+                self.data.pyramid,
+                self.data.resolution,
                 extractor=self._extractor,
                 cache=self._cache,
             )
@@ -272,7 +276,16 @@ class NeighborFinder:
     def _read_others(self) -> Iterator[np.ndarray]:
         size = default_batch_size(math.prod(self.reals.size))
         for start in range(0, len(self.split.others), size):
-            yield read_images(self.reals.level, self.split.others[start : start + size])
+            yield read_images(self.data.level, self.split.others[start : start + size])
+
+
+def _require_pyramid(reals: Reals) -> PyramidImages:
+    if not isinstance(reals.images, PyramidImages):
+        raise UserError(
+            f"{NEIGHBORS} needs a pyramid as --data_dir, as pgan-prepare-tfrecords makes of images."
+            f" Received: {reals.images.path}"
+        )
+    return reals.images
 
 
 def _size(described: _Described) -> int:

@@ -27,7 +27,6 @@ from pgan_tf.runs.saved_generator import (
 )
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
 from tfrecords_tools.shape import Base, split_size
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
@@ -211,33 +210,32 @@ def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
 
 def _check_shape(height: int, width: int, *, reals: Reals, file: Path) -> None:
     """Refuse a generator of images of another shape than the reals', or of larger ones."""
-    found = split_size(height, width)
-    if found is None or found[0] != reals.pyramid.base:
+    found, wanted = split_size(height, width), split_size(*reals.size)
+    if found is None or wanted is None or found[0] != wanted[0]:
         raise UserError(
-            f"{file}: draws {width}x{height}, but {reals.pyramid.directory} has images of another "
-            f"shape, {reals.pyramid.size_text}"
+            f"{file}: draws {width}x{height}, but {reals.images.path} has images of another "
+            f"shape, {reals.images.size_text}"
         )
     _check_resolution(found[1], reals=reals, file=file)
 
 
 def _check_resolution(resolution: int, *, reals: Reals, file: Path) -> None:
     """Refuse a generator of larger images than the reals, of the same shape."""
-    if resolution > reals.resolution:
+    wanted = split_size(*reals.size)
+    if wanted is not None and resolution > wanted[1]:
         raise UserError(
-            f"{file}: draws {reals.pyramid.base.text_at(resolution)}, more than what it is "
-            f"compared with, {reals.level.size_text} of {reals.pyramid.directory}"
+            f"{file}: draws {wanted[0].text_at(resolution)}, more than what it is "
+            f"compared with, {reals.images.size_text} of {reals.images.path}"
         )
 
 
 def _check_fit(channels: int, label_size: int, *, reals: Reals, file: Path) -> None:
     """Refuse a generator of other channels or labels than those of the data."""
-    pyramid: Pyramid = reals.pyramid
-    if channels != pyramid.channels:
+    data = reals.images
+    if channels != data.channels:
+        raise UserError(f"{file}: draws {channels} channel(s), but {data.path} has {data.channels}")
+    if label_size and label_size != data.label_size:
         raise UserError(
-            f"{file}: draws {channels} channel(s), but {pyramid.directory} has {pyramid.channels}"
-        )
-    if label_size and label_size != pyramid.label_size:
-        raise UserError(
-            f"{file}: takes labels of {label_size} components, but those of {pyramid.directory} "
-            f"have {pyramid.label_size or 'none: it has no labels'}"
+            f"{file}: takes labels of {label_size} components, but those of {data.path} "
+            f"have {data.label_size or 'none: it has no labels'}"
         )

@@ -6,6 +6,7 @@ from pgan_tf.evaluation import images
 from pgan_tf.evaluation.catalog import find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import Fakes, GeneratedImages, Reals
 from pgan_tf.metrics import Features
 from pgan_tf.metrics.features import FunctionExtractor
@@ -42,7 +43,7 @@ def pyramid(tmp_path):
 
 
 def evaluator(pyramid, cache, names=("swd", "ms_ssim"), *, num_images=20, extractor=None):
-    reals = Reals(pyramid, pyramid.resolution, seed=1, mirror=False)
+    reals = Reals(PyramidImages(pyramid, pyramid.resolution), seed=1, mirror=False)
     return Evaluator(
         find_metrics(names),
         reals,
@@ -65,7 +66,9 @@ def noise(channels=3):
 
 def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
     found = evaluator(pyramid, tmp_path / "cache").evaluate(noise())
-    reals = np.concatenate(list(Reals(pyramid, 16, seed=1, mirror=False).read(0, 20)))
+    reals = np.concatenate(
+        list(Reals(PyramidImages(pyramid, 16), seed=1, mirror=False).read(0, 20))
+    )
     fakes = np.concatenate(list(noise().read(20)))
     patches = []
     for batch, seed in ((reals, 3), (fakes, 5)):
@@ -93,7 +96,7 @@ def test_the_floor_takes_fewer_images_where_the_data_has_few(pyramid, tmp_path):
     assert compared.floor_images == {"fid": 20}
     found = compared.floor()["fid"]
     assert sum(extractor.seen) == _TRIAL + 30 + 20
-    reals = Reals(pyramid, 16, seed=1, mirror=False)
+    reals = Reals(PyramidImages(pyramid, 16), seed=1, mirror=False)
     halves = [np.concatenate(list(reals.read(first, 20))).mean((1, 2)) for first in (0, 20)]
     statistics = [metrics.feature_statistics(half) for half in halves]
     assert found == pytest.approx(metrics.frechet_distance(*statistics), rel=1e-4)
@@ -122,8 +125,7 @@ def test_features_of_reals_are_extracted_again_if_anything_differs(pyramid, tmp_
         if again and changed == "extractor":
             extractor.digest = "2"
         reals = Reals(
-            pyramid,
-            16,
+            PyramidImages(pyramid, 16),
             seed=2 if again and changed == "seed" else 1,
             mirror=again and changed == "mirror",
         )
@@ -158,7 +160,7 @@ def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
 
     compared = Evaluator(
         find_metrics(["modes"]),
-        Reals(pyramid, 16, seed=1, mirror=False),
+        Reals(PyramidImages(pyramid, 16), seed=1, mirror=False),
         num_images=20,
         cache=FeatureCache(tmp_path / "cache"),
         extractors={"numbers": Brightness()},
@@ -202,7 +204,9 @@ def test_more_fakes_than_there_are_reals_are_compared_with_all_of_these(pyramid,
     assert compared.num_images["fid"] == 60 and compared.real_images["fid"] == 40
     found = compared.evaluate(noise())
     assert sum(extractor.seen) == _TRIAL + 40 + 60
-    reals = np.concatenate(list(Reals(pyramid, 16, seed=1, mirror=False).read(0, 40)))
+    reals = np.concatenate(
+        list(Reals(PyramidImages(pyramid, 16), seed=1, mirror=False).read(0, 40))
+    )
     fakes = np.concatenate(list(noise().read(60)))
     statistics = [metrics.feature_statistics(batch.mean((1, 2))) for batch in (reals, fakes)]
     assert found["fid"] == pytest.approx(metrics.frechet_distance(*statistics), rel=1e-4)
@@ -254,7 +258,7 @@ def test_a_classifier_that_cannot_read_the_images_is_refused_at_once(pyramid, tm
         with pytest.raises(UserError, match=message):
             Evaluator(
                 find_metrics(["modes"]),
-                Reals(data, 16, seed=1, mirror=False),
+                Reals(PyramidImages(data, 16), seed=1, mirror=False),
                 num_images=20,
                 cache=FeatureCache(tmp_path / "cache"),
                 extractors={"numbers": digits},

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pgan_tf.evaluation import feature_cache
-from pgan_tf.evaluation.feature_cache import FeatureCache, digest_of
+from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.image_sets import digest_of
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.format import open_pyramid

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import NetworkConfig
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
     Fakes,
     GeneratedImages,
@@ -27,7 +28,7 @@ def read(reals, first, count):
 def test_reals_are_all_the_images_in_an_order_of_the_seeds(pyramid_dir):
     pyramid = open_pyramid(pyramid_dir)
     stored = pyramid.level(8).read(np.arange(24)).transpose(0, 2, 3, 1)
-    reals = Reals(pyramid, 8, seed=1, mirror=False)
+    reals = Reals(PyramidImages(pyramid, 8), seed=1, mirror=False)
     drawn = read(reals, 0, 24)
     rows = [
         [np.abs(image - s.astype(int)).sum() for s in stored].index(0)
@@ -35,26 +36,26 @@ def test_reals_are_all_the_images_in_an_order_of_the_seeds(pyramid_dir):
     ]
     assert sorted(rows) == list(range(24)) and rows != sorted(rows)
     np.testing.assert_array_equal(read(reals, 10, 5), drawn[10:15])
-    assert (read(Reals(pyramid, 8, seed=2, mirror=False), 0, 24) != drawn).any()
+    assert (read(Reals(PyramidImages(pyramid, 8), seed=2, mirror=False), 0, 24) != drawn).any()
 
 
 def test_half_of_the_reals_are_mirrored_where_training_mirrors(pyramid_dir):
     pyramid = open_pyramid(pyramid_dir)
-    plain = read(Reals(pyramid, 8, seed=1, mirror=False), 0, 24)
-    mirrored = read(Reals(pyramid, 8, seed=1, mirror=True), 0, 24)
+    plain = read(Reals(PyramidImages(pyramid, 8), seed=1, mirror=False), 0, 24)
+    mirrored = read(Reals(PyramidImages(pyramid, 8), seed=1, mirror=True), 0, 24)
     turned = [(m == p[:, ::-1]).all() for m, p in zip(mirrored, plain, strict=True)]
     kept = [(m == p).all() for m, p in zip(mirrored, plain, strict=True)]
     assert all(t ^ k for t, k in zip(turned, kept, strict=True))
     assert 5 <= sum(turned) <= 19
     np.testing.assert_array_equal(
-        read(Reals(pyramid, 8, seed=1, mirror=True), 12, 12), mirrored[12:]
+        read(Reals(PyramidImages(pyramid, 8), seed=1, mirror=True), 12, 12), mirrored[12:]
     )
 
 
 def test_labels_come_as_often_as_in_the_data(tmp_path):
     labels = np.eye(2, dtype=np.float32)[(np.arange(20) < 3).astype(int)]
     directory = write_pyramid(tmp_path / "x", resolution=4, channels=1, count=20, labels=labels)
-    drawn = Reals(open_pyramid(directory), 4, seed=3, mirror=False).draw_labels(20)
+    drawn = Reals(PyramidImages(open_pyramid(directory), 4), seed=3, mirror=False).draw_labels(20)
     np.testing.assert_array_equal(drawn.sum(0), [17, 3])
 
 

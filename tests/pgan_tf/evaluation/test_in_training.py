@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from pgan_tf.config import EvalConfig
-from pgan_tf.evaluation.feature_cache import digest_of
+from pgan_tf.evaluation.image_sets import digest_of
 from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.run_directory import RunDirectory

@@ -10,6 +10,7 @@ from PIL import Image
 from pgan_tf.config.flags import to_flagfile
 from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import Fakes, GeneratedImages, Reals
 from pgan_tf.evaluation.neighbor_sheet import CAVEAT, sheet_path, write_sheet
 from pgan_tf.evaluation.neighbor_spaces import thumbnails
@@ -56,7 +57,7 @@ def _first_latents(count):
 
 def finder(pyramid, tmp_path, *, held_out=HELD_OUT, mirror=False, num_images=20, extractor=None):
     return NeighborFinder(
-        Reals(pyramid, pyramid.resolution, seed=0, mirror=mirror),
+        Reals(PyramidImages(pyramid, pyramid.resolution), seed=0, mirror=mirror),
         held_out,
         num_images=num_images,
         cache=FeatureCache(tmp_path / "cache"),
@@ -213,7 +214,7 @@ def test_one_fake_two_training_images_of_4x4_and_no_cache_are_enough(tmp_path):
     data = write_pyramid(tmp_path / "few", resolution=4, channels=3, count=3)
     pyramid = open_pyramid(data)
     search = NeighborFinder(
-        Reals(pyramid, 4, seed=0, mirror=False),
+        Reals(PyramidImages(pyramid, 4), seed=0, mirror=False),
         np.array([1]),
         num_images=1,
         cache=FeatureCache(tmp_path / "cache", keep=False),
@@ -249,10 +250,11 @@ def test_images_are_held_out_of_the_data_of_the_run_alone(pyramid, tmp_path, cap
     note = [line.replace(f"{COUNT} images", "9 images") for line in note_lines(pyramid)]
     lines = note if changed else note_lines(pyramid)
     (tmp_path / "run" / "config.flags").write_text(to_flagfile(config) + "\n".join(lines))
-    records = held_out_records(tmp_path / "run", config, pyramid)
+    data = PyramidImages(pyramid, pyramid.resolution)
+    records = held_out_records(tmp_path / "run", config, data)
     np.testing.assert_array_equal(records, NONE if changed else HELD_OUT)
     assert ("is not the data of the run" in caplog.text) == changed
-    assert not len(held_out_records(None, None, pyramid))
+    assert not len(held_out_records(None, None, data))
 
 
 @pytest.mark.slow

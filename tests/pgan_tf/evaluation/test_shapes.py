@@ -11,6 +11,7 @@ from pgan_tf.config import EvalConfig
 from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.feature_cache import FeatureCache
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import Fakes, GeneratedImages, Reals
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.neighbor_sheet import write_sheet
@@ -64,7 +65,7 @@ def inception(directory):
 
 
 def reals_of(pyramid):
-    return Reals(pyramid, pyramid.resolution, seed=1, mirror=False)
+    return Reals(PyramidImages(pyramid, pyramid.resolution), seed=1, mirror=False)
 
 
 def stored(pyramid, records=range(40)):
