@@ -1,4 +1,4 @@
-"""pgan-evaluate: computes metrics of saved generators."""
+"""pgan-evaluate: computes metrics of saved generators, and of sets of images."""
 
 import sys
 from collections.abc import Sequence
@@ -8,10 +8,11 @@ from absl import flags as absl_flags
 from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import EVALUATE_METRICS
+from pgan_tf.evaluation.kinds import kind_of_data, kind_of_network
+from pgan_tf.evaluation.sizes import parse_resolution
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
-from tfrecords_tools.format.pyramid import require_pyramid
 from tfrecords_tools.printable import say
 
 NAME = "pgan-evaluate"
@@ -34,12 +35,28 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
             name, default, help_text, lower_bound=minimum, flag_values=flag_values
         )
 
-    string("network", "A run directory, whose newest generator is evaluated, or a .keras file. "
-           "Required.")  # fmt: skip
+    string(
+        "network",
+        "A run directory, whose newest generator is evaluated, or a .keras file. Or images: a "
+        "folder, an archive (.zip, .tar, .tar.gz) or a pyramid. Required.",
+    )
     string(
         "data_dir",
-        "The pyramid to compare with. Default: the one that the run was trained on; required for a "
-        ".keras file outside of a run.",
+        "The images to compare with: a pyramid, or a folder or archive of images. Default: the "
+        "pyramid that the run was trained on; required for anything else.",
+    )
+    absl_flags.DEFINE_string(
+        "resolution",
+        "auto",
+        "Size at which images are compared. auto: the size that both sides have; a number N for "
+        "NxN, or WIDTHxHEIGHT, crops and scales the images of folders and archives to it, as "
+        "pgan-prepare-tfrecords does.",
+        flag_values=flag_values,
+    )
+    boolean(
+        "skip_bad_images",
+        False,
+        "Leave out image files that are damaged or too small, instead of stopping.",
     )
     absl_flags.DEFINE_list(
         "metrics",
@@ -64,7 +81,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     )
     string(
         "output",
-        "The directory for the results. Default: the run directory, or that of the .keras file.",
+        "The directory for the results. Default: the run directory, or the directory that holds "
+        "the .keras file, the archive, or the folder of images.",
     )
     boolean(
         "mirror_augment",
@@ -85,7 +103,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     boolean("cache", True, "Keep the features of the reals, to reuse them in later evaluations.")
     string(
         "cache_dir",
-        "The directory for the kept features. Default: evaluation/ in the run directory.",
+        "The directory for the kept features. Default: evaluation/ in the default of --output.",
     )
     integer(
         "batch_size",
@@ -125,9 +143,11 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     command.require_utf8(flag_values)
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
-    require_network(flags["network"])
+    parse_resolution(flags["resolution"])
+    flags["network"] = str(require_network(flags["network"]))
     if flags["data_dir"]:
-        require_pyramid(flags["data_dir"])
+        kind_of_data(flags["data_dir"])
+    kind_of_network(flags["network"])
 
     devices = ready_devices(
         tf32=flags["tf32"],
@@ -154,8 +174,8 @@ def _shortened(paths: Sequence[str]) -> str:
 COMMAND = command.Command(
     NAME,
     command.Help(
-        description="compares a generator's images with the data, by the metrics of "
-        "docs/reference/metrics.md.",
+        description="compares the images of a generator, or any others, with the data, by the "
+        "metrics of docs/reference/metrics.md.",
         example="pgan-evaluate --network=runs/faces --metrics=swd,ms_ssim",
         most_used=("network", "data_dir", "metrics", "num_images", "all_snapshots", "output"),
         sections=(
@@ -164,7 +184,7 @@ COMMAND = command.Command(
                 "the network, the images and the metrics",
                 (
                     *("network", "data_dir", "metrics", "num_images", "seed", "mirror_augment"),
-                    *("all_snapshots", "ema_length", "floor"),
+                    *("all_snapshots", "ema_length", "floor", "resolution", "skip_bad_images"),
                 ),
             ),
             command.Section(

@@ -1,7 +1,6 @@
-"""The evaluation of saved generators, as by pgan-evaluate."""
+"""The evaluation of saved generators and of sets of images, as by pgan-evaluate."""
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,16 @@ from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
-from pgan_tf.evaluation.image_sets import PyramidImages
-from pgan_tf.evaluation.images import FakeImages, Reals
+from pgan_tf.evaluation.file_images import FileImages
+from pgan_tf.evaluation.images import EvaluatedImages, FakeImages, Reals
 from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
     USUAL_NUM_IMAGES,
     NeighborFinder,
     held_out_records,
 )
+from pgan_tf.evaluation.opening import Selection, open_sides
+from pgan_tf.evaluation.options import EvaluateOptions
 from pgan_tf.evaluation.results import (
     SnapshotMetrics,
     StoredMetrics,
@@ -30,65 +31,10 @@ from pgan_tf.evaluation.results import (
     values_of,
     write_tensorboard,
 )
-from pgan_tf.evaluation.snapshots import (
-    Snapshot,
-    SnapshotSelection,
-    check_snapshot,
-    load_fakes,
-    select_snapshots,
-)
+from pgan_tf.evaluation.stored_selection import describe_set
 from pgan_tf.runs.run_directory import RunDirectory
-from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid, open_pyramid, sha256_of
 from tfrecords_tools.printable import say
 from tfrecords_tools.shape import has_alpha
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
-    """The options of pgan-evaluate.
-
-    Attributes:
-      network: a run directory or a `.keras` file.
-      data_dir: the pyramid; empty for the run's own.
-      metrics: their names.
-      num_images: number of images to compare; None for each metric's usual number.
-      seed: of latents, of the choice of reals, and of the random draws of metrics.
-      all_snapshots: whether to evaluate every generator that the run has saved, not the newest.
-      ema_length: of the moving average; see `load_generator`.
-      output: directory for the results; empty for the run directory.
-      mirror_augment: whether to mirror reals; None to do as the run did.
-      floor: whether to compare reals with other reals too.
-      reuse: whether to reuse values that were written under the same settings.
-      cache: whether to keep the features of reals.
-      cache_dir: directory of the features; empty for one in the run directory.
-      batch_size: images per replica at a time; None for what fits the resolution.
-      distribution: as in pgan-train.
-      logical_cpus: as in pgan-train.
-      inception: path of the Inception graph, as `metrics.load_inception` takes it.
-      features: an extractor of one's own, as `metrics.load_features` takes it.
-      digit_classifier: path of a classifier, as `metrics.load_digit_classifier` takes it.
-    """
-
-    network: str
-    data_dir: str = ""
-    metrics: Sequence[str] = ("swd", "ms_ssim")
-    num_images: int | None = None
-    seed: int = 0
-    all_snapshots: bool = False
-    ema_length: float | None = None
-    output: str = ""
-    mirror_augment: bool | None = None
-    floor: bool = True
-    reuse: bool = True
-    cache: bool = True
-    cache_dir: str = ""
-    batch_size: int | None = None
-    distribution: str = "auto"
-    logical_cpus: int = 0
-    inception: str = ""
-    features: str = ""
-    digit_classifier: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,34 +62,37 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
       UserError: something does not exist or does not fit, or a generator's images are not finite.
     """
     metrics = find_metrics(options.metrics)
-    selection = select_snapshots(
-        options.network, all_snapshots=options.all_snapshots, ema_length=options.ema_length
-    )
+    strategy = make_strategy(options.distribution, logical_cpus=options.logical_cpus)
+    selection, reals = open_sides(options)
+    labels = selection.label_source(reals)
     if options.all_snapshots:
         curves.require_matplotlib()  # before hours of work, not after
     if selection.run is not None:
         RunDirectory(selection.run).refuse_links()
-    reals = _open_reals(options, selection)
-    strategy = make_strategy(options.distribution, logical_cpus=options.logical_cpus)
     evaluator = _make_evaluator(options, selection, metrics, reals)
     finder = _make_finder(options, selection, metrics, reals)
     output = Path(options.output) if options.output else selection.home
-    settings = _settings(evaluator, finder, reals)
+    settings = _settings(evaluator, finder, reals) | selection.settings
+    if labels is not reals:
+        settings["labels_from"] = str(labels.images.path.absolute())
     if options.ema_length is not None:
         settings["ema_length"] = options.ema_length
     stored = _read_all_stored(selection, output, settings) if options.reuse else {}
-    load = functools.partial(
-        load_fakes,
-        reals=reals,
-        strategy=strategy,
-        batch_size=options.batch_size,
-        count=max(evaluator.most_images, finder.num_images if finder else 0),
-    )
+
+    def load(snapshot: EvaluatedImages) -> FakeImages:
+        return snapshot.load(
+            reals,
+            labels,
+            strategy=strategy,
+            batch_size=options.batch_size,
+            count=max(evaluator.most_images, finder.num_images if finder else 0),
+        )
+
     # Find what may be wrong now, not after hours of work.
     require_writable(output)
     to_evaluate = [s for s in selection.snapshots if _missing(metrics, stored.get(s.file, {}))]
     for snapshot in to_evaluate:
-        check_snapshot(snapshot, reals)
+        snapshot.check(reals, labels)
     loaded = {snapshot.file: load(snapshot) for snapshot in to_evaluate[:1]}
     floor = _floor(evaluator, stored) if options.floor else {}
     results, written = [], []
@@ -173,18 +122,9 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     return EvaluationReport(tuple(results), tuple(written), _summary(settings["num_images"], reals))
 
 
-def _open_reals(options: EvaluateOptions, selection: SnapshotSelection) -> Reals:
-    pyramid = open_pyramid(_data_dir(options, selection))
-    return Reals(
-        PyramidImages(pyramid, _resolution(selection, pyramid)),
-        seed=options.seed,
-        mirror=_mirror(options, selection),
-    )
-
-
 def _make_evaluator(
     options: EvaluateOptions,
-    selection: SnapshotSelection,
+    selection: Selection,
     metrics: Sequence[Metric],
     reals: Reals,
 ) -> Evaluator:
@@ -192,6 +132,7 @@ def _make_evaluator(
         [metric for metric in metrics if metric.name != NEIGHBORS],
         reals,
         num_images=options.num_images,
+        most_fakes=selection.count,
         cache=_cache(options, selection),
         extractors=load_extractors(
             metrics,
@@ -204,7 +145,7 @@ def _make_evaluator(
 
 def _make_finder(
     options: EvaluateOptions,
-    selection: SnapshotSelection,
+    selection: Selection,
     metrics: Sequence[Metric],
     reals: Reals,
 ) -> NeighborFinder | None:
@@ -215,14 +156,20 @@ def _make_finder(
     return NeighborFinder(
         reals,
         held_out_records(selection.run, selection.config, reals.images),
-        num_images=options.num_images or USUAL_NUM_IMAGES,
+        num_images=_neighbors_count(options, selection),
         cache=_cache(options, selection),
         extractor=load_feature_extractor(options.inception, options.features) if own else None,
     )
 
 
+def _neighbors_count(options: EvaluateOptions, selection: Selection) -> int:
+    """Return the number of fakes whose neighbors are found."""
+    most = selection.count
+    return options.num_images or min(USUAL_NUM_IMAGES, most or USUAL_NUM_IMAGES)
+
+
 def _find_neighbors(
-    finder: NeighborFinder, fakes: FakeImages, output: Path, snapshot: Snapshot
+    finder: NeighborFinder, fakes: FakeImages, output: Path, snapshot: EvaluatedImages
 ) -> dict[str, float]:
     """Return the values of `neighbors` of a generator, and write its sheet."""
     report = finder.evaluate(fakes, label=snapshot.label)
@@ -231,20 +178,20 @@ def _find_neighbors(
     return report.values
 
 
-def _cache(options: EvaluateOptions, selection: SnapshotSelection) -> FeatureCache:
+def _cache(options: EvaluateOptions, selection: Selection) -> FeatureCache:
     directory = Path(options.cache_dir) if options.cache_dir else selection.home / CACHE_NAME
     return FeatureCache(directory, keep=options.cache)
 
 
 def _read_all_stored(
-    selection: SnapshotSelection, output: Path, settings: Mapping[str, Any]
+    selection: Selection, output: Path, settings: Mapping[str, Any]
 ) -> dict[Path, dict[str, StoredMetrics]]:
     """Read the metrics written under equal settings, by the generator's file and the metric."""
     stored = {}
     for snapshot in selection.snapshots:
         path = result_path(output, snapshot.label)
         if path.exists():
-            digest = sha256_of(snapshot.file)
+            digest = snapshot.digest
             found = read_stored(path, digest=digest, settings=settings)
             if not sheet_path(output, snapshot.label).exists():
                 found.pop(NEIGHBORS, None)
@@ -276,14 +223,14 @@ def _in_order(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[st
 
 
 def _result(
-    snapshot: Snapshot,
+    snapshot: EvaluatedImages,
     values: Mapping[str, float],
     settings: Mapping[str, Any],
     floor: Mapping[str, float],
 ) -> SnapshotMetrics:
     return SnapshotMetrics(
         network=snapshot.file,
-        digest=sha256_of(snapshot.file),
+        digest=snapshot.digest,
         label=snapshot.label,
         images_seen=snapshot.images_seen,
         values=values,
@@ -299,48 +246,13 @@ def _headlines(result: SnapshotMetrics, metrics: Sequence[Metric], *, reused: bo
     return f"{result.label}  {values}{'  (as found before)' if reused else ''}"
 
 
-def _data_dir(options: EvaluateOptions, selection: SnapshotSelection) -> str:
-    trained_on = "" if selection.config is None else selection.config.data.data_dir
-    data_dir = options.data_dir or trained_on
-    if not data_dir:
-        raise UserError(
-            f"--data_dir is required: {selection.path} does not say what it was trained on"
-        )
-    if "://" in data_dir:
-        raise UserError(
-            f"--data_dir must be a directory on a disk, which metrics read. Received: {data_dir}"
-        )
-    return data_dir
-
-
-def _mirror(options: EvaluateOptions, selection: SnapshotSelection) -> bool:
-    if options.mirror_augment is not None:
-        return options.mirror_augment
-    return selection.config is not None and selection.config.data.mirror_augment
-
-
-def _resolution(selection: SnapshotSelection, pyramid: Pyramid) -> int:
-    """Return the resolution to compare images at: the one that the generators grow to.
-
-    Raises:
-      UserError: the data has no such level.
-    """
-    wanted = selection.final_resolution or pyramid.resolution
-    if wanted > pyramid.resolution:
-        base = selection.base or pyramid.base
-        raise UserError(
-            f"{selection.path} grows to {base.text_at(wanted)}, but {pyramid.directory} has "
-            f"{pyramid.size_text} at most"
-        )
-    return wanted
-
-
 def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "data": str(reals.images.path.absolute()),
         "data_digest": evaluator.data_digest,
         "resolution": reals.images.resolution,
         **reals.traits,
+        **({"reals": describe_set(reals.images)} if isinstance(reals.images, FileImages) else {}),
         "mirror_augment": reals.mirror,
         "seed": reals.seed,
         "num_images": evaluator.num_images,
@@ -373,9 +285,10 @@ def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
     on_white = "; images with alpha are put on white" if has_alpha(reals.images.channels) else ""
     bits = reals.images.bits
     reduced = "" if bits == 8 else f"; values of {bits} bits are reduced to 8"
+    grays = "; grayscale images count as RGB" if "gray" in reals.traits else ""
     return (
         f"{counts}, at {reals.images.size_text}, against {reals.images.path}"
-        f"{mirrored}; seed {reals.seed}{on_white}{reduced}"
+        f"{mirrored}; seed {reals.seed}{on_white}{reduced}{grays}"
     )
 
 

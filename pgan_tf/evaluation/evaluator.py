@@ -22,6 +22,7 @@ from pgan_tf.evaluation.feature_cache import FeatureCache
 from pgan_tf.evaluation.images import FakeImages, Reals
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import Progress, working
+from tfrecords_tools.shape import nearest_sizes, split_size
 
 # Random draws differ between the three sets: reals, other reals of the floor, and fakes.
 _REALS, _OTHER_REALS, _FAKES = 0, 1, 2
@@ -47,6 +48,7 @@ class Evaluator:
         num_images: int | None,
         cache: FeatureCache,
         extractors: Mapping[str, Extractor],
+        most_fakes: int | None = None,
         flag: str = "num_images",
     ):
         """Check that every metric can be computed, before any work.
@@ -58,6 +60,7 @@ class Evaluator:
             equal sets. None for each metric's usual number, or all of the data if it has fewer.
           cache: of features.
           extractors: by kind of features.
+          most_fakes: number of fakes that there are; None for any number.
           flag: name of the flag with `num_images`, for errors.
 
         Raises:
@@ -68,7 +71,9 @@ class Evaluator:
         self._reals = reals
         self._cache = cache
         self._extractors = extractors
-        self.num_images = {m.name: _choose_count(m, reals, num_images, flag) for m in metrics}
+        self.num_images = {
+            m.name: _choose_count(m, reals, num_images, most_fakes, flag) for m in metrics
+        }
         # By kind of features: the largest number of images that a metric compares.
         self._counts: dict[str, int] = {}
         for metric in self.metrics:
@@ -127,8 +132,10 @@ class Evaluator:
         wanted = self.metrics if only is None else only
         counts = self._counts_for(wanted)
         of_reals = self._features_of_reals(counts)
+        # Reals that are compared with themselves differ in nothing, not even in random draws.
+        which = _REALS if fakes.digest == self.data_digest else _FAKES
         accumulators = {
-            kind: self._accumulator(kind, count, _FAKES, self._cache.allocate)
+            kind: self._accumulator(kind, count, which, self._cache.allocate)
             for kind, count in counts.items()
         }
         most = max(counts.values())
@@ -275,7 +282,9 @@ class Evaluator:
         }
 
 
-def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: str) -> int:
+def _choose_count(
+    metric: Metric, reals: Reals, num_images: int | None, most_fakes: int | None, flag: str
+) -> int:
     """Return the number of images that a metric compares.
 
     Raises:
@@ -289,12 +298,23 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
             f"{metric.name} needs images of {side}x{side} or larger. "
             f"Received: {reals.images.size_text}, of {reals.images.path}"
         )
+    if metric.feature_kind == "patches" and split_size(*reals.size) is None:
+        nearest = " or ".join(f"{width}x{height}" for height, width in nearest_sizes(*reals.size))
+        raise UserError(
+            f"{metric.name} needs images of a size that pyramids have; --resolution={nearest} is "
+            f"near. Received: {reals.images.size_text}, of {reals.images.path}"
+        )
     if metric.equal_sets and num_images is not None and num_images > available:
         raise UserError(
             f"{metric.name} needs as many reals as fakes: --{flag} must be at most {available}, as "
             f"many as {reals.images.path} has. Received: {num_images}"
         )
-    count = num_images or min(metric.num_images, available)
+    if most_fakes is not None and num_images is not None and num_images > most_fakes:
+        raise UserError(
+            f"--{flag} must be at most {most_fakes}, as many as there are fakes. "
+            f"Received: {num_images}"
+        )
+    count = num_images or min(metric.num_images, available, most_fakes or available)
     if min(count, available) < metric.min_images:
         few = num_images and num_images <= available
         source = f"--{flag}={count}" if few else f"{available}, in {reals.images.path}"
@@ -303,12 +323,11 @@ def _choose_count(metric: Metric, reals: Reals, num_images: int | None, flag: st
         )
     if num_images is None and count < metric.num_images:
         logging.warning(
-            "%s is usually computed of %d images; %s has %d, and values of fewer images are "
+            "%s is usually computed of %d images; here of %d, and values of fewer images are "
             "higher or lower",
             metric.name,
             metric.num_images,
-            reals.images.path,
-            available,
+            count,
         )
     return count
 

@@ -7,6 +7,7 @@ bits are reduced to 8, of reals and of fakes alike.
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -129,6 +130,10 @@ class FakeImages(Protocol):
     def origin(self) -> str:
         """Their name in messages."""
 
+    @property
+    def digest(self) -> str | None:
+        """The digest of a stored set; None for a generator."""
+
     def read(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images, as `[b h w 1 or 3]` uint8.
 
@@ -164,19 +169,23 @@ class StoredFakes:
       images: the set.
       seed: of the order.
       as_rgb: whether grayscale images are read as RGB, since the reals are RGB.
-      columns: `[n]` for each component of the data's labels, its place in the set's; None where the
-        set has no such labels.
+      labelled: whether the set's labels have the columns of the data's.
     """
 
     images: ImageSet
     seed: int
     as_rgb: bool = False
-    columns: np.ndarray | None = None
+    labelled: bool = False
 
     @property
     def origin(self) -> str:
         """The path of the set."""
         return str(self.images.path)
+
+    @property
+    def digest(self) -> str:
+        """The digest of the set."""
+        return self.images.digest
 
     def read(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images; see `FakeImages`."""
@@ -195,10 +204,9 @@ class StoredFakes:
 
     def labels_of(self, first: int, count: int) -> np.ndarray | None:
         """Return labels in the data's columns; see `FakeImages`."""
-        if self.columns is None:
+        if not self.labelled:
             return None
-        stored = self._stored(np.arange(first, first + count))
-        return self.images.labels_of(stored)[:, self.columns]
+        return self.images.labels_of(self._stored(np.arange(first, first + count)))
 
     def _stored(self, numbers: np.ndarray) -> np.ndarray:
         return records_at(numbers, count=self.images.count, seed=self.seed)
@@ -219,6 +227,49 @@ def opaque_channels(channels: int) -> int:
 def as_rgb(images: np.ndarray) -> np.ndarray:
     """Return `[b h w 1 or 3]` images as RGB: grays are repeated."""
     return images.repeat(3, axis=3) if images.shape[3] == 1 else images
+
+
+class EvaluatedImages(Protocol):
+    """A saved generator or a stored set, as one of those to evaluate."""
+
+    @property
+    def file(self) -> Path:
+        """The generator's file; the folder or archive of a set."""
+
+    @property
+    def label(self) -> str:
+        """Name in tables and in names of results."""
+
+    @property
+    def images_seen(self) -> int | None:
+        """Real images that a generator was trained on, if known."""
+
+    @property
+    def digest(self) -> str:
+        """Text that changes whenever the images may."""
+
+    def check(self, reals: Reals, labels: Reals) -> None:
+        """Check, without loading anything, that the images can be compared with the reals.
+
+        Raises:
+          UserError: they can't.
+        """
+
+    def load(
+        self,
+        reals: Reals,
+        labels: Reals,
+        *,
+        strategy: tf.distribute.Strategy,
+        batch_size: int | None,
+        count: int,
+    ) -> FakeImages:
+        """Return the images; arguments as of `snapshots.load_fakes`.
+
+        Raises:
+          UserError: they can't be loaded.
+        """
+        ...
 
 
 class GeneratedImages(NamedTuple):
@@ -256,6 +307,7 @@ class Fakes:
     seed: int
     batch_size: int
     as_rgb: bool = False
+    digest: None = dataclasses.field(default=None, init=False)
 
     def read(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images, as `[b h w 1 or 3]` uint8.

@@ -1,6 +1,7 @@
 """The saved generators to evaluate, and their run."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from pgan_tf.config import TrainConfig
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
     Fakes,
     Reals,
@@ -27,6 +29,7 @@ from pgan_tf.runs.saved_generator import (
 )
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
+from tfrecords_tools.format import open_pyramid, sha256_of
 from tfrecords_tools.shape import Base, split_size
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
@@ -55,6 +58,29 @@ class Snapshot:
         """
         average = "" if self.ema_length is None else f"-ema{self.ema_length}"
         return self.file.stem.removeprefix("generator-") + average
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of its file."""
+        return sha256_of(self.file)
+
+    def check(self, reals: Reals, labels: Reals) -> None:
+        """See `check_snapshot`."""
+        check_snapshot(self, reals, labels)
+
+    def load(
+        self,
+        reals: Reals,
+        labels: Reals,
+        *,
+        strategy: tf.distribute.Strategy,
+        batch_size: int | None,
+        count: int,
+    ) -> Fakes:
+        """See `load_fakes`."""
+        return load_fakes(
+            self, reals, labels, strategy=strategy, batch_size=batch_size, count=count
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +117,55 @@ class SnapshotSelection:
         if self.run is None or self.config is None:
             return None
         return noted_base(read_flagfile(self.run / CONFIG_NAME).splitlines())
+
+    @functools.cached_property
+    def final_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images that the generators grow to.
+
+        Raises:
+          UserError: the newest can't be loaded, if it has to be to know.
+        """
+        newest = self.snapshots[-1]
+        channels, base = read_description(newest.file).channels, self.base
+        if self.final_resolution is None or channels is None or base is None:
+            model = load_generator(newest.file)
+            height, width, channels = map(int, model.outputs[0].shape[1:])
+            split = split_size(height, width)
+            if split is None or self.final_resolution is None:
+                return height, width, channels
+            base = split[0]
+        return *base.size_at(self.final_resolution), channels
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes that the generators draw, in the order of their labels, if known."""
+        names = read_description(self.snapshots[-1].file).label_names
+        return tuple(names) if names else None
+
+    @property
+    def count(self) -> None:
+        """The most images that there are: a generator draws any number."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What results say of generators alone: nothing."""
+        return {}
+
+    def label_source(self, reals: Reals) -> Reals:
+        """Return the images whose labels conditional generators draw: the reals, if they have any.
+
+        Of files without classes, the data that the run was trained on, if they are still there.
+        """
+        if reals.images.label_size or isinstance(reals.images, PyramidImages):
+            return reals
+        if self.config is None or "://" in self.config.data.data_dir:
+            return reals
+        try:
+            pyramid = open_pyramid(self.config.data.data_dir)
+        except UserError:  # moved, say
+            return reals
+        images = PyramidImages(pyramid, pyramid.resolution)
+        return Reals(images, seed=reals.seed, mirror=False)
 
 
 def select_snapshots(
@@ -140,8 +215,9 @@ def _snapshot_at(file: Path, ema_length: float | None) -> Snapshot:
 
 def load_fakes(
     snapshot: Snapshot,
-    *,
     reals: Reals,
+    labels: Reals,
+    *,
     strategy: tf.distribute.Strategy,
     batch_size: int | None,
     count: int,
@@ -150,7 +226,8 @@ def load_fakes(
 
     Args:
       snapshot: the saved generator.
-      reals: the images to compare with; the fakes take their labels and their seed.
+      reals: the images to compare with; the fakes take their seed.
+      labels: the images from whose labels those of the fakes are drawn.
       strategy: to generate with.
       batch_size: images per replica at a time; None for `generation_batch_size`.
       count: number of images that will be generated.
@@ -163,7 +240,8 @@ def load_fakes(
     latent_size = int(model.inputs[0].shape[-1])
     label_size = int(model.inputs[1].shape[-1]) if len(model.inputs) > 1 else 0
     height, width, channels = map(int, model.outputs[0].shape[1:])
-    _check_fit(channels, label_size, reals=reals, file=snapshot.file)
+    _check_channels(channels, reals=reals, file=snapshot.file)
+    _check_labels(label_size, labels=labels, file=snapshot.file)
     _check_shape(height, width, reals=reals, file=snapshot.file)
     generate = ReplicatedGenerator(
         _as_call(model),
@@ -176,10 +254,11 @@ def load_fakes(
         origin=str(snapshot.file),
         generate=generate,
         latent_size=latent_size,
-        labels=reals.draw_labels(count) if label_size else None,
+        labels=labels.draw_labels(count) if label_size else None,
         size=reals.size,
         seed=reals.seed,
         batch_size=generate.batch_size,
+        as_rgb=reals.channels == 3,
     )
 
 
@@ -190,7 +269,7 @@ def _as_call(model: keras.Model) -> Any:
     return call
 
 
-def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
+def check_snapshot(snapshot: Snapshot, reals: Reals, labels: Reals) -> None:
     """Check, without loading it, that a generator's file is whole and that it fits the data.
 
     Raises:
@@ -205,7 +284,8 @@ def check_snapshot(snapshot: Snapshot, reals: Reals) -> None:
     if described.resolution is not None:
         _check_resolution(described.resolution, reals=reals, file=file)
     if described.channels is not None and described.label_size is not None:
-        _check_fit(described.channels, described.label_size, reals=reals, file=file)
+        _check_channels(described.channels, reals=reals, file=file)
+        _check_labels(described.label_size, labels=labels, file=file)
 
 
 def _check_shape(height: int, width: int, *, reals: Reals, file: Path) -> None:
@@ -229,13 +309,19 @@ def _check_resolution(resolution: int, *, reals: Reals, file: Path) -> None:
         )
 
 
-def _check_fit(channels: int, label_size: int, *, reals: Reals, file: Path) -> None:
-    """Refuse a generator of other channels or labels than those of the data."""
+def _check_channels(channels: int, *, reals: Reals, file: Path) -> None:
+    """Refuse a generator of other channels than a pyramid; files have any, and become RGB."""
     data = reals.images
-    if channels != data.channels:
+    if channels != data.channels and isinstance(data, PyramidImages):
         raise UserError(f"{file}: draws {channels} channel(s), but {data.path} has {data.channels}")
+
+
+def _check_labels(label_size: int, *, labels: Reals, file: Path) -> None:
+    """Refuse a generator that takes other labels than there are to draw from."""
+    data = labels.images
     if label_size and label_size != data.label_size:
+        folders = "" if isinstance(data, PyramidImages) else ", in a folder for each class"
         raise UserError(
             f"{file}: takes labels of {label_size} components, but those of {data.path} "
-            f"have {data.label_size or 'none: it has no labels'}"
+            f"have {data.label_size or f'none: it has no labels{folders}'}"
         )

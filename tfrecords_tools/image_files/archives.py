@@ -34,6 +34,7 @@ _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ZIP_MAGIC = b"PK\x03\x04"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
+_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 _MAX_HEADER_BYTES = 1 << 24
 
 
@@ -172,6 +173,11 @@ def open_files(
     if files.ignored:
         say(f"Ignored {files.ignored} files in {root} that are not images by their extension")
     return files
+
+
+def is_archive(path: Path) -> bool:
+    """Return True if a file is named as an archive that can be read in place."""
+    return path.name.lower().endswith(_SUFFIXES)
 
 
 def open_archive(path: Path, extensions: Collection[str], flag: str = "input") -> NamedImageFiles:

@@ -1,6 +1,7 @@
 """Image files opened with Pillow, on this project's terms."""
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +57,7 @@ def open_image(file: ImageFile, name: str, max_pixels: int | None) -> Iterator[I
       BadImageError: it is not an image, or too large.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_pillow_on_our_terms())
+        stack.enter_context(_our_terms)
         try:
             stream = stack.enter_context(open_regular(file)) if isinstance(file, Path) else file
             image = stack.enter_context(Image.open(stream, formats=FORMATS))
@@ -124,23 +125,43 @@ def _as_decoded(image: Image.Image) -> Any:
     return color
 
 
-@contextlib.contextmanager
-def _pillow_on_our_terms() -> Iterator[None]:
-    """Switch off Pillow's limit of pixels and its warnings: `max_pixels` and our errors count.
+class _OurTerms:
+    """Pillow without its limit of pixels and its warnings: `max_pixels` and our errors count.
 
-    Also accept PNGs with long texts, in which programs keep how an image was made.
+    PNGs with long texts, in which programs keep how an image was made, are accepted too. These are
+    settings of the process, so the first of several threads switches and the last switches back.
     """
-    limit = Image.MAX_IMAGE_PIXELS
-    text_limits = PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
-    Image.MAX_IMAGE_PIXELS = None
-    PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT_BYTES
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
-        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = text_limits
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._before = contextlib.ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._switch()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.close()
+
+    def _switch(self) -> None:
+        for module, name, value in (
+            (Image, "MAX_IMAGE_PIXELS", None),
+            (PngImagePlugin, "MAX_TEXT_CHUNK", _MAX_TEXT_BYTES),
+            (PngImagePlugin, "MAX_TEXT_MEMORY", _MAX_TEXT_BYTES),
+        ):
+            self._before.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, value)
+        self._before.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+
+
+_our_terms = _OurTerms()
 
 
 def _undecodable(name: str, error: Exception) -> BadImageError:

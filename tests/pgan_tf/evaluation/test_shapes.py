@@ -240,7 +240,8 @@ def test_generators_of_other_images_are_refused(rgba, tmp_path, one_device, made
     with pytest.raises(UserError, match=message):
         load_fakes(
             Snapshot(path, None, None),
-            reals=reals_of(rgba),
+            reals_of(rgba),
+            reals_of(rgba),
             strategy=one_device,
             batch_size=None,
             count=4,
@@ -263,7 +264,7 @@ def test_larger_images_than_the_datas_are_refused_before_they_are_loaded(rgba, t
     path = tmp_path / "large.keras"
     save_tiny_generator(path, description={"resolution": 32}, channels=4)
     with pytest.raises(UserError, match="draws 48x32, more than what it is compared with, 24x16"):
-        check_snapshot(Snapshot(path, None, None), reals_of(rgba))
+        check_snapshot(Snapshot(path, None, None), reals_of(rgba), reals_of(rgba))
 
 
 def test_a_rectangular_generator_is_evaluated_in_training_at_any_stage(rgba, tmp_path, one_device):
