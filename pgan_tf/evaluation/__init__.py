@@ -1,7 +1,8 @@
-"""Metrics of generators against a pyramid, by `pgan-evaluate` and while training.
+"""Metrics of generators, or of sets of images, against data: `pgan-evaluate`, and in training.
 
-One flow: `snapshots.py` finds the saved generators; `images.py` reads reals and generates fakes;
-`extraction.py` extracts features of both, and `feature_cache.py` keeps those of the reals;
+One flow: `opening.py` opens both sides at one size (`kinds.py`, `sizes.py`): saved generators
+(`snapshots.py`) and stored sets (`image_sets.py`, `file_images.py`, `stored_selection.py`);
+`images.py` reads reals and fakes, which `replicated_generator.py` generates; `extraction.py` extracts features of both, and `feature_cache.py` keeps those of the reals;
 `catalog.py` makes the values of each metric out of two sets of features. `evaluator.py` joins
 these. `neighbors.py` compares fakes with all training images, by the vectors of
 `neighbor_spaces.py`, and `neighbor_sheet.py` draws what it finds. `results.py` and `curves.py`

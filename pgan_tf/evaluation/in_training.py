@@ -18,9 +18,9 @@ from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
     Fakes,
     Reals,
-    ReplicatedGenerator,
     generation_batch_size,
 )
+from pgan_tf.evaluation.replicated_generator import ReplicatedGenerator
 from pgan_tf.networks.generator import Generator
 from pgan_tf.networks.layer_table import generator_layers
 from pgan_tf.runs.run_directory import RunDirectory

@@ -14,9 +14,9 @@ from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
     Fakes,
     Reals,
-    ReplicatedGenerator,
     generation_batch_size,
 )
+from pgan_tf.evaluation.replicated_generator import ReplicatedGenerator
 from pgan_tf.runs.batch_size import count_features
 from pgan_tf.runs.data_note import noted_base
 from pgan_tf.runs.run_directory import CONFIG_NAME, NETWORKS_NAME, read_config

@@ -10,10 +10,10 @@ from pgan_tf.evaluation.images import (
     Fakes,
     GeneratedImages,
     Reals,
-    ReplicatedGenerator,
     default_batch_size,
     generation_batch_size,
 )
+from pgan_tf.evaluation.replicated_generator import ReplicatedGenerator
 from pgan_tf.networks.generator import Generator
 from pgan_tf.runs.grids import to_uint8
 from tests.helpers.tiny import write_pyramid

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from pgan_tf.config import EvalConfig, LossConfig, NetworkConfig, ScheduleConfig, TrainConfig
 from pgan_tf.config.run import RunConfig
-from pgan_tf.evaluation.images import ReplicatedGenerator
+from pgan_tf.evaluation.replicated_generator import ReplicatedGenerator
 from pgan_tf.layers import MinibatchStdDev
 from pgan_tf.runs.grids import to_uint8
 from pgan_tf.step import microbatches
