@@ -1,0 +1,125 @@
+/**
+ * The worker in which the network runs, so that the page stays responsive.
+ *
+ * It uses ONNX Runtime Web: with WebGPU if the browser has it and the network runs there, else with
+ * WebAssembly. Messages to it: {load: ...} once, then {id, inputs}; from it: {progress}, {ready},
+ * {id, values, milliseconds}, {id, error} or {error}.
+ */
+
+/** @type {{generator: string, runtime: {webgpu: string, wasm: string}, backend: string | null}} */
+let source;
+/** The runtime, a session with it, and the backend's name for people. */
+let ort, session, backend;
+
+self.onmessage = async ({ data }) => {
+  if (data.load) {
+    source = data.load;
+    try {
+      await start();
+      self.postMessage({ ready: { backend } });
+    } catch (error) {
+      self.postMessage({ error: describe(error) });
+    }
+    return;
+  }
+  try {
+    const { values, milliseconds } = await drawOrFallBack(data.inputs);
+    self.postMessage({ id: data.id, values, milliseconds, backend }, [values.buffer]);
+  } catch (error) {
+    self.postMessage({ id: data.id, error: describe(error) });
+  }
+};
+
+/** Load the runtime and the network, with the first backend that works. */
+async function start() {
+  if (source.backend !== "wasm" && (await hasWebGpu())) {
+    try {
+      await load("webgpu");
+      return;
+    } catch (error) {
+      console.info(`WebGPU does not run this network: ${describe(error)}`);
+    }
+  }
+  await load("wasm");
+}
+
+/** True if there is a WebGPU device: a browser may have the interface alone. */
+async function hasWebGpu() {
+  try {
+    return Boolean(await navigator.gpu?.requestAdapter());
+  } catch {
+    return false;
+  }
+}
+
+/** Load the runtime of a backend and the network, and draw once: errors may come only then. */
+async function load(name) {
+  session = null;
+  backend = null;
+  ort = await import(source.runtime[name]);
+  ort.env.logLevel = "error";
+  const bytes = await download(source.generator);
+  session = await ort.InferenceSession.create(bytes, {
+    executionProviders: [name],
+    logSeverityLevel: 3,
+  });
+  await draw(
+    Object.fromEntries(Object.entries(source.sizes).map(([key, size]) => [key, zeros(size)]))
+  );
+  const threads = name === "wasm" && self.crossOriginIsolated ? ort.env.wasm.numThreads : 1;
+  backend = name === "webgpu" ? "WebGPU" : "WebAssembly";
+  if (threads > 1) backend += `, ${threads} threads`;
+}
+
+const zeros = (size) => new Float32Array(size);
+
+/** Fetch a file, and report how much of it has come. */
+async function download(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
+  const total = Number(response.headers.get("Content-Length"));
+  const parts = [];
+  let size = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    size += value.length;
+    self.postMessage({ progress: { size, total } });
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+/** Draw, with WebAssembly from now on if WebGPU fails: a device can be lost. */
+async function drawOrFallBack(inputs) {
+  try {
+    return await draw(inputs);
+  } catch (error) {
+    if (backend !== "WebGPU") throw error;
+    console.info(`WebGPU failed: ${describe(error)}`);
+    await load("wasm");
+    return draw(inputs);
+  }
+}
+
+/** Draw one image from {latents, labels, truncation}, each a Float32Array. */
+async function draw(inputs) {
+  const feeds = {};
+  for (const [name, values] of Object.entries(inputs)) {
+    feeds[name] = new ort.Tensor("float32", values, [1, values.length]);
+  }
+  const began = performance.now();
+  const { images } = await session.run(feeds);
+  const values = new Float32Array(await images.getData());
+  images.dispose();
+  return { values, milliseconds: performance.now() - began };
+}
+
+/** Return an error in words. WebAssembly throws numbers and RangeErrors when memory is short. */
+function describe(error) {
+  const text = String(error?.message ?? error);
+  if (/bad_alloc|out of memory|allocat|memory access out of bounds/i.test(text)) {
+    return `the browser has not enough memory for this network (${text})`;
+  }
+  return text;
+}
