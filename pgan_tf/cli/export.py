@@ -31,7 +31,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "output",
         None,
-        "The export to write. For saved_model a directory; for other formats a file, or a "
+        "The export to write. For saved_model and web a directory; for other formats a file, or a "
         "directory in which generator.keras, generator.onnx or generator.tflite is written. "
         "Required.",
         flag_values=flag_values,
@@ -39,9 +39,9 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "format",
         None,
-        ["keras", "saved_model", "onnx", "tflite"],
-        "The format to write. keras: a .keras file that loads without pgan_tf; onnx: needs pip "
-        "install 'pgan_tf[onnx]'. Required.",
+        ["keras", "saved_model", "onnx", "tflite", "web"],
+        "The format to write. keras: a .keras file that loads without pgan_tf; web: a page that "
+        "generates in the browser; onnx and web need pip install 'pgan_tf[onnx]'. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_enum(
@@ -56,6 +56,13 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "float32",
         ["float32", "float16"],
         "The type of the weights in a tflite file.",
+        flag_values=flag_values,
+    )
+    absl_flags.DEFINE_string(
+        "runtime",
+        None,
+        "With --format=web, a directory of ONNX Runtime Web's npm package, which is copied into "
+        "the page's; without, the page loads it from a content delivery network.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_boolean(

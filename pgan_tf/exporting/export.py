@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from pgan_tf.distribution.devices import full_float32
-from pgan_tf.exporting import onnx_file, plain_keras, saved_model, tflite_file
+from pgan_tf.exporting import onnx_file, plain_keras, saved_model, tflite_file, web
 from pgan_tf.exporting.export_format import ExportedGenerator, ExportFormat, ExportOptions
 from pgan_tf.generating.truncation import truncated_function
 from pgan_tf.runs.grids import Generate, draw_latents
@@ -24,6 +24,7 @@ FORMATS: dict[str, ExportFormat] = {
     "saved_model": saved_model.FORMAT,
     "onnx": onnx_file.FORMAT,
     "tflite": tflite_file.FORMAT,
+    "web": web.FORMAT,
 }
 OUTPUT_TYPES = ("float32", "uint8")
 TFLITE_PRECISIONS = ("float32", "float16")

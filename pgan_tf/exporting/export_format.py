@@ -32,10 +32,12 @@ class ExportOptions:
     Attributes:
       output_type: of the images' values, "float32" in [-1, 1], or "uint8".
       tflite_precision: of the weights, "float32" or "float16".
+      runtime: directory of ONNX Runtime Web's npm package, to be copied; None for a CDN's copy.
     """
 
     output_type: str = "float32"
     tflite_precision: str = "float32"
+    runtime: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

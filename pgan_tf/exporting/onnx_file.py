@@ -47,10 +47,15 @@ def write_onnx(
     onnx.save_model(graph, str(path))
 
 
+def open_onnx(path: Path) -> Any:
+    """Return a session of onnxruntime that computes an ONNX file on the CPU."""
+    onnxruntime = require("onnxruntime", "onnx")
+    return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
 def read_onnx(path: Path) -> Generate:
     """Return an ONNX file as a function of arrays, computed by onnxruntime on the CPU."""
-    onnxruntime = require("onnxruntime", "onnx")
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = open_onnx(path)
 
     def generate(latents: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
         inputs = {"latents": latents} if labels is None else {"latents": latents, "labels": labels}

@@ -70,7 +70,7 @@ class Sampler:
         model = load_generator(self.file, ema_length=ema_length)
         self.latent_size, self.label_size = _input_sizes(model)
         description = read_description(self.file)
-        self.class_names = _class_names(self.label_size, description.label_names or ())
+        self.class_names = class_names(self.label_size, description.label_names or ())
         self._label_rows = description.label_rows
         self.height, self.width, self.channels = map(int, model.outputs[0].shape[1:])
         split = split_size(self.height, self.width)
@@ -163,5 +163,5 @@ def _input_sizes(model: keras.Model) -> tuple[int, int]:
     return sizes[0], sizes[1] if len(sizes) > 1 else 0
 
 
-def _class_names(size: int, names: Sequence[str]) -> tuple[str, ...]:
+def class_names(size: int, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names) if len(names) == size else tuple(str(i) for i in range(size))

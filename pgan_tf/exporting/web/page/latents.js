@@ -49,7 +49,7 @@ function sfc32(a, b, c, counter) {
  * @returns {Float64Array}
  */
 export function onSphere(latents) {
-  const length = Math.hypot(...latents);
+  const length = Math.sqrt(latents.reduce((sum, x) => sum + x * x, 0));
   return latents.map((x) => (length > 0 ? (x * Math.sqrt(latents.length)) / length : x));
 }
 

@@ -1,0 +1,2 @@
+import keras
+def check_memory(model: keras.Model) -> None: pass

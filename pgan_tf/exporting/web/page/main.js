@@ -1,0 +1,246 @@
+/**
+ * A page that generates: it reads generator.json, makes the controls and draws what they say.
+ *
+ * Begin here. latents.js has the formulas, worker.js runs the network, queue.js decides what is
+ * drawn next. The address may end in ?backend=wasm, to leave WebGPU unused.
+ */
+
+import { Controls } from "./controls.js";
+import { Engine } from "./engine.js";
+import { SeedGrid } from "./grid.js";
+import { listenToKeys } from "./keyboard.js";
+import { drawLatents, interpolate, move } from "./latents.js";
+import { show } from "./pixels.js";
+import { encodePng } from "./png.js";
+import { DrawingQueue } from "./queue.js";
+
+/** The grid is drawn anew when nothing has changed for so long. */
+const QUIET_MILLISECONDS = 250;
+
+const element = (id) => document.getElementById(id);
+
+/** Show an error, or nothing. */
+function complain(text) {
+  const message = element("message");
+  if (message.textContent !== text) message.textContent = text;
+}
+
+async function start() {
+  const response = await fetch("generator.json");
+  if (!response.ok) throw new Error(`generator.json: ${response.status} ${response.statusText}`);
+  const generator = await response.json();
+  element("title").textContent = document.title = generator.title;
+  element("about").textContent = generator.about;
+  element("page").hidden = false;
+  element("picture").style.aspectRatio = `${generator.width} / ${generator.height}`;
+  const engine = new Engine(sourceOf(generator), showProgress);
+  const page = new Page(generator, engine);
+  const { backend } = await engine.ready;
+  element("progress").hidden = true;
+  element("status").textContent = `Drawn by ${backend}`;
+  page.begin();
+  return page;
+}
+
+/** What the worker needs to load the network. */
+function sourceOf({ runtime, sizes }) {
+  const absolute = (path) => new URL(path, document.baseURI).href;
+  return {
+    generator: absolute("generator.onnx"),
+    runtime: { webgpu: absolute(runtime.webgpu), wasm: absolute(runtime.wasm) },
+    sizes,
+    backend: new URLSearchParams(location.search).get("backend"),
+  };
+}
+
+function showProgress({ size, total }) {
+  const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+  const of = total > size ? ` of ${megabytes(total)}` : "";
+  element("time").textContent = `(network: ${megabytes(size)}${of} MB)`;
+  if (total) element("progress").value = size / total;
+}
+
+class Page {
+  #generator;
+  #engine;
+  #controls;
+  #grid;
+  #queue = new DrawingQueue((job) => this.#draw(job));
+  #timer;
+  /** The picture's image, and the settings that it was drawn with. */
+  #drawn = null;
+
+  constructor(generator, engine) {
+    this.#generator = generator;
+    this.#engine = engine;
+    this.#controls = new Controls(generator, () => this.#update());
+    const target = () => document.querySelector("input[name=target]:checked").value;
+    this.#grid = new SeedGrid(
+      (seed) => this.#controls.setSeed(target(), seed),
+      () => this.#update()
+    );
+  }
+
+  /** Draw, and listen to keys: the network is ready. */
+  begin() {
+    const controls = this.#controls;
+    element("random").addEventListener("click", () => controls.randomSeed());
+    element("reset").addEventListener("click", () => controls.reset());
+    element("save").addEventListener("click", () => this.#save());
+    const changed = (act) => (key) => {
+      act(key);
+      this.#update();
+    };
+    listenToKeys([
+      {
+        keys: ["ArrowLeft", "ArrowRight"],
+        shown: "← →",
+        help: "seed",
+        act: (key) => controls.setSeed("seed", controls.settings.seed + (key === "ArrowLeft" ? -1 : 1)),
+      },
+      {
+        keys: ["ArrowUp", "ArrowDown"],
+        shown: "↑ ↓",
+        help: "truncation",
+        act: changed((key) => controls.truncation.step(key === "ArrowUp" ? 5 : -5)),
+      },
+      {
+        keys: ["[", "]"],
+        shown: "[ ]",
+        help: "between the seeds",
+        act: changed((key) => controls.mix.step(key === "[" ? -5 : 5)),
+      },
+      ...(this.#generator.classes.length
+        ? [
+            {
+              keys: ["c", "C"],
+              shown: "C",
+              help: "next class",
+              act: (key) => controls.stepClass(key === "c" ? 1 : -1),
+            },
+          ]
+        : []),
+      { keys: ["r", "R"], shown: "R", help: "random seed", act: () => controls.randomSeed() },
+      { keys: ["s", "S"], shown: "S", help: "save", act: () => this.#save() },
+      { keys: ["0"], shown: "0", help: "reset sliders", act: () => controls.reset() },
+    ]);
+    this.#update();
+  }
+
+  /** True if everything that was asked for is drawn. */
+  get isIdle() {
+    return this.#queue.isIdle && this.#timer === undefined && this.#drawn !== null;
+  }
+
+  /**
+   * Draw exact inputs, in turn with everything else. For tests and the console.
+   *
+   * @param {{latents: number[], label?: number, truncation?: number}} options
+   * @returns {Promise<import("./pixels.js").Image>}
+   */
+  draw({ latents, label = 0, truncation = 1 }) {
+    return new Promise((keep, fail) => {
+      this.#queue.want({ inputs: this.#inputs(latents, label, truncation), keep, fail });
+    });
+  }
+
+  /** The latents of the picture: on their way between two seeds, then moved. */
+  latentsOf({ seed, second, mix, amounts }) {
+    const { latent_size: size, directions } = this.#generator;
+    const between = interpolate(drawLatents(seed, size), drawLatents(second, size), mix);
+    return move(between, directions, amounts);
+  }
+
+  #update() {
+    const settings = this.#controls.settings;
+    this.#grid.mark(settings.seed);
+    this.#queue.whenIdle([]);
+    this.#queue.want({
+      inputs: this.#inputs(this.latentsOf(settings), settings.label, settings.truncation),
+      keep: (image) => this.#show(image, settings),
+    });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#drawGrid(settings);
+    }, QUIET_MILLISECONDS);
+  }
+
+  /** Draw the grid's seeds with the class and the truncation of the picture. */
+  #drawGrid({ label, truncation }) {
+    const jobs = this.#grid.seeds.map((seed) => {
+      const latents = this.latentsOf({ seed, second: seed, mix: 0, amounts: [] });
+      return {
+        inputs: this.#inputs(latents, label, truncation),
+        keep: (image) => this.#grid.show(seed, image),
+      };
+    });
+    this.#queue.whenIdle(jobs);
+  }
+
+  #inputs(latents, label, truncation) {
+    const { label_size: labelSize, labels } = this.#generator;
+    const inputs = {
+      latents: Float32Array.from(latents),
+      truncation: Float32Array.of(truncation),
+    };
+    if (labelSize) {
+      const oneHot = new Float32Array(labelSize);
+      oneHot[label] = 1;
+      inputs.labels = labels ? Float32Array.from(labels[label]) : oneHot;
+    }
+    return inputs;
+  }
+
+  async #draw({ inputs, keep, fail }) {
+    try {
+      const { values, milliseconds, backend } = await this.#engine.draw(inputs);
+      const { width, height, channels } = this.#generator;
+      element("status").textContent = `Drawn by ${backend}`;
+      element("time").textContent = `in ${shortTime(milliseconds)} an image`;
+      keep({ width, height, channels, values });
+      complain("");
+    } catch (error) {
+      complain(`This picture could not be drawn: ${error.message}`);
+      fail?.(error);
+    }
+  }
+
+  #show(image, settings) {
+    this.#drawn = { image, settings };
+    const picture = element("picture");
+    show(picture, image);
+    const name = this.#generator.classes[settings.label];
+    picture.setAttribute("aria-label", `Generated picture${name ? ` of class ${name}` : ""}, seed ${settings.seed}`);
+    element("save").disabled = false;
+  }
+
+  async #save() {
+    if (!this.#drawn) return;
+    const { image, settings } = this.#drawn;
+    try {
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(await encodePng(image, this.#generator.bits));
+      link.download = `seed-${settings.seed}.png`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    } catch (error) {
+      complain(`The picture could not be saved: ${error.message}`);
+    }
+  }
+}
+
+/** Return a time such as "42 ms" or "1.7 s". */
+function shortTime(milliseconds) {
+  if (milliseconds >= 1000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  return `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`;
+}
+
+start().then(
+  (page) => (window.pgan = page),
+  (error) => {
+    complain(`This page can't draw: ${error.message}`);
+    element("progress").hidden = true;
+    element("status").textContent = "Not ready";
+  }
+);
