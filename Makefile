@@ -5,8 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := demo
+RUNTIME_WEB := $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' pgan_tf/exporting/web/runtime.py)
 
-.PHONY: help test test-fast lint format demo clean
+.PHONY: help test test-fast lint format demo browser clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -38,6 +39,14 @@ demo: $(INSTALLED) ## from nothing to a grid of generated pictures (about 4 minu
 	@echo "Look at $(CURDIR)/$(DEMO)/samples/grid.png, one kind of shape a row, and at the curves:"
 	@echo "$(BIN)/tensorboard --logdir $(DEMO)"
 
+# Without them those tests are skipped. Chromium is Debian's package; to install it takes root.
+browser: ## fetch what the tests of the web page need: Chromium, by apt-get, and ONNX Runtime Web
+	command -v chromium || command -v chromium-browser || command -v google-chrome || \
+	    { apt-get update && apt-get install --yes --no-install-recommends chromium; }
+	test -d .browser/package || { rm -rf .browser.new && mkdir .browser.new && cd .browser.new && \
+	    npm pack --silent onnxruntime-web@$(RUNTIME_WEB) && tar -xzf *.tgz && rm *.tgz && \
+	    cd .. && rm -rf .browser && mv .browser.new .browser; }
+
 $(INSTALLED): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -45,4 +54,4 @@ $(INSTALLED): setup.cfg pyproject.toml
 	touch $@
 
 clean: ## remove the virtual environment, the demo and built packages
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info
+	rm -rf $(VENV) $(DEMO) .browser build dist *.egg-info

@@ -1,6 +1,9 @@
 """Headless Chromium, driven by the DevTools protocol over two pipes: JSON, ended by a zero byte."""
 
 import contextlib
+import fcntl
+import functools
+import http.server
 import json
 import os
 import select
@@ -8,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +79,10 @@ class Tab:
             self._note(message)
 
     def open(self, url: str) -> None:
-        """Go to an address."""
+        """Go to an address, wait until the page is there, and forget what was before."""
+        self.events.clear()
         self.call("Page.navigate", url=url)
+        self.wait_for("document.readyState === 'complete'")
 
     def evaluate(self, expression: str, *, timeout: float = 60) -> Any:
         """Return the value of a JavaScript expression, of a promise when it is kept."""
@@ -104,7 +110,8 @@ class Tab:
 
     def press(self, key: str) -> None:
         """Press and release a key, such as "ArrowRight" or "r"."""
-        text = {"text": key} if len(key) == 1 else {}
+        code = {"ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}.get(key, 0)
+        text = {"text": key} if len(key) == 1 else {"windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
@@ -189,16 +196,16 @@ def open_browser(*options: str) -> Iterator[Tab]:
     """
     executable = find_browser()
     assert executable, "no Chromium"
-    to_browser, write_to = os.pipe()
-    read_from, from_browser = os.pipe()
+    # Above the two numbers that the browser's own ends get.
+    to_browser, write_to, read_from, from_browser = map(_moved_up, [*os.pipe(), *os.pipe()])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # The browser reads file descriptor 3 and writes 4.
-        command = ["bash", "-c", 'exec "$@" 3<&"$0" 4>&%d' % from_browser, str(to_browser)]
+        shell = ["bash", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "bash"]
         process = subprocess.Popen(
-            [*command, executable, *_OPTIONS, *options, f"--user-data-dir={profile}"],
+            [*shell, executable, *_OPTIONS, *options, f"--user-data-dir={profile}"],
             pass_fds=[to_browser, from_browser],
             stdout=subprocess.DEVNULL,
-            stderr=Path(profile, "stderr.txt").open("wb"),
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         os.close(to_browser)
@@ -211,3 +218,32 @@ def open_browser(*options: str) -> Iterator[Tab]:
             process.wait()
             os.close(read_from)
             os.close(write_to)
+
+
+def _moved_up(descriptor: int) -> int:
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10)
+    os.close(descriptor)
+    return moved
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: Any) -> None:
+        pass
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        with contextlib.suppress(ConnectionError):  # the browser has gone on to another page
+            super().copyfile(source, outputfile)
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder as `python3 -m http.server` does; yields its address."""
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -101,7 +101,7 @@ export class Controls {
     });
     this.truncation = slider("truncation", {
       name: "truncation-slider",
-      label: "Truncation: 0 the average picture, 1 the full variety",
+      label: "Truncation (0: the average picture)",
       min: 0,
       max: 1,
       step: 0.01,

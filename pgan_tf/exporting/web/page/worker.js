@@ -6,8 +6,15 @@
  * {id, values, milliseconds}, {id, error} or {error}.
  */
 
-/** @type {{generator: string, runtime: {webgpu: string, wasm: string}, backend: string | null}} */
+const WEBGPU = "WebGPU";
+const MOST_THREADS = 8;
+
+/**
+ * @type {{generator: string, runtime: {webgpu: string, wasm: string},
+ *   sizes: Object<string, number>, backend: string | null}}
+ */
 let source;
+
 /** The runtime, a session with it, and the backend's name for people. */
 let ort, session, backend;
 
@@ -32,7 +39,7 @@ self.onmessage = async ({ data }) => {
 
 /** Load the runtime and the network, with the first backend that works. */
 async function start() {
-  if (source.backend !== "wasm" && (await hasWebGpu())) {
+  if (source.backend === "webgpu" || (!source.backend && (await hasWebGpu()))) {
     try {
       await load("webgpu");
       return;
@@ -43,10 +50,11 @@ async function start() {
   await load("wasm");
 }
 
-/** True if there is a WebGPU device: a browser may have the interface alone. */
+/** True if WebGPU has a GPU: a browser may compute it in software, slower than WebAssembly. */
 async function hasWebGpu() {
   try {
-    return Boolean(await navigator.gpu?.requestAdapter());
+    const adapter = await navigator.gpu?.requestAdapter();
+    return Boolean(adapter) && !(adapter.info?.isFallbackAdapter ?? adapter.isFallbackAdapter);
   } catch {
     return false;
   }
@@ -54,24 +62,24 @@ async function hasWebGpu() {
 
 /** Load the runtime of a backend and the network, and draw once: errors may come only then. */
 async function load(name) {
-  session = null;
-  backend = null;
+  await session?.release().catch(() => {}); // of a backend that failed
+  session = backend = null;
   ort = await import(source.runtime[name]);
   ort.env.logLevel = "error";
+  // Browsers have threads only where the server isolates the page (COOP and COEP headers).
+  const cores = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
+  const threads = Math.min(MOST_THREADS, cores);
+  ort.env.wasm.numThreads = threads;
   const bytes = await download(source.generator);
   session = await ort.InferenceSession.create(bytes, {
     executionProviders: [name],
     logSeverityLevel: 3,
   });
-  await draw(
-    Object.fromEntries(Object.entries(source.sizes).map(([key, size]) => [key, zeros(size)]))
-  );
-  const threads = name === "wasm" && self.crossOriginIsolated ? ort.env.wasm.numThreads : 1;
-  backend = name === "webgpu" ? "WebGPU" : "WebAssembly";
-  if (threads > 1) backend += `, ${threads} threads`;
+  const sizes = Object.entries(source.sizes);
+  await draw(Object.fromEntries(sizes.map(([input, size]) => [input, new Float32Array(size)])));
+  backend = name === "webgpu" ? WEBGPU : "WebAssembly";
+  if (backend !== WEBGPU && threads > 1) backend += `, ${threads} threads`;
 }
-
-const zeros = (size) => new Float32Array(size);
 
 /** Fetch a file, and report how much of it has come. */
 async function download(url) {
@@ -95,7 +103,7 @@ async function drawOrFallBack(inputs) {
   try {
     return await draw(inputs);
   } catch (error) {
-    if (backend !== "WebGPU") throw error;
+    if (backend !== WEBGPU) throw error;
     console.info(`WebGPU failed: ${describe(error)}`);
     await load("wasm");
     return draw(inputs);
