@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,50 @@ import tensorflow as tf
 
 from pgan_tf.exporting.export_format import ExportedGenerator, ExportFormat, ExportOptions
 from pgan_tf.exporting.saved_model import image_function, input_specs
+from pgan_tf.layers import EqualizedConv2D
+from pgan_tf.layers.kernels.resampling import fastest_method
 from pgan_tf.runs.grids import Generate
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 
 # Of December 2021: new enough for every operation of the network, old enough for most runtimes.
 OPSET = 17
+# Of protocol buffers.
+_MAX_BYTES = 2**31 - 1
+
+
+def check_size(model: keras.Model) -> None:
+    """Refuse a generator whose ONNX file would be too large.
+
+    Raises:
+      UserError: its weights take 2 GiB or more.
+    """
+    size = weight_bytes(model)
+    if size > _MAX_BYTES:
+        raise UserError(
+            f"an ONNX file holds at most 2 GiB. Received: a generator of {size / 2**30:.1f} GiB; "
+            "--format=saved_model has no such limit"
+        )
+
+
+def weight_bytes(model: keras.Model) -> int:
+    """Return the bytes of a generator's weights in an ONNX file: float32, as they are computed."""
+    total = 0
+    for layer in model.layers:
+        numbers = sum(math.prod(weight.shape) for weight in layer.weights)
+        if isinstance(layer, EqualizedConv2D):
+            numbers = numbers * max(9, upscaling_taps(layer)) // 9
+        total += 4 * numbers
+    return total
+
+
+def upscaling_taps(layer: keras.layers.Layer) -> int:
+    """Return the weights of each transposed convolution's kernel: 9 or 16; 0 for other layers."""
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return math.prod(layer.kernel_size)
+    if getattr(layer, "resample", None) != "upscale":
+        return 0
+    return 16 if fastest_method() == "kernel_4x4" else 9
 
 
 def write_onnx(
@@ -68,6 +108,14 @@ def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> 
     write_onnx(generator.model, path, generator.description, options.output_type)
 
 
+def _check(generator: ExportedGenerator, options: ExportOptions) -> None:
+    check_size(generator.model)
+
+
 FORMAT = ExportFormat(
-    write=_write, read=read_onnx, file_name="generator.onnx", options=("output_type",)
+    write=_write,
+    read=read_onnx,
+    file_name="generator.onnx",
+    options=("output_type",),
+    check=_check,
 )

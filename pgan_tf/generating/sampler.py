@@ -164,4 +164,5 @@ def _input_sizes(model: keras.Model) -> tuple[int, int]:
 
 
 def class_names(size: int, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of `size` classes: these, or numbers if there are not as many."""
     return tuple(names) if len(names) == size else tuple(str(i) for i in range(size))

@@ -150,9 +150,8 @@ class Tab:
             ):
                 found.append(" ".join(str(a.get("value", a)) for a in params["args"]))
             elif event["method"] == "Log.entryAdded":
-                if params["entry"]["level"] in ("error", "warning"):
-                    entry = params["entry"]
-                    found.append(f"{entry['text']} {entry.get('url', '')}")
+                entry = params["entry"]
+                found += [entry["text"]] * (entry["level"] in ("error", "warning"))
         return found
 
     def _send(self, method: str, params: dict[str, Any], session: str | None) -> int:

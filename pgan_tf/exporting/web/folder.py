@@ -15,7 +15,7 @@ from pgan_tf.exporting.export_format import (
     ExportFormat,
     ExportOptions,
 )
-from pgan_tf.exporting.onnx_file import open_onnx, write_onnx
+from pgan_tf.exporting.onnx_file import check_size, open_onnx, write_onnx
 from pgan_tf.exporting.web.memory import check_memory
 from pgan_tf.exporting.web.runtime import (
     DIRECTORY_NAME,
@@ -41,6 +41,7 @@ _MAX_LABEL_ROWS = 100
 
 
 def _check(generator: ExportedGenerator, options: ExportOptions) -> None:
+    check_size(generator.model)
     check_memory(generator.model)
     if options.runtime:
         check_runtime(options.runtime)

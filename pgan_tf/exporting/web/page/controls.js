@@ -24,10 +24,11 @@ export class Slider {
   constructor(parent, { name, label, min, max, step, value, onChange }) {
     this.#initial = value;
     Object.assign(this.#input, { type: "range", id: name, name, min, max, step, value });
-    const text = document.createElement("span");
+    const text = document.createElement("label");
     text.textContent = label;
-    this.#output.htmlFor = name;
-    const row = document.createElement("label");
+    // Not around the slider: it would label the output, which comes first.
+    text.htmlFor = this.#output.htmlFor = name;
+    const row = document.createElement("div");
     row.className = "slider";
     row.append(text, this.#output, this.#input);
     parent.append(row);
