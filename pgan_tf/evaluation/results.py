@@ -187,6 +187,24 @@ def read_stored(
     return found
 
 
+def read_known(directory: Path, *, digest: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read all metrics of a generator that a directory holds, under whatever settings.
+
+    Args:
+      directory: with files of results.
+      digest: SHA-256 of the generator's file.
+
+    Returns:
+      Pairs of a file's label, such as `000150`, and an entry: the metric's name, its settings, and
+      its values by name under `metrics` and `floor`.
+    """
+    known = []
+    for path in sorted(directory.glob(result_path(directory, "*").name)):
+        label = path.stem.removeprefix("metrics-")
+        known += [(label, entry) for entry in _read_entries(path, digest=digest)]
+    return known
+
+
 def _entries(
     settings: Mapping[str, Any], values: Mapping[str, Any], floor: Mapping[str, Any]
 ) -> list[dict[str, Any]]:

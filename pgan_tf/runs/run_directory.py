@@ -11,6 +11,7 @@ from typing import NamedTuple
 from pgan_tf.config import TrainConfig, flags
 from pgan_tf.runs.branching import free_name, way_on
 from pgan_tf.runs.data_note import difference, is_for_networks_of, note_lines, noted_base
+from pgan_tf.runs.hub import fetch_generator, is_on_hub
 from pgan_tf.runs.metrics_log import MetricsLog
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
@@ -337,9 +338,14 @@ def require_network(path: str | os.PathLike) -> Path:
 
     Commands ask before they import TensorFlow, which takes seconds.
 
+    Args:
+      path: a run directory, a `.keras` file, or `hf://user/name`, which is downloaded.
+
     Raises:
-      UserError: there is neither a file nor a directory.
+      UserError: there is neither a file nor a directory, or no such generator on the hub.
     """
+    if is_on_hub(path):
+        return fetch_generator(path)
     path = user_path(path)
     if not path.is_file() and not path.is_dir():
         received = "neither a file nor a directory" if path.exists() else "nothing"
