@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from absl import flags as absl_flags
 
@@ -25,13 +26,14 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_string(
         "network",
         None,
-        "A run directory, whose newest EMA generator is exported, or a .keras file. Required.",
+        "A run directory, whose newest EMA generator is exported, a .keras file, or hf://user/name "
+        "on Hugging Face's hub. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_string(
         "output",
         None,
-        "The export to write. For saved_model and web a directory; for other formats a file, or a "
+        "The export to write. For saved_model, web and hub a directory; for others a file, or a "
         "directory in which generator.keras, generator.onnx or generator.tflite is written. "
         "Required.",
         flag_values=flag_values,
@@ -39,9 +41,10 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     absl_flags.DEFINE_enum(
         "format",
         None,
-        ["keras", "saved_model", "onnx", "tflite", "web"],
+        ["keras", "saved_model", "onnx", "tflite", "web", "hub"],
         "The format to write. keras: a .keras file that loads without pgan_tf; web: a page that "
-        "generates in the browser; onnx and web need pip install 'pgan_tf[onnx]'. Required.",
+        "generates in the browser; onnx and web need pip install 'pgan_tf[onnx]'; hub: a folder "
+        "with a model card, for Hugging Face's hub and for people. Required.",
         flag_values=flag_values,
     )
     absl_flags.DEFINE_enum(
@@ -69,20 +72,56 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "overwrite", False, "Replace an export that exists already.", flag_values=flag_values
     )
     define_ema_length(flag_values)
+    _define_hub_flags(flag_values)
+
+
+def _define_hub_flags(flag_values: absl_flags.FlagValues) -> None:
+    """Define the flags of --format=hub; texts of the card that are not given stay gaps in it."""
+
+    def string(name: str, help_text: str) -> None:
+        absl_flags.DEFINE_string(name, "", help_text, flag_values=flag_values)
+
+    def boolean(name: str, default: bool, help_text: str) -> None:
+        absl_flags.DEFINE_boolean(name, default, help_text, flag_values=flag_values)
+
+    string("title", "Title of the model card. Default: made from the data's name and the size.")
+    string(
+        "license",
+        "License of the generator: an identifier that the hub knows, such as cc-by-4.0 or mit, "
+        "another license's name, or a URL.",
+    )
+    string("intended_use", "The purpose of the generator, for its model card, in Markdown.")
+    string("limitations", "Known limitations of the generator, for its model card, in Markdown.")
+    string(
+        "data_description",
+        "The training images, for the model card, in Markdown: their subject, origin and license.",
+    )
+    boolean(
+        "neighbors",
+        True,
+        "Copy the sheet of nearest neighbors, which shows training images, if pgan-evaluate has "
+        "made one of this generator.",
+    )
+    string(
+        "push_to",
+        "Repository on Hugging Face's hub, user/name, to which the folder is uploaded; made if it "
+        "is new. Log in by `hf auth login`, or set HF_TOKEN. Needs pip install 'pgan_tf[hub]'.",
+    )
+    boolean("private", False, "Make the repository of --push_to a private one.")
 
 
 def _export(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output", "format"):
         required(flags[name], name, NAME)
-    require_network(flags["network"])
+    network = require_network(flags["network"])
     advice = "hide the GPU, with CUDA_VISIBLE_DEVICES=-1"
     with ready_devices(tf32="on", advice=advice):
         with quiet_tensorflow():
             from pgan_tf.exporting import ExportOptions, export_generator
         with working("exporting and comparing"):
             export = export_generator(
-                flags["network"],
+                network,
                 flags["output"],
                 file_format=flags["format"],
                 overwrite=flags["overwrite"],
@@ -93,7 +132,20 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
         f"Keras's by at most {export.difference:.1g}"
     )
+    if flags["format"] == "hub":
+        _say_what_is_missing(export.path)
+    if export.url:
+        say(f"uploaded to {export.url}")
     return command.EXIT_OK
+
+
+def _say_what_is_missing(folder: Path) -> None:
+    from pgan_tf.exporting.hub.card import gaps
+    from pgan_tf.exporting.hub.folder import CARD_NAME
+
+    card = folder / CARD_NAME
+    for gap in gaps(card.read_text(encoding="utf-8")):
+        say(f"{card}: to be filled in: {gap}")
 
 
 COMMAND = command.Command(
@@ -102,6 +154,25 @@ COMMAND = command.Command(
         description="writes a generator in another format, reads the export back and compares its "
         "images with Keras's.",
         example="pgan-export --network=runs/faces --format=saved_model --output=exported/",
+        most_used=("network", "format", "output", "overwrite", "ema_length"),
+        sections=(
+            command.Section(
+                "export",
+                "the network, and the file or directory to write",
+                (
+                    *("network", "format", "output", "overwrite", "ema_length", "output_type"),
+                    "tflite_precision",
+                ),
+            ),
+            command.Section(
+                "hub",
+                "a folder to hand on, and its upload (--format=hub)",
+                (
+                    *("title", "license", "intended_use", "limitations", "data_description"),
+                    *("neighbors", "push_to", "private"),
+                ),
+            ),
+        ),
     ),
     _define_flags,
     _export,

@@ -55,7 +55,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         string,
         "network",
         None,
-        "A run directory, whose newest EMA generator is taken, or a .keras file. Required.",
+        "A run directory, whose newest EMA generator is taken, a .keras file, or hf://user/name on "
+        "Hugging Face's hub. Required.",
     )
     define(
         string,
@@ -180,7 +181,7 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output"):
         required(flags[name], name, NAME)
-    require_network(flags["network"])
+    flags["network"] = require_network(flags["network"])
     product = _product(flags)
     for name, products in _PRODUCTS_OF_FLAG.items():
         if flag_values[name].present and product not in products:

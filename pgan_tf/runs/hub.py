@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
+from tfrecords_tools.printable import printable
 
 SCHEME = "hf://"
 GENERATOR_NAME = "generator.keras"
@@ -59,7 +60,7 @@ def parse_hub_name(network: str | os.PathLike) -> HubName:
     if not fits:
         raise UserError(
             f"a network on the hub must be {SCHEME}user/name or {SCHEME}user/name@revision. "
-            f"Received: {os.fspath(network)}"
+            f"Received: {printable(os.fspath(network))}"
         )
     return HubName(repository, revision if at else None)
 
@@ -104,18 +105,16 @@ def fetch_generator(network: str | os.PathLike) -> Path:
                 f"{name}: its {GENERATOR_NAME} must hold at most {_MAX_BYTES} bytes. Received: "
                 f"{size}"
             )
-    except HubUnreachable:
+    except HubUnreachableError:
         found = hub.try_to_load_from_cache(name.repository, GENERATOR_NAME, revision=name.revision)
         if not isinstance(found, str):
             raise
         return Path(found)
     with one_line_errors(str(name)):
-        return Path(
-            hub.hf_hub_download(name.repository, GENERATOR_NAME, revision=name.revision)
-        )
+        return Path(hub.hf_hub_download(name.repository, GENERATOR_NAME, revision=name.revision))
 
 
-class HubUnreachable(UserError):
+class HubUnreachableError(UserError):
     """There is no connection to the hub."""
 
 
@@ -141,25 +140,27 @@ def one_line_errors(where: str) -> Iterator[None]:
     except (kinds.OfflineModeIsEnabled, of_library, ConnectionError, TimeoutError) as error:
         raise _unreachable(where, error) from error
     except kinds.HFValidationError as error:
-        raise UserError(f"{where}: not a name that the hub allows: {first_line(error)}") from error
+        raise UserError(f"{where}: not a name that the hub allows: {one_line(error)}") from error
     except (kinds.LocalEntryNotFoundError, kinds.FileMetadataError) as error:
         raise _unreachable(where, error) from error
     except OSError as error:
         if error.errno is not None:  # of this machine: a full disk, a cache that can't be written
-            raise UserError(f"{where}: {error.filename or 'the cache'}: {error.strerror}") from error
+            raise UserError(
+                f"{where}: {error.filename or 'the cache'}: {error.strerror}"
+            ) from error
         raise _unreachable(where, error) from error
 
 
-def _unreachable(where: str, error: Exception) -> HubUnreachable:
+def _unreachable(where: str, error: Exception) -> HubUnreachableError:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        return HubUnreachable(
+        return HubUnreachableError(
             f"{where}: not in the cache of the hub's client, and HF_HUB_OFFLINE forbids to ask the "
             "hub; unset it"
         )
-    return HubUnreachable(
-        f"{where}: {constants.ENDPOINT} can't be reached ({first_line(error)}); check the network "
+    return HubUnreachableError(
+        f"{where}: {constants.ENDPOINT} can't be reached ({one_line(error)}); check the network "
         "connection, or a proxy"
     )
 
@@ -175,7 +176,7 @@ def _refusal(error: Any, kinds: Any) -> str:
         return f"no {GENERATOR_NAME} in it, which `pgan-export --format=hub` writes"
     if isinstance(error, kinds.RepositoryNotFoundError):
         return f"no such repository, or a private one; check the name, and {LOGIN}"
-    reason = first_line(error.server_message or error)
+    reason = one_line(error.server_message or error)
     if status == 401:
         return f"the hub does not accept this token, or needs one ({reason}); {LOGIN}"
     if status == 403:
@@ -183,7 +184,6 @@ def _refusal(error: Any, kinds: Any) -> str:
     return f"the hub answered {status}: {reason}"
 
 
-def first_line(error: object) -> str:
-    """Return the first line of an error's text, at most 200 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+def one_line(error: object) -> str:
+    """Return an error's text as one line of at most 200 characters."""
+    return printable(" ".join(str(error).split()))[:200] or type(error).__name__

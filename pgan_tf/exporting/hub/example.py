@@ -1,7 +1,7 @@
 """Draw images with the generator in this folder, in plain Keras.
 
-    pip install keras tensorflow pillow      # or jax, or torch: KERAS_BACKEND=jax
-    python example.py --seed=1 --count=16 --output=images
+pip install keras tensorflow pillow      # or jax, or torch: KERAS_BACKEND=jax
+python example.py --seed=1 --count=16 --output=images
 """
 
 import argparse

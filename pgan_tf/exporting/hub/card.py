@@ -1,0 +1,282 @@
+"""The model card of a generator: `README.md`, as the hub shows it."""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from pgan_tf.exporting.hub.facts import Facts
+from pgan_tf.exporting.hub.front_matter import metadata, to_yaml
+from pgan_tf.runs.hub import SCHEME
+from pgan_tf.runs.run_directory import format_duration
+from tfrecords_tools.printable import encodable, printable
+
+# Begins a gap that the user should fill in.
+GAP = "**To be filled in:**"
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
+_MAX_CLASSES, _MAX_CLASS_NAME = 50, 60
+_COLORS = {1: "grayscale", 2: "grayscale with alpha", 3: "RGB", 4: "RGBA"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CardText:
+    """The parts of a card that only its author knows; empty where they are not given.
+
+    Attributes:
+      title: of the card.
+      repository: on the hub, `user/name`.
+      license: an identifier of the hub, a name or a URL.
+      intended_use: in Markdown, as the next two.
+      limitations: known ones.
+      data_description: of the data that the generator was trained on.
+    """
+
+    title: str = ""
+    repository: str = ""
+    license: str = ""
+    intended_use: str = ""
+    limitations: str = ""
+    data_description: str = ""
+
+
+def write_card(
+    facts: Facts, text: CardText, *, versions: str, sample_rows: str, neighbors: str
+) -> str:
+    """Return the card.
+
+    Args:
+      facts: about the generator.
+      text: of its author.
+      versions: of the libraries that wrote the folder, as a phrase.
+      sample_rows: what the rows of `samples.png` show, as a phrase; empty for nothing.
+      neighbors: file name of the sheet of neighbors; empty without.
+    """
+    title = _one_line(text.title) or _default_title(facts)
+    fields = metadata(
+        license_text=text.license,
+        conditional=bool(facts.label_size),
+        title=title,
+        data_name=facts.data.name or "training data",
+        values=[(row.name, row.value) for row in facts.metrics],
+    )
+    sections = [
+        f"# {escape(title)}",
+        _introduction(facts),
+        "![Samples](samples.png)",
+        *([f"Each row is {escape(sample_rows)}."] if sample_rows else []),
+        *_use(facts, text),
+        *_model(facts, versions),
+        *_data(facts, text),
+        *_training(facts),
+        *_evaluation(facts, neighbors),
+        "## Intended use",
+        text.intended_use.strip() or _gap("what this generator is for (`--intended_use`)"),
+        "## Limitations",
+        text.limitations.strip()
+        or _gap("what it draws badly, and what of the data it repeats (`--limitations`)"),
+        "## License",
+        _license(text.license),
+        "## References",
+        "T. Karras, T. Aila, S. Laine, J. Lehtinen: [Progressive Growing of GANs for Improved "
+        "Quality, Stability, and Variation](https://arxiv.org/abs/1710.10196), ICLR 2018.",
+    ]
+    return encodable(to_yaml(fields) + "\n" + "\n\n".join(sections) + "\n")
+
+
+def gaps(card: str) -> list[str]:
+    """Return what is to be filled in in a card, one phrase a gap."""
+    marked = (line.partition(GAP)[2] for line in card.splitlines() if GAP in line)
+    return [phrase.strip() for phrase in marked]
+
+
+def escape(text: str) -> str:
+    """Return text, such as a class's name, so that Markdown shows it as it is, on one line."""
+    shown = printable(_one_line(text)).replace("&", "&amp;").replace("<", "&lt;")
+    return _MARKUP.sub(r"\\\1", shown)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _gap(phrase: str) -> str:
+    return f"> {GAP} {phrase}"
+
+
+def _default_title(facts: Facts) -> str:
+    subject = f" of {facts.data.name}" if facts.data.name else ""
+    return f"Progressive GAN{subject}, {facts.size_text}"
+
+
+def _introduction(facts: Facts) -> str:
+    kind = "A class-conditional generator" if facts.label_size else "A generator"
+    colors = _COLORS.get(facts.channels, f"{facts.channels}-channel")
+    return (
+        f"{kind} of {facts.size_text} {colors} images, a Progressive GAN trained with `pgan_tf`. "
+        "The samples were drawn with it at random, and not chosen."
+    )
+
+
+def _use(facts: Facts, text: CardText) -> Iterator[str]:
+    location = f"{SCHEME}{text.repository or 'USER/NAME'}"
+    labels = f", np.eye({facts.label_size}, dtype=np.float32)[[0] * 4]" if facts.label_size else ""
+    arguments = f"[latents{labels}]" if labels else "latents"
+    yield "## Use"
+    yield "With Keras alone (`pip install keras tensorflow huggingface_hub`):"
+    yield "\n".join(
+        [
+            "```python",
+            "import keras",
+            "import numpy as np",
+            "",
+            f'generator = keras.saving.load_model("{location}")',
+            f"latents = np.random.default_rng(0).standard_normal((4, {facts.latent_size}), "
+            "np.float32)",
+            f"images = generator({arguments})  # 4x{facts.height}x{facts.width}x{facts.channels}, "
+            "in [-1, 1]",
+            "```",
+        ]
+    )
+    yield (
+        "`example.py` writes PNG files, of one class and truncated if you like. With `pgan_tf`: "
+        f"`pgan-generate --network={location} --output=images`, or "
+        f'`pgan_tf.load_generator("{location}")`.'
+    )
+
+
+def _model(facts: Facts, versions: str) -> Iterator[str]:
+    description = facts.description
+    rows = [
+        ("Resolution", facts.size_text),
+        ("Channels", _COLORS.get(facts.channels, str(facts.channels))),
+        ("Latents", f"{facts.latent_size}, standard normal"),
+        ("Classes", str(facts.label_size) if facts.label_size else "none"),
+        ("Weights", f"{facts.parameters:,}"),
+    ]
+    if description.bits == 16:
+        rows.insert(2, ("Trained on", "16 bits a value"))
+    if description.alpha is not None and description.alpha < 1:
+        rows.append(("Newest layers", f"still fading in, with the weight {description.alpha:.2f}"))
+    if isinstance(length := description.other.get("ema_length"), float):
+        rows.append(("Moving average", f"{length:g} of the images shown"))
+    rows.append(("Written by", versions))
+    yield "## Model"
+    yield _table(("", ""), rows)
+    if facts.class_names:
+        shown = [_code(name) for name in facts.class_names[:_MAX_CLASSES]]
+        more = len(facts.class_names) - len(shown)
+        rest = f", and {more} more in `config.json`" if more else ""
+        yield f"Classes in the order of labels: {', '.join(shown)}{rest}."
+
+
+def _code(name: str) -> str:
+    """Return a class's name, cut if it is long, as it stands in a list."""
+    line = _one_line(name)
+    cut = line if len(line) <= _MAX_CLASS_NAME else line[: _MAX_CLASS_NAME - 3] + "..."
+    return escape(cut) or '""'
+
+
+def _data(facts: Facts, text: CardText) -> Iterator[str]:
+    data = facts.data
+    rows = [
+        ("Name", escape(data.name)),
+        ("Images", "" if data.count is None else f"{data.count:,}"),
+        ("Never trained on", f"{data.held_out:,} of these" if data.held_out else ""),
+        ("Read as", escape(data.source)),
+    ]
+    known = [row for row in rows if row[1]]
+    yield "## Training data"
+    if known:
+        yield _table(("", ""), known)
+    yield text.data_description.strip() or _gap(
+        "what the images show, where they come from and under which license (`--data_description`)"
+    )
+
+
+def _training(facts: Facts) -> Iterator[str]:
+    description, told = facts.description, []
+    if facts.kimg is not None:
+        told.append(f"It was shown {facts.kimg:,.6g} thousand real images.")
+    if facts.training_seconds is not None:
+        told.append(f"Training took {format_duration(facts.training_seconds)}.")
+    if description.imported_from is not None:
+        details = [
+            _code(detail)
+            for detail in (description.original_name, description.original_version)
+            if detail
+        ]
+        told.append(
+            f"Imported from {_code(description.imported_from)}, a network of the original "
+            f"implementation ({', '.join(details) or 'of unknown version'})."
+        )
+    if not told and not facts.flags:
+        return
+    yield "## Training"
+    if told:
+        yield " ".join(told)
+    if facts.flags:
+        yield "\n".join(
+            [
+                "<details>",
+                "<summary>Flags of the run, without those that name places</summary>",
+                "",
+                "```",
+                *facts.flags,
+                "```",
+                "",
+                "</details>",
+            ]
+        )
+
+
+def _evaluation(facts: Facts, neighbors: str) -> Iterator[str]:
+    yield "## Evaluation"
+    if not facts.metrics:
+        yield _gap("metrics of this generator; `pgan-evaluate`, then export again")
+    else:
+        floors = any(row.floor is not None for row in facts.metrics)
+        spreads = any(row.spread is not None for row in facts.metrics)
+        counts = any(row.num_images is not None for row in facts.metrics)
+        head = ["Metric", "Value"]
+        head += ["Spread"] if spreads else []
+        head += ["Floor"] if floors else []
+        head += ["Images"] if counts else []
+        rows = []
+        for row in facts.metrics:
+            cells = [escape(row.name), _value(row.value)]
+            cells += [_value(row.spread)] if spreads else []
+            cells += [_value(row.floor)] if floors else []
+            cells += ["-" if row.num_images is None else f"{row.num_images:,}"] if counts else []
+            rows.append(cells)
+        yield _table(head, rows)
+        notes = []
+        if floors:
+            notes.append("The floor is the value of real images against other real images.")
+        if spreads:
+            notes.append("Two values that differ by less than their spread are not to be ranked.")
+        if notes:
+            yield " ".join(notes)
+    if neighbors:
+        yield (
+            "Generated images beside the training images nearest to them, most alike first "
+            "(it shows training images):"
+        )
+        yield f"![Neighbors]({neighbors})"
+
+
+def _value(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def _license(text: str) -> str:
+    if not text.strip():
+        return _gap("the license of this generator (`--license`)")
+    line = _one_line(text)
+    return f"<{line}>" if re.fullmatch(r"https?://[^\s<>]+", line) else escape(line)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; a name in its cells is escaped already."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
