@@ -169,7 +169,8 @@ def load_generator(
     """Load a generator.
 
     Args:
-      path: a `.keras` file, or a run directory, whose newest EMA generator is loaded.
+      path: a `.keras` file, a run directory, whose newest EMA generator is loaded, or
+        `hf://user/name` on Hugging Face's hub, which is downloaded into its client's cache.
       dtype: Keras dtype policy to compute in, such as "float32" or "mixed_bfloat16"; None for the
         one it was trained in. Weights and images are float32 in any case.
       ema_length: length of the moving average, as a fraction of the images seen, to be made from
@@ -262,7 +263,7 @@ def describe_generator(path: str | os.PathLike) -> dict[str, Any]:
     """Return the description inside a saved generator, as JSON values.
 
     Args:
-      path: a `.keras` file, or a run directory, whose newest EMA generator is described.
+      path: as `load_generator` takes it.
 
     Returns:
       Values such as `kimg`, `resolution` and `label_names`, by name (see `GeneratorDescription`);
@@ -284,7 +285,7 @@ def read_description(path: str | os.PathLike) -> GeneratorDescription:
 
 
 def find_generator(path: str | os.PathLike) -> Path:
-    """Return the `.keras` file at `path`: that file, or the newest one of a run directory.
+    """Return the `.keras` file at `path`: that file, or the newest of a run, or one of the hub.
 
     Raises:
       UserError: there is none.

@@ -15,6 +15,7 @@ from absl import logging
 from pgan_tf.config import LossConfig, NetworkConfig, ScheduleConfig, TrainConfig, flags
 from pgan_tf.config.options import MIN_RESOLUTION
 from pgan_tf.runs.data_note import named_classes, noted_base
+from pgan_tf.runs.hub import is_on_hub
 from pgan_tf.runs.run_directory import (
     CONFIG_NAME,
     RunDirectory,
@@ -136,6 +137,11 @@ def _warn_of_images_seen(config: TrainConfig) -> None:
 
 
 def _saved_config(init_from: str) -> TrainConfig:
+    if is_on_hub(init_from):
+        raise UserError(
+            "--init_from must be a run directory: on the hub there are generators alone, without a "
+            f"discriminator. Received: {init_from}"
+        )
     if not Path(init_from).is_dir():
         received = "a file" if Path(init_from).exists() else "no such directory"
         raise UserError(

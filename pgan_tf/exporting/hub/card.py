@@ -160,7 +160,7 @@ def _model(facts: Facts, versions: str) -> Iterator[str]:
         rows.append(("Moving average", f"{length:g} of the images shown"))
     rows.append(("Written by", versions))
     yield "## Model"
-    yield _table(("", ""), rows)
+    yield _bullets(rows)
     if facts.class_names:
         shown = [_code(name) for name in facts.class_names[:_MAX_CLASSES]]
         more = len(facts.class_names) - len(shown)
@@ -186,7 +186,7 @@ def _data(facts: Facts, text: CardText) -> Iterator[str]:
     known = [row for row in rows if row[1]]
     yield "## Training data"
     if known:
-        yield _table(("", ""), known)
+        yield _bullets(known)
     yield text.data_description.strip() or _gap(
         "what the images show, where they come from and under which license (`--data_description`)"
     )
@@ -274,6 +274,11 @@ def _license(text: str) -> str:
         return _gap("the license of this generator (`--license`)")
     line = _one_line(text)
     return f"<{line}>" if re.fullmatch(r"https?://[^\s<>]+", line) else escape(line)
+
+
+def _bullets(rows: Sequence[tuple[str, str]]) -> str:
+    """Return a list of names and values; names in them are escaped already."""
+    return "\n".join(f"- **{name}:** {value}" for name, value in rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

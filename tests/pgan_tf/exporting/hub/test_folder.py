@@ -147,8 +147,8 @@ def test_the_front_matter_is_what_the_hub_reads(card):
 def test_the_card_names_metrics_data_and_training(card):
     _, text = card
     assert "| fid | 12.50 | 1e-05 | 100 |" in text
-    assert "| Name | flowers |" in text
-    assert "| Images | 24 |" in text
+    assert "- **Name:** flowers" in text
+    assert "- **Images:** 24" in text
     assert "It was shown 5 thousand real images. Training took 10s." in text
     assert "--loss=wgan_gp" in text
     assert "![Neighbors](neighbors-000005.png)" in text
@@ -231,7 +231,7 @@ def test_other_images_are_handed_on(
     near = np.abs(np.asarray(image).reshape(expected.shape).astype(int) - expected)
     assert near.max() <= (1 if mode != "I;16" else 16)
     text = (tmp_path / "out" / "README.md").read_text("utf-8")
-    assert f"| Resolution | {size[0]}x{size[1]} |" in text
+    assert f"- **Resolution:** {size[0]}x{size[1]}" in text
     assert "metrics of this generator" in "".join(gaps(text))
     assert "## Training\n" not in text
 

@@ -153,9 +153,7 @@ def test_a_refused_upload_leaves_the_folder_complete(hub, push, repository, patt
     assert "generator.keras" in os.listdir(push.folder)
 
 
-def test_ctrl_c_in_the_middle_of_an_upload_leaves_the_folder_complete(
-    hub, push, caplog
-):
+def test_ctrl_c_in_the_middle_of_an_upload_leaves_the_folder_complete(hub, push, caplog):
     hub.interrupt = lambda: os.kill(os.getpid(), signal.SIGINT)
     code, _, error = push()
     assert code == 130
