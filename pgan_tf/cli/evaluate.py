@@ -1,5 +1,6 @@
 """pgan-evaluate: computes metrics of saved generators, and of sets of images."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -10,9 +11,10 @@ from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import EVALUATE_METRICS
 from pgan_tf.evaluation.kinds import kind_of_data, kind_of_network
 from pgan_tf.evaluation.sizes import parse_resolution
+from pgan_tf.runs.hub import is_on_hub
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
-from tfrecords_tools.errors import required
+from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.printable import say
 
 NAME = "pgan-evaluate"
@@ -37,8 +39,9 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
     string(
         "network",
-        "A run directory, whose newest generator is evaluated, or a .keras file. Or images: a "
-        "folder, an archive (.zip, .tar, .tar.gz) or a pyramid. Required.",
+        "A run directory, whose newest generator is evaluated, a .keras file, or hf://user/name on "
+        "Hugging Face's hub. Or images: a folder, an archive (.zip, .tar, .tar.gz) or a pyramid. "
+        "Required.",
     )
     string(
         "data_dir",
@@ -144,6 +147,13 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
     parse_resolution(flags["resolution"])
+    if is_on_hub(flags["network"]):
+        # Beside the network is the cache of the hub's client.
+        if not flags["output"]:
+            raise UserError(
+                f"--output is required: a directory for the results of {flags['network']}"
+            )
+        flags["cache_dir"] = flags["cache_dir"] or os.path.join(flags["output"], "evaluation")
     flags["network"] = str(require_network(flags["network"]))
     if flags["data_dir"]:
         kind_of_data(flags["data_dir"])

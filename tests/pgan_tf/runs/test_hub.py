@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 import pgan_tf
-from pgan_tf.cli import generate
+from pgan_tf.cli import evaluate, generate, train
 from pgan_tf.runs.hub import fetch_generator, is_on_hub, parse_hub_name
 from pgan_tf.runs.saved_generator import describe_generator, find_generator
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tests.helpers.hub_server import serve_hub, use_hub
+from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.errors import UserError
 
 
@@ -173,6 +174,32 @@ def test_commands_take_networks_of_the_hub(hub, saved, tmp_path, capsys):
     error = capsys.readouterr().err
     assert "pgan-generate: error: hf://u/none: no such repository" in error
     assert "Traceback" not in error
+
+
+def test_a_network_of_the_hub_is_evaluated_elsewhere_than_in_the_cache(
+    hub, saved, tmp_path, capsys
+):
+    hub.add("u/n", {"generator.keras": saved[0]})
+    labels = np.eye(2)[np.arange(24) % 2]
+    data = write_pyramid(tmp_path / "data", resolution=16, channels=3, labels=labels)
+    arguments = ["--network=hf://u/n", f"--data_dir={data}", "--metrics=ms_ssim"]
+    assert evaluate.main(arguments) == 2
+    assert (
+        "--output is required: a directory for the results of hf://u/n" in capsys.readouterr().err
+    )
+    assert hub.requests == []
+    output = tmp_path / "results"
+    assert evaluate.main([*arguments, f"--output={output}"]) == 0
+    assert (output / "metrics-generator.json").exists()
+    assert not list((tmp_path / "cache").rglob("metrics-*"))
+    assert not list((tmp_path / "cache").rglob("evaluation"))
+
+
+def test_runs_do_not_begin_with_networks_of_the_hub(hub, tmp_path, capsys):
+    arguments = [f"--run_dir={tmp_path / 'run'}", f"--data_dir={tmp_path}"]
+    assert train.main([*arguments, "--init_from=hf://u/n"]) == 2
+    assert "--init_from must be a run directory: on the hub there are" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_missing_extra_is_named(hub, monkeypatch):
