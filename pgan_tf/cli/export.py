@@ -161,7 +161,7 @@ COMMAND = command.Command(
                 "the network, and the file or directory to write",
                 (
                     *("network", "format", "output", "overwrite", "ema_length", "output_type"),
-                    "tflite_precision",
+                    *("tflite_precision", "runtime"),
                 ),
             ),
             command.Section(
