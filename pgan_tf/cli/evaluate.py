@@ -98,6 +98,13 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         True,
         "Also compare reals with other reals, which shows the best values that can be reached.",
     )
+    integer(
+        "bootstrap",
+        20,
+        "Number of times that fakes are resampled to find the spread of each value: its standard "
+        "deviation over other fakes of the generator. 0: no spread.",
+        0,
+    )
     boolean(
         "reuse",
         True,
@@ -146,6 +153,8 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     command.require_utf8(flag_values)
     flags = flag_values.flag_values_dict()
     required(flags["network"], "network", NAME)
+    if flags["bootstrap"] == 1:
+        raise UserError("--bootstrap must be 0, for no spread, or at least 2. Received: 1")
     parse_resolution(flags["resolution"])
     if is_on_hub(flags["network"]):
         # Beside the network is the cache of the hub's client.
@@ -167,7 +176,7 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
     with devices:
         with quiet_tensorflow():
             from pgan_tf.evaluation.evaluate import EvaluateOptions, evaluate
-            from pgan_tf.evaluation.results import table
+            from pgan_tf.evaluation.tables import table
         names = EvaluateOptions.__dataclass_fields__
         evaluation = evaluate(EvaluateOptions(**{name: flags[name] for name in names}))
     say(evaluation.summary)
@@ -194,7 +203,8 @@ COMMAND = command.Command(
                 "the network, the images and the metrics",
                 (
                     *("network", "data_dir", "metrics", "num_images", "seed", "mirror_augment"),
-                    *("all_snapshots", "ema_length", "floor", "resolution", "skip_bad_images"),
+                    *("all_snapshots", "ema_length", "floor", "bootstrap", "resolution"),
+                    "skip_bad_images",
                 ),
             ),
             command.Section(

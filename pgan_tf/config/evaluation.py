@@ -4,7 +4,10 @@ import dataclasses
 
 from pgan_tf.config.options import option, require_at_least, require_choice, require_positive
 
-METRICS = ("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "modes")
+METRICS = (
+    *("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "density_coverage"),
+    "modes",
+)
 # Those of pgan-evaluate, which has time to compare fakes with all training images.
 EVALUATE_METRICS = (*METRICS, "neighbors")
 

@@ -7,8 +7,10 @@ extracted once.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +25,23 @@ ImageFeatures = Mapping[str, np.ndarray]
 NEIGHBORS = "neighbors"
 
 
+class Compared(NamedTuple):
+    """The values of a metric.
+
+    Attributes:
+      values: by name; the first word of each name is the metric's.
+      spread: standard deviation of values over other fakes, by name; empty without replicates.
+    """
+
+    values: dict[str, float]
+    spread: dict[str, float]
+
+
+# (features of reals, features of fakes, seed, replicates) -> the values, and with replicates their
+# spread.
+Compare = Callable[[ImageFeatures, ImageFeatures, int, int], Compared]
+
+
 @dataclasses.dataclass(frozen=True)
 class Metric:
     """A metric.
@@ -34,12 +53,13 @@ class Metric:
       num_images: the usual number of images; values of other numbers can't be compared with it.
       min_images: the fewest images that make sense.
       min_side: the shorter side of the smallest images, in pixels.
-      compare: (features of reals, features of fakes, seed) -> values by name; the first word of
-        each name is the metric's.
+      compare: compares features; without replicates, or with one, there is no spread.
       headline: name of the value by which generators are ranked.
       higher_is_better: whether a higher headline is better.
       needs_logits: whether the extractor must be a classifier.
       equal_sets: whether there must be as many reals as fakes.
+      method: number of images of the smaller set -> a text that changes when values of as many do
+        from one version to the next; None as long as they are those of the first.
     """
 
     name: str
@@ -47,15 +67,17 @@ class Metric:
     num_images: int
     min_images: int
     min_side: int
-    compare: Callable[[ImageFeatures, ImageFeatures, int], dict[str, float]]
+    compare: Compare
     headline: str
     higher_is_better: bool = False
     needs_logits: bool = False
     equal_sets: bool = False
+    method: Callable[[int], str | None] = lambda count: None
 
-    def better(self, value: float, than: float) -> bool:
-        """Return whether a headline is better than another; never if equal or NaN."""
-        return value > than if self.higher_is_better else value < than
+    def better(self, value: float, than: float, by: float = 0.0) -> bool:
+        """Return whether a headline is better than another by more than a margin; never if NaN."""
+        gain = value - than if self.higher_is_better else than - value
+        return gain > by
 
 
 def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, ...]:
@@ -77,12 +99,22 @@ def find_metrics(names: Sequence[str], flag: str = "metrics") -> tuple[Metric, .
     return tuple(CATALOG[name] for name in dict.fromkeys(names))
 
 
-def _compare_patches(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
+def combined_spread(*spreads: float | None) -> float:
+    """Return the spread of a difference of values, each with a spread, or none known."""
+    return math.hypot(*(spread or 0.0 for spread in spreads))
+
+
+def _compare_patches(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
     channels = next(iter(reals.values())).shape[1] // metrics.PATCH_SIZE**2
     levels = sorted(reals, key=_pixels, reverse=True)
     by_level = [{level: m[level] for level in levels} for m in (reals, fakes)]
-    distances = metrics.swd(*by_level, channels=channels, seed=seed)
-    return {f"swd/{name}": value for name, value in distances.items()}
+    values = metrics.swd(*by_level, channels=channels, seed=seed)
+    spread = {}
+    if replicates > 1 and len(by_level[1][levels[0]]) >= 2 * metrics.PATCHES_PER_IMAGE:
+        spread = metrics.swd_spread(*by_level, channels=channels, seed=seed, replicates=replicates)
+    return _named("swd/", values, spread)
 
 
 def _pixels(level: str) -> int:
@@ -90,50 +122,106 @@ def _pixels(level: str) -> int:
     return math.prod(parse_size(level) or ())
 
 
+def _named(prefix: str, values: Mapping[str, float], spread: Mapping[str, float]) -> Compared:
+    return Compared(*({f"{prefix}{name}": v for name, v in of.items()} for of in (values, spread)))
+
+
 def _compare_similarities(
-    reals: ImageFeatures, fakes: ImageFeatures, seed: int
-) -> dict[str, float]:
-    ours, theirs = (float(np.mean(m["similarities"])) for m in (fakes, reals))
-    return {"ms_ssim": ours, "ms_ssim/gap": abs(ours - theirs)}
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    ours, theirs = (m["similarities"].astype(np.float64) for m in (fakes, reals))
+    expected = float(np.mean(theirs))
+
+    def values(rows: np.ndarray | slice) -> dict[str, float]:
+        similarity = float(np.mean(ours[rows]))
+        return {"ms_ssim": similarity, "ms_ssim/gap": abs(similarity - expected)}
+
+    spread = metrics.bootstrap(values, len(ours), replicates=replicates, seed=seed)
+    return Compared(values(slice(None)), spread)
 
 
-def _compare_statistics(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
-    statistics = [metrics.feature_statistics(m["features"]) for m in (reals, fakes)]
-    return {"fid": metrics.frechet_distance(*statistics)}
+def _compare_statistics(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    features = fakes["features"]
+    ours, theirs = (metrics.feature_statistics(m) for m in (features, reals["features"]))
+    if replicates < 2:
+        return Compared({"fid": metrics.frechet_distance(theirs, ours)}, {})
+    distance, spread = metrics.frechet_distance_and_spread(theirs, ours, features)
+    return Compared({"fid": distance}, {"fid": spread})
 
 
-def _score(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
+def _score(reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int) -> Compared:
     mean, deviation = metrics.inception_score(fakes["logits"])
-    return {"is": mean, "is/std": deviation}
+    spread = {}
+    if replicates > 1:
+        spread["is"] = metrics.inception_score_spread(
+            fakes["logits"], replicates=replicates, seed=seed
+        )
+    return Compared({"is": mean, "is/std": deviation}, spread)
 
 
-def _compare_kernels(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
-    mean, deviation = metrics.kernel_distance(reals["features"], fakes["features"], seed=seed)
-    # Few images are all in one subset: then no deviation is known.
-    return {"kid": mean} if math.isnan(deviation) else {"kid": mean, "kid/std": deviation}
+def _compare_kernels(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    found = metrics.estimate_kernel_distance(reals["features"], fakes["features"], seed=seed)
+    values = {"kid": found.mean}
+    # Fewer than four images are all in one subset: then no deviation is known.
+    if not math.isnan(found.std):
+        values["kid/std"] = found.std
+    return Compared(values, {"kid": found.spread} if replicates > 1 else {})
 
 
-def _compare_manifolds(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
-    precision, recall = metrics.precision_recall(reals["features"], fakes["features"])
-    f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-    return {
-        "precision_recall/precision": precision,
-        "precision_recall/recall": recall,
-        "precision_recall/f1": f1,
-    }
+def _kernel_method(count: int) -> str | None:
+    # Earlier versions took subsets of 1000, or of all images.
+    return None if count >= 2 * metrics.MOST_PER_SUBSET else "subsets of half of the images"
 
 
-def _count_modes(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
-    hit, divergence = metrics.mode_coverage(fakes["numbers"])
-    return {"modes/hit": float(hit), "modes/kl": divergence}
+def _compare_manifolds(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    found = metrics.compare_manifolds(reals["features"], fakes["features"])
+    values = {"precision": found.precision, "recall": found.recall, "f1": found.f1}
+    return _named("precision_recall/", values, found.spread() if replicates > 1 else {})
 
 
-def _compare_distances(reals: ImageFeatures, fakes: ImageFeatures, seed: int) -> dict[str, float]:
-    return {
-        f"{NEIGHBORS}/{space}/{name}": value
-        for space, distances in fakes.items()
-        for name, value in metrics.memorization(distances, reals[space]).items()
-    }
+def _compare_densities(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    found = metrics.density_coverage(reals["features"], fakes["features"])
+    values = {"density": found.density, "coverage": found.coverage}
+    return _named("density_coverage/", values, found.spread() if replicates > 1 else {})
+
+
+def _count_modes(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    numbers = fakes["numbers"]
+
+    def values(rows: np.ndarray | slice) -> dict[str, float]:
+        hit, divergence = metrics.mode_coverage(numbers[rows])
+        return {"modes/hit": float(hit), "modes/kl": divergence}
+
+    spread = metrics.bootstrap(values, len(numbers), replicates=replicates, seed=seed)
+    return Compared(values(slice(None)), spread)
+
+
+def _compare_distances(
+    reals: ImageFeatures, fakes: ImageFeatures, seed: int, replicates: int
+) -> Compared:
+    found = Compared({}, {})
+    for space, distances in fakes.items():
+        values = functools.partial(_memorization, distances, reals[space])
+        spread = metrics.bootstrap(values, len(distances), replicates=replicates, seed=seed)
+        for mapping, more in zip(found, (values(slice(None)), spread), strict=True):
+            mapping.update({f"{NEIGHBORS}/{space}/{name}": v for name, v in more.items()})
+    return found
+
+
+def _memorization(
+    fakes: np.ndarray, others: np.ndarray, rows: np.ndarray | slice
+) -> dict[str, float]:
+    return metrics.memorization(fakes[rows], others)
 
 
 _ALL = (
@@ -142,7 +230,7 @@ _ALL = (
     Metric("ms_ssim", "similarities", 20000, 2, 16, _compare_similarities, "ms_ssim/gap"),
     Metric("fid", "features", 50000, 2, 1, _compare_statistics, "fid"),
     Metric("is", "features", 50000, 20, 1, _score, "is", higher_is_better=True, needs_logits=True),
-    Metric("kid", "features", 50000, 2, 1, _compare_kernels, "kid"),
+    Metric("kid", "features", 50000, 2, 1, _compare_kernels, "kid", method=_kernel_method),
     Metric(
         "precision_recall",
         "features",
@@ -151,6 +239,16 @@ _ALL = (
         1,
         _compare_manifolds,
         "precision_recall/f1",
+        higher_is_better=True,
+    ),
+    Metric(
+        "density_coverage",
+        "features",
+        50000,
+        6,
+        1,
+        _compare_densities,
+        "density_coverage/coverage",
         higher_is_better=True,
     ),
     Metric("modes", "numbers", 25600, 1, 1, _count_modes, "modes/kl"),

@@ -1,5 +1,6 @@
 """Curves of metrics over training, as one PNG file."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,19 +72,32 @@ def _draw_panel(
 ) -> None:
     values = []
     for name in names:
-        curve = [result.values[name] for result in results]
-        values += curve
+        curve = [result.values.get(name, math.nan) for result in results]
+        spread = [result.spread.get(name, math.nan) for result in results]
+        values += [value for value in curve if math.isfinite(value)]
         short = name.removeprefix(f"{metric}/")
         (line,) = axis.plot(kimg, curve, marker="o", markersize=3.5, linewidth=1.3, label=short)
+        _draw_band(axis, kimg, curve, spread, line.get_color())
         floor = results[0].floor.get(name)
         if floor is not None:
             values.append(floor)
             axis.axhline(floor, color=line.get_color(), linestyle="--", linewidth=0.9)
     # Distances fall by orders of magnitude: a logarithmic axis shows the end of training too.
-    if min(values) > 0 and max(values) > 20 * min(values):
+    if values and min(values) > 0 and max(values) > 20 * min(values):
         axis.set_yscale("log")
     axis.set_title(f"{metric} (x1e3)" if metric == "swd" else metric)
     axis.set_xlabel("kimg (dashed: reals against reals)" if results[0].floor else "kimg")
     axis.grid(alpha=0.3)
     if len(names) > 1:
         axis.legend(fontsize=8)
+
+
+def _draw_band(
+    axis: Any, kimg: Sequence[float], curve: Sequence[float], spread: Sequence[float], color: Any
+) -> None:
+    """Draw the spread around a curve, as far as it is known; a bar where a band has no width."""
+    if not any(map(math.isfinite, spread)):
+        return
+    low, high = ([v + sign * s for v, s in zip(curve, spread, strict=True)] for sign in (-1, 1))
+    axis.fill_between(kimg, low, high, color=color, alpha=0.2, linewidth=0)
+    axis.errorbar(kimg, curve, yerr=spread, fmt="none", ecolor=color, elinewidth=0.8, capsize=2)

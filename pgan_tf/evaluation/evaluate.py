@@ -7,7 +7,7 @@ from typing import Any
 
 from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
-from pgan_tf.evaluation.catalog import NEIGHBORS, Metric, find_metrics
+from pgan_tf.evaluation.catalog import NEIGHBORS, Compared, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
@@ -17,6 +17,7 @@ from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
     USUAL_NUM_IMAGES,
     NeighborFinder,
+    NeighborReport,
     held_out_records,
 )
 from pgan_tf.evaluation.opening import Selection, open_sides
@@ -24,7 +25,6 @@ from pgan_tf.evaluation.options import EvaluateOptions
 from pgan_tf.evaluation.results import (
     SnapshotMetrics,
     StoredMetrics,
-    format_value,
     read_stored,
     require_writable,
     result_path,
@@ -32,6 +32,7 @@ from pgan_tf.evaluation.results import (
     write_tensorboard,
 )
 from pgan_tf.evaluation.stored_selection import describe_set
+from pgan_tf.evaluation.tables import format_figure
 from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.printable import say
 from tfrecords_tools.shape import has_alpha
@@ -73,6 +74,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     finder = _make_finder(options, selection, metrics, reals)
     output = Path(options.output) if options.output else selection.home
     settings = _settings(evaluator, finder, reals) | selection.settings
+    settings["bootstrap"] = dict.fromkeys(settings["num_images"], options.bootstrap)
     if labels is not reals:
         settings["labels_from"] = str(labels.images.path.absolute())
     if options.ema_length is not None:
@@ -98,16 +100,24 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     results, written = [], []
     for snapshot in selection.snapshots:
         known = stored.get(snapshot.file, {})
-        values = {name: v for metric in known.values() for name, v in metric.values.items()}
+        found = Compared({}, {})
+        for metric in known.values():
+            _add(found, metric)
         missing = _missing(metrics, known)
         if missing:
             fakes = loaded.pop(snapshot.file, None) or load(snapshot)
             ordinary = [metric for metric in missing if metric.name != NEIGHBORS]
             if ordinary:
-                values |= evaluator.evaluate(fakes, label=snapshot.label, only=ordinary)
+                _add(found, evaluator.evaluate(fakes, label=snapshot.label, only=ordinary))
             if finder is not None and len(ordinary) < len(missing):
-                values |= _find_neighbors(finder, fakes, output, snapshot)
-        result = _result(snapshot, _in_order(metrics, values), settings, floor)
+                _add(found, _find_neighbors(finder, fakes, output, snapshot))
+        of_spread = {name: metric.bootstrap for name, metric in known.items()}
+        result = _result(
+            snapshot,
+            Compared(*(_in_order(metrics, values) for values in found)),
+            {**settings, "bootstrap": settings["bootstrap"] | of_spread},
+            floor,
+        )
         results.append(result)
         written.append(result.write_json(output))
         if finder is not None:
@@ -140,6 +150,7 @@ def _make_evaluator(
             features=options.features,
             digit_classifier=options.digit_classifier,
         ),
+        replicates=options.bootstrap,
     )
 
 
@@ -159,6 +170,7 @@ def _make_finder(
         num_images=_neighbors_count(options, selection),
         cache=_cache(options, selection),
         extractor=load_feature_extractor(options.inception, options.features) if own else None,
+        replicates=options.bootstrap,
     )
 
 
@@ -170,12 +182,17 @@ def _neighbors_count(options: EvaluateOptions, selection: Selection) -> int:
 
 def _find_neighbors(
     finder: NeighborFinder, fakes: FakeImages, output: Path, snapshot: EvaluatedImages
-) -> dict[str, float]:
-    """Return the values of `neighbors` of a generator, and write its sheet."""
+) -> NeighborReport:
+    """Return the neighbors of a generator's images, and write its sheet."""
     report = finder.evaluate(fakes, label=snapshot.label)
     path = sheet_path(output, snapshot.label)
     write_sheet(path, finder, report, fakes, title=snapshot.label)
-    return report.values
+    return report
+
+
+def _add(found: Compared, more: Compared | StoredMetrics | NeighborReport) -> None:
+    found.values.update(more.values)
+    found.spread.update(more.spread)
 
 
 def _cache(options: EvaluateOptions, selection: Selection) -> FeatureCache:
@@ -224,7 +241,7 @@ def _in_order(metrics: Sequence[Metric], values: Mapping[str, float]) -> dict[st
 
 def _result(
     snapshot: EvaluatedImages,
-    values: Mapping[str, float],
+    found: Compared,
     settings: Mapping[str, Any],
     floor: Mapping[str, float],
 ) -> SnapshotMetrics:
@@ -233,15 +250,17 @@ def _result(
         digest=snapshot.digest,
         label=snapshot.label,
         images_seen=snapshot.images_seen,
-        values=values,
+        values=found.values,
         settings=settings,
         floor=floor,
+        spread=found.spread,
     )
 
 
 def _headlines(result: SnapshotMetrics, metrics: Sequence[Metric], *, reused: bool) -> str:
     values = "  ".join(
-        f"{metric.headline} {format_value(result.values[metric.headline])}" for metric in metrics
+        f"{name} {format_figure(result.values[name], result.spread.get(name))}"
+        for name in (metric.headline for metric in metrics)
     )
     return f"{result.label}  {values}{'  (as found before)' if reused else ''}"
 
@@ -259,6 +278,7 @@ def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals)
         "real_num_images": evaluator.real_images,
         "extractors": evaluator.extractor_digests,
         "floor_num_images": evaluator.floor_images,
+        "methods": evaluator.methods,
     }
     if finder is None:
         return settings

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from pgan_tf.evaluation.catalog import ImageFeatures, Metric
+from pgan_tf.evaluation.catalog import Compared, ImageFeatures, Metric
 from pgan_tf.evaluation.extraction import (
     ACCUMULATORS,
     Allocate,
@@ -49,6 +49,7 @@ class Evaluator:
         cache: FeatureCache,
         extractors: Mapping[str, Extractor],
         most_fakes: int | None = None,
+        replicates: int = 0,
         flag: str = "num_images",
     ):
         """Check that every metric can be computed, before any work.
@@ -61,6 +62,7 @@ class Evaluator:
           cache: of features.
           extractors: by kind of features.
           most_fakes: number of fakes that there are; None for any number.
+          replicates: of the bootstrap, for the spread of values over fakes; 0 for none.
           flag: name of the flag with `num_images`, for errors.
 
         Raises:
@@ -71,6 +73,7 @@ class Evaluator:
         self._reals = reals
         self._cache = cache
         self._extractors = extractors
+        self._replicates = replicates
         self.num_images = {
             m.name: _choose_count(m, reals, num_images, most_fakes, flag) for m in metrics
         }
@@ -109,13 +112,20 @@ class Evaluator:
         }
 
     @property
+    def methods(self) -> dict[str, str]:
+        """By metric, a text that changes when its values do; of metrics that have changed once."""
+        reals, floor = self.real_images, self.floor_images
+        found = {m.name: m.method(min(reals[m.name], floor[m.name])) for m in self.metrics}
+        return {name: method for name, method in found.items() if method is not None}
+
+    @property
     def data_digest(self) -> str:
         """Digest that changes whenever the data do."""
         return self._reals.images.digest
 
     def evaluate(
         self, fakes: FakeImages, *, label: str = "fakes", only: Sequence[Metric] | None = None
-    ) -> dict[str, float]:
+    ) -> Compared:
         """Compute the metrics of a generator.
 
         Args:
@@ -124,7 +134,7 @@ class Evaluator:
           only: the metrics to compute, of `metrics`; None for all.
 
         Returns:
-          Values by name.
+          Values, and their spread.
 
         Raises:
           UserError: its images are not finite, or the disk is full.
@@ -142,7 +152,7 @@ class Evaluator:
         with _bar(most, label) as progress:
             extract(list(accumulators.values()), fakes.read(most), progress)
         of_fakes = {kind: accumulator.finish() for kind, accumulator in accumulators.items()}
-        return self._compare(wanted, of_reals, of_fakes, self.num_images)
+        return self._compare(wanted, of_reals, of_fakes, self.num_images, self._replicates)
 
     def floor(self, *, only: Sequence[Metric] | None = None) -> dict[str, float]:
         """Compute the metrics of reals against other reals: those of a perfect generator.
@@ -168,7 +178,7 @@ class Evaluator:
         # From the second half of the order of draws, so that no image is in both sets.
         others = self._cached_features(counts, _OTHER_REALS, "other reals", first=half)
         first = {kind: features_of_first(kind, of_reals[kind], counts[kind]) for kind in counts}
-        return self._compare(wanted, first, others, self.floor_images)
+        return self._compare(wanted, first, others, self.floor_images, 0).values
 
     def _try_extractors(self) -> None:
         """Extract features of two reals, so that an unfit extractor is reported before any work.
@@ -205,14 +215,17 @@ class Evaluator:
         reals: Mapping[str, ImageFeatures],
         fakes: Mapping[str, ImageFeatures],
         num_images: Mapping[str, int],
-    ) -> dict[str, float]:
-        values: dict[str, float] = {}
+        replicates: int,
+    ) -> Compared:
+        found = Compared({}, {})
         for metric in metrics:
             count, kind = num_images[metric.name], metric.feature_kind
             of_reals, of_fakes = (features_of_first(kind, of[kind], count) for of in (reals, fakes))
             with working(f"comparing {metric.name}"):  # sorting projections, for one
-                values.update(metric.compare(of_reals, of_fakes, self._reals.seed))
-        return values
+                compared = metric.compare(of_reals, of_fakes, self._reals.seed, replicates)
+            found.values.update(compared.values)
+            found.spread.update(compared.spread)
+        return found
 
     def _features_of_reals(self, counts: Mapping[str, int]) -> Mapping[str, ImageFeatures]:
         """Return the features of reals, each kind extracted or loaded once."""

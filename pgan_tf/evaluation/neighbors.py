@@ -132,11 +132,13 @@ class NeighborReport(NamedTuple):
 
     Attributes:
       values: by name, as of every metric.
+      spread: of the values, by name.
       fakes: neighbors of the fakes.
       others: neighbors of the images that fakes are compared with.
     """
 
     values: dict[str, float]
+    spread: dict[str, float]
     fakes: FoundBySpace
     others: FoundBySpace
 
@@ -159,6 +161,7 @@ class NeighborFinder:
         num_images: int,
         cache: FeatureCache,
         extractor: FeatureExtractor | None,
+        replicates: int = 0,
     ):
         """Compute nothing yet.
 
@@ -168,6 +171,7 @@ class NeighborFinder:
           num_images: number of fakes, and of others if there are as many.
           cache: of the features of the data.
           extractor: of features; None for outlines.
+          replicates: of the bootstrap, for the spread of values over fakes; 0 for none.
 
         Raises:
           UserError: there are too few training images, or no pyramid of them.
@@ -178,6 +182,7 @@ class NeighborFinder:
         self.split = split_data(self.data.pyramid, held_out, count=num_images, seed=reals.seed)
         self._cache = cache
         self._extractor = extractor
+        self._replicates = replicates
         self._others: FoundBySpace | None = None
         self._spaces: dict[str, Space] | None = None
 
@@ -206,8 +211,10 @@ class NeighborFinder:
         of_others, of_fakes = (
             {name: each.distances for name, each in of.items()} for of in (self._others, found)
         )
-        values = CATALOG[NEIGHBORS].compare(of_others, of_fakes, self.reals.seed)
-        return NeighborReport(values, found, self._others)
+        compared = CATALOG[NEIGHBORS].compare(
+            of_others, of_fakes, self.reals.seed, self._replicates
+        )
+        return NeighborReport(*compared, found, self._others)
 
     def _search(
         self,

@@ -21,6 +21,7 @@ class EvaluateOptions:
       output: directory for the results; empty for the run directory.
       mirror_augment: whether to mirror reals; None to do as the run did.
       floor: whether to compare reals with other reals too.
+      bootstrap: number of replicates for the spread of values over fakes; 0 for none.
       reuse: whether to reuse values that were written under the same settings.
       cache: whether to keep the features of reals.
       cache_dir: directory of the features; empty for one in the run directory.
@@ -44,6 +45,7 @@ class EvaluateOptions:
     output: str = ""
     mirror_augment: bool | None = None
     floor: bool = True
+    bootstrap: int = 20
     reuse: bool = True
     cache: bool = True
     cache_dir: str = ""

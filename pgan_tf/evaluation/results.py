@@ -1,4 +1,4 @@
-"""Metrics written down: a table, files `metrics-<kimg>.json`, and TensorBoard's scalars."""
+"""Metrics written down: files `metrics-<kimg>.json`, and TensorBoard's scalars."""
 
 import contextlib
 import dataclasses
@@ -20,6 +20,7 @@ from tfrecords_tools.untrusted.json_file import read_object
 
 TAG_PREFIX = "metrics/"
 FLOOR = "floor"
+SPREAD = "spread"
 FORMAT = 1
 
 _CHECKSUM = "checksum"
@@ -27,13 +28,20 @@ _CHECKSUM = "checksum"
 # entry in `others`, true.
 _UNVERIFIED = "without_checksum"
 
-_VALUES = ("metrics", "floor")
-# Settings that every metric has a value of its own for; and keys of a file other than settings.
-_BY_METRIC = ("num_images", "real_num_images", "extractors", "floor_num_images")
+_VALUES = ("metrics", "floor", "spread")
+# Settings that every metric has a value of its own for, of which early versions wrote the first
+# four; and keys of a file other than settings.
+_REPLICATES = "bootstrap"
+_BY_METRIC = (
+    *("num_images", "real_num_images", "extractors", "floor_num_images"),
+    *("methods", _REPLICATES),
+)
 _NO_SETTINGS = {
-    *("format", "network", "network_digest", "images_seen", "kimg", "metrics", "floor", "others"),
+    *("format", "network", "network_digest", "images_seen", "kimg", *_VALUES, "others"),
     _UNVERIFIED,
 }
+# The number of replicates changes the spread alone.
+_NOT_OF_VALUES = {*_VALUES, _REPLICATES, _UNVERIFIED}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +55,10 @@ class SnapshotMetrics:
       images_seen: real images that it was trained on; None if unknown.
       values: of the metrics, by name.
       settings: of the evaluation, as JSON values; `num_images`, `real_num_images`,
-        `floor_num_images` and `extractors` are mappings by the metric's name.
+        `floor_num_images`, `extractors`, `methods` and `bootstrap` (the number of replicates) are
+        mappings by the metric's name.
       floor: the values of reals against other reals; empty if not computed.
+      spread: standard deviation of values over other fakes, by name, as far as it is known.
     """
 
     network: Path
@@ -58,6 +68,7 @@ class SnapshotMetrics:
     values: Mapping[str, float]
     settings: Mapping[str, Any]
     floor: Mapping[str, float]
+    spread: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def write_json(self, directory: Path) -> Path:
         """Write `metrics-<label>.json`, whole or not at all, and return its path.
@@ -76,8 +87,10 @@ class SnapshotMetrics:
             "kimg": None if self.images_seen is None else self.images_seen / 1000,
             **self._shared_settings,
             **{key: {entry["metric"]: entry[key] for entry in entries} for key in _BY_METRIC},
-            "metrics": {n: value for entry in entries for n, value in entry["metrics"].items()},
-            "floor": {n: value for entry in entries for n, value in entry["floor"].items()},
+            **{
+                key: {name: value for entry in entries for name, value in entry[key].items()}
+                for key in _VALUES
+            },
             **({_UNVERIFIED: unverified} if unverified else {}),
             **({"others": others} if others else {}),
         }
@@ -102,7 +115,7 @@ class SnapshotMetrics:
         Returns:
           The entries under these settings, the new ones first; and all other entries.
         """
-        entries = _entries(self.settings, self.values, self.floor)
+        entries = _entries(self.settings, self.values, self.floor, self.spread)
         rest = {_identity(entry): entry for entry in stored}
         for entry in entries:
             same = rest.pop(_identity(entry), None)
@@ -112,6 +125,8 @@ class SnapshotMetrics:
             if taken and same.get(_UNVERIFIED):
                 entry[_UNVERIFIED] = True
             entry["floor"] = entry["floor"] or same["floor"]
+            if not entry["spread"] and entry["metrics"] == same["metrics"]:
+                entry["spread"], entry[_REPLICATES] = same["spread"], same.get(_REPLICATES)
         names = {entry["metric"] for entry in entries}
         others = []
         for entry in rest.values():
@@ -156,10 +171,15 @@ class StoredMetrics(NamedTuple):
     Attributes:
       values: by name.
       floor: likewise; empty if not computed, or if there are too few images.
+      spread: likewise; empty if not computed.
+      bootstrap: number of replicates of the spread; None in files of early versions, which have
+        no spread.
     """
 
     values: dict[str, float]
     floor: dict[str, float]
+    spread: dict[str, float]
+    bootstrap: int | None
 
 
 def read_stored(
@@ -173,17 +193,21 @@ def read_stored(
       settings: as `SnapshotMetrics.settings`; they name the metrics.
 
     Returns:
-      The metrics that are there, by name.
+      The metrics that are there, by name; but for those with another number of replicates, if a
+      spread is wanted. Those of early versions stay without.
     """
     stored = {_identity(entry): entry for entry in _read_entries(path, digest=digest)}
     found = {}
-    for wanted in _entries(settings, {}, {}):
+    for wanted in _entries(settings, {}, {}, {}):
         entry = stored.get(_identity(wanted))
-        if entry and entry["metrics"]:
-            numbers = (
+        if not entry or not entry["metrics"]:
+            continue
+        replicates = entry.get(_REPLICATES)
+        if not wanted[_REPLICATES] or replicates in (None, wanted[_REPLICATES]):
+            values, floor, spread = (
                 {name: _number(value) for name, value in entry[key].items()} for key in _VALUES
             )
-            found[wanted["metric"]] = StoredMetrics(*numbers)
+            found[wanted["metric"]] = StoredMetrics(values, floor, spread, replicates)
     return found
 
 
@@ -206,9 +230,12 @@ def read_known(directory: Path, *, digest: str) -> list[tuple[str, dict[str, Any
 
 
 def _entries(
-    settings: Mapping[str, Any], values: Mapping[str, Any], floor: Mapping[str, Any]
+    settings: Mapping[str, Any],
+    values: Mapping[str, Any],
+    floor: Mapping[str, Any],
+    spread: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
-    """Return an entry for each metric, of JSON values: its name, settings, values and floor."""
+    """Return an entry for each metric, of JSON values: its name, settings, and all values."""
     shared = {key: value for key, value in settings.items() if key not in _BY_METRIC}
     return [
         {
@@ -217,6 +244,7 @@ def _entries(
             **{key: settings.get(key, {}).get(name) for key in _BY_METRIC},
             "metrics": _finite(values_of(name, values)),
             "floor": _finite(values_of(name, floor)),
+            "spread": _finite(values_of(name, spread)),
         }
         for name in settings["num_images"]
     ]
@@ -224,7 +252,12 @@ def _entries(
 
 def _identity(entry: Mapping[str, Any]) -> str:
     """Return the part of an entry that its values depend on, as text."""
-    depends = {k: value for k, value in entry.items() if k not in (*_VALUES, _UNVERIFIED)}
+    # Settings that early versions did not have are None where their values are the same.
+    depends = {
+        key: value
+        for key, value in entry.items()
+        if key not in _NOT_OF_VALUES and value is not None
+    }
     return json.dumps(depends, sort_keys=True)
 
 
@@ -241,12 +274,14 @@ def _read_entries(path: Path, *, digest: str) -> list[dict[str, Any]]:
         if content["format"] != FORMAT or content["network_digest"] != digest:
             return []
         settings = {key: value for key, value in content.items() if key not in _NO_SETTINGS}
-        entries = _entries(settings, content["metrics"], content["floor"])
+        spread = content.get("spread", {})
+        entries = _entries(settings, content["metrics"], content["floor"], spread)
         for entry in entries:
             if entry["metric"] in content.get(_UNVERIFIED, ()):
                 entry[_UNVERIFIED] = True
         for entry in content.get("others", []):
-            values = {key: _finite(entry[key]) for key in _VALUES}
+            values = {key: _finite(entry[key]) for key in ("metrics", "floor")}
+            values["spread"] = _finite(entry.get("spread", {}))
             entries.append({**entry, "metric": str(entry["metric"]), **values})
         if stated is None:
             for entry in entries:
@@ -285,39 +320,6 @@ def _finite(values: Mapping[str, float | None]) -> dict[str, float | None]:
     }
 
 
-def table(results: Sequence[SnapshotMetrics]) -> str:
-    """Return a text table: for one generator a row per value, for several a row per generator."""
-    names = list(results[0].values)
-    floor = results[0].floor
-    if len(results) == 1:
-        rows = [["", results[0].label, *([FLOOR] if floor else [])]]
-        for name in names:
-            cells = [format_value(results[0].values[name])]
-            cells += [format_value(floor.get(name))] if floor else []
-            rows.append([name, *cells])
-    else:
-        rows = [["", *names]]
-        rows += [[r.label, *(format_value(r.values[n]) for n in names)] for r in results]
-        if floor:
-            rows.append([FLOOR, *(format_value(floor.get(name)) for name in names)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join(lines)
-
-
-def format_value(value: float | None) -> str:
-    """Return a value as text: two decimals from 10 up, else four significant digits."""
-    if value is None:
-        return "-"
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
-
-
 def write_tensorboard(run: Path, results: Sequence[SnapshotMetrics]) -> None:
     """Add scalars `metrics/...` to a run, over the run's own steps.
 
@@ -334,5 +336,6 @@ def write_tensorboard(run: Path, results: Sequence[SnapshotMetrics]) -> None:
             with writer.as_default(step=result.images_seen // unit):
                 for name, value in result.values.items():
                     tf.summary.scalar(TAG_PREFIX + name, value)
-                for name, value in result.floor.items():
-                    tf.summary.scalar(f"{TAG_PREFIX}{FLOOR}/{name}", value)
+                for kind, values in ((FLOOR, result.floor), (SPREAD, result.spread)):
+                    for name, value in values.items():
+                        tf.summary.scalar(f"{TAG_PREFIX}{kind}/{name}", value)

@@ -10,6 +10,7 @@ Sliced Wasserstein distance and MS-SSIM need pixels alone. One file holds one me
 imports no other room, and TensorFlow only where a graph is run.
 """
 
+from pgan_tf.metrics.density_coverage import DensityCoverage, density_coverage
 from pgan_tf.metrics.differentiable import TensorExtractor, differentiable
 from pgan_tf.metrics.digit_classifier import (
     DigitClassifier,
@@ -27,10 +28,16 @@ from pgan_tf.metrics.frechet import (
     StatisticsAccumulator,
     feature_statistics,
     frechet_distance,
+    frechet_distance_and_spread,
 )
 from pgan_tf.metrics.inception import InceptionExtractor, load_inception
-from pgan_tf.metrics.inception_score import inception_score
-from pgan_tf.metrics.kernel_distance import kernel_distance
+from pgan_tf.metrics.inception_score import inception_score, inception_score_spread
+from pgan_tf.metrics.kernel_distance import (
+    MOST_PER_SUBSET,
+    KernelEstimate,
+    estimate_kernel_distance,
+    kernel_distance,
+)
 from pgan_tf.metrics.laplacian_pyramid import laplacian_pyramid
 from pgan_tf.metrics.modes import Modes, mode_coverage, modes, read_numbers
 from pgan_tf.metrics.ms_ssim import ms_ssim
@@ -47,28 +54,43 @@ from pgan_tf.metrics.patches import (
     PatchSampler,
     swd_sizes,
 )
-from pgan_tf.metrics.precision_recall import precision_recall
-from pgan_tf.metrics.swd import sliced_wasserstein, swd
+from pgan_tf.metrics.precision_recall import (
+    PrecisionRecall,
+    compare_manifolds,
+    precision_recall,
+)
+from pgan_tf.metrics.spread import bootstrap, spread_of_mean
+from pgan_tf.metrics.swd import sliced_wasserstein, swd, swd_spread
 
 __all__ = [
+    "MOST_PER_SUBSET",
     "PATCHES_PER_IMAGE",
     "PATCH_SIZE",
+    "DensityCoverage",
     "DigitClassifier",
     "FeatureExtractor",
     "FeatureStatistics",
     "Features",
     "FunctionExtractor",
     "InceptionExtractor",
+    "KernelEstimate",
     "Modes",
     "NeighborSearch",
     "Neighbors",
     "PatchSampler",
+    "PrecisionRecall",
     "StatisticsAccumulator",
     "TensorExtractor",
+    "bootstrap",
+    "compare_manifolds",
+    "density_coverage",
     "differentiable",
+    "estimate_kernel_distance",
     "feature_statistics",
     "frechet_distance",
+    "frechet_distance_and_spread",
     "inception_score",
+    "inception_score_spread",
     "kernel_distance",
     "laplacian_pyramid",
     "load_digit_classifier",
@@ -83,7 +105,9 @@ __all__ = [
     "precision_recall",
     "read_numbers",
     "sliced_wasserstein",
+    "spread_of_mean",
     "swd",
     "swd_sizes",
+    "swd_spread",
     "train_digit_classifier",
 ]

@@ -9,7 +9,12 @@ import dataclasses
 import numpy as np
 
 from pgan_tf.metrics.features import require_finite, require_matrix, require_same_width
+from pgan_tf.metrics.spread import spread_of_mean
 from tfrecords_tools.errors import UserError
+
+# Of the largest singular value: below are rounding errors.
+_NO_OVERLAP = 1e-9
+_ROWS = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,15 +107,64 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     Raises:
       UserError: the statistics are of different numbers of features, or not finite.
     """
+    root_a, root_b = _roots(a, b)
+    overlap = np.linalg.svd(root_a.T @ root_b, compute_uv=False).sum()
+    return _distance(a, b, overlap)
+
+
+def frechet_distance_and_spread(
+    reals: FeatureStatistics, fakes: FeatureStatistics, features: np.ndarray
+) -> tuple[float, float]:
+    """Compute the Fréchet distance, and its spread over fakes.
+
+    The spread is that of the distance's linear part in the mean and covariance of the fakes, its
+    influence function: `2 (m_f - m_r) (x - m_f) + (x - m_f)^T (1 - T) (x - m_f)` for an image with
+    features x, up to a constant, where T is the optimal transport from fakes to reals. The
+    bootstrap itself repeats images, which lowers the rank of the covariance: its spread is too
+    large by up to a half where images are not many times as many as features.
+
+    Args:
+      reals: their statistics.
+      fakes: their statistics.
+      features: `[n d]` of the fakes, of which the statistics are.
+
+    Returns:
+      The distance of `frechet_distance`, and its standard deviation over other fakes.
+
+    Raises:
+      UserError: the statistics are of different numbers of features, or not finite.
+    """
+    root_reals, root_fakes = _roots(reals, fakes)
+    left, overlaps, _ = np.linalg.svd(root_reals.T @ root_fakes, full_matrices=False)
+    distance = _distance(reals, fakes, overlaps.sum())
+    kept = overlaps > _NO_OVERLAP * max(overlaps, default=0.0)
+    # T = R U S^-1 (R U)^T of the decomposition R^T F = U S V^T of both roots.
+    half_transport = (root_reals @ left[:, kept]) / np.sqrt(overlaps[kept])
+    shift = 2.0 * (fakes.mean - reals.mean)
+    influence = np.empty(len(features))
+    for start in range(0, len(features), _ROWS):
+        rows = slice(start, start + _ROWS)
+        centered = features[rows].astype(np.float64) - fakes.mean
+        moved = centered @ half_transport
+        influence[rows] = centered @ shift
+        influence[rows] += np.einsum("nd,nd->n", centered, centered)
+        influence[rows] -= np.einsum("nd,nd->n", moved, moved)
+    return distance, spread_of_mean(influence)
+
+
+def _distance(a: FeatureStatistics, b: FeatureStatistics, overlap: float) -> float:
+    difference = a.mean - b.mean
+    distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance)
+    return max(0.0, float(distance - 2.0 * overlap))
+
+
+def _roots(a: FeatureStatistics, b: FeatureStatistics) -> tuple[np.ndarray, np.ndarray]:
+    """Return a root of each covariance, once both are checked."""
     require_same_width(a.mean, b.mean, "the Fréchet distance")
     for statistics in (a, b):
         require_finite(statistics.mean, "the mean of the features")
         require_finite(statistics.covariance, "the covariance of the features")
-    root_a, root_b = _root(a.covariance), _root(b.covariance)
-    overlap = np.linalg.svd(root_a.T @ root_b, compute_uv=False).sum()
-    difference = a.mean - b.mean
-    distance = difference @ difference + np.trace(a.covariance) + np.trace(b.covariance)
-    return max(0.0, float(distance - 2.0 * overlap))
+    return _root(a.covariance), _root(b.covariance)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -4,15 +4,46 @@ Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Gener
 NeurIPS 2019, section 2.
 """
 
-from collections.abc import Iterator
+import dataclasses
 
 import numpy as np
 
-from pgan_tf.metrics.features import require_matrix, require_same_width
-from tfrecords_tools.errors import UserError
+from pgan_tf.metrics.manifolds import Reached, blocks, center_of, check_sets, squared_radii
+from pgan_tf.metrics.spread import spread_of_mean
 
-# A block of distances: [_ROWS _COLUMNS] float64 is 64 MB.
-_ROWS, _COLUMNS = 1024, 8192
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionRecall:
+    """Precision and recall, and the part that each fake has in them.
+
+    Attributes:
+      precision: fraction of fakes within the manifold of the reals.
+      recall: fraction of reals within the manifold of the fakes.
+      within: `[m]` bool, whether each fake is within the manifold of the reals.
+      influence: `[m]`, of each fake on recall; see `manifolds.Reached`.
+    """
+
+    precision: float
+    recall: float
+    within: np.ndarray
+    influence: np.ndarray
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall; 0 if both are."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total else 0.0
+
+    def spread(self) -> dict[str, float]:
+        """Return the spread of `precision`, `recall` and `f1` over fakes, with the balls held."""
+        total = self.precision + self.recall
+        slopes = (2 * self.recall**2, 2 * self.precision**2) if total else (0.0, 0.0)
+        both = slopes[0] * self.within + slopes[1] * self.influence
+        return {
+            "precision": spread_of_mean(self.within),
+            "recall": spread_of_mean(self.influence),
+            "f1": spread_of_mean(both) / total**2 if total else 0.0,
+        }
 
 
 def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3) -> tuple[float, float]:
@@ -33,52 +64,22 @@ def precision_recall(reals: np.ndarray, fakes: np.ndarray, k: int = 3) -> tuple[
     Raises:
       UserError: a set has k images or fewer, the sets differ in d, or are not finite.
     """
-    if k < 1:
-        raise UserError(f"precision and recall need k of at least 1. Received: {k}")
-    reals = require_matrix(reals, "features of precision and recall", least=k + 1)
-    fakes = require_matrix(fakes, "features of precision and recall", least=k + 1)
-    require_same_width(reals, fakes, "precision and recall")
-    # Centering leaves distances as they are, and loses less to rounding.
-    center = reals.mean(axis=0, dtype=np.float64)
-    real_radii = _neighbor_distances(reals, k, center)
-    fake_radii = _neighbor_distances(fakes, k, center)
-    fakes_within = np.zeros(len(fakes), bool)
-    reals_within = np.zeros(len(reals), bool)
-    for rows, columns, distances in _blocks(fakes, reals, center):
-        fakes_within[rows] |= (distances <= real_radii[columns]).any(axis=1)
-        reals_within[columns] |= (distances <= fake_radii[rows, None]).any(axis=0)
-    return float(fakes_within.mean()), float(reals_within.mean())
+    found = compare_manifolds(reals, fakes, k)
+    return found.precision, found.recall
 
 
-def _neighbor_distances(features: np.ndarray, k: int, center: np.ndarray) -> np.ndarray:
-    """Return the squared distance of each feature to its k-th nearest neighbor, `[n]`."""
-    nearest = np.full([len(features), k], np.inf)
-    for rows, columns, distances in _blocks(features, features, center):
-        # A feature is not its own neighbor, but an equal one is.
-        own = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
-        distances[own - rows.start, own - columns.start] = np.inf
-        among = np.concatenate([nearest[rows], distances], axis=1)
-        nearest[rows] = np.partition(among, k - 1, axis=1)[:, :k]
-    return nearest.max(axis=1)
+def compare_manifolds(reals: np.ndarray, fakes: np.ndarray, k: int = 3) -> PrecisionRecall:
+    """Compute precision and recall, and the part that each fake has in them.
 
-
-def _blocks(
-    a: np.ndarray, b: np.ndarray, center: np.ndarray
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Compute squared distances of every row of `a` to every row of `b`, a block at a time.
-
-    Yields:
-      A slice of the rows of `a`, a slice of the rows of `b`, and their distances.
+    See `precision_recall`.
     """
-    for first in range(0, len(b), _COLUMNS):
-        columns = slice(first, min(first + _COLUMNS, len(b)))
-        right = b[columns].astype(np.float64) - center
-        right_norms = np.einsum("nd,nd->n", right, right)
-        for start in range(0, len(a), _ROWS):
-            rows = slice(start, min(start + _ROWS, len(a)))
-            left = a[rows].astype(np.float64) - center
-            distances = left @ right.T
-            distances *= -2.0
-            distances += np.einsum("nd,nd->n", left, left)[:, None]
-            distances += right_norms
-            yield rows, columns, np.maximum(distances, 0.0, out=distances)
+    reals, fakes = check_sets(reals, fakes, k, "precision and recall", least_fakes=k + 1)
+    center = center_of(reals)
+    real_radii = squared_radii(reals, k, center)
+    fake_radii = squared_radii(fakes, k, center)
+    within = np.zeros(len(fakes), bool)
+    reached = Reached(len(reals), len(fakes))
+    for rows, columns, distances in blocks(fakes, reals, center):
+        within[rows] |= (distances <= real_radii[columns]).any(axis=1)
+        reached.add(rows, columns, distances <= fake_radii[rows, None])
+    return PrecisionRecall(float(within.mean()), reached.share, within, reached.influence())

@@ -15,7 +15,8 @@ from pgan_tf.config.intervals import due_events, is_crossed, is_measured
 from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
 from pgan_tf.evaluation.in_training import TrainingEvaluation
-from pgan_tf.evaluation.results import TAG_PREFIX, format_value
+from pgan_tf.evaluation.results import SPREAD, TAG_PREFIX
+from pgan_tf.evaluation.tables import format_figure
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
 from pgan_tf.reporting.scalars import FinishedCall, Ticker, memory_scalars, progress_line
@@ -239,18 +240,22 @@ class Reporter:
     def _evaluate(self, evaluation: TrainingEvaluation, phase: Phase) -> None:
         started = time.monotonic()
         try:
-            values = evaluation.evaluate(
+            found = evaluation.evaluate(
                 self._state.ema_generator, resolution=phase.resolution, alpha=self._alpha(phase)
             )
         except UserError as error:
             logging.warning("not evaluated: %s", error)
             return
         save = functools.partial(self._save_generator, self._run.best_generator, phase)
-        best = evaluation.offer(values, save)
-        shown = "  ".join(f"{name} {format_value(value)}" for name, value in values.items())
+        best = evaluation.offer(found, save)
+        shown = "  ".join(
+            f"{name} {format_figure(value, found.spread.get(name))}"
+            for name, value in found.values.items()
+        )
         seconds = time.monotonic() - started
         print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)
-        tagged = {f"{TAG_PREFIX}{name}": value for name, value in values.items()}
+        tagged = {f"{TAG_PREFIX}{name}": value for name, value in found.values.items()}
+        tagged |= {f"{TAG_PREFIX}{SPREAD}/{name}": v for name, v in found.spread.items()}
         self._summaries.write_scalars(tagged, self._state.images_seen)
 
     def _save_network(self, phase: Phase) -> None:

@@ -105,6 +105,15 @@ _DESCRIPTIONS = {
     "metrics/modes/kl": (
         "KL divergence of the numbers among fakes from a uniform distribution, in nats: 0 is best."
     ),
+    "metrics/density_coverage/density": (
+        "Number of balls of reals that a fake is in, by k; of reals, 1. Higher is better."
+    ),
+    "metrics/density_coverage/coverage": (
+        "Fraction of reals with a fake in their ball. Higher is better."
+    ),
+    "metrics/spread/*": (
+        "The spread of the same metric: its standard deviation over other fakes of the generator."
+    ),
     "metrics/floor/*": (
         "The same metric of reals against other reals: the best that can be reached."
     ),

@@ -15,3 +15,8 @@ RESULT = SnapshotMetrics(
     floor={"swd/16": 1.5, "ms_ssim": 0.26},
 )
 EARLIER = dataclasses.replace(RESULT, label="000020", images_seen=20000)
+SPREAD = dataclasses.replace(
+    RESULT,
+    spread={"swd/16": 0.3, "ms_ssim": 0.02},
+    settings={**RESULT.settings, "bootstrap": {"swd": 20, "ms_ssim": 20}},
+)

@@ -90,7 +90,7 @@ def test_a_run_is_evaluated_against_its_own_data(run, capsys):
     assert evaluate.main([f"--network={run}", "--num_images=16"]) == 0
     printed = capsys.readouterr().out
     content = json.loads((run / "metrics-000000.096.json").read_text())
-    assert set(content["metrics"]) == set(content["floor"]) == VALUES
+    assert set(content["metrics"]) == set(content["floor"]) == set(content["spread"]) == VALUES
     assert content["mirror_augment"] is True
     assert (content["images_seen"], content["resolution"]) == (96, 16)
     assert "16 images for swd ms_ssim, at 16x16" in printed
@@ -121,6 +121,7 @@ def test_every_snapshot_is_followed_and_drawn(run, tmp_path, capsys):
         "000000.032",
         "000000.096",
         "floor",
+        "*",
         "written:",
     ]
     assert evaluate.main(arguments) == 0

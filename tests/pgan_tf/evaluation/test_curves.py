@@ -24,6 +24,20 @@ def test_curves_are_drawn_in_one_panel_per_metric(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "two.png"]
 
 
+def test_the_spread_is_a_band_around_the_curve(tmp_path):
+    colored = []
+    for spread in ({}, {"ms_ssim": 0.02}):
+        results = [
+            dataclasses.replace(r, values={"ms_ssim": 0.25}, floor={}, spread=spread)
+            for r in (EARLIER, RESULT)
+        ]
+        curves.plot(tmp_path / "spread.png", results)
+        with Image.open(tmp_path / "spread.png") as image:
+            pixels = np.asarray(image.convert("RGB")).astype(int)
+        colored.append(np.mean(np.ptp(pixels, axis=2) > 20))
+    assert colored[1] > 5 * colored[0]
+
+
 def test_networks_of_unknown_images_seen_are_not_drawn(tmp_path, caplog):
     untimed = dataclasses.replace(RESULT, images_seen=None)
     assert not curves.plot(tmp_path / "none.png", [untimed])

@@ -65,7 +65,7 @@ def noise(channels=3):
 
 
 def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
-    found = evaluator(pyramid, tmp_path / "cache").evaluate(noise())
+    found = evaluator(pyramid, tmp_path / "cache").evaluate(noise()).values
     reals = np.concatenate(
         list(Reals(PyramidImages(pyramid, 16), seed=1, mirror=False).read(0, 20))
     )
@@ -84,7 +84,7 @@ def test_values_are_those_of_the_metrics_themselves(pyramid, tmp_path):
 
 def test_reals_of_two_halves_are_the_floor_and_are_closer_than_noise(pyramid, tmp_path):
     compared = evaluator(pyramid, tmp_path / "cache")
-    floor, fakes = compared.floor(), compared.evaluate(noise())
+    floor, fakes = compared.floor(), compared.evaluate(noise()).values
     assert set(floor) == set(fakes)
     assert floor["swd/average"] < 0.8 * fakes["swd/average"]
     assert floor["ms_ssim/gap"] < fakes["ms_ssim/gap"]
@@ -104,16 +104,16 @@ def test_the_floor_takes_fewer_images_where_the_data_has_few(pyramid, tmp_path):
 
 def test_features_of_reals_are_extracted_once_even_by_two_processes(pyramid, tmp_path, monkeypatch):
     first = evaluator(pyramid, tmp_path / "cache")
-    before = first.evaluate(noise())
+    before = first.evaluate(noise()).values
     floor = first.floor()
 
     def refuse(self, first, count):
         raise AssertionError("reals are read again")
 
     monkeypatch.setattr(images.Reals, "read", refuse)
-    assert first.evaluate(noise()) == before
+    assert first.evaluate(noise()).values == before
     second = evaluator(pyramid, tmp_path / "cache")
-    assert second.evaluate(noise()) == before
+    assert second.evaluate(noise()).values == before
     assert second.floor() == floor
 
 
@@ -144,7 +144,7 @@ def test_features_of_reals_are_extracted_again_if_anything_differs(pyramid, tmp_
 def test_features_are_extracted_once_for_all_their_metrics(pyramid, tmp_path):
     extractor = Means()
     names = ["fid", "is", "kid", "precision_recall"]
-    values = evaluator(pyramid, tmp_path, names, extractor=extractor).evaluate(noise())
+    values = evaluator(pyramid, tmp_path, names, extractor=extractor).evaluate(noise()).values
     assert sum(extractor.seen) == _TRIAL + 40
     assert {name.split("/")[0] for name in values} == set(names)
 
@@ -167,12 +167,14 @@ def test_numbers_are_read_by_a_classifier_of_digits(pyramid, tmp_path):
     )
     fakes = np.concatenate(list(noise().read(20)))
     digits = Brightness()(fakes.transpose(0, 3, 1, 2).reshape(60, 16, 16)).reshape(20, 3)
-    assert compared.evaluate(noise())["modes/hit"] == len({tuple(row) for row in digits})
+    assert compared.evaluate(noise()).values["modes/hit"] == len({tuple(row) for row in digits})
 
 
 def test_grayscale_becomes_rgb_for_features(tmp_path):
     gray = open_pyramid(write_pyramid(tmp_path / "gray", resolution=16, channels=1))
-    values = evaluator(gray, tmp_path, ["fid"], extractor=Means()).evaluate(noise(channels=1))
+    values = (
+        evaluator(gray, tmp_path, ["fid"], extractor=Means()).evaluate(noise(channels=1)).values
+    )
     assert values["fid"] > 0
 
 
@@ -202,7 +204,7 @@ def test_more_fakes_than_there_are_reals_are_compared_with_all_of_these(pyramid,
     names = ["fid", "is", "kid", "precision_recall", "ms_ssim"]
     compared = evaluator(pyramid, tmp_path, names, num_images=60, extractor=extractor)
     assert compared.num_images["fid"] == 60 and compared.real_images["fid"] == 40
-    found = compared.evaluate(noise())
+    found = compared.evaluate(noise()).values
     assert sum(extractor.seen) == _TRIAL + 40 + 60
     reals = np.concatenate(
         list(Reals(PyramidImages(pyramid, 16), seed=1, mirror=False).read(0, 40))
@@ -269,8 +271,8 @@ def test_no_features_are_extracted_for_metrics_that_are_not_wanted_now(pyramid, 
     extractor = Means()
     compared = evaluator(pyramid, tmp_path, ["ms_ssim", "fid"], extractor=extractor)
     similar, distance = compared.metrics
-    assert set(compared.evaluate(noise(), only=[similar])) == {"ms_ssim", "ms_ssim/gap"}
+    assert set(compared.evaluate(noise(), only=[similar]).values) == {"ms_ssim", "ms_ssim/gap"}
     assert set(compared.floor(only=[similar])) == {"ms_ssim", "ms_ssim/gap"}
     assert sum(extractor.seen) == _TRIAL
-    alone = compared.evaluate(noise(), only=[distance])
-    assert compared.evaluate(noise())["fid"] == alone["fid"]
+    alone = compared.evaluate(noise(), only=[distance]).values
+    assert compared.evaluate(noise()).values["fid"] == alone["fid"]

@@ -8,15 +8,13 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pgan_tf.evaluation.results import (
-    format_value,
     read_stored,
     require_writable,
     result_path,
-    table,
     values_of,
     write_tensorboard,
 )
-from tests.helpers.results import EARLIER, RESULT
+from tests.helpers.results import EARLIER, RESULT, SPREAD
 from tfrecords_tools.errors import UserError
 
 
@@ -35,8 +33,8 @@ def test_values_are_read_back_under_the_same_settings_of_the_same_network_alone(
     RESULT.write_json(tmp_path)
     found = read_stored(path, digest="ab12", settings=RESULT.settings)
     assert found == {
-        "swd": ({"swd/16": 12.3456}, {"swd/16": 1.5}),
-        "ms_ssim": ({"ms_ssim": 0.25}, {"ms_ssim": 0.26}),
+        "swd": ({"swd/16": 12.3456}, {"swd/16": 1.5}, {}, None),
+        "ms_ssim": ({"ms_ssim": 0.25}, {"ms_ssim": 0.26}, {}, None),
     }
     assert read_stored(path, digest="cd34", settings=RESULT.settings) == {}
     other = {**RESULT.settings, "seed": 1}
@@ -148,6 +146,59 @@ def test_values_without_a_floor_leave_the_stored_floor(tmp_path):
     assert json.loads(path.read_text())["floor"] == RESULT.floor
 
 
+def test_the_spread_is_kept_beside_the_values_it_belongs_to(tmp_path):
+    path = SPREAD.write_json(tmp_path)
+    assert json.loads(path.read_text())["spread"] == SPREAD.spread
+    found = read_stored(path, digest="ab12", settings=SPREAD.settings)
+    assert found["swd"] == ({"swd/16": 12.3456}, {"swd/16": 1.5}, {"swd/16": 0.3}, 20)
+    more = {**RESULT.settings, "bootstrap": {"swd": 20, "ms_ssim": 100}}
+    assert list(read_stored(path, digest="ab12", settings=more)) == ["swd"]
+    none = {**RESULT.settings, "bootstrap": {"swd": 0, "ms_ssim": 0}}
+    assert len(read_stored(path, digest="ab12", settings=none)) == 2
+    # Computed again without a spread, under --noreuse --bootstrap=0.
+    dataclasses.replace(RESULT, settings=none).write_json(tmp_path)
+    assert read_stored(path, digest="ab12", settings=SPREAD.settings) == found
+    new = dataclasses.replace(RESULT, settings=none, values={**RESULT.values, "swd/16": 9.0})
+    content = json.loads(new.write_json(tmp_path).read_text())
+    assert content["spread"] == {"ms_ssim": 0.02} and content["bootstrap"]["swd"] == 0
+
+
+def write_as_version_0_1(directory, settings):
+    """A file as version 0.1 wrote it: without `spread`, `bootstrap` and `methods`."""
+    path = dataclasses.replace(RESULT, settings=settings).write_json(directory)
+    content = json.loads(path.read_text())
+    for key in ("spread", "bootstrap", "methods", "checksum"):
+        del content[key]
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_results_of_earlier_versions_are_read_without_a_spread(tmp_path):
+    extractors = {"extractors": {"swd": None, "ms_ssim": None}}
+    path = write_as_version_0_1(tmp_path, {**RESULT.settings, **extractors})
+    found = read_stored(path, digest="ab12", settings=SPREAD.settings)
+    assert found["swd"] == ({"swd/16": 12.3456}, {"swd/16": 1.5}, {}, None)
+    others = dataclasses.replace(SPREAD, settings={**SPREAD.settings, "seed": 4})
+    others.write_json(tmp_path)
+    assert len(read_stored(path, digest="ab12", settings=SPREAD.settings)) == 2
+    # As the command writes what it has read.
+    again = {**RESULT.settings, "bootstrap": {"swd": None, "ms_ssim": None}}
+    dataclasses.replace(RESULT, settings=again).write_json(tmp_path)
+    found = read_stored(path, digest="ab12", settings=SPREAD.settings)
+    assert found["swd"].spread == {} and found["swd"].bootstrap is None
+
+
+def test_results_by_another_method_are_not_taken(tmp_path):
+    path = write_as_version_0_1(tmp_path, RESULT.settings)
+    changed = {**RESULT.settings, "methods": {"swd": "another"}}
+    assert list(read_stored(path, digest="ab12", settings=changed)) == ["ms_ssim"]
+    new = dataclasses.replace(RESULT, settings=changed, values={"swd/16": 5.0, "ms_ssim": 0.25})
+    content = json.loads(new.write_json(tmp_path).read_text())
+    assert content["metrics"]["swd/16"] == 5.0
+    assert [entry["metrics"] for entry in content["others"]] == [{"swd/16": 12.3456}]
+    assert read_stored(path, digest="ab12", settings=RESULT.settings)["swd"].values != 5.0
+
+
 def test_another_network_under_the_same_name_begins_a_new_file(tmp_path):
     RESULT.write_json(tmp_path)
     path = dataclasses.replace(RESULT, digest="cd34", values={"swd/16": 3.0}).write_json(tmp_path)
@@ -167,30 +218,6 @@ def test_a_value_that_is_not_a_number_is_null(tmp_path):
     assert json.loads(path.read_text())["metrics"] == {"swd/16": None}
 
 
-def test_one_generator_has_a_row_per_value_and_the_floor_beside_it():
-    assert table([RESULT]).splitlines() == [
-        "         000150  floor",
-        "swd/16    12.35    1.5",
-        "ms_ssim    0.25   0.26",
-    ]
-
-
-def test_several_generators_have_a_row_each_and_the_floor_below():
-    assert table([EARLIER, RESULT]).splitlines() == [
-        "        swd/16  ms_ssim",
-        "000020   12.35     0.25",
-        "000150   12.35     0.25",
-        "floor      1.5     0.26",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(123.456, "123.46"), (1.23456, "1.235"), (0.000123456, "0.0001235")]
-)
-def test_values_are_rounded_for_people(value, text):
-    assert format_value(value) == text
-
-
 def scalars(directory):
     events = EventAccumulator(str(directory)).Reload()
     tensors = {tag: events.Tensors(tag) for tag in events.Tags()["tensors"]}
@@ -198,9 +225,10 @@ def scalars(directory):
 
 
 def test_tensorboard_gets_scalars_over_images_seen(tmp_path):
-    write_tensorboard(tmp_path, [EARLIER, RESULT])
+    write_tensorboard(tmp_path, [EARLIER, SPREAD])
     found = scalars(tmp_path)
     assert found["metrics/swd/16"] == [20000, 150000]
+    assert found["metrics/spread/swd/16"] == [150000]
     assert found["metrics/floor/ms_ssim"] == [20000, 150000]
 
 

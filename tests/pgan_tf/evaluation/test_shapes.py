@@ -138,9 +138,9 @@ def test_reals_have_no_distance_from_themselves_by_any_metric(
         # Nobody sees the colors of transparent pixels.
         hidden = images[..., -1] == 0
         images[hidden, :-1] = rng.integers(0, 256, [np.count_nonzero(hidden), 1])
-    same = evaluator.evaluate(fakes_of(images, images.shape[1:3]))
+    same = evaluator.evaluate(fakes_of(images, images.shape[1:3])).values
     noise = rng.integers(0, 256, images.shape, dtype=np.uint8)[:, ::2, ::2]
-    other = evaluator.evaluate(fakes_of(noise, images.shape[1:3]))
+    other = evaluator.evaluate(fakes_of(noise, images.shape[1:3])).values
     level = "16x24" if name == "deep" else "24x16"
     assert {key for key in same if key.startswith("swd")} == {f"swd/{level}", "swd/average"}
     # The positions of patches differ between the sets.
@@ -275,7 +275,7 @@ def test_a_rectangular_generator_is_evaluated_in_training_at_any_stage(rgba, tmp
     run = RunDirectory(Path(config.run.run_dir))
     watched = TrainingEvaluation(config, rgba, run, one_device)
     generator = Generator(config.network, seed=1)
-    small = watched.evaluate(generator, resolution=4, alpha=None)
-    fading = watched.evaluate(generator, resolution=16, alpha=0.5)
+    small = watched.evaluate(generator, resolution=4, alpha=None).values
+    fading = watched.evaluate(generator, resolution=16, alpha=0.5).values
     assert set(small) == {"ms_ssim", "ms_ssim/gap", "swd/24x16", "swd/average"}
     assert fading["swd/24x16"] != small["swd/24x16"]

@@ -1,10 +1,8 @@
-import importlib
-
 import numpy as np
 import pytest
 import scipy.spatial
 
-from pgan_tf.metrics import precision_recall
+from pgan_tf.metrics import manifolds, precision_recall
 from tfrecords_tools.errors import UserError
 
 CENTRES = np.array([[0, 0], [100, 0], [0, 100], [100, 100]], float)
@@ -63,11 +61,9 @@ def test_equal_to_brute_force(rng, k, reals, fakes):
 def test_blocks_of_any_size_give_the_same(rng, monkeypatch):
     a, b = rng.normal(size=[61, 3]), rng.normal(0.8, 1.2, size=[83, 3])
     whole = precision_recall(a, b)
-    # By its full name, because the function hides the module of the same name.
-    module = importlib.import_module("pgan_tf.metrics.precision_recall")
     for rows, columns in ((1, 83), (7, 11), (16, 2), (100, 1)):
-        monkeypatch.setattr(module, "_ROWS", rows)
-        monkeypatch.setattr(module, "_COLUMNS", columns)
+        monkeypatch.setattr(manifolds, "ROWS", rows)
+        monkeypatch.setattr(manifolds, "COLUMNS", columns)
         assert precision_recall(a, b) == whole
 
 
