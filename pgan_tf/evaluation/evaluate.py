@@ -12,6 +12,7 @@ from pgan_tf.evaluation.evaluator import Evaluator
 from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
 from pgan_tf.evaluation.file_images import FileImages
+from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import EvaluatedImages, FakeImages, Reals
 from pgan_tf.evaluation.neighbor_sheet import sheet_path, write_sheet
 from pgan_tf.evaluation.neighbors import (
@@ -126,8 +127,9 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
             say(_headlines(result, metrics, reused=not missing))
     if options.all_snapshots and curves.plot(output / "metrics.png", results):
         written.append(output / "metrics.png")
-    # Its curves are of the generators as they were saved.
-    if selection.run is not None and options.ema_length is None:
+    # Its curves are of the generators as they were saved, against data as runs are trained on.
+    of_run = selection.run is not None and options.ema_length is None
+    if selection.run is not None and of_run and isinstance(reals.images, PyramidImages):
         write_tensorboard(selection.run, results)
     return EvaluationReport(tuple(results), tuple(written), _summary(settings["num_images"], reals))
 

@@ -45,7 +45,10 @@ def open_survey(
     files = open_files(path, EXTENSIONS, say, flag)
     survey = survey_files(files, skip_bad_images=skip_bad_images, label=f"checking {path.name}")
     if survey.skipped:
-        say(f"Skipped {survey.skipped} bad images of {path}")
+        say(
+            f"Skipped {survey.skipped} of {files.count} files of {path}, such as"
+            f" {survey.first_skipped}"
+        )
     return survey
 
 

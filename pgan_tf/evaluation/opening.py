@@ -120,7 +120,7 @@ def _at_size(
     if isinstance(opened, Survey):
         fitting = fit_survey(opened, size, skip_bad_images=options.skip_bad_images)
         if fitting.count < opened.count:
-            say(f"Skipped {opened.count - fitting.count} small images of {opened.files.root}")
+            say(f"Skipped of {opened.files.root}, too small: {opened.count - fitting.count}")
         return FileImages(fitting, size, class_names)
     return PyramidImages(opened, resolution_of(opened, size))
 

@@ -62,6 +62,7 @@ class Survey:
       transparent: `[n]` bool, whether any of their pixels is not opaque.
       digests: `[n]` SHA-256 of their bytes.
       skipped: number of files that can't be used.
+      first_skipped: name of the first of those that are damaged, and why it can't be used; or empty.
     """
 
     files: NamedImageFiles
@@ -71,6 +72,7 @@ class Survey:
     transparent: np.ndarray
     digests: tuple[bytes, ...]
     skipped: int
+    first_skipped: str = ""
 
     @property
     def count(self) -> int:
@@ -113,6 +115,7 @@ class Survey:
             self.transparent[kept],
             tuple(d for d, keep in zip(self.digests, kept.tolist(), strict=True) if keep),
             self.skipped + int(unfit.sum()),
+            self.first_skipped,
         )
 
 
@@ -153,6 +156,7 @@ def survey_files(files: NamedImageFiles, *, skip_bad_images: bool, label: str = 
         np.array([facts.transparent for facts in found], bool),
         tuple(facts.digest for facts in found),
         len(bad),
+        _named(files, min(bad)) if bad else "",
     )
 
 
@@ -207,9 +211,12 @@ def _digest(file: BinaryIO) -> bytes:
     return found.digest()
 
 
+def _named(files: ImageFiles, bad: _Bad) -> str:
+    return f"{files.display_name(bad.number)}: {bad.reason}"
+
+
 def _bad_images(files: ImageFiles, bad: Sequence[_Bad], *, can_skip: bool) -> UserError:
     """Return the error about bad images, which names the first of them."""
-    first = min(bad)
     if not can_skip:
         return UserError(
             f"{files.root}: none of its {len(bad)} image files can be used: "
@@ -217,6 +224,6 @@ def _bad_images(files: ImageFiles, bad: Sequence[_Bad], *, can_skip: bool) -> Us
         )
     others = f" ({len(bad)} such files in {files.root})" if len(bad) > 1 else ""
     return UserError(
-        f"{files.display_name(first.number)}: {first.reason}{others}; --skip_bad_images leaves "
+        f"{_named(files, min(bad))}{others}; --skip_bad_images leaves "
         f"{'them' if len(bad) > 1 else 'it'} out"
     )
