@@ -26,6 +26,8 @@ from tfrecords_tools.shape import Base, has_alpha, split_size
 
 # Of a class as a folder.
 _NAME_LENGTH = 100
+# Bytes, of images that are decoded at a time.
+_MAX_MEMORY = 1 << 32
 
 
 def open_survey(
@@ -139,7 +141,7 @@ class FileImages:
         # Archives are read by one thread at a time.
         opened = [files.open(index, max_file_bytes(self._policy.max_pixels)) for index in indices]
         names = [files.display_name(index) for index in indices]
-        with concurrent.futures.ThreadPoolExecutor(core_count()) as pool:
+        with concurrent.futures.ThreadPoolExecutor(self._threads) as pool:
             pixels = list(pool.map(self._decode, opened, names))
         return np.stack(pixels).transpose(0, 2, 3, 1)
 
@@ -151,6 +153,14 @@ class FileImages:
 
     def _decode(self, file: ImageFile, name: str) -> np.ndarray:
         return read_pixels(file, self._policy, name)
+
+    @functools.cached_property
+    def _threads(self) -> int:
+        """Number of files that are decoded at a time, by the memory that the largest takes."""
+        largest = dataclasses.replace(
+            self._policy, max_pixels=int(self.survey.sizes.prod(axis=1).max())
+        )
+        return max(1, min(core_count(), _MAX_MEMORY // largest.decoding_memory))
 
     @functools.cached_property
     def _policy(self) -> ImagePolicy:

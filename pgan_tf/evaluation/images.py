@@ -187,9 +187,7 @@ class StoredFakes:
 
     def read(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images; see `FakeImages`."""
-        for images in self.read_with_alpha(count):
-            opaque = over_white(images)
-            yield as_rgb(opaque) if self.as_rgb else opaque
+        yield from map(over_white, self.read_with_alpha(count))
 
     def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images with all channels; see `FakeImages`."""
@@ -198,7 +196,8 @@ class StoredFakes:
 
     def at(self, numbers: np.ndarray) -> np.ndarray:
         """Return the images of some numbers; see `FakeImages`."""
-        return self.images.read(self._stored(numbers))
+        images = self.images.read(self._stored(numbers))
+        return as_rgb(images) if self.as_rgb else images
 
     def labels_of(self, first: int, count: int) -> np.ndarray | None:
         """Return labels in the data's columns; see `FakeImages`."""
@@ -223,8 +222,10 @@ def opaque_channels(channels: int) -> int:
 
 
 def as_rgb(images: np.ndarray) -> np.ndarray:
-    """Return `[b h w 1 or 3]` images as RGB: grays are repeated."""
-    return images.repeat(3, axis=3) if images.shape[3] == 1 else images
+    """Return `[b h w c]` images as RGB, with alpha if they have it: grays are repeated."""
+    if opaque_channels(images.shape[3]) == 3:
+        return images
+    return images[..., [0, 0, 0, *range(1, images.shape[3])]]
 
 
 class EvaluatedImages(Protocol):
@@ -313,9 +314,7 @@ class Fakes:
         Raises:
           UserError: some are not finite.
         """
-        for images in self.read_with_alpha(count):
-            opaque = over_white(images)
-            yield as_rgb(opaque) if self.as_rgb else opaque
+        yield from map(over_white, self.read_with_alpha(count))
 
     def read_with_alpha(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images with all channels that they have; see `read`."""
@@ -347,4 +346,5 @@ class Fakes:
                 f"{self.origin}: a broken network: its images must be finite. Received: NaN or "
                 f"infinity in {broken} of images {numbers[0]} to {numbers[-1]}"
             )
+        images = as_rgb(images) if self.as_rgb else images
         return enlarge(images, self.size[0] // images.shape[1])

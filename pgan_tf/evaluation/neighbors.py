@@ -292,6 +292,10 @@ def _require_pyramid(reals: Reals) -> PyramidImages:
             f"{NEIGHBORS} needs a pyramid as --data_dir, as pgan-prepare-tfrecords makes of images."
             f" Received: {reals.images.path}"
         )
+    if reals.as_rgb:
+        raise UserError(
+            f"{NEIGHBORS} needs fakes in grayscale, as {reals.images.path} is. Received: RGB"
+        )
     return reals.images
 
 

@@ -52,13 +52,14 @@ def open_sides(options: EvaluateOptions) -> tuple[Selection, Reals]:
     data_kind = kind_of_data(options.data_dir)
     fakes = _open(options.network, kind, "network", options)
     if os.path.samefile(user_path(options.network), user_path(options.data_dir)):
-        say("--network and --data_dir are the same images, which are compared with themselves")
         reals = fakes
     else:
         reals = _open(options.data_dir, data_kind, "data_dir", options)
     size = choose_size(_side("network", fakes), _side("data_dir", reals), wanted)
     data = _at_size(reals, size, options)
     selection = StoredSelection(_at_size(fakes, size, options, data.label_names))
+    if selection.images.digest == data.digest:
+        say("--network and --data_dir are the same images, which are compared with themselves")
     channels = opaque_channels(selection.images.channels)
     return selection, _reals(data, channels, options, mirror=bool(options.mirror_augment))
 

@@ -103,7 +103,9 @@ def test_a_conditional_run_draws_the_labels_of_its_own_data(places, tmp_path):
     places = {**places, "features": tmp_path / "features.py"}
     places["features"].write_text(FEATURES.replace("2, 8, 2, 8", "2, 4, 2, 4"))
     own = results(places, tmp_path / "own", *given)
+    events = sorted((tmp_path / "run").glob("events*"))
     flat = results(places, tmp_path / "flat", *given, f"--data_dir={small}")
+    assert events and sorted((tmp_path / "run").glob("events*")) == events
     assert flat["metrics"] == own["metrics"]
     assert flat["labels_from"] == str(places["data"]) and "labels_from" not in own
     by_class = extract(places["data"], tmp_path / "by_class", resolution=8, labels="folders")
@@ -143,10 +145,16 @@ def test_gray_counts_as_rgb_where_the_other_side_is_rgb(places, tmp_path, capsys
     assert capsys.readouterr().out.count("; grayscale images count as RGB\n") == 1
 
 
-def test_neighbors_are_found_of_a_folder_of_copies(places, tmp_path):
+def test_neighbors_are_found_of_a_folder_of_copies(places, tmp_path, capsys):
     given = [f"--network={places['reals']}", f"--data_dir={places['data']}"]
     found = results(places, tmp_path, *given, "--metrics=neighbors", "--num_images=8")
     assert found["metrics"]["neighbors/pixels/below_all"] == 1
+    rgb = tmp_path / "rgb"
+    rgb.mkdir()
+    Image.new("RGB", (16, 16)).save(rgb / "1.png")
+    given = [f"--network={rgb}", f"--data_dir={places['data']}", "--metrics=neighbors"]
+    assert run(places, tmp_path / "x", *given, "--num_images=1") == 2
+    assert "neighbors needs fakes in grayscale, as " in capsys.readouterr().err
     with Image.open(tmp_path / "neighbors-data.png") as sheet:
         assert sheet.height > 200
 

@@ -62,7 +62,7 @@ class Survey:
       transparent: `[n]` bool, whether any of their pixels is not opaque.
       digests: `[n]` SHA-256 of their bytes.
       skipped: number of files that can't be used.
-      first_skipped: name of the first of those that are damaged, and why it can't be used; or empty.
+      first_skipped: name of the first of the bad ones, and why it can't be used; or empty.
     """
 
     files: NamedImageFiles

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pgan_tf.evaluation.image_sets import PyramidImages
-from pgan_tf.evaluation.images import Reals, StoredFakes
+from pgan_tf.evaluation.images import Reals, StoredFakes, as_rgb
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.format import open_pyramid
 
@@ -33,6 +33,14 @@ def test_grays_become_rgb_on_either_side(gray):
     for (read,) in (fakes.read(24), reals.read(0, 24)):
         np.testing.assert_array_equal(read, plain.repeat(3, axis=3))
     assert reals.channels == 3 and reals.traits == {"gray": "as RGB"}
+
+
+def test_alpha_stays_where_grays_become_rgb():
+    images = np.random.default_rng(0).integers(0, 256, [2, 3, 3, 2], np.uint8)
+    gray, alpha = images[..., :1], images[..., 1:]
+    expected = np.concatenate([gray, gray, gray, alpha], axis=3)
+    np.testing.assert_array_equal(as_rgb(images), expected)
+    np.testing.assert_array_equal(as_rgb(expected), expected)
 
 
 def test_labels_are_those_of_the_images(gray):
