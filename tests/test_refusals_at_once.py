@@ -30,3 +30,21 @@ assert "tensorflow" not in sys.modules
     assert result.returncode == 0, result.stderr
     assert "none" in result.stderr and result.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_extra_is_noticed_at_once(tmp_path):
+    (tmp_path / "data").mkdir()
+    arguments = ["--source=synthetic", "--num_images=8", "--resolution=8"]
+    check = f"""
+import sys
+from tfrecords_tools.cli import prepare
+from pgan_tf.cli import train
+assert prepare.main([*{arguments!r}, "--output={tmp_path}/data/shapes"]) == 0
+sys.modules["wandb"] = None  # importing it fails
+assert train.main(["--data_dir={tmp_path}/data/shapes", "--run_dir={tmp_path}/r", "--wandb"]) == 2
+assert "tensorflow" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "pip install 'pgan_tf[wandb]'" in result.stderr and result.stderr.count("\n") == 1
+    assert not (tmp_path / "r").exists()

@@ -21,6 +21,7 @@ from pgan_tf.planning.dry_run import dry_run
 from pgan_tf.planning.long_run import warn_of_long_run
 from pgan_tf.planning.plan import plan
 from pgan_tf.planning.trial_process import Send
+from pgan_tf.reporting.wandb_mirror import require_wandb
 from pgan_tf.runs.run_directory import CONFIG_NAME, left_out_flags, read_config
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
@@ -107,6 +108,8 @@ def _train(flag_values: absl_flags.FlagValues) -> int:
         say(*_plan(given, config).split("\n"))
         return command.EXIT_OK
 
+    if config.run.wandb:
+        require_wandb()
     warn_of_long_run(config)
     # TensorFlow takes seconds to import: first the flags must be right.
     with quiet_tensorflow():

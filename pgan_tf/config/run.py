@@ -125,6 +125,11 @@ class RunConfig:
         "Look for signs of trouble, such as overfitting and collapse, and say what to change.",
         adjustable=True,
     )
+    wandb: bool = option(
+        False,
+        "Send what TensorBoard shows to Weights & Biases, too. Needs the extra [wandb].",
+        adjustable=True,
+    )
     histograms: bool = option(
         False,
         "Write histograms of weights and gradients to TensorBoard with each grid.",

@@ -36,7 +36,7 @@ _UNFINISHED_PART = re.compile(r"part-\d{5}-of-\d{5}\.(index|data-\d{5}-of-\d{5})
 
 # Entries of a run directory that are written to, or replaced, while a run goes on.
 _OWN = re.compile(
-    r"checkpoints|networks|evaluation|metrics|plugins|config\.flags|compilation\.json"
+    r"checkpoints|networks|evaluation|metrics|plugins|wandb|config\.flags|compilation\.json"
     r"|metrics\.jsonl|metrics\.png|metrics-.*\.json|neighbors-.*\.png|reals\.png|fakes-.*\.png"
     r"|diagnosis\.json|events\.out\..*"
 )

@@ -23,6 +23,7 @@ from pgan_tf.evaluation.in_training import TrainingEvaluation, make_evaluation
 from pgan_tf.reporting.profiler import Profiler
 from pgan_tf.reporting.reporter import NullReporter, Reporter, is_evaluated
 from pgan_tf.reporting.summaries import Summaries
+from pgan_tf.reporting.wandb_mirror import mirrored_to_wandb, require_wandb
 from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.inputs import StepInputs
@@ -80,6 +81,8 @@ def train(config: TrainConfig) -> TrainResult:
     """
     required(config.data.data_dir, "data_dir", "pgan-train")
     required(config.run.run_dir, "run_dir", "pgan-train")
+    if config.run.wandb:
+        require_wandb()
     run = prepare_run(config)
     warn_of_short_phases(run.schedule, config.optimizer.discriminator_steps)
     directory = RunDirectory(run.config.run.run_dir, fractions=config.writes_within_a_kimg)
@@ -144,6 +147,7 @@ class _Training:
             return TrainResult(self.state.images_seen, None)
         with (
             contextlib.closing(self.graphs),
+            self._mirrored(),  # before the reporter opens its file of events
             contextlib.closing(self._make_reporter()) as reporter,
             self.profiler,
             quick_thread_switches(),
@@ -195,6 +199,11 @@ class _Training:
             )
         lacks_evaluation = self.evaluation is not None and not is_evaluated(self.directory, seen)
         return seen >= self.schedule.total_images and not lacks_evaluation
+
+    def _mirrored(self) -> contextlib.AbstractContextManager:
+        if not self.run.cluster.is_chief:
+            return contextlib.nullcontext()
+        return mirrored_to_wandb(self.config, self.directory)
 
     def _make_reporter(self) -> Reporter | NullReporter:
         if not self.run.cluster.is_chief:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import wandb
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from pgan_tf.cli import train
 from pgan_tf.reporting.tag_descriptions import describe_tag
 from tests.helpers.tiny import write_pyramid
+from tests.helpers.wandb_files import read_run
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +22,7 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
-    """A complete run with labels, histograms and a trace."""
+    """A complete run with labels, histograms and a trace, which W&B follows."""
     root = tmp_path_factory.mktemp("watching")
     labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
     data = write_pyramid(root / "tiny", resolution=8, channels=3, labels=labels)
@@ -29,9 +31,12 @@ def run_dir(tmp_path_factory):
         f"--run_dir={root / 'run'}",
         *("--fmap_base=32", "--fmap_max=8", "--batch_size=8", "--total_kimg=0.048"),
         *("--stabilize_kimg=0.032", "--fade_kimg=0.032", "--tick_kimg=0.016"),
-        *("--histograms", "--profile=2:3"),
+        *("--histograms", "--profile=2:3", "--wandb"),
     ]
-    assert train.main(arguments) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WANDB_MODE", "offline")
+        assert train.main(arguments) == 0
+    wandb.teardown()  # so that its file is complete
     return root / "run"
 
 
@@ -103,7 +108,21 @@ def test_a_trace_is_where_tensorboard_looks_for_it(run_dir):
     assert len(list(run_dir.glob("plugins/profile/*/*.xplane.pb"))) == 1
 
 
+def test_weights_and_biases_has_the_same_scalars_and_grids(run_dir):
+    [file] = run_dir.glob("wandb/offline-run-*/*.wandb")
+    found = read_run(file)
+    assert (found["project"], found["name"]) == (run_dir.parent.name, "run")
+    assert found["config"]["batch_size"] == 8
+    rows = {row["global_step"]: row for row in found["history"]}
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        for tag in line.keys() - {"images_seen", "step"}:
+            assert rows[line["step"]][tag] == pytest.approx(line[tag], rel=1e-6), tag
+    grids = [step for step, row in rows.items() if "images/fakes/filenames" in row]
+    assert grids == [0, 32, 48]
+
+
 def test_a_run_can_be_continued_without_being_traced_again(run_dir):
-    assert train.main([f"--run_dir={run_dir}", "--total_kimg=0.064"]) == 0
+    assert train.main([f"--run_dir={run_dir}", "--total_kimg=0.064", "--nowandb"]) == 0
     assert len(list(run_dir.glob("plugins/profile/*"))) == 1
     assert "--histograms=true" in (run_dir / "config.flags").read_text()
