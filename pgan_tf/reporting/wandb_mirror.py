@@ -255,10 +255,9 @@ def _read_identity(run: RunDirectory) -> _Identity | None:
     except (OSError, UserError) as error:
         _warn(f"a new run is begun, because {path} can't be read: {_reason(error)}")
         return None
-    texts = [saved.get(name) for name in ("id", "project")]
-    usable = all(isinstance(text, str) and text for text in texts)
-    if usable and _ID.fullmatch(texts[0]) and not _NOT_IN_PROJECTS.search(texts[1]):
-        return _Identity(*texts)
+    run_id, project = (str(saved.get(name, "")) for name in ("id", "project"))
+    if _ID.fullmatch(run_id) and project and not _NOT_IN_PROJECTS.search(project):
+        return _Identity(run_id, project)
     _warn(f"a new run is begun, because {path} names no W&B run")
     return None
 
