@@ -98,6 +98,9 @@ def test_the_wheel_holds_the_packages_with_their_types_and_nothing_else(built):
     for package in ("pgan_tf", "tfrecords_tools"):
         sources = {str(path.relative_to(ROOT)) for path in (ROOT / package).rglob("*.py")}
         assert sources == {n for n in names if n.startswith(f"{package}/") and n.endswith(".py")}
+    page = ROOT / "pgan_tf" / "exporting" / "web" / "page"
+    assert {str(path.relative_to(ROOT)) for path in page.iterdir()} <= set(names)
+    assert "pgan_tf/exporting/web/onnxruntime_license.txt" in names
     configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.flags")}
     assert configs == {n.removeprefix("pgan_tf/") for n in names if n.endswith(".flags")}
     assert f"\nVersion: {pgan_tf.__version__}\n" in metadata

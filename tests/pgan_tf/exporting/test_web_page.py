@@ -221,6 +221,18 @@ def test_sliders_give_the_picture_of_the_formulas(page, conditional):
     check()
 
 
+def test_values_set_while_the_network_loads_are_drawn(page):
+    page.evaluate("location.reload()")
+    page.wait_for("!window.pgan && document.readyState === 'complete' && seed.value === '1'")
+    page.evaluate("seed.value = 4; seed.dispatchEvent(new Event('input'))")
+    settle(page)
+    shown = picture(page)
+    set_input(page, "seed", 5)
+    assert not np.array_equal(picture(page), shown)
+    set_input(page, "seed", 4)
+    assert np.array_equal(picture(page), shown)
+
+
 def test_seeds_are_chosen_from_the_grid(page):
     click = "document.querySelectorAll('#grid button')[{}].click()"
     page.evaluate(click.format(6))
@@ -343,7 +355,12 @@ def test_png_files_of_all_channels_and_bits(page, rng):
 
 def check_png(page, rng, channels, bits):
     values = rng.uniform(-1.2, 1.2, [3, 5, channels]).astype(np.float32)
-    values[0, 0, 0] = 0.5 / 127.5 - 1  # rounded to even
+    # Some that lie in the middle of two levels in float32, and are rounded to the even one.
+    half = np.float32((2**bits - 1) / 2)
+    middles = np.arange(0.5, 200, 2, np.float32) / half - np.float32(1)
+    middles = middles[(middles + np.float32(1)) * half % 1 == 0.5]
+    values.ravel()[: min(4, len(middles))] = middles[:4]
+    assert len(middles) >= 1 or bits == 16
     image = {"width": 5, "height": 3, "channels": channels, "values": values.ravel().tolist()}
     encoded = page.evaluate(
         f"import('./png.js').then(png => png.encodePng({json.dumps(image)}, {bits}))"
@@ -462,7 +479,7 @@ def test_without_webgpu_an_attempt_falls_back(tab, conditional):
         ("generator.onnx", None, "generator.onnx: 404"),
         ("generator.onnx", b"not a network", "can't draw"),
         ("generator.json", None, "generator.json: 404"),
-        ("runtime/ort.wasm.bundle.min.js", None, "ort.wasm.bundle.min.js"),
+        ("runtime/ort.wasm.bundle.min.js", None, "pgan-export --runtime=DIR copies it"),
         ("runtime/ort-wasm-simd-threaded.wasm", b"nothing", "can't draw"),
         ("latents.js", None, "could not be loaded"),
         ("worker.js", None, "worker"),

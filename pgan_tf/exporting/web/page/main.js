@@ -67,6 +67,7 @@ class Page {
   #grid;
   #queue = new DrawingQueue((job) => this.#draw(job));
   #timer;
+  #begun = false;
   /** The picture's image, and the settings that it was drawn with. */
   #drawn = null;
 
@@ -81,8 +82,9 @@ class Page {
     );
   }
 
-  /** Draw, and listen to keys: the network is ready. */
+  /** Draw, and listen to keys: the network is ready. Values may have been set meanwhile. */
   begin() {
+    this.#begun = true;
     const controls = this.#controls;
     element("random").addEventListener("click", () => controls.randomSeed());
     element("reset").addEventListener("click", () => controls.reset());
@@ -154,6 +156,7 @@ class Page {
   #update() {
     const settings = this.#controls.settings;
     this.#grid.mark(settings.seed);
+    if (!this.#begun) return;
     this.#queue.whenIdle([]);
     this.#queue.want({
       inputs: this.#inputs(this.latentsOf(settings), settings.label, settings.truncation),
@@ -240,7 +243,6 @@ start().then(
   (page) => (window.pgan = page),
   (error) => {
     complain(`This page can't draw: ${error.message}`);
-    element("progress").hidden = true;
-    element("status").textContent = "Not ready";
+    element("page").hidden = true;
   }
 );

@@ -8,6 +8,8 @@
  * @property {Float32Array} values [height width channels], nominally in [-1, 1]
  */
 
+const { fround } = Math;
+
 /**
  * Round floats in [-1, 1] to integers; those outside are clipped.
  *
@@ -19,7 +21,7 @@ export function quantize(values, bits = 8) {
   const highest = 2 ** bits - 1;
   const levels = new (bits === 8 ? Uint8Array : Uint16Array)(values.length);
   for (let i = 0; i < values.length; i++) {
-    const level = Math.fround((values[i] + 1) * Math.fround(highest / 2));
+    const level = fround(fround(values[i] + 1) * (highest / 2)); // in float32, as in Python
     levels[i] = Math.min(highest, Math.max(0, roundHalfToEven(level)));
   }
   return levels;

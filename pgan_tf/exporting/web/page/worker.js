@@ -64,7 +64,7 @@ async function hasWebGpu() {
 async function load(name) {
   await session?.release().catch(() => {}); // of a backend that failed
   session = backend = null;
-  ort = await import(source.runtime[name]);
+  ort = await importRuntime(source.runtime[name]);
   ort.env.logLevel = "error";
   // Browsers have threads only where the server isolates the page (COOP and COEP headers).
   const cores = self.crossOriginIsolated ? navigator.hardwareConcurrency : 1;
@@ -79,6 +79,15 @@ async function load(name) {
   await draw(Object.fromEntries(sizes.map(([input, size]) => [input, new Float32Array(size)])));
   backend = name === "webgpu" ? WEBGPU : "WebAssembly";
   if (backend !== WEBGPU && threads > 1) backend += `, ${threads} threads`;
+}
+
+async function importRuntime(url) {
+  try {
+    return await import(url);
+  } catch (error) {
+    const advice = "pgan-export --runtime=DIR copies it into the folder of the page";
+    throw new Error(`ONNX Runtime Web could not be loaded from ${url} (${describe(error)}); ${advice}`);
+  }
 }
 
 /** Fetch a file, and report how much of it has come. */
