@@ -230,7 +230,10 @@ def run(command: Command, argv: Sequence[str] | None, *, ends_process: bool = Fa
     except OSError as error:
         if error.errno not in _REFUSALS:
             raise
-        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        # Of a copy on a full disk, the file that was written.
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        file = (is_full and error.filename2) or error.filename
+        message = f"{file}: {error.strerror}" if file else str(error.strerror)
         return _fail(name, f"{origin_of_flag(message, expanded)}{message}")
 
 

@@ -117,7 +117,7 @@ def _about(description: GeneratorDescription, height: int, width: int, classes: 
     if classes:
         facts.append(f"{classes} classes" if not description.label_rows else f"{classes} labels")
     if description.images_seen is not None:
-        facts.append(f"trained on {description.images_seen / 1000:g} thousand images")
+        facts.append(f"trained on {description.images_seen:,} images")
     return ", ".join(facts)
 
 

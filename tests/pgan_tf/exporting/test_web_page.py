@@ -169,7 +169,7 @@ def test_it_draws_what_keras_draws(page, conditional, rng):
         assert np.ptp(image) > 20
     assert page.evaluate("document.title") == "run"
     about = page.evaluate("document.getElementById('about').textContent")
-    assert about == "16x16 pixels, 3 classes, trained on 12 thousand images"
+    assert about == "16x16 pixels, 3 classes, trained on 12,000 images"
     line = page.evaluate("document.querySelector('.line').innerText")
     assert line.startswith("Drawn by WebAssembly in ") and line.endswith("ms an image")
 

@@ -88,6 +88,9 @@ def test_a_full_disk_is_a_mistake_to_mend_and_names_the_file(capsys):
     full = OSError(errno.ENOSPC, "No space left on device", "out/file")
     assert call([], raising(full)) == 2
     assert capsys.readouterr().err == "name: error: out/file: No space left on device\n"
+    copying = OSError(errno.ENOSPC, "No space left on device", "source", None, "out/copy")
+    assert call([], raising(copying)) == 2
+    assert capsys.readouterr().err == "name: error: out/copy: No space left on device\n"
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EIO, "broken"), AssertionError("bug")])

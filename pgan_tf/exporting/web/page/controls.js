@@ -1,6 +1,8 @@
 /** Sliders, and the values that all controls have together. */
 
-const RANDOM_SEEDS = 2 ** 32;
+const LAST_SEED = 2 ** 32 - 1;
+/** Random seeds are easy to remember. */
+const RANDOM_SEEDS = 1_000_000;
 
 /**
  * A labeled slider that shows its value.
@@ -128,7 +130,7 @@ export class Controls {
       // An invalid number becomes a valid one when it is left.
       input.addEventListener("change", () => {
         if (input.checkValidity()) return;
-        input.value = clip(Math.floor(Number(input.value) || 0), 0, RANDOM_SEEDS - 1);
+        input.value = clip(Math.floor(Number(input.value) || 0), 0, LAST_SEED);
         this.onChange();
       });
     }
@@ -151,7 +153,7 @@ export class Controls {
 
   /** Set one of the seeds; with the first, the picture is that seed's alone. */
   setSeed(which, value) {
-    (which === "second" ? this.#second : this.#seed).value = clip(value, 0, RANDOM_SEEDS - 1);
+    (which === "second" ? this.#second : this.#seed).value = clip(value, 0, LAST_SEED);
     if (which === "seed") this.mix.reset();
     else if (this.mix.value === 0) this.mix.value = 1;
     this.onChange();
