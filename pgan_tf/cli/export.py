@@ -1,5 +1,6 @@
 """pgan-export: writes a trained generator in the formats of other programs."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,7 +120,9 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     with ready_devices(tf32="on", advice=advice):
         with quiet_tensorflow():
             from pgan_tf.exporting import ExportOptions, export_generator
-        with working("exporting and comparing"):
+        # An upload shows its own progress.
+        shown = contextlib.nullcontext() if flags["push_to"] else working("exporting and comparing")
+        with shown:
             export = export_generator(
                 network,
                 flags["output"],

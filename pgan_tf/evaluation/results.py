@@ -220,7 +220,7 @@ def read_known(directory: Path, *, digest: str) -> list[tuple[str, dict[str, Any
 
     Returns:
       Pairs of a file's label, such as `000150`, and an entry: the metric's name, its settings, and
-      its values by name under `metrics` and `floor`.
+      its values by name under `metrics`, `floor` and `spread`.
     """
     known = []
     for path in sorted(directory.glob(result_path(directory, "*").name)):

@@ -50,7 +50,7 @@ def make_run(directory, *, names=ODD_NAMES, channels=3):
     return run, model
 
 
-def write_metrics(run, *, label="000005", fid=12.5, num_images=100, with_neighbors=True):
+def write_metrics(run, *, label="000005", fid=12.5, num_images=100, with_neighbors=True, data=None):
     """Write metrics of the run's generator, and its sheet of neighbors."""
     file = run / "networks" / "generator-000005.keras"
     counts = {"fid": num_images, "neighbors": 10} if with_neighbors else {"fid": num_images}
@@ -61,8 +61,9 @@ def write_metrics(run, *, label="000005", fid=12.5, num_images=100, with_neighbo
         label=label,
         images_seen=5000,
         values={name: value for name, value in values.items() if name.split("/")[0] in counts},
-        settings={"seed": 0, "num_images": counts},
+        settings={"seed": 0, "num_images": counts, "data": data or "/home/alice/flowers"},
         floor={"fid": 1e-05},
+        spread={"fid": 0.5},
     )
     result.write_json(run)
     if with_neighbors:

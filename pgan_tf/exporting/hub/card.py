@@ -12,7 +12,8 @@ from tfrecords_tools.printable import encodable, printable
 
 # Begins a gap that the user should fill in.
 GAP = "**To be filled in:**"
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>-])")
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>$=-])")
+_NUMBERED = re.compile(r"^(\d+)\.")
 _MAX_CLASSES, _MAX_CLASS_NAME = 50, 60
 _COLORS = {1: "grayscale", 2: "grayscale with alpha", 3: "RGB", 4: "RGBA"}
 
@@ -55,8 +56,7 @@ def write_card(
         license_text=text.license,
         conditional=bool(facts.label_size),
         title=title,
-        data_name=facts.data.name or "training data",
-        values=[(row.name, row.value) for row in facts.metrics],
+        values=_by_data(facts),
     )
     sections = [
         f"# {escape(title)}",
@@ -82,6 +82,15 @@ def write_card(
     return encodable(to_yaml(fields) + "\n" + "\n\n".join(sections) + "\n")
 
 
+def _by_data(facts: Facts) -> dict[str, list[tuple[str, float]]]:
+    """Return the values of metrics by name, for each name of data."""
+    values: dict[str, list[tuple[str, float]]] = {}
+    for row in facts.metrics:
+        data = row.data or facts.data.name or "training data"
+        values.setdefault(data, []).append((row.name, row.value))
+    return values
+
+
 def gaps(card: str) -> list[str]:
     """Return what is to be filled in in a card, one phrase a gap."""
     marked = (line.partition(GAP)[2] for line in card.splitlines() if GAP in line)
@@ -91,7 +100,7 @@ def gaps(card: str) -> list[str]:
 def escape(text: str) -> str:
     """Return text, such as a class's name, so that Markdown shows it as it is, on one line."""
     shown = printable(_one_line(text)).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKUP.sub(r"\\\1", shown)
+    return _NUMBERED.sub(r"\1\\.", _MARKUP.sub(r"\\\1", shown))
 
 
 def _one_line(text: str) -> str:
@@ -235,24 +244,28 @@ def _evaluation(facts: Facts, neighbors: str) -> Iterator[str]:
     else:
         floors = any(row.floor is not None for row in facts.metrics)
         spreads = any(row.spread is not None for row in facts.metrics)
-        counts = any(row.num_images is not None for row in facts.metrics)
-        head = ["Metric", "Value"]
-        head += ["Spread"] if spreads else []
-        head += ["Floor"] if floors else []
-        head += ["Images"] if counts else []
-        rows = []
-        for row in facts.metrics:
-            cells = [escape(row.name), _value(row.value)]
-            cells += [_value(row.spread)] if spreads else []
-            cells += [_value(row.floor)] if floors else []
-            cells += ["-" if row.num_images is None else f"{row.num_images:,}"] if counts else []
-            rows.append(cells)
-        yield _table(head, rows)
+        columns = {
+            "Metric": [escape(row.name) for row in facts.metrics],
+            "Value": [_value(row.value) for row in facts.metrics],
+            "Spread": [_rounded(row.spread) for row in facts.metrics],
+            "Floor": [_value(row.floor) for row in facts.metrics],
+            "Images": [_whole(row.num_images) for row in facts.metrics],
+            "Against": [escape(row.data) or "-" for row in facts.metrics],
+        }
+        # Columns that say nothing are left out.
+        shown = {head: cells for head, cells in columns.items() if set(cells) != {"-"}}
+        if len(_by_data(facts)) == 1 and facts.metrics[0].data in ("", facts.data.name):
+            shown.pop("Against", None)
+        yield _table(list(shown), list(zip(*shown.values(), strict=True)))
         notes = []
         if floors:
             notes.append("The floor is the value of real images against other real images.")
         if spreads:
-            notes.append("Two values that differ by less than their spread are not to be ranked.")
+            notes.append(
+                "The spread is the standard deviation over other images of this generator; two "
+                "generators are not to be ranked by a difference below the root of the sum of "
+                "both squared spreads."
+            )
         if notes:
             yield " ".join(notes)
     if neighbors:
@@ -267,6 +280,14 @@ def _value(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4g}"
+
+
+def _rounded(spread: float | None) -> str:
+    return "-" if spread is None else f"{spread:.2g}"
+
+
+def _whole(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
 
 
 def _license(text: str) -> str:

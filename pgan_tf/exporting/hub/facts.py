@@ -41,8 +41,9 @@ class MetricRow:
       name: such as `fid` or `swd/average`.
       value: of the generator's images against real ones.
       floor: of real images against other real ones; None if unknown.
-      spread: by which the value may differ by chance; None if unknown.
+      spread: standard deviation of the value over other fakes; None if unknown.
       num_images: generated images that were compared; None if unknown.
+      data: name of the real images; empty if unknown.
     """
 
     name: str
@@ -50,6 +51,7 @@ class MetricRow:
     floor: float | None = None
     spread: float | None = None
     num_images: int | None = None
+    data: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class DataFacts:
     """The data that a run was trained on.
 
     Attributes:
-      name: of the pyramid; empty if unknown.
+      name: of its directory; empty if unknown.
       count: of images; None if unknown.
       source: kind of source that it was made from, such as `images` or `lsun`; empty if unknown.
       held_out: images that were never trained on.
@@ -181,13 +183,17 @@ def _data(selection: SnapshotSelection, lines: Sequence[str]) -> DataFacts:
         described = (pyramid.manifest or {}).get("source")
         kind = described.get("kind") if isinstance(described, Mapping) else None
         source = kind if isinstance(kind, str) else ""
-    name = pyramid.name if pyramid is not None else PurePosixPath(location).name
     return DataFacts(
-        name[:_MAX_NAME],
+        _last_part(location),
         pyramid.count if pyramid is not None else count,
         source[:_MAX_NAME],
         config.data.validation_images,
     )
+
+
+def _last_part(location: Any) -> str:
+    """Return the name of a directory or of a URL's last part, without where it lies."""
+    return PurePosixPath(location).name[:_MAX_NAME] if isinstance(location, str) else ""
 
 
 def _reachable(location: str, lines: Sequence[str]) -> Pyramid | None:
@@ -221,28 +227,39 @@ def _metrics(
 ) -> tuple[list[MetricRow], Path | None]:
     """Return the metrics of this very generator, and the sheet of its neighbors.
 
-    Of a metric that was computed under several settings, those of the most images are taken.
+    Of a metric that was computed under several settings, those of the most images are taken, once
+    for each data that it compares with.
     """
     (snapshot,) = selection.snapshots
-    best: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    best: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
     for label, entry in read_known(selection.home, digest=sha256_of(snapshot.file)):
         if entry.get("ema_length") != ema_length:
             continue
-        known = best.get(entry["metric"])
+        key = _last_part(entry.get("data")), entry["metric"]
+        known = best.get(key)
         if known is None or (_count(entry) or 0) > (_count(known[1]) or 0):
-            best[entry["metric"]] = label, entry
-    rows = [row for _, entry in best.values() for row in _rows(entry)]
-    sheet = None
-    if NEIGHBORS in best:
-        path = sheet_path(selection.home, best[NEIGHBORS][0])
-        sheet = path if path.is_file() and not path.is_symlink() else None
-    return rows, sheet
+            best[key] = label, entry
+    rows = [row for (data, _), (_, entry) in best.items() for row in _rows(entry, data)]
+    sheets = [
+        sheet_path(selection.home, label)
+        for (_, metric), (label, _) in best.items()
+        if metric == NEIGHBORS
+    ]
+    found = (sheet for sheet in sheets if sheet.is_file() and not sheet.is_symlink())
+    return rows, next(found, None)
 
 
-def _rows(entry: Mapping[str, Any]) -> list[MetricRow]:
+def _rows(entry: Mapping[str, Any], data: str) -> list[MetricRow]:
     floor, spread = (entry.get(key) or {} for key in ("floor", "spread"))
     return [
-        MetricRow(name, value, _number(floor.get(name)), _number(spread.get(name)), _count(entry))
+        MetricRow(
+            name,
+            value,
+            _number(floor.get(name)),
+            _number(spread.get(name)),
+            _count(entry),
+            data,
+        )
         for name, value in entry["metrics"].items()
         if _number(value) is not None
     ]

@@ -51,8 +51,7 @@ def metadata(
     license_text: str,
     conditional: bool,
     title: str,
-    data_name: str,
-    values: Sequence[tuple[str, float]],
+    values: Mapping[str, Sequence[tuple[str, float]]],
 ) -> dict[str, Any]:
     """Return the fields of a card.
 
@@ -60,8 +59,7 @@ def metadata(
       license_text: see `license_fields`.
       conditional: whether the generator takes labels.
       title: of the card.
-      data_name: of the data that the metrics compare with.
-      values: of the metrics, by name.
+      values: of metrics, by name, for each name of data that they compare with.
     """
     tags = [*_TAGS, *(["class-conditional"] if conditional else [])]
     fields: dict[str, Any] = {
@@ -71,24 +69,21 @@ def metadata(
         "tags": tags,
     }
     if values:
-        # The hub asks for one of its own data sets as the type; others may have any name.
-        kind = re.sub(r"[^a-z0-9_-]+", "-", data_name.lower()).strip("-") or "images"
-        fields["model-index"] = [
-            {
-                "name": title,
-                "results": [
-                    {
-                        "task": {"type": PIPELINE_TAG},
-                        "dataset": {"type": kind, "name": data_name},
-                        "metrics": [
-                            {"type": name.split("/")[0], "name": name, "value": value}
-                            for name, value in values
-                        ],
-                    }
-                ],
-            }
-        ]
+        results = [_result(data, of_data) for data, of_data in values.items()]
+        fields["model-index"] = [{"name": title, "results": results}]
     return fields
+
+
+def _result(data: str, values: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    # The hub asks for the name of one of its own data sets as the type; others may have any name.
+    kind = re.sub(r"[^a-z0-9_-]+", "-", data.lower()).strip("-") or "images"
+    return {
+        "task": {"type": PIPELINE_TAG},
+        "dataset": {"type": kind, "name": data},
+        "metrics": [
+            {"type": name.split("/")[0], "name": name, "value": value} for name, value in values
+        ],
+    }
 
 
 def to_yaml(fields: Mapping[str, Any]) -> str:

@@ -146,12 +146,27 @@ def test_the_front_matter_is_what_the_hub_reads(card):
 
 def test_the_card_names_metrics_data_and_training(card):
     _, text = card
-    assert "| fid | 12.50 | 1e-05 | 100 |" in text
+    assert "| Metric | Value | Spread | Floor | Images |" in text
+    assert "| fid | 12.50 | 0.5 | 1e-05 | 100 |" in text
     assert "- **Name:** flowers" in text
     assert "- **Images:** 24" in text
     assert "It was shown 5 thousand real images. Training took 10s." in text
     assert "--loss=wgan_gp" in text
     assert "![Neighbors](neighbors-000005.png)" in text
+
+
+def test_metrics_against_other_data_are_told_apart(tmp_path):
+    run, _ = make_run(tmp_path, names=["a", "b"])
+    write_metrics(run, fid=10.0, with_neighbors=False)
+    write_metrics(run, fid=20.0, with_neighbors=False, data="/home/alice/else", num_images=9)
+    export_generator(run, tmp_path / "out", file_format="hub")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "| fid | 10.00 | 0.5 | 1e-05 | 100 | flowers |" in text
+    assert "| fid | 20.00 | 0.5 | 1e-05 | 9 | else |" in text
+    results = yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"]
+    named = {result["dataset"]["name"]: result["metrics"][0]["value"] for result in results}
+    assert named == {"flowers": 10.0, "else": 20.0}
+    assert "alice" not in text
 
 
 def test_nothing_of_the_machine_is_in_the_folder(exported):
