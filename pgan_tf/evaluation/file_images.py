@@ -22,10 +22,14 @@ from tfrecords_tools.image_files.files import folder_classes
 from tfrecords_tools.image_files.pixels import read_pixels
 from tfrecords_tools.image_files.policy import ImagePolicy
 from tfrecords_tools.image_files.survey import Survey, survey_files
+from tfrecords_tools.printable import printable
 from tfrecords_tools.shape import Base, has_alpha, split_size
 
 # Of a class as a folder.
 _NAME_LENGTH = 100
+# Images of pgan-generate, numbered and with a class; and their grid.
+_GENERATED = re.compile(r"\d{6,}(-.*)?\.png")
+GRID_NAME = "grid.png"
 # Bytes, of images that are decoded at a time.
 _MAX_MEMORY = 1 << 32
 
@@ -51,7 +55,20 @@ def open_survey(
             f"Skipped {survey.skipped} of {files.count} files of {path}, such as"
             f" {survey.first_skipped}"
         )
-    return survey
+    return _without_grid(survey, say)
+
+
+def _without_grid(survey: Survey, say: Callable[[str], None]) -> Survey:
+    """Leave out the grid that `pgan-generate` draws of its images, beside them."""
+    steps = [survey.files.names[index].split("/") for index in survey.indices.tolist()]
+    is_grid = np.array([step[-1] == GRID_NAME for step in steps])
+    folders = {tuple(step[:-1]) for step in steps}
+    others = [step[-1] for step in steps if step[-1] != GRID_NAME]
+    numbered = bool(others) and all(map(_GENERATED.fullmatch, others))
+    if is_grid.sum() != 1 or len(folders) != 1 or not numbered:
+        return survey
+    say(f"Left out {survey.name(int(is_grid.argmax()))}, the grid of the others")
+    return dataclasses.replace(survey.without(is_grid), skipped=survey.skipped)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +167,11 @@ class FileImages:
         if self._classes is None:
             return np.zeros([len(numbers), 0], np.float32)
         return np.eye(self.label_size, dtype=np.float32)[self._classes[0][numbers]]
+
+    def name(self, number: int) -> str:
+        """Return the name of an image's file, without its folders."""
+        name = self.survey.files.names[int(self.survey.indices[number])]
+        return printable(name.rpartition("/")[2])
 
     def _decode(self, file: ImageFile, name: str) -> np.ndarray:
         return read_pixels(file, self._policy, name)

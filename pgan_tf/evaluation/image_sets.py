@@ -79,6 +79,10 @@ class ImageSet(Protocol):
         """Return labels by number, `[k label_size]` float32."""
         ...
 
+    def name(self, number: int) -> str:
+        """Return a short name of an image, for captions."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class PyramidImages:
@@ -154,6 +158,10 @@ class PyramidImages:
     def labels_of(self, numbers: np.ndarray) -> np.ndarray:
         """Return labels by record number."""
         return self.pyramid.labels_of(numbers)
+
+    def name(self, number: int) -> str:
+        """Return the record number of an image."""
+        return f"#{number}"
 
 
 def digest_of(pyramid: Pyramid, resolution: int) -> str:

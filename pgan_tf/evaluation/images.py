@@ -156,6 +156,10 @@ class FakeImages(Protocol):
         """Return labels `[count n]` of images in the data's columns; None where not known."""
         ...
 
+    def name(self, number: int) -> str:
+        """Return a short name of an image, for captions."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredFakes:
@@ -204,6 +208,10 @@ class StoredFakes:
         if not self.labelled:
             return None
         return self.images.labels_of(self._stored(np.arange(first, first + count)))
+
+    def name(self, number: int) -> str:
+        """Return the name of an image in its set."""
+        return self.images.name(int(self._stored(np.array([number]))[0]))
 
     def _stored(self, numbers: np.ndarray) -> np.ndarray:
         return records_at(numbers, count=self.images.count, seed=self.seed)
@@ -336,6 +344,10 @@ class Fakes:
     def labels_of(self, first: int, count: int) -> np.ndarray | None:
         """Return the labels of images `first` to `first + count`, `[count n]`; None without."""
         return None if self.labels is None else self.labels[first : first + count]
+
+    def name(self, number: int) -> str:
+        """Return the number of an image in words."""
+        return f"fake {number}"
 
     def _images(self, latents: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         labels = None if self.labels is None else self.labels[numbers]

@@ -81,7 +81,7 @@ def write_sheet(
             report.fakes,
             lambda numbers: over_white(thumbnails(fakes.at(numbers), height)),
             lambda number: [
-                f"fake {number}",
+                fakes.name(number),
                 _label_line(pyramid, fakes.labels_of(number, 1)),
             ],
         ),

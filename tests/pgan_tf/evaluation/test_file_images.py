@@ -75,6 +75,7 @@ def classes(tmp_path_factory):
 def test_folders_are_classes(classes):
     files = opened(classes)
     assert (files.label_names, files.label_size) == (("0", "1", "2"), 3)
+    assert files.name(0) == "000000.png"
     numbers = [int(files.survey.name(place).split("/")[-2]) for place in range(12)]
     np.testing.assert_array_equal(files.labels_of(np.arange(12)), np.eye(3)[numbers])
 
@@ -106,6 +107,26 @@ def test_one_folder_and_files_beside_folders_are_no_classes(classes, tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.new("L", (4, 4)).save(tmp_path / name)
     assert opened(tmp_path).label_size == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "left_out"),
+    [
+        (["000000.png", "000001-cat.png", "grid.png"], True),
+        (["out/000000.png", "out/grid.png"], True),
+        (["000000.png", "holiday.png", "grid.png"], False),
+        (["a/000000.png", "b/grid.png"], False),
+        (["grid.png"], False),
+    ],
+)
+def test_the_grid_of_generated_images_is_left_out(tmp_path, names, left_out):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8) if "grid" in name else (4, 4)).save(tmp_path / name)
+    said = []
+    survey = open_survey(tmp_path, flag="network", skip_bad_images=False, say=said.append)
+    assert (survey.count, survey.skipped) == (len(names) - left_out, 0)
+    assert any(line.endswith("grid.png, the grid of the others") for line in said) == left_out
 
 
 def test_a_file_that_is_damaged_later_is_an_error(tmp_path):

@@ -22,6 +22,8 @@ def test_a_set_as_fakes_is_read_in_the_order_of_reals(gray):
     (read,), (expected,) = fakes.read(20), reals.read(0, 20)
     np.testing.assert_array_equal(read, expected)
     np.testing.assert_array_equal(fakes.at(np.array([7, 2])), expected[[7, 2]])
+    record = int(fakes.name(7).removeprefix("#"))
+    np.testing.assert_array_equal(gray.read(np.array([record]))[0], expected[7])
 
 
 def test_grays_become_rgb_on_either_side(gray):
