@@ -164,6 +164,17 @@ class PyramidImages:
         return f"#{number}"
 
 
+def class_names(images: ImageSet) -> tuple[str, ...] | None:
+    """Return a name for each component of a set's labels: its number where it has none.
+
+    Returns:
+      None without labels.
+    """
+    if not images.label_size:
+        return None
+    return images.label_names or tuple(map(str, range(images.label_size)))
+
+
 def digest_of(pyramid: Pyramid, resolution: int) -> str:
     """Return a digest that changes whenever a pyramid's images at one resolution do.
 

@@ -3,7 +3,7 @@
 import os
 
 from pgan_tf.evaluation.file_images import FileImages, open_survey
-from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages
+from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages, class_names
 from pgan_tf.evaluation.images import Reals, opaque_channels
 from pgan_tf.evaluation.kinds import Kind, kind_of_data, kind_of_network
 from pgan_tf.evaluation.options import EvaluateOptions
@@ -57,7 +57,7 @@ def open_sides(options: EvaluateOptions) -> tuple[Selection, Reals]:
         reals = _open(options.data_dir, data_kind, "data_dir", options)
     size = choose_size(_side("network", fakes), _side("data_dir", reals), wanted)
     data = _at_size(reals, size, options)
-    selection = StoredSelection(_at_size(fakes, size, options, data.label_names))
+    selection = StoredSelection(_at_size(fakes, size, options, class_names(data)))
     if selection.images.digest == data.digest:
         say("--network and --data_dir are the same images, which are compared with themselves")
     channels = opaque_channels(selection.images.channels)
@@ -115,14 +115,14 @@ def _at_size(
     opened: _Opened,
     size: Size,
     options: EvaluateOptions,
-    class_names: tuple[str, ...] | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> ImageSet:
-    """Return a side's images at the size of the comparison."""
+    """Return images at the size of the comparison; `names` are the classes of the other side."""
     if isinstance(opened, Survey):
         fitting = fit_survey(opened, size, skip_bad_images=options.skip_bad_images)
         if fitting.count < opened.count:
             say(f"Skipped of {opened.files.root}, too small: {opened.count - fitting.count}")
-        return FileImages(fitting, size, class_names)
+        return FileImages(fitting, size, names)
     return PyramidImages(opened, resolution_of(opened, size))
 
 

@@ -139,8 +139,10 @@ class SnapshotSelection:
     @property
     def class_names(self) -> tuple[str, ...] | None:
         """Names of the classes that the generators draw, in the order of their labels, if known."""
-        names = read_description(self.snapshots[-1].file).label_names
-        return tuple(names) if names else None
+        described = read_description(self.snapshots[-1].file)
+        if described.label_names or not described.label_size:
+            return tuple(described.label_names or ()) or None
+        return tuple(map(str, range(described.label_size)))
 
     @property
     def count(self) -> None:
@@ -320,8 +322,12 @@ def _check_labels(label_size: int, *, labels: Reals, file: Path) -> None:
     """Refuse a generator that takes other labels than there are to draw from."""
     data = labels.images
     if label_size and label_size != data.label_size:
-        folders = "" if isinstance(data, PyramidImages) else ", in a folder for each class"
+        if not isinstance(data, PyramidImages):
+            raise UserError(
+                f"{file}: takes labels of {label_size} components, but the images of {data.path} "
+                "have none; they need a folder for each class, named after it"
+            )
         raise UserError(
             f"{file}: takes labels of {label_size} components, but those of {data.path} "
-            f"have {data.label_size or f'none: it has no labels{folders}'}"
+            f"have {data.label_size or 'none: it has no labels'}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from pgan_tf.evaluation.file_images import FileImages
-from pgan_tf.evaluation.image_sets import ImageSet
+from pgan_tf.evaluation.image_sets import ImageSet, class_names
 from pgan_tf.evaluation.images import Reals, StoredFakes
 
 
@@ -54,13 +54,12 @@ class StoredSnapshot:
         count: int,
     ) -> StoredFakes:
         """Return the images as fakes; arguments as of `snapshots.load_fakes`."""
-        ours, theirs = self.images, reals.images
-        same = (ours.label_size, ours.label_names) == (theirs.label_size, theirs.label_names)
+        names = class_names(self.images)
         return StoredFakes(
-            ours,
+            self.images,
             seed=reals.seed,
             as_rgb=reals.channels == 3,
-            labelled=bool(ours.label_size) and same,
+            labelled=names is not None and names == class_names(reals.images),
         )
 
 

@@ -11,6 +11,8 @@ from PIL import Image
 
 from pgan_tf.cli import evaluate
 from pgan_tf.config.flags import to_flagfile
+from pgan_tf.evaluation.opening import open_sides
+from pgan_tf.evaluation.options import EvaluateOptions
 from pgan_tf.runs.data_note import note_lines
 from tests.helpers.extracted import extract
 from tests.helpers.generators import save_tiny_generator
@@ -111,6 +113,21 @@ def test_a_conditional_run_draws_the_labels_of_its_own_data(places, tmp_path):
     by_class = extract(places["data"], tmp_path / "by_class", resolution=8, labels="folders")
     found = results(places, tmp_path / "classes", *given, f"--data_dir={by_class}")
     assert "labels_from" not in found and found["metrics"]["fid"] > 0
+
+
+def test_folders_named_by_the_numbers_of_classes_without_names_have_labels(places, tmp_path):
+    folder = extract(places["samples"], tmp_path / "png", labels="folders")
+    for network, labelled in ((folder, True), (places["samples"], True), (places["png"], False)):
+        options = EvaluateOptions(network=str(network), data_dir=str(places["data"]))
+        selection, reals = open_sides(options)
+        (stored,) = selection.snapshots
+        fakes = stored.load(reals, reals, strategy=None, batch_size=None, count=40)
+        labels = fakes.labels_of(0, 40)
+        assert (labels is not None) == labelled
+        if network == folder:
+            expected = [int(fakes.images.survey.name(n).split("/")[-2]) for n in range(40)]
+            drawn = fakes.images.labels_of(np.arange(40)).argmax(axis=1)
+            assert drawn.tolist() == expected and reals.labels_of(0, 40).shape == labels.shape
 
 
 def test_images_that_are_compared_with_themselves_have_no_distance(places, tmp_path, capsys):
