@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import user_path
+from tfrecords_tools.untrusted.regular_file import read_bytes
 
 # The version that the page is tested with.
 VERSION = "1.30.0"
@@ -20,6 +21,7 @@ _BACKENDS = {
     "webgpu": ("ort.webgpu.bundle.min.mjs", "ort-wasm-simd-threaded.asyncify.wasm"),
     "wasm": ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"),
 }
+_MAX_MODULE_BYTES = 2**24
 _INSTALL = f"npm pack onnxruntime-web@{VERSION} && tar -xzf onnxruntime-web-{VERSION}.tgz"
 
 
@@ -58,7 +60,7 @@ def check_runtime(directory: str | os.PathLike) -> Path:
                     f"--runtime={directory}: there is no {dist / name}, of ONNX Runtime Web "
                     f"{VERSION}. Type: {_INSTALL}, and then --runtime=package"
                 )
-        if binary.encode() not in (dist / module).read_bytes():
+        if binary.encode() not in read_bytes(dist / module, _MAX_MODULE_BYTES):
             raise UserError(
                 f"--runtime={directory}: {dist / module} must load {binary}, as in version "
                 f"{VERSION}. Received: another version. Type: {_INSTALL}, and then "

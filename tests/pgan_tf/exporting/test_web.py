@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,3 +195,8 @@ def test_more_memory_than_webassembly_has_is_refused_and_much_is_said(
     warnings = []
     memory.check_memory(as_keras_model(Generator(CONFIG), resolution=64, alpha=None))
     assert len(warnings) == 1 and math.isclose(warnings[0][1], 1.385, abs_tol=0.01)
+
+
+def test_lines_of_the_page_are_short():
+    for path in (runtime.__file__, *Path(runtime.__file__).parent.glob("page/*")):
+        assert max(map(len, Path(path).read_text().splitlines())) <= 100, path

@@ -114,8 +114,8 @@ export class Controls {
       slider("direction-sliders", {
         name: `direction-${index + 1}`,
         label: `Direction ${index + 1}`,
-        min: -5,
-        max: 5,
+        min: -6,
+        max: 6,
         step: 0.1,
         value: 0,
       })
@@ -157,6 +157,10 @@ export class Controls {
     if (which === "seed") this.mix.reset();
     else if (this.mix.value === 0) this.mix.value = 1;
     this.onChange();
+  }
+
+  stepSeed(steps) {
+    this.setSeed("seed", this.settings.seed + steps);
   }
 
   randomSeed() {

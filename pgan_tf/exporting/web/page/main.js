@@ -98,7 +98,7 @@ class Page {
         keys: ["ArrowLeft", "ArrowRight"],
         shown: "← →",
         help: "seed",
-        act: (key) => controls.setSeed("seed", controls.settings.seed + (key === "ArrowLeft" ? -1 : 1)),
+        act: (key) => controls.stepSeed(key === "ArrowLeft" ? -1 : 1),
       },
       {
         keys: ["ArrowUp", "ArrowDown"],
@@ -214,7 +214,8 @@ class Page {
     const picture = element("picture");
     show(picture, image);
     const name = this.#generator.classes[settings.label];
-    picture.setAttribute("aria-label", `Generated picture${name ? ` of class ${name}` : ""}, seed ${settings.seed}`);
+    const ofClass = name === undefined ? "" : ` of class ${name}`;
+    picture.setAttribute("aria-label", `Generated picture${ofClass}, seed ${settings.seed}`);
     element("save").disabled = false;
   }
 

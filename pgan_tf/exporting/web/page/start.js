@@ -50,8 +50,8 @@
     function (event) {
       if (event.target.tagName === "SCRIPT") {
         say([
-          "A file of this page could not be loaded: " + event.target.src + " or one that it needs. " +
-            "The folder must be served whole, its .js files as JavaScript.",
+          "A file of this page could not be loaded: " + event.target.src + " or one that it " +
+            "needs. The folder must be served whole, its .js files as JavaScript.",
         ]);
       }
     },

@@ -86,7 +86,8 @@ async function importRuntime(url) {
     return await import(url);
   } catch (error) {
     const advice = "pgan-export --runtime=DIR copies it into the folder of the page";
-    throw new Error(`ONNX Runtime Web could not be loaded from ${url} (${describe(error)}); ${advice}`);
+    const failure = `ONNX Runtime Web could not be loaded from ${url}`;
+    throw new Error(`${failure} (${describe(error)}); ${advice}`);
   }
 }
 
