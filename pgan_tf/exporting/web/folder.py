@@ -41,10 +41,10 @@ _MAX_LABEL_ROWS = 100
 
 
 def _check(generator: ExportedGenerator, options: ExportOptions) -> None:
-    check_size(generator.model)
-    check_memory(generator.model)
     if options.runtime:
         check_runtime(options.runtime)
+    check_size(generator.model)
+    check_memory(generator.model)
 
 
 def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> None:
