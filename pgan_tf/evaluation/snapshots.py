@@ -166,6 +166,8 @@ class SnapshotSelection:
             pyramid = open_pyramid(self.config.data.data_dir)
         except UserError:  # moved, say
             return reals
+        if not pyramid.label_size or read_description(self.snapshots[-1].file).label_size == 0:
+            return reals
         images = PyramidImages(pyramid, pyramid.resolution)
         return Reals(images, seed=reals.seed, mirror=False)
 

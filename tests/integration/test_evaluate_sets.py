@@ -113,6 +113,10 @@ def test_a_conditional_run_draws_the_labels_of_its_own_data(places, tmp_path):
     by_class = extract(places["data"], tmp_path / "by_class", resolution=8, labels="folders")
     found = results(places, tmp_path / "classes", *given, f"--data_dir={by_class}")
     assert "labels_from" not in found and found["metrics"]["fid"] > 0
+    description["label_size"] = 0
+    save_tiny_generator(network, resolution=8, channels=1, description=description)
+    plain = results(places, tmp_path / "plain", *given, f"--data_dir={small}")
+    assert "labels_from" not in plain
 
 
 def test_folders_named_by_the_numbers_of_classes_without_names_have_labels(places, tmp_path):
