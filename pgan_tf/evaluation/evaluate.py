@@ -21,7 +21,7 @@ from pgan_tf.evaluation.neighbors import (
     NeighborReport,
     held_out_records,
 )
-from pgan_tf.evaluation.opening import Selection, open_sides
+from pgan_tf.evaluation.opening import Selection, open_sides, refuse_among_images
 from pgan_tf.evaluation.options import EvaluateOptions
 from pgan_tf.evaluation.results import (
     SnapshotMetrics,
@@ -74,6 +74,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     evaluator = _make_evaluator(options, selection, metrics, reals)
     finder = _make_finder(options, selection, metrics, reals)
     output = Path(options.output) if options.output else selection.home
+    refuse_among_images(output, [s.file for s in selection.snapshots] + [reals.images.path])
     settings = _settings(evaluator, finder, reals) | selection.settings
     settings["bootstrap"] = dict.fromkeys(settings["num_images"], options.bootstrap)
     if labels is not reals:

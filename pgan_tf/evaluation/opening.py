@@ -1,6 +1,8 @@
 """The two sides of a comparison, opened at one size: the networks to evaluate, and the reals."""
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 from pgan_tf.evaluation.file_images import FileImages, open_survey
 from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages, class_names
@@ -62,6 +64,25 @@ def open_sides(options: EvaluateOptions) -> tuple[Selection, Reals]:
         say("--network and --data_dir are the same images, which are compared with themselves")
     channels = opaque_channels(selection.images.channels)
     return selection, _reals(data, channels, options, mirror=bool(options.mirror_augment))
+
+
+def refuse_among_images(output: Path, places: Iterable[Path]) -> None:
+    """Refuse to write results, of which some are pictures, into a folder of pictures.
+
+    Args:
+      output: the directory for results.
+      places: what the two sides name, of any kind.
+
+    Raises:
+      UserError: the directory is one of these folders, or lies in one.
+    """
+    for folder in places:
+        if not folder.is_dir() or kind_of_data(folder) is not Kind.FILES:
+            continue
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise UserError(
+                f"--output must lie outside of the pictures in {folder}. Received: {output}"
+            )
 
 
 def _open_generators(

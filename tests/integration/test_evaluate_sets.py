@@ -301,6 +301,10 @@ def test_results_of_a_folder_lie_beside_it_and_change_with_the_images(places, tm
     first = json.loads(path.read_text())
     assert {entry.name for entry in tmp_path.iterdir()} == {folder.name, path.name, "evaluation"}
     assert len(list(folder.iterdir())) == 40
+    for inside in (folder, folder / "below"):
+        assert evaluate.main([*given, f"--output={inside}"]) == 2
+        assert "--output must lie outside of the pictures in " in capsys.readouterr().err
+    assert len(list(folder.iterdir())) == 40
     (folder / "bad.png").write_bytes(b"")
     next(folder.glob("*.png")).unlink()
     assert evaluate.main([*given, "--skip_bad_images"]) == 0
