@@ -135,17 +135,30 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     define_tf32(flag_values)
     string(
         "inception",
-        "The file with the Inception graph for fid, is, kid and precision_recall: "
+        "The file with the Inception graph for fid, is, kid and the other metrics of features: "
         "inception-2015-12-05.tgz, or the .pb file in it. Default: downloaded once. If given, also "
         "for neighbors.",
     )
     string("digit_classifier", "A .keras file that classifies digits, for --metrics=modes; see "
            "docs/reference/metrics.md.")  # fmt: skip
+    absl_flags.DEFINE_enum(
+        "resize",
+        "legacy",
+        ("legacy", "clean"),
+        "How images are resized for Inception: legacy, by its own graph, as for most published "
+        "values; or clean, by antialiased bicubic filters before it. See "
+        "docs/reference/comparability.md.",
+        flag_values=flag_values,
+    )
     string(
         "features",
         "Your own function that computes features in place of Inception's, as module:function "
-        "or FILE.py:function; see "
-        "docs/reference/metrics.md.",
+        "or FILE.py:function; or dinov2. See docs/reference/metrics.md.",
+    )
+    string(
+        "dinov2",
+        "The folder of a keras_hub preset, or a .keras file, with the DINOv2 network of "
+        "--features=dinov2. Default: downloaded once.",
     )
 
 
@@ -215,7 +228,7 @@ COMMAND = command.Command(
             command.Section(
                 "features",
                 "networks that compute the features of images",
-                ("inception", "digit_classifier", "features"),
+                ("inception", "resize", "features", "dinov2", "digit_classifier"),
             ),
             command.Section(
                 "devices",

@@ -48,7 +48,7 @@ class EvalConfig:
     )
     eval_inception: str = option(
         "",
-        "The file with the Inception graph for fid, is, kid and precision_recall. "
+        "The file with the Inception graph for fid, is, kid and the other metrics of features. "
         "Default: downloaded once.",
         adjustable=True,
         remembered=False,
@@ -56,7 +56,14 @@ class EvalConfig:
     eval_features: str = option(
         "",
         "Your own function that computes features in place of Inception's, as module:function or "
-        "FILE.py:function.",
+        "FILE.py:function; or dinov2.",
+        adjustable=True,
+        remembered=False,
+    )
+    eval_dinov2: str = option(
+        "",
+        "The folder of a keras_hub preset, or a .keras file, with the DINOv2 network of "
+        "--eval_features=dinov2. Default: downloaded once.",
         adjustable=True,
         remembered=False,
     )

@@ -9,7 +9,7 @@ from pgan_tf.distribution.strategy import make_strategy
 from pgan_tf.evaluation import curves
 from pgan_tf.evaluation.catalog import NEIGHBORS, Compared, Metric, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
-from pgan_tf.evaluation.extraction import load_extractors, load_feature_extractor
+from pgan_tf.evaluation.extraction import load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
 from pgan_tf.evaluation.file_images import FileImages
 from pgan_tf.evaluation.image_sets import PyramidImages
@@ -132,7 +132,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     of_run = selection.run is not None and options.ema_length is None
     if selection.run is not None and of_run and isinstance(reals.images, PyramidImages):
         write_tensorboard(selection.run, results)
-    return EvaluationReport(tuple(results), tuple(written), _summary(settings["num_images"], reals))
+    summary = _summary(settings["num_images"], reals, evaluator.features_of)
+    return EvaluationReport(tuple(results), tuple(written), summary)
 
 
 def _make_evaluator(
@@ -147,12 +148,7 @@ def _make_evaluator(
         num_images=options.num_images,
         most_fakes=selection.count,
         cache=_cache(options, selection),
-        extractors=load_extractors(
-            metrics,
-            inception=options.inception,
-            features=options.features,
-            digit_classifier=options.digit_classifier,
-        ),
+        extractors=load_extractors(metrics, options.extractors),
         replicates=options.bootstrap,
     )
 
@@ -166,13 +162,13 @@ def _make_finder(
     """Return what finds the training images nearest to fakes; None if that is not asked for."""
     if all(metric.name != NEIGHBORS for metric in metrics):
         return None
-    own = options.inception or options.features
+    own = options.extractors.own_features
     return NeighborFinder(
         reals,
         held_out_records(selection.run, selection.config, reals.images),
         num_images=_neighbors_count(options, selection),
         cache=_cache(options, selection),
-        extractor=load_feature_extractor(options.inception, options.features) if own else None,
+        extractor=options.extractors.load_features() if own else None,
         replicates=options.bootstrap,
     )
 
@@ -296,7 +292,7 @@ def _settings(evaluator: Evaluator, finder: NeighborFinder | None, reals: Reals)
     }
 
 
-def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
+def _summary(num_images: Mapping[str, int], reals: Reals, features_of: str | None) -> str:
     by_count: dict[int, list[str]] = {}
     for name, count in num_images.items():
         by_count.setdefault(count, []).append(name)
@@ -309,9 +305,10 @@ def _summary(num_images: Mapping[str, int], reals: Reals) -> str:
     bits = reals.images.bits
     reduced = "" if bits == 8 else f"; values of {bits} bits are reduced to 8"
     grays = "; grayscale images count as RGB" if "gray" in reals.traits else ""
+    features = f"; features of {features_of}" if features_of else ""
     return (
         f"{counts}, at {reals.images.size_text}, against {reals.images.path}"
-        f"{mirrored}; seed {reals.seed}{on_white}{reduced}{grays}"
+        f"{mirrored}; seed {reals.seed}{features}{on_white}{reduced}{grays}"
     )
 
 

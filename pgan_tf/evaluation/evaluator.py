@@ -112,6 +112,12 @@ class Evaluator:
         }
 
     @property
+    def features_of(self) -> str | None:
+        """Name of the extractor of features; None if no metric compares them."""
+        extractor = self._extractors.get("features")
+        return None if extractor is None else extractor.name
+
+    @property
     def methods(self) -> dict[str, str]:
         """By metric, a text that changes when its values do; of metrics that have changed once."""
         reals, floor = self.real_images, self.floor_images

@@ -178,16 +178,42 @@ ROWS_PER_IMAGE = {
 }
 
 
-def load_extractors(
-    wanted: Sequence[Metric], *, inception: str, features: str, digit_classifier: str = ""
-) -> dict[str, Extractor]:
+@dataclasses.dataclass(frozen=True)
+class ExtractorOptions:
+    """The networks that compute features, as flags name them.
+
+    Attributes:
+      inception: path of the Inception graph; empty to download it once.
+      resize: of images for Inception, "legacy" or "clean".
+      features: `module:function` or "dinov2" to use instead of Inception; empty for Inception.
+      dinov2: path of DINOv2; empty to download it once.
+      digit_classifier: a `.keras` file, for `modes`; empty for none.
+    """
+
+    inception: str = ""
+    resize: str = "legacy"
+    features: str = ""
+    dinov2: str = ""
+    digit_classifier: str = ""
+
+    @property
+    def own_features(self) -> bool:
+        """True if a network is named, so that `neighbors` takes its features too."""
+        return bool(self.inception or self.features)
+
+    def load_features(self) -> FeatureExtractor:
+        """Load the extractor of features; see `load_feature_extractor`."""
+        return load_feature_extractor(
+            self.inception, self.features, resize=self.resize, dinov2=self.dinov2
+        )
+
+
+def load_extractors(wanted: Sequence[Metric], options: ExtractorOptions) -> dict[str, Extractor]:
     """Load the extractors that metrics need, by kind of features.
 
     Args:
       wanted: the metrics to compute.
-      inception: path of the Inception graph; empty to download it once.
-      features: `module:function` to use instead of Inception; empty for Inception.
-      digit_classifier: a `.keras` file, for `modes`.
+      options: the networks.
 
     Raises:
       UserError: one can't be loaded.
@@ -195,23 +221,43 @@ def load_extractors(
     kinds = {metric.feature_kind for metric in wanted}
     extractors: dict[str, Extractor] = {}
     if "features" in kinds:
-        extractors["features"] = load_feature_extractor(inception, features)
+        extractors["features"] = options.load_features()
     if "numbers" in kinds:
-        if not digit_classifier:
+        if not options.digit_classifier:
             raise UserError("modes needs --digit_classifier, a .keras file that reads digits")
-        extractors["numbers"] = metrics.load_digit_classifier(digit_classifier)
+        extractors["numbers"] = metrics.load_digit_classifier(options.digit_classifier)
     return extractors
 
 
-def load_feature_extractor(inception: str, features: str) -> FeatureExtractor:
-    """Load the extractor of features; see `load_extractors`.
+def load_feature_extractor(
+    inception: str, features: str, *, resize: str = "legacy", dinov2: str = ""
+) -> FeatureExtractor:
+    """Load the extractor of features.
+
+    Args:
+      inception: see `ExtractorOptions`.
+      features: likewise.
+      resize: likewise.
+      dinov2: likewise.
 
     Raises:
-      UserError: it can't be loaded.
+      UserError: it can't be loaded, or the networks contradict each other.
     """
+    if dinov2 and features != metrics.DINOV2:
+        raise UserError(
+            f"--dinov2={dinov2} is for --features={metrics.DINOV2} (--eval_dinov2, while training,"
+            f" for --eval_features={metrics.DINOV2}). Received: {features or 'no such features'}"
+        )
+    if resize != "legacy" and features:
+        raise UserError(
+            f"--resize={resize} is for Inception. Received: --features={features}, which takes "
+            "images as they are"
+        )
+    if features == metrics.DINOV2:
+        return metrics.load_dinov2(dinov2 or None)
     if features:
         return metrics.load_features(features)
-    return metrics.load_inception(inception or None)
+    return metrics.load_inception(inception or None, resize=resize)
 
 
 def feature_settings(kind: str, extractor: Extractor | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.distribution.out_of_memory import explain_out_of_memory
 from pgan_tf.evaluation.catalog import Compared, combined_spread, find_metrics
 from pgan_tf.evaluation.evaluator import Evaluator
-from pgan_tf.evaluation.extraction import load_extractors
+from pgan_tf.evaluation.extraction import ExtractorOptions, load_extractors
 from pgan_tf.evaluation.feature_cache import CACHE_NAME, FeatureCache
 from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import (
@@ -95,9 +95,12 @@ class TrainingEvaluation:
             cache=FeatureCache(run.path / CACHE_NAME),
             extractors=load_extractors(
                 metrics,
-                inception=wanted.eval_inception,
-                features=wanted.eval_features,
-                digit_classifier=wanted.eval_digit_classifier,
+                ExtractorOptions(
+                    inception=wanted.eval_inception,
+                    features=wanted.eval_features,
+                    dinov2=wanted.eval_dinov2,
+                    digit_classifier=wanted.eval_digit_classifier,
+                ),
             ),
             replicates=REPLICATES,
             flag="eval_num_images",

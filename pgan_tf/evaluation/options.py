@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
+from pgan_tf.evaluation.extraction import ExtractorOptions
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
@@ -29,7 +31,9 @@ class EvaluateOptions:
       distribution: as in pgan-train.
       logical_cpus: as in pgan-train.
       inception: path of the Inception graph, as `metrics.load_inception` takes it.
-      features: an extractor of one's own, as `metrics.load_features` takes it.
+      resize: of images for Inception, "legacy" or "clean".
+      features: an extractor of one's own, as `metrics.load_features` takes it, or "dinov2".
+      dinov2: path of DINOv2, as `metrics.load_dinov2` takes it.
       digit_classifier: path of a classifier, as `metrics.load_digit_classifier` takes it.
     """
 
@@ -53,5 +57,18 @@ class EvaluateOptions:
     distribution: str = "auto"
     logical_cpus: int = 0
     inception: str = ""
+    resize: str = "legacy"
     features: str = ""
+    dinov2: str = ""
     digit_classifier: str = ""
+
+    @property
+    def extractors(self) -> ExtractorOptions:
+        """The networks that compute features."""
+        return ExtractorOptions(
+            inception=self.inception,
+            resize=self.resize,
+            features=self.features,
+            dinov2=self.dinov2,
+            digit_classifier=self.digit_classifier,
+        )

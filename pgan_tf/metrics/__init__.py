@@ -17,6 +17,8 @@ from pgan_tf.metrics.digit_classifier import (
     load_digit_classifier,
     train_digit_classifier,
 )
+from pgan_tf.metrics.dinov2 import NAME as DINOV2
+from pgan_tf.metrics.dinov2 import DINOv2Extractor, load_dinov2
 from pgan_tf.metrics.features import (
     FeatureExtractor,
     Features,
@@ -63,9 +65,11 @@ from pgan_tf.metrics.spread import bootstrap, spread_of_mean
 from pgan_tf.metrics.swd import sliced_wasserstein, swd, swd_spread
 
 __all__ = [
+    "DINOV2",
     "MOST_PER_SUBSET",
     "PATCHES_PER_IMAGE",
     "PATCH_SIZE",
+    "DINOv2Extractor",
     "DensityCoverage",
     "DigitClassifier",
     "FeatureExtractor",
@@ -94,6 +98,7 @@ __all__ = [
     "kernel_distance",
     "laplacian_pyramid",
     "load_digit_classifier",
+    "load_dinov2",
     "load_features",
     "load_inception",
     "memorization",

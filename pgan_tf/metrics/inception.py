@@ -1,7 +1,8 @@
 """Features and logits of the 2015 Inception graph, as used for published FIDs and Inception scores.
 
 The graph runs as it is, with its own resizing (bilinear to 299x299, corners not aligned) and
-scaling. Only the operations that today's TensorFlow can't run on batches are replaced.
+scaling. Only the operations that today's TensorFlow can't run on batches are replaced. Images that
+have been resized before, by `clean_resize.py`, are left as they are by its resizing.
 """
 
 import math
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from absl import logging
 
+from pgan_tf.metrics.clean_resize import resize_clean, resize_tensor
 from pgan_tf.metrics.features import FeatureExtractor, Features, check_features
 from pgan_tf.metrics.inception_file import ARCHIVE, GRAPH, GraphFile, find_inception
 from tfrecords_tools.errors import UserError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 # [1 h w 3] float32 in [0, 255]; the nodes before it decode a JPEG file.
 _IMAGES = "ExpandDims"
+_RESIZE = "ResizeBilinear"
+_MAX_SIDE = 4096
 # [1 1 1 d]
 _FEATURES = "pool_3"
 # Its second input is the weights [d k]. The bias is added after it.
@@ -49,14 +53,16 @@ class InceptionExtractor:
 
     Attributes:
       name: see `FeatureExtractor`.
-      digest: see `FeatureExtractor`; SHA-256 of the graph.
+      digest: see `FeatureExtractor`; SHA-256 of the graph, and how images are resized unless by the
+        graph.
     """
 
-    def __init__(self, graph_file: GraphFile, *, batch_size: int = 50):
+    def __init__(self, graph_file: GraphFile, *, resize: str = "legacy", batch_size: int = 50):
         """Load the graph.
 
         Args:
           graph_file: of the graph.
+          resize: "legacy" for the graph's own resizing, "clean" for antialiased resizing before it.
           batch_size: the most images at a time, which bounds the memory: about 15 MB per image.
 
         Raises:
@@ -66,7 +72,14 @@ class InceptionExtractor:
         self.digest = graph_file.sha256
         self._batch_size = batch_size
         self._origin = str(graph_file.path)
-        self._run = _as_function(graph_file, self._origin)
+        self._run, side = _as_function(graph_file, self._origin)
+        self._side = None
+        if resize == "clean":
+            if side is None:
+                raise _damaged(self._origin, f"{_RESIZE} does not say the size of images")
+            self._side = side
+            self.name += ", clean resize"
+            self.digest += " clean"
 
     def __call__(self, images: np.ndarray) -> Features:
         """Return features `[b d]` and logits `[b k]` of `[b h w 3]` uint8 images of any size.
@@ -85,6 +98,8 @@ class InceptionExtractor:
         for start in range(0, len(images), self._batch_size):
             chosen = images[start : start + self._batch_size]
             try:
+                if self._side is not None:
+                    chosen = resize_clean(chosen, self._side)
                 features, logits = self._run(tf.cast(chosen, tf.float32))
             except tf.errors.InvalidArgumentError as error:
                 # The graph itself checks for NaN, at every convolution.
@@ -104,21 +119,22 @@ class InceptionExtractor:
 
     def of_tensor(self, images: "tf.Tensor") -> "tf.Tensor":
         """Return the features of float32 images; see `differentiable.TensorExtractor`."""
-        return self._run(images)[0]
+        return self._run(images if self._side is None else resize_tensor(images, self._side))[0]
 
 
-def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
+def load_inception(path: str | os.PathLike | None, *, resize: str = "legacy") -> FeatureExtractor:
     """Load the Inception graph.
 
     Args:
       path: of `inception-2015-12-05.tgz`, or of the `classify_image_graph_def.pb` in it; None for
         the cached file, which is downloaded the first time (`inception_file.find_inception`).
+      resize: "legacy" for the graph's own resizing, or "clean"; see `InceptionExtractor`.
 
     Raises:
       UserError: there is no such file, it is damaged, or it cannot be downloaded.
     """
     graph_file = find_inception(path)
-    extractor = InceptionExtractor(graph_file)
+    extractor = InceptionExtractor(graph_file, resize=resize)
     if not graph_file.is_published:
         logging.warning(
             "%s is not the published Inception graph of 2015 (its SHA-256 is %s): "
@@ -129,8 +145,11 @@ def load_inception(path: str | os.PathLike | None) -> FeatureExtractor:
     return extractor
 
 
-def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
-    """Return the graph as a function from `[b h w 3]` float32 images to features and logits."""
+def _as_function(graph_file: GraphFile, origin: str) -> tuple[Callable[..., Any], int | None]:
+    """Return the graph as a function from `[b h w 3]` float32 images to features and logits.
+
+    Also the side of the squares that it resizes images to; None if it has no such size.
+    """
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 
@@ -169,9 +188,22 @@ def _as_function(graph_file: GraphFile, origin: str) -> Callable[..., Any]:
 
     images = tf.TensorSpec([None, None, None, 3], tf.float32)
     try:
-        return tf.compat.v1.wrap_function(run, [images])
+        return tf.compat.v1.wrap_function(run, [images]), _side_of(nodes)
     except (ValueError, TypeError, KeyError, RecursionError, tf.errors.OpError) as error:
         raise _damaged(origin, error) from error
+
+
+def _side_of(nodes: dict[str, Any]) -> int | None:
+    """Return the side of the squares that the graph resizes images to; None without one."""
+    import tensorflow as tf
+
+    inputs = list(nodes[_RESIZE].input) if _RESIZE in nodes else []
+    source = nodes.get(_node_name(inputs[1])) if len(inputs) > 1 else None
+    if source is None or source.op != "Const":
+        return None
+    size = tf.make_ndarray(source.attr["value"].tensor).ravel()
+    square = len(size) == 2 and size[0] == size[1] and 0 < size[0] <= _MAX_SIDE
+    return int(size[0]) if square else None
 
 
 def _check_nodes(nodes: Iterable[Any], origin: str) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from pgan_tf.legacy.network_file import read_networks
-from pgan_tf.metrics import load_inception
+from pgan_tf.metrics import load_dinov2, load_inception
 from pgan_tf.runs.averages import PostHocAverage
 from pgan_tf.runs.run_directory import RunDirectory, left_out_flags, read_config
 from pgan_tf.runs.saved_generator import load_generator, read_description
@@ -210,6 +210,21 @@ def _read_inception(path):
     return load_inception(path)(noise(1, 9, 9, 3))
 
 
+@functools.cache
+def _dinov2():
+    import keras_hub
+
+    sizes = {"num_layers": 1, "hidden_dim": 4, "num_heads": 1, "intermediate_dim": 4}
+    shapes = {"image_shape": (56, 56, 3), "position_embedding_shape": (56, 56, 3)}
+    model = keras_hub.models.DINOV2Backbone(patch_size=56, **sizes, **shapes)
+
+    def save(path):
+        model.save(path.with_suffix(".keras"))
+        path.with_suffix(".keras").replace(path)
+
+    return _on_disk(save)
+
+
 GENERATOR = FIXTURES / "run" / "networks" / "generator-000000.096.keras"
 KINDS = {
     "array": Kind(
@@ -262,6 +277,7 @@ KINDS = {
     "log": _run("metrics.jsonl"),
     "generator": Kind("x.keras", GENERATOR.read_bytes, load_generator, slow=True),
     "description": Kind("x.keras", GENERATOR.read_bytes, read_description),
+    "dinov2": Kind("x.keras", _dinov2, load_dinov2, slow=True),
     "inception": Kind("x.pb", lambda: SmallInception().serialized(), _read_inception, slow=True),
     "checkpoint index": Kind(
         "state-96.index",

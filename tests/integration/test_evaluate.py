@@ -273,6 +273,38 @@ def test_an_inception_graph_and_a_classifier_of_digits_are_used(tmp_path, caplog
     assert "small.tgz is not the published Inception graph" in caplog.text
 
 
+def test_features_by_another_network_or_resizing_are_other_results(tmp_path, capsys):
+    import keras_hub
+
+    generator = Generator(NetworkConfig(resolution=16, fmap_base=64, fmap_max=8), seed=3)
+    model = as_keras_model(generator, resolution=16, alpha=None)
+    save_generator(tmp_path / "lone.keras", model, GeneratorDescription.from_json({}))
+    data = write_pyramid(tmp_path / "data", resolution=16, channels=3)
+    (tmp_path / "small.pb").write_bytes(SmallInception().serialized())
+    sizes = {"num_layers": 1, "hidden_dim": 8, "num_heads": 2, "intermediate_dim": 16}
+    keras_hub.models.DINOV2Backbone(patch_size=56, **sizes).save(tmp_path / "dinov2.keras")
+    given = [f"--network={tmp_path / 'lone.keras'}", f"--data_dir={data}", "--num_images=20"]
+    given += [f"--output={tmp_path}", "--metrics=fid,kid,density_coverage"]
+    values = []
+    for networks, name in (
+        ([f"--inception={tmp_path}/small.pb"], "small.pb"),
+        ([f"--inception={tmp_path}/small.pb", "--resize=clean"], "small.pb, clean resize"),
+        (["--features=dinov2", f"--dinov2={tmp_path}/dinov2.keras"], "DINOv2 (dinov2.keras)"),
+    ):
+        assert evaluate.main([*given, *networks]) == 0
+        printed = capsys.readouterr().out
+        assert f"; features of {name}" in printed and "± " in printed
+        content = json.loads((tmp_path / "metrics-lone.json").read_text())
+        values.append(content["metrics"]["fid"])
+        assert content["methods"] == {
+            "fid": None,
+            "kid": "subsets of half of the images",
+            "density_coverage": None,
+        }
+    assert len(set(values)) == 3 and len(content["others"]) == 6
+    assert content["extractors"]["fid"].startswith("DINOv2 ")
+
+
 @pytest.fixture
 def other_data(tmp_path):
     return {
@@ -298,6 +330,19 @@ def other_data(tmp_path):
         (["--network={run}", "--data_dir={rgb}"], r"draws 1 channel\(s\), but .*rgb has 3"),
         (["--network={run}", "--data_dir={unlabelled}"], "takes labels of 3 components"),
         (["--network={run}", "--metrics=modes"], "modes needs --digit_classifier"),
+        (["--network={run}", "--bootstrap=1"], "--bootstrap must be 0, .* Received: 1"),
+        (
+            ["--network={run}", "--metrics=fid", "--features=dinov2", "--dinov2={tmp}/none"],
+            "none: not DINOv2 as keras_hub saves it.*: no such file or folder",
+        ),
+        (
+            ["--network={run}", "--metrics=fid", "--dinov2=x"],
+            "--dinov2=x is for --features=dinov2.* Received: no such features",
+        ),
+        (
+            ["--network={run}", "--metrics=fid", "--features=dinov2", "--resize=clean"],
+            "--resize=clean is for Inception. Received: --features=dinov2",
+        ),
         (["--network={run}", "--metrics=fid", "--inception={tmp}/no.tgz"], "no.tgz"),
         (["--network={broken}", "--data_dir={data}"], "broken.keras: not a"),
     ],

@@ -10,12 +10,13 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.extras import require
 from tfrecords_tools.untrusted.isolated import run_isolated
 from tfrecords_tools.untrusted.json_file import parse_object
+from tfrecords_tools.untrusted.regular_file import open_regular
 from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 if TYPE_CHECKING:
@@ -94,20 +95,42 @@ def _check_values(tensor: Any, path: Path) -> None:
         )
 
 
+def count_weights(path: Path) -> int:
+    """Read all weights of a `.weights.h5` file in another process, and return their number.
+
+    Raises:
+      UserError: there is no such file, or they are anything but numbers, all of which are in it.
+    """
+    try:
+        return run_isolated(_count_weights_of_file, path)
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def _count_weights_of_file(path: Path) -> int:
+    with open_regular(path) as file:
+        return _count_numbers(file, path.stat().st_size, str(path))
+
+
 def _count_weights(path: Path) -> int:
-    """Read all weights, and return their number; in another process, which may end by it.
+    """Read all weights, and return their number; in another process, which may end by it."""
+    with open_keras_archive(path) as archive:
+        content = archive.read(_WEIGHTS)
+    return _count_numbers(io.BytesIO(content), len(content), f"{path}: {_WEIGHTS} in it")
+
+
+def _count_numbers(content: BinaryIO, size_of_file: int, name_of_file: str) -> int:
+    """Read all arrays of an HDF5 file.
 
     Raises:
       UserError: they are anything but numbers, all of which are in this file.
     """
     h5py = require("h5py", "hdf5")
-    with open_keras_archive(path) as archive:
-        content = archive.read(_WEIGHTS)
     count, size = 0, 0
 
     def read(name: str, item: Any) -> None:
         nonlocal count, size
-        where = f"{path}: {_WEIGHTS} in it: {name}"
+        where = f"{name_of_file}: {name}"
         dict(item.attrs)
         if isinstance(item, h5py.Group):
             if any(type(item.get(key, getlink=True)) is not h5py.HardLink for key in item):
@@ -117,11 +140,11 @@ def _count_weights(path: Path) -> int:
             raise UserError(f"{where}: must be numbers in this file. Received: {item.dtype}")
         count += item.size
         size += item.nbytes
-        if size > len(content):
+        if size > size_of_file:
             raise UserError(f"{where}: damaged: claims to be {item.dtype} {list(item.shape)}")
         item[()]
 
-    with h5py.File(io.BytesIO(content), "r") as file:
+    with h5py.File(content, "r") as file:
         read("/", file)
         file.visititems(read)
     return count

@@ -96,8 +96,9 @@ def test_a_flagfile_forgets_what_is_for_one_process_only():
 
 def test_what_names_code_or_networks_is_neither_remembered_nor_taken():
     given = ["--eval_metrics=fid", "--eval_features=own:run", "--eval_inception=a.pb"]
-    text = flags.to_flagfile(parse(*given, "--eval_digit_classifier=d.keras"))
-    named = ["eval_inception", "eval_features", "eval_digit_classifier"]
+    more = ["--eval_dinov2=preset", "--eval_digit_classifier=d.keras"]
+    text = flags.to_flagfile(parse(*given, *more))
+    named = ["eval_inception", "eval_features", "eval_dinov2", "eval_digit_classifier"]
     assert not any(line.startswith(f"--{name}") for line in text.splitlines() for name in named)
     assert "own:run" not in text
     assert flags.left_out(text) == named
