@@ -197,6 +197,11 @@ def test_more_memory_than_webassembly_has_is_refused_and_much_is_said(
     assert len(warnings) == 1 and math.isclose(warnings[0][1], 1.385, abs_tol=0.01)
 
 
+def test_the_guide_names_the_version_that_is_tested():
+    guide = Path(__file__).parents[3] / "docs" / "guide" / "sharing.md"
+    assert f"npm pack onnxruntime-web@{runtime.VERSION} && tar" in guide.read_text()
+
+
 def test_lines_of_the_page_are_short():
     for path in (runtime.__file__, *Path(runtime.__file__).parent.glob("page/*")):
         assert max(map(len, Path(path).read_text().splitlines())) <= 100, path

@@ -332,7 +332,7 @@ def test_the_picture_is_saved_with_its_transparent_colors(tab, rectangle, tmp_pa
 
 
 def wait_for_file(tab, file):
-    for _ in range(200):
+    for _ in range(2000):
         if file.is_file():
             return
         tab.evaluate("new Promise(keep => setTimeout(keep, 20))")
@@ -493,5 +493,5 @@ def test_errors_are_shown(tab, rectangle, tmp_path, name, content, said):
         (folder / name).write_bytes(content)
     with serve(folder) as address:
         tab.open(address)
-        tab.wait_for("document.getElementById('message').textContent !== ''", timeout=20)
+        tab.wait_for("document.getElementById('message').textContent !== ''")
         assert said in tab.evaluate("document.getElementById('message').textContent")
