@@ -138,6 +138,8 @@ def one_line_errors(where: str) -> Iterator[None]:
     except kinds.HfHubHTTPError as error:
         raise UserError(f"{where}: {_refusal(error, kinds)}") from error
     except (kinds.OfflineModeIsEnabled, of_library, ConnectionError, TimeoutError) as error:
+        if getattr(error, "response", None) is not None:  # as earlier versions refuse a token
+            raise UserError(f"{where}: {_refusal(error, kinds)}") from error
         raise _unreachable(where, error) from error
     except kinds.HFValidationError as error:
         raise UserError(f"{where}: not a name that the hub allows: {one_line(error)}") from error
@@ -176,7 +178,7 @@ def _refusal(error: Any, kinds: Any) -> str:
         return f"no {GENERATOR_NAME} in it, which `pgan-export --format=hub` writes"
     if isinstance(error, kinds.RepositoryNotFoundError):
         return f"no such repository, or a private one; check the name, and {LOGIN}"
-    reason = one_line(error.server_message or error)
+    reason = one_line(getattr(error, "server_message", None) or error)
     if status == 401:
         return f"the hub does not accept this token, or needs one ({reason}); {LOGIN}"
     if status == 403:

@@ -158,7 +158,7 @@ def _model(facts: Facts, versions: str) -> Iterator[str]:
         ("Resolution", facts.size_text),
         ("Channels", _COLORS.get(facts.channels, str(facts.channels))),
         ("Latents", f"{facts.latent_size}, standard normal"),
-        ("Classes", str(facts.label_size) if facts.label_size else "none"),
+        _labels(facts),
         ("Weights", f"{facts.parameters:,}"),
     ]
     if description.bits == 16:
@@ -174,7 +174,14 @@ def _model(facts: Facts, versions: str) -> Iterator[str]:
         shown = [_code(name) for name in facts.class_names[:_MAX_CLASSES]]
         more = len(facts.class_names) - len(shown)
         rest = f", and {more} more in `config.json`" if more else ""
-        yield f"Classes in the order of labels: {', '.join(shown)}{rest}."
+        kind = "Labels" if facts.description.label_rows else "Classes"
+        yield f"{kind}, in their order: {', '.join(shown)}{rest}."
+
+
+def _labels(facts: Facts) -> tuple[str, str]:
+    if facts.description.label_rows:
+        return "Labels", f"{facts.label_size}, of which an image may have several"
+    return "Classes", str(facts.label_size) if facts.label_size else "none"
 
 
 def _code(name: str) -> str:

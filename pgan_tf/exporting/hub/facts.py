@@ -123,13 +123,16 @@ def collect_facts(
     description: GeneratorDescription,
     ema_length: float | None,
 ) -> Facts:
-    """Collect what is known; what is missing or can't be read is left out.
+    """Collect what is known; metrics and data that can't be read are left out.
 
     Args:
       network: a run directory or a `.keras` file.
       model: its generator.
       description: of the generator.
       ema_length: of its moving average; see `load_generator`.
+
+    Raises:
+      UserError: the run's `config.flags` is damaged.
     """
     selection = select_snapshots(network, all_snapshots=False, ema_length=ema_length)
     latent_size, *label_size = [int(i.shape[-1]) for i in model.inputs]

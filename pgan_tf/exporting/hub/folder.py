@@ -140,7 +140,7 @@ def _write_samples(file: Path, path: Path) -> str:
         sheet = np.asarray(squeezed.resize(size, Image.Resampling.LANCZOS))
         sheet = sheet.reshape([*sheet.shape[:2], -1])
     save_png(path, sheet)
-    return "a class, in the order of labels" if by_row else ""
+    return "a class, in their order" if by_row else ""
 
 
 def _copy_neighbors(facts: Facts, path: Path) -> str:

@@ -1,10 +1,12 @@
+import types
+
 import keras
 import numpy as np
 import pytest
 
 import pgan_tf
 from pgan_tf.cli import evaluate, generate, train
-from pgan_tf.runs.hub import fetch_generator, is_on_hub, parse_hub_name
+from pgan_tf.runs.hub import fetch_generator, is_on_hub, one_line_errors, parse_hub_name
 from pgan_tf.runs.saved_generator import describe_generator, find_generator
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tests.helpers.hub_server import serve_hub, use_hub
@@ -140,6 +142,19 @@ def test_a_private_repository_needs_a_token(hub, monkeypatch, tmp_path):
 def test_refusals_are_one_line(hub, status, headers, words):
     hub.refusals["/resolve/"] = status, headers, {"error": "no"}
     assert words in refusal("hf://u/n")
+
+
+def test_a_refusal_by_an_earlier_client_is_no_lost_connection():
+    from huggingface_hub.errors import HfHubHTTPError
+
+    kind = next(base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError")
+    error = kind("Invalid user token.")
+    error.response = types.SimpleNamespace(status_code=401)
+    with (
+        pytest.raises(UserError, match=r"here: the hub does not accept this token.*Invalid user"),
+        one_line_errors("here"),
+    ):
+        raise error
 
 
 def test_a_huge_file_is_refused_before_it_is_downloaded(hub):
