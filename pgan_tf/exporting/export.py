@@ -102,7 +102,13 @@ def export_generator(
     )
     # Other programs compute on the CPU, or without TF32.
     with full_float32(), whole as partial:
-        form.write(generator, partial, chosen)
+        try:
+            form.write(generator, partial, chosen)
+        except OSError as error:
+            if error.errno is None or error.filename:
+                raise
+            # Such as of a full disk.
+            raise UserError(f"--output={path}: can't be written: {error.strerror}") from error
         difference = _difference(form, model, partial)
         allowed = form.tolerance(chosen)
         allowed += _HALF_A_LEVEL if chosen.output_type == "uint8" else 0.0

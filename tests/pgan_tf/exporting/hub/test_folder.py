@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import runpy
@@ -297,6 +298,34 @@ def test_a_failure_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         export_generator(tmp_path / "g.keras", tmp_path / "out", file_format="hub")
     assert os.listdir(tmp_path) == ["g.keras"]
+
+
+def test_a_full_disk_is_named(tmp_path, monkeypatch):
+    save_tiny_generator(tmp_path / "g.keras")
+
+    def fill(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pgan_tf.exporting.hub.folder.write_card", fill)
+    with pytest.raises(UserError, match=r"^--output=.*out: can't be written: No space left"):
+        export_generator(tmp_path / "g.keras", tmp_path / "out", file_format="hub")
+    assert os.listdir(tmp_path) == ["g.keras"]
+
+
+def test_labels_that_are_no_classes_are_named_so(tmp_path):
+    description = {"label_rows": [[1, 1, 0], [0, 1, 1]], "label_names": ["red", "big", "new"]}
+    file = tmp_path / "g.keras"
+    model = save_tiny_generator(file, label_size=3, description=description)
+    export_generator(file, tmp_path / "out", file_format="hub")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "- **Labels:** 3, of which an image may have several" in text
+    assert "Labels, in their order: red, big, new." in text
+    sheet = np.asarray(Image.open(tmp_path / "out" / "samples.png"))
+    latents = draw_latents(96, LATENT_SIZE, seed=0)
+    rows = np.array(description["label_rows"], np.float32)[np.arange(96) % 2]
+    expected = to_uint8(model([latents, rows]))
+    drawn = sheet.reshape(8, 8, 12, 8, 3).swapaxes(1, 2).reshape(96, 8, 8, 3)
+    assert np.abs(drawn.astype(int) - expected).max() <= 1
 
 
 def test_a_damaged_sheet_or_a_link_is_left_out(tmp_path):
