@@ -6,7 +6,7 @@ from pgan_tf.config.options import option, require_at_least, require_choice, req
 
 METRICS = (
     *("swd", "ms_ssim", "fid", "is", "kid", "precision_recall", "density_coverage"),
-    "modes",
+    *("fid_by_class", "precision_recall_by_class", "modes"),
 )
 # Those of pgan-evaluate, which has time to compare fakes with all training images.
 EVALUATE_METRICS = (*METRICS, "neighbors")

@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import logging
 
+from pgan_tf.evaluation.by_class import is_of_one_class
 from pgan_tf.evaluation.results import SnapshotMetrics
 from tfrecords_tools.extras import require
 from tfrecords_tools.files import whole_file
@@ -45,7 +46,7 @@ def plot(path: Path, results: Sequence[SnapshotMetrics]) -> bool:
         return False
     panels: dict[str, list[str]] = {}
     for name in timed[0].values:
-        if name.endswith(_LEFT_OUT):
+        if name.endswith(_LEFT_OUT) or is_of_one_class(name):
             continue
         panels.setdefault(name.split("/")[0], []).append(name)
     columns = min(_COLUMNS, len(panels))

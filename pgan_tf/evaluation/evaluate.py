@@ -98,6 +98,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationReport:
     for snapshot in to_evaluate:
         snapshot.check(reals, labels)
     loaded = {snapshot.file: load(snapshot) for snapshot in to_evaluate[:1]}
+    for first in loaded.values():
+        evaluator.require_labels(first)
     floor = _floor(evaluator, stored) if options.floor else {}
     results, written = [], []
     for snapshot in selection.snapshots:

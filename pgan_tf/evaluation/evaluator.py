@@ -8,6 +8,7 @@ import numpy as np
 from absl import logging
 
 from pgan_tf.evaluation.catalog import Compared, ImageFeatures, Metric
+from pgan_tf.evaluation.class_labels import ClassLabels
 from pgan_tf.evaluation.extraction import (
     ACCUMULATORS,
     Allocate,
@@ -83,6 +84,7 @@ class Evaluator:
             count = max(self.num_images[metric.name], self._counts.get(metric.feature_kind, 0))
             self._counts[metric.feature_kind] = count
         self._of_reals: dict[str, ImageFeatures] = {}
+        self._labels = ClassLabels(self.metrics, reals, self.real_images)
         self._try_extractors()
 
     @property
@@ -122,12 +124,21 @@ class Evaluator:
         """By metric, a text that changes when its values do; of metrics that have changed once."""
         reals, floor = self.real_images, self.floor_images
         found = {m.name: m.method(min(reals[m.name], floor[m.name])) for m in self.metrics}
+        found |= self._labels.digests
         return {name: method for name, method in found.items() if method is not None}
 
     @property
     def data_digest(self) -> str:
         """Digest that changes whenever the data do."""
         return self._reals.images.digest
+
+    def require_labels(self, fakes: FakeImages) -> None:
+        """Check that the classes of fakes are known, if a metric needs them.
+
+        Raises:
+          UserError: they are not.
+        """
+        self._labels.of_fakes(self.metrics, fakes, self.num_images)
 
     def evaluate(
         self, fakes: FakeImages, *, label: str = "fakes", only: Sequence[Metric] | None = None
@@ -147,6 +158,7 @@ class Evaluator:
         """
         wanted = self.metrics if only is None else only
         counts = self._counts_for(wanted)
+        classes = self._labels.of_fakes(wanted, fakes, self.num_images)
         of_reals = self._features_of_reals(counts)
         # Reals that are compared with themselves differ in nothing, not even in random draws.
         which = _REALS if fakes.digest == self.data_digest else _FAKES
@@ -158,7 +170,9 @@ class Evaluator:
         with _bar(most, label) as progress:
             extract(list(accumulators.values()), fakes.read(most), progress)
         of_fakes = {kind: accumulator.finish() for kind, accumulator in accumulators.items()}
-        return self._compare(wanted, of_reals, of_fakes, self.num_images, self._replicates)
+        return self._compare(
+            wanted, of_reals, of_fakes, classes, self.num_images, replicates=self._replicates
+        )
 
     def floor(self, *, only: Sequence[Metric] | None = None) -> dict[str, float]:
         """Compute the metrics of reals against other reals: those of a perfect generator.
@@ -184,7 +198,10 @@ class Evaluator:
         # From the second half of the order of draws, so that no image is in both sets.
         others = self._cached_features(counts, _OTHER_REALS, "other reals", first=half)
         first = {kind: features_of_first(kind, of_reals[kind], counts[kind]) for kind in counts}
-        return self._compare(wanted, first, others, self.floor_images, 0).values
+        classes = None
+        if any(metric.needs_labels for metric in wanted):
+            classes = self._labels.of_reals(half, max(counts.values()))
+        return self._compare(wanted, first, others, classes, self.floor_images).values
 
     def _try_extractors(self) -> None:
         """Extract features of two reals, so that an unfit extractor is reported before any work.
@@ -220,13 +237,19 @@ class Evaluator:
         metrics: Sequence[Metric],
         reals: Mapping[str, ImageFeatures],
         fakes: Mapping[str, ImageFeatures],
+        classes: np.ndarray | None,
         num_images: Mapping[str, int],
-        replicates: int,
+        *,
+        replicates: int = 0,
     ) -> Compared:
+        """Compare features; `classes` are those of fakes, for metrics that need them."""
         found = Compared({}, {})
         for metric in metrics:
             count, kind = num_images[metric.name], metric.feature_kind
             of_reals, of_fakes = (features_of_first(kind, of[kind], count) for of in (reals, fakes))
+            if metric.needs_labels:
+                of_reals = self._labels.beside(of_reals, self._labels.of_first_reals())
+                of_fakes = self._labels.beside(of_fakes, classes)
             with working(f"comparing {metric.name}"):  # sorting projections, for one
                 compared = metric.compare(of_reals, of_fakes, self._reals.seed, replicates)
             found.values.update(compared.values)

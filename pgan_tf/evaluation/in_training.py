@@ -81,6 +81,12 @@ class TrainingEvaluation:
             )
         wanted = config.evaluation
         metrics = find_metrics(wanted.metric_names, "eval_metrics")
+        for metric in metrics:
+            if metric.needs_labels and not config.network.label_size:
+                raise UserError(
+                    f"--eval_metrics={metric.name} needs a conditional network. Received: one "
+                    f"without labels (--use_labels, of data with classes)"
+                )
         self._strategy = strategy
         self._config = config
         self._reals = Reals(

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from pgan_tf.evaluation.by_class import is_of_one_class
 from pgan_tf.evaluation.catalog import CATALOG, Metric, combined_spread
 from pgan_tf.evaluation.results import FLOOR, SnapshotMetrics
 
@@ -13,7 +14,7 @@ def table(results: Sequence[SnapshotMetrics]) -> str:
     """Return a text table: for one generator a row per value, for several a row per generator.
 
     Of several, those that are the best by a metric within the spread are marked, and a line says
-    so.
+    so; values of single classes, which may be many, are left out.
     """
     names = list(dict.fromkeys(name for result in results for name in result.values))
     floor = results[0].floor
@@ -24,6 +25,7 @@ def table(results: Sequence[SnapshotMetrics]) -> str:
             cells += [format_value(floor.get(name))] if floor else []
             rows.append([name, *cells])
         return _aligned(rows)
+    names = [name for name in names if not is_of_one_class(name)]
     marked = {metric.headline: _best(results, metric) for metric in CATALOG.values()}
     marked = {name: best for name, best in marked.items() if best}
     rows = [["", *(name + " " * len(_MARK) * (name in marked) for name in names)]]

@@ -14,6 +14,7 @@ from pgan_tf.config import TrainConfig
 from pgan_tf.config.intervals import due_events, is_crossed, is_measured
 from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
+from pgan_tf.evaluation.by_class import is_of_one_class
 from pgan_tf.evaluation.in_training import TrainingEvaluation
 from pgan_tf.evaluation.results import SPREAD, TAG_PREFIX
 from pgan_tf.evaluation.tables import format_figure
@@ -251,6 +252,7 @@ class Reporter:
         shown = "  ".join(
             f"{name} {format_figure(value, found.spread.get(name))}"
             for name, value in found.values.items()
+            if not is_of_one_class(name)
         )
         seconds = time.monotonic() - started
         print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)

@@ -105,6 +105,10 @@ _DESCRIPTIONS = {
     "metrics/modes/kl": (
         "KL divergence of the numbers among fakes from a uniform distribution, in nats: 0 is best."
     ),
+    "metrics/fid_by_class/mean": "Mean over classes of the Fréchet distance within each.",
+    "metrics/fid_by_class/*": "Fréchet distance between fakes and reals of one class.",
+    "metrics/precision_recall_by_class/mean/*": "Mean over classes of the values within each.",
+    "metrics/precision_recall_by_class/*": "Precision, recall or both of one class.",
     "metrics/density_coverage/density": (
         "Number of balls of reals that a fake is in, by k; of reals, 1. Higher is better."
     ),

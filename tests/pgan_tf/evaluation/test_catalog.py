@@ -97,8 +97,9 @@ def some_features(rng, name):
         return [{}, {"numbers": rng.integers(1000, size=60)}]
     if name == NEIGHBORS:
         return [{"pixels": rng.uniform(size=30)}, {"pixels": rng.uniform(size=40)}]
-    sets = [{"features": rng.normal(size=(60, 3)).astype(np.float32)} for _ in range(2)]
-    return [{**each, "logits": each["features"]} for each in sets]
+    classes = {"classes": np.arange(110) % 2, "class_names": np.array(["cat", "dog"])}
+    sets = [{"features": rng.normal(size=(110, 3)).astype(np.float32)} for _ in range(2)]
+    return [{**each, **classes, "logits": each["features"]} for each in sets]
 
 
 @pytest.mark.parametrize("name", list(CATALOG))
@@ -110,7 +111,7 @@ def test_every_value_but_deviations_has_a_spread_that_the_seed_decides(rng, name
     assert all(np.isfinite(value) and value >= 0 for value in spread.values())
     assert max(spread.values()) > 0
     assert metric.compare(*features, 7, 5).spread == spread
-    assert metric.compare(*features, 7, 0) == (values, {})
+    assert metric.compare(*features, 7, 0) == (pytest.approx(values, rel=1e-9), {})
 
 
 def test_modes_are_those_of_the_fakes():

@@ -175,6 +175,11 @@ def test_too_many_images_are_refused_before_training(config, one_device):
         evaluation(config, one_device, eval_num_images=99)
 
 
+def test_classes_are_asked_of_conditional_networks_alone(config, one_device):
+    with pytest.raises(UserError, match="--eval_metrics=fid_by_class needs a conditional network"):
+        evaluation(config, one_device, eval_metrics="fid_by_class", best_metric="")
+
+
 def test_data_behind_a_url_are_refused(config, one_device):
     data = types.SimpleNamespace(is_remote=True, location="gs://bucket/data")
     with pytest.raises(UserError, match="local disk. Received: --data_dir=gs://bucket/data"):
