@@ -9,6 +9,7 @@ from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import define_ema_length, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
+from pgan_tf.runs.hub import require_repository
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import required
@@ -115,6 +116,8 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
     flags = flag_values.flag_values_dict()
     for name in ("network", "output", "format"):
         required(flags[name], name, NAME)
+    if flags["push_to"]:
+        require_repository(flags["push_to"], "push_to")
     network = require_network(flags["network"])
     advice = "hide the GPU, with CUDA_VISIBLE_DEVICES=-1"
     with ready_devices(tf32="on", advice=advice):

@@ -7,8 +7,10 @@ import pytest
 
 import pgan_tf
 from pgan_tf.cli import export as command
+from pgan_tf.exporting.hub.upload import push_folder
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
 from tests.helpers.hub_server import TOKEN, serve_hub, use_hub
+from tfrecords_tools.errors import UserError
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +45,17 @@ def push(tmp_path, capsys):
     run.model = model
     run.folder = tmp_path / "out"
     return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder as an export writes it, with little in it."""
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "README.md").write_text("---\nlicense: mit\n---\n")
+    (path / "generator.keras").write_bytes(b"weights")
+    (path / "model.weights.h5").write_bytes(b"more weights")
+    return path
 
 
 def errors(text):
@@ -142,14 +155,32 @@ def test_no_network_is_said_before_any_work(hub, push, monkeypatch, tmp_path):
         ("tester/net", "/validate-yaml", (503, {}, b"<html>"), "Expecting value"),
     ],
 )
-def test_a_refused_upload_leaves_the_folder_complete(hub, push, repository, pattern, answer, words):
+def test_a_refused_upload_leaves_the_folder_complete(
+    hub, folder, repository, pattern, answer, words
+):
     if pattern is not None:
         hub.refusals[pattern] = answer
-    code, _, error = push(repository)
+    with pytest.raises(UserError) as error:
+        push_folder(folder, os.listdir(folder), repository, private=False)
+    assert words in str(error.value)
+    complete = f"The folder is complete; to upload it later: hf upload {repository} {folder}"
+    assert str(error.value).endswith(complete)
+    assert "\n" not in str(error.value)
+
+
+def test_a_failure_of_the_clients_fast_transfers_is_one_line(hub, folder, monkeypatch):
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with pytest.raises(UserError, match=r"^--push_to=tester/net: .*The folder is complete"):
+        push_folder(folder, os.listdir(folder), "tester/net", private=False)  # no Xet there
+
+
+def test_a_failed_upload_of_the_command_is_one_line(hub, push):
+    hub.refusals["/commit/"] = 400, {}, {"error": "bad commit"}
+    code, _, error = push()
     assert code == 2
     (line,) = errors(error)
-    assert words in line
-    assert f"The folder is complete; to upload it later: hf upload {repository}" in line
+    assert "bad commit" in line
     assert "generator.keras" in os.listdir(push.folder)
 
 
