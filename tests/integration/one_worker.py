@@ -1,7 +1,6 @@
 """A process of test_workers.py: train as one of several workers, or alone, and save the state.
 
-    python one_worker.py DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls] [compiled] \
-        [held_out]
+Its arguments: DISTRIBUTION PRECISION STEPS DATA OUTPUT [damaged] [calls] [compiled] [held_out].
 
 `damaged` makes one weight of this worker NaN, as a hardware fault would. `calls` takes up to three
 steps per call. `compiled` compiles with XLA. `held_out` holds out images, whose scores ADA follows.
@@ -9,7 +8,6 @@ steps per call. `compiled` compiles with XLA. `held_out` holds out images, whose
 
 import dataclasses
 import itertools
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -28,19 +26,19 @@ from tests.helpers.tiny import tiny_config
 from tfrecords_tools.format import open_pyramid
 
 
-def main() -> None:
-    distribution, precision, steps, data_dir, output = sys.argv[1:6]
+def main(arguments: list[str]) -> None:
+    distribution, precision, steps, data_dir, output, *options = arguments
     cluster = read_cluster() if distribution == "multi_worker" else ALONE
     strategy = make_strategy(distribution, cluster=cluster)
-    steps_per_call = 3 if "calls" in sys.argv else 1
+    steps_per_call = 3 if "calls" in options else 1
     config = tiny_config(
         precision=precision,
         label_size=3,
         channels=1,
         steps_per_call=steps_per_call,
-        jit_compile="on" if "compiled" in sys.argv else "off",
+        jit_compile="on" if "compiled" in options else "off",
     )
-    if "held_out" in sys.argv:
+    if "held_out" in options:
         augment = AugmentConfig(augment="ada", augment_pipe="b")
         config = dataclasses.replace(config, data=DataConfig(validation_images=8), augment=augment)
     schedule = Schedule(dataclasses.replace(config.schedule, total_kimg=1.0), 8)
@@ -52,7 +50,7 @@ def main() -> None:
             variable.assign(tf.zeros_like(variable) - 3)
         state.load_counters()
     share_state(strategy, cluster, state)
-    if "damaged" in sys.argv:
+    if "damaged" in options:
         bias = state.discriminator.variables["4x4_dense1/bias"]
         bias.assign(np.full(bias.shape, np.nan))
     batches = read_own_batches(run, schedule.steps())
@@ -75,7 +73,3 @@ def main() -> None:
     arrays = {name: variable.numpy() for name, variable in state.variables().items()}
     np.savez(output, skipped=skipped, loss=result.last_scalars["loss/discriminator"], **arrays)
     wait_for_all(strategy, cluster)
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ from PIL import Image
 import pgan_tf
 from pgan_tf.cli import evaluate, export, generate
 from pgan_tf.cli import train as pgan_train
-from tests.helpers.commands import TRAIN
+from tests.helpers.forked import TRAIN, Forked
 from tests.helpers.states import saved_state
 from tfrecords_tools.cli import inspect, prepare
 from tfrecords_tools.format import open_pyramid
@@ -53,13 +53,6 @@ class Journey:
         _, self.height, self.width = self.pyramid.levels[-1].shape
 
 
-def train(*arguments):
-    """Start `pgan-train`."""
-    return subprocess.Popen(
-        [*TRAIN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def finish(process):
     """Wait for a run that is to end well; return its output."""
     output, errors = process.communicate(timeout=300)
@@ -70,7 +63,7 @@ def finish(process):
 @pytest.fixture(scope="module", params=CASES)
 def journey(request, tmp_path_factory):
     made = Journey(tmp_path_factory.mktemp("journey"), *CASES[request.param])
-    output = finish(train(f"--data_dir={made.data}", f"--run_dir={made.run}", *FLAGS))
+    output = finish(Forked(TRAIN, f"--data_dir={made.data}", f"--run_dir={made.run}", *FLAGS))
     assert f"to {made.width}x{made.height} on CPU:0" in output
     assert f"{made.width}x{made.height} stabilize" in output
     return made
@@ -93,14 +86,14 @@ def test_the_pyramid_is_intact_and_looked_at(journey, capsys):
 
 def test_an_interrupted_run_continues_to_the_same_bits(journey, tmp_path):
     run = tmp_path / "run"
-    process = train(f"--data_dir={journey.data}", f"--run_dir={run}", *FLAGS)
+    process = Forked(TRAIN, f"--data_dir={journey.data}", f"--run_dir={run}", *FLAGS)
     for line in process.stdout:
         if "fade" in line and "s/kimg" in line:
             os.kill(process.pid, signal.SIGINT)
             break
     process.communicate(timeout=300)
     assert process.returncode == 130
-    assert "continuing at" in finish(train(f"--run_dir={run}"))
+    assert "continuing at" in finish(Forked(TRAIN, f"--run_dir={run}"))
     expected, found = (saved_state(each, 96) for each in (journey.run, run))
     assert expected.keys() == found.keys() and len(expected) > 50
     for name, value in expected.items():

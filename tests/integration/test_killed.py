@@ -4,40 +4,20 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
-from tests.helpers.commands import TRAIN
+from tests.helpers.forked import TRAIN, Forked
 from tests.helpers.states import saved_state
 from tests.helpers.tiny import write_pyramid
 
 pytestmark = pytest.mark.slow
 
 # Kills itself while the checkpoint of the given number of images is being written.
-TRAIN_AND_DIE_SAVING = [
-    sys.executable,
-    "-c",
-    """
-import os, random, signal, sys, threading
-import tensorflow as tf
-write, doomed = tf.train.Checkpoint.write, sys.argv.pop(1)
-def write_and_die(self, path, *args, **kwargs):
-    if path.endswith("-" + doomed):
-        delay = random.random() * 0.02  # a checkpoint of these networks takes about that long
-        threading.Timer(delay, os.kill, [os.getpid(), signal.SIGKILL]).start()
-        while True:
-            write(self, path, *args, **kwargs)
-    return write(self, path, *args, **kwargs)
-tf.train.Checkpoint.write = write_and_die
-from pgan_tf.cli.train import main
-sys.exit(main())
-""",
-]
+TRAIN_AND_DIE_SAVING = "tests.helpers.dying_train"
 FLAGS = [
     "--fmap_base=32",
     "--fmap_max=8",
@@ -61,12 +41,6 @@ def data(tmp_path_factory):
     labels = np.eye(3, dtype=np.float32)[np.arange(24) % 3]
     directory = tmp_path_factory.mktemp("data") / "tiny"
     return write_pyramid(directory, resolution=8, channels=3, labels=labels)
-
-
-def start(command, *arguments):
-    return subprocess.Popen(
-        [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
 
 
 def kill_after(process, ticks, delay):
@@ -97,7 +71,7 @@ TWO_REPLICAS = ("--logical_cpus=2", "--augment=ada", "--augment_pipe=b", "--vali
 @pytest.mark.parametrize("devices", [(), TWO_REPLICAS], ids=["one device", "two replicas"])
 def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices):
     arguments = [f"--data_dir={data}", *FLAGS, *devices]
-    undisturbed = start(TRAIN, *arguments, f"--run_dir={tmp_path / 'undisturbed'}")
+    undisturbed = Forked(TRAIN, *arguments, f"--run_dir={tmp_path / 'undisturbed'}")
     drained = threading.Thread(target=undisturbed.communicate)
     drained.start()  # beside the other, which spends most of its time starting
 
@@ -106,14 +80,14 @@ def test_a_run_killed_five_times_ends_with_the_same_bits(data, tmp_path, devices
     moments = random.Random(len(devices))
     outcomes = [
         # At 4x4 (5 ticks), in the fade (10) and after it (10); twice while saving.
-        kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
-        start(TRAIN_AND_DIE_SAVING, "000000128", *arguments).wait(300),
-        kill_after(start(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
-        kill_after(start(TRAIN, *arguments), 4 + moments.randrange(3), moments.random() * 0.2),
-        start(TRAIN_AND_DIE_SAVING, "000000352", *arguments).wait(300),
+        kill_after(Forked(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
+        Forked(TRAIN_AND_DIE_SAVING, "000000128", *arguments).wait(300),
+        kill_after(Forked(TRAIN, *arguments), 1 + moments.randrange(3), moments.random() * 0.2),
+        kill_after(Forked(TRAIN, *arguments), 4 + moments.randrange(3), moments.random() * 0.2),
+        Forked(TRAIN_AND_DIE_SAVING, "000000352", *arguments).wait(300),
     ]
     assert outcomes == [-signal.SIGKILL] * 5
-    last = start(TRAIN, *arguments)
+    last = Forked(TRAIN, *arguments)
     output, errors = last.communicate(timeout=300)
     assert last.returncode == 0, errors
     assert "continuing at" in output

@@ -6,8 +6,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,14 +19,14 @@ from pgan_tf.runs.checkpoints import Checkpoints
 from pgan_tf.runs.run_directory import RunDirectory
 from pgan_tf.step.train_state import TrainState
 from pgan_tf.training.preflight import fit_to_data
-from tests.helpers.commands import TRAIN
+from tests.helpers.forked import TRAIN, Forked
 from tests.helpers.tiny import write_pyramid
 from tfrecords_tools.format import open_pyramid
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
-ONE_WORKER = [sys.executable, "-m", "tests.integration.one_worker"]
+ONE_WORKER = ["tests.integration.one_worker"]
 FLAGS = [
     "--distribution=multi_worker",
     "--fmap_base=32",
@@ -76,12 +74,8 @@ def workers(commands, directory):
     processes = []
     try:
         for index, command in enumerate(commands):
-            with (directory / f"worker{index}.log").open("w") as log:
-                processes.append(
-                    subprocess.Popen(
-                        command, stdout=log, stderr=log, cwd=ROOT, env=environment(ports, index)
-                    )
-                )
+            log = directory / f"worker{index}.log"
+            processes.append(Forked(*command, log=log, cwd=ROOT, env=environment(ports, index)))
         yield processes
     finally:
         for process in processes:
@@ -127,7 +121,7 @@ def test_two_workers_make_the_step_of_one_process(data, tmp_path, precision, tol
         assert value.tobytes() == second[name].tobytes(), name
     alone = [*ONE_WORKER, "one_device", precision, "1", str(data), str(tmp_path / "one.npz")]
     alone += [option for option in options if option == "held_out"]
-    subprocess.run(alone, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE)
+    assert Forked(*alone, log=tmp_path / "one.log", cwd=ROOT).wait(PATIENCE) == 0
     one = np.load(tmp_path / "one.npz")
     assert first["loss"] == pytest.approx(one["loss"], rel=10 * tolerance)
     if options == ["held_out"]:
@@ -171,7 +165,7 @@ def test_workers_are_bit_equal_after_fifty_steps_and_skip_bad_updates_together(d
 
 
 def start_training(data, run_dir, *flags):
-    command = [*TRAIN, *FLAGS, f"--data_dir={data}", f"--run_dir={run_dir}", *flags]
+    command = [TRAIN, *FLAGS, f"--data_dir={data}", f"--run_dir={run_dir}", *flags]
     return [command, command]
 
 
@@ -207,7 +201,7 @@ def test_a_signal_to_one_worker_saves_and_ends_all_and_a_lost_one_ends_the_other
 
 def save_checkpoint_made_while_skipping(data, run_dir):
     """Begin a run with a weight that is NaN, as if a signal had ended it while skipping."""
-    given = start_training(data, run_dir)[0][len(TRAIN) :]
+    given = start_training(data, run_dir)[0][1:]
     flag_values = absl_flags.FlagValues()
     flags.define_train_flags(flag_values)
     flag_values(["pgan-train", *given])
@@ -237,10 +231,7 @@ def test_all_workers_say_that_nothing_but_skipped_updates_is_no_end(data, tmp_pa
 def test_a_worker_that_waits_for_the_others_can_be_stopped(data, tmp_path, index):
     command = start_training(data, tmp_path / "run")[index]
     log = tmp_path / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=file, cwd=ROOT, env=environment(two_free_ports(), index)
-        )
+    process = Forked(*command, log=log, cwd=ROOT, env=environment(two_free_ports(), index))
     wait_until(lambda: "waiting for the others" in log.read_text(), log.read_text)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
