@@ -118,6 +118,7 @@ def test_a_generator_shows_its_summary_and_its_plot(network, capsys, monkeypatch
     monkeypatch.setattr(
         pydot.Dot, "write", lambda self, file, **kwargs: written.update(dot=self.to_string())
     )
+    monkeypatch.setitem(sys.modules, "IPython", None)  # Keras would embed the file in a notebook
     keras.utils.plot_model(model, str(network.with_suffix(".svg")), show_layer_names=True)
     assert "EqualizedConv2D" in written["dot"]
     assert "labels" in written["dot"]
