@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pgan_tf.generating.video import save_video
     from pgan_tf.networks.discriminator import Discriminator
     from pgan_tf.networks.generator import Generator
+    from pgan_tf.projecting.project import project
+    from pgan_tf.projecting.projection import Projection
     from pgan_tf.runs.grids import draw_latents, make_grid, to_uint8, to_uint16
     from pgan_tf.runs.saved_generator import describe_generator, load_generator
     from pgan_tf.training.loop import TrainResult, train
@@ -53,6 +55,7 @@ _HOMES = {
     "LossConfig": "pgan_tf.config",
     "NetworkConfig": "pgan_tf.config",
     "OptimizerConfig": "pgan_tf.config",
+    "Projection": "pgan_tf.projecting.projection",
     "RunConfig": "pgan_tf.config",
     "Sampler": "pgan_tf.generating.sampler",
     "ScheduleConfig": "pgan_tf.config",
@@ -67,6 +70,7 @@ _HOMES = {
     "looping_walks": "pgan_tf.generating.latents",
     "make_grid": "pgan_tf.runs.grids",
     "move_latents": "pgan_tf.generating.directions",
+    "project": "pgan_tf.projecting.project",
     "save_video": "pgan_tf.generating.video",
     "to_uint8": "pgan_tf.runs.grids",
     "to_uint16": "pgan_tf.runs.grids",
@@ -88,6 +92,7 @@ __all__ = [
     "LossConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "Projection",
     "RunConfig",
     "Sampler",
     "ScheduleConfig",
@@ -104,6 +109,7 @@ __all__ = [
     "make_grid",
     "metrics",
     "move_latents",
+    "project",
     "save_video",
     "to_uint8",
     "to_uint16",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pgan_tf.cli import evaluate, export, generate, import_legacy, train
+from pgan_tf.cli import evaluate, export, generate, import_legacy, project, train
 from pgan_tf.config import TrainConfig
 from tfrecords_tools.cli import inspect, prepare
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "flags.md"
 COMMANDS = {
     module.COMMAND.name: module.COMMAND
-    for module in (train, generate, evaluate, export, import_legacy, prepare)
+    for module in (train, generate, project, evaluate, export, import_legacy, prepare)
 }
 FLAG = re.compile(r"`--(\w+)`( †)?(?: \((.+?)\))?(?=, `--|$)")
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 from absl import flags
 
-from pgan_tf.cli import evaluate, export, generate, import_legacy, train
+from pgan_tf.cli import evaluate, export, generate, import_legacy, project, train
 from tfrecords_tools.cli import inspect, prepare
 from tfrecords_tools.command import run, run_one_of
 
@@ -20,12 +20,14 @@ COMMANDS = {
         evaluate.COMMAND,
         export.COMMAND,
         import_legacy.COMMAND,
+        project.COMMAND,
         prepare.COMMAND,
         *inspect.COMMANDS.commands.values(),
     )
 }
 MODULES = (
     *("pgan_tf.cli.train", "pgan_tf.cli.generate", "pgan_tf.cli.evaluate", "pgan_tf.cli.export"),
+    "pgan_tf.cli.project",
     *("pgan_tf.cli.import_legacy", "tfrecords_tools.cli.prepare", "tfrecords_tools.cli.inspect"),
 )
 

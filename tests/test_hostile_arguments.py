@@ -17,6 +17,7 @@ NUMBERS = [
 PIPES = {
     "pgan-train": ["--run_dir=new", "--data_dir=pipe"],
     "pgan-generate": ["--network=pipe", "--output=out"],
+    "pgan-project": ["--network=pipe", "--input=pipe", "--output=out"],
     "pgan-evaluate": ["--network=pipe", "--data_dir=pipe"],
     "pgan-export": ["--network=pipe", "--format=saved_model", "--output=out"],
     "pgan-import": ["--input=pipe", "--output=out"],

@@ -10,6 +10,12 @@ CASES = {
     "network of an export": (
         *("export", "--network={tmp}/none", "--output={tmp}/out", "--format=keras"),
     ),
+    "network to project into": (
+        *("project", "--network={tmp}/none", "--input={tmp}", "--output={tmp}/out"),
+    ),
+    "picture to project": (
+        *("project", "--network={tmp}", "--input={tmp}/none", "--output={tmp}/out"),
+    ),
     "network to evaluate": ("evaluate", "--network={tmp}/none"),
     "pyramid to compare with": ("evaluate", "--network={tmp}", "--data_dir={tmp}/none"),
     "pyramid": ("train", "--data_dir={tmp}/none", "--run_dir={tmp}/out"),

@@ -145,7 +145,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "resize",
         "legacy",
         ("legacy", "clean"),
-        "How images are resized for Inception: legacy, by its own graph, as for most published "
+        "Resizing of images for Inception: legacy, by its own graph, as for most published "
         "values; or clean, by antialiased bicubic filters before it. See "
         "docs/reference/comparability.md.",
         flag_values=flag_values,

@@ -9,12 +9,12 @@ from typing import Any
 from absl import flags as absl_flags
 
 from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
+from pgan_tf.cli.output_directory import output_directory
 from pgan_tf.cli.products import MAKERS
 from pgan_tf.generating.moves import MAX_AMOUNT, parse_moves
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
-from tfrecords_tools.files import filled_directory, is_system_file
 from tfrecords_tools.printable import say
 
 NAME = "pgan-generate"
@@ -193,34 +193,15 @@ def _generate(flag_values: absl_flags.FlagValues) -> int:
         raise UserError("--latents chooses the images: leave out --num_images and --seed")
     parse_moves(flags["move"] or ())
     output = Path(flags["output"])
-    if output.exists() and not output.is_dir():
-        raise UserError(f"--output must be a directory. Received: {output}, a file")
     # Grids that a run has drawn need no network.
     devices = (
         contextlib.nullcontext()
         if product == "training"
         else ready_devices(tf32=flags["tf32"], advice="give a smaller --batch_size")
     )
-    with filled_directory(output):
-        if not flags["overwrite"]:
-            _check_empty(output)
-        with devices:
-            say(MAKERS[product](flags, output))
+    with output_directory(output, overwrite=flags["overwrite"]), devices:
+        say(MAKERS[product](flags, output))
     return command.EXIT_OK
-
-
-def _check_empty(output: Path) -> None:
-    """Refuse a directory that holds files already.
-
-    Raises:
-      UserError: names one of them.
-    """
-    held = [path.name for path in sorted(output.iterdir()) if not is_system_file(path.name)]
-    if held:
-        raise UserError(
-            f"--output={output} holds files already ({held[0]}); name another directory, or give "
-            "--overwrite"
-        )
 
 
 def _product(flags: Mapping[str, Any]) -> str:

@@ -29,6 +29,7 @@ class Sampler:
 
     Attributes:
       file: the generator's.
+      model: the generator, without truncation and moves.
       latent_size: components of a latent vector.
       label_size: components of a label, 0 without labels.
       class_names: names of the classes, or their numbers if they have no names; empty without
@@ -77,7 +78,7 @@ class Sampler:
         self.resolution = self.height if split is None else split[1]
         self.bits = 16 if description.bits == 16 and self.channels == 1 else 8
         self.batch_size = batch_size or fitting_batch_size(count_features(model), most=_MAX_BATCH)
-        self._model = model
+        self.model = model
         self._step = step_along(model, moves) if moves else None
         self._generate = truncated_function(model, truncation, bits=self.bits)
 
@@ -134,8 +135,8 @@ class Sampler:
         Raises:
           UserError: there are fewer.
         """
-        found = find_directions(self._model, count)
-        return found, direction_effects(self._model, found)
+        found = find_directions(self.model, count)
+        return found, direction_effects(self.model, found)
 
     def draw(self, latents: np.ndarray, labels: np.ndarray | None) -> Iterator[np.ndarray]:
         """Generate images one by one, with a progress bar.
