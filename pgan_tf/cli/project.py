@@ -16,6 +16,7 @@ from pgan_tf.projecting.targets import Picture, PictureReader, find_pictures
 from pgan_tf.runs.run_directory import require_network
 from tfrecords_tools import command
 from tfrecords_tools.errors import UserError, required
+from tfrecords_tools.extras import require
 from tfrecords_tools.printable import say
 
 NAME = "pgan-project"
@@ -34,9 +35,14 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     def boolean(name: str, help_text: str) -> None:
         absl_flags.DEFINE_boolean(name, False, help_text, flag_values=flag_values)
 
-    def integer(name: str, default: int | None, help_text: str, least: int) -> None:
+    def integer(name: str, default: int | None, help_text: str, least: int, most: int) -> None:
         absl_flags.DEFINE_integer(
-            name, default, help_text, lower_bound=least, flag_values=flag_values
+            name,
+            default,
+            help_text,
+            lower_bound=least,
+            upper_bound=most,
+            flag_values=flag_values,
         )
 
     def number(name: str, default: float, help_text: str, least: float, most: float) -> None:
@@ -80,14 +86,15 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "is kept. Default: all of them.",
         flag_values=flag_values,
     )
-    integer("steps", 300, "Number of steps of the search.", 1)
+    integer("steps", 300, "Number of steps of the search.", 1, 1_000_000)
     integer(
         "starts",
         8,
         "Number of random latents to start from, all at once; the best result is kept.",
         1,
+        10_000,
     )
-    integer("seed", 0, "Seed of the starts.", 0)
+    integer("seed", 0, "Seed of the starts.", 0, 2**63 - 1)
     number(
         "learning_rate",
         0.4,
@@ -123,6 +130,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         None,
         "Number of starts to compute at a time. Default: as many as fit into memory.",
         1,
+        10_000,
     )
     define_ema_length(flag_values)
     define_tf32(flag_values)
@@ -139,6 +147,8 @@ def _project(flag_values: absl_flags.FlagValues) -> int:
         )
     flags["network"] = str(require_network(flags["network"]))
     output = Path(flags["output"])
+    if flags["video"] == "mp4":
+        require("imageio_ffmpeg", "video")  # before anything is searched for
     pictures = find_pictures(flags["input"])
     _check_apart(output, pictures)
     with (
@@ -202,9 +212,9 @@ def _project_all(flags: dict[str, Any], pictures: list[Picture], output: Path) -
             f"{picture.display_name}: {chosen}pixels are off by {values['rms_error']:.1f} of 255 "
             f"(root mean square); {output / picture.name}.npy"
         )
-    say(
-        f"To draw {'it' if len(found) == 1 else 'the last'} again: {_command(flags, found, output)}"
-    )
+    if "class" in found[-1] or "label" not in found[-1]:
+        which = "it" if len(found) == 1 else "the last"
+        say(f"To draw {which} again: {_command(flags, found, output)}")
 
 
 def _command(flags: dict[str, Any], found: list[dict[str, Any]], output: Path) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -144,13 +145,12 @@ class Projections:
     ) -> dict[str, Any]:
         with whole_file(output / f"{picture.name}.npy") as path, path.open("wb") as file:
             np.save(file, found.latents[np.newaxis])
-        result = next(self._draw(found, [-1]))
-        save_png(output / f"{picture.name}.png", result)
+        save_png(output / f"{picture.name}.png", next(self._draw(found, [-1])))
         save_png(output / f"{picture.name}-steps.png", self._steps_sheet(image, found))
         if video:
             frames = self._frames(image, found)
             save_video(output / f"{picture.name}.{video}", frames, fps=_FPS)
-        described = self._describe(picture, image, result, found)
+        described = self._describe(picture, found)
         with whole_file(output / f"{picture.name}.json") as path:
             path.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
         return described
@@ -181,15 +181,12 @@ class Projections:
         for _ in range(round(_FPS)):
             yield frame
 
-    def _describe(
-        self, picture: Picture, image: np.ndarray, result: np.ndarray, found: Projection
-    ) -> dict[str, Any]:
-        difference = as_floats(image) - as_floats(result)
+    def _describe(self, picture: Picture, found: Projection) -> dict[str, Any]:
         values: dict[str, Any] = {
             "picture": picture.display_name,
             "network": str(self._sampler.file),
             "latents": f"{picture.name}.npy",
-            "rms_error": round(127.5 * float(np.sqrt(np.mean(np.square(difference)))), 3),
+            "rms_error": round(127.5 * math.sqrt(found.pixel_distance), 3),
             "distance": found.distance,
             "pixel_distance": found.pixel_distance,
             "feature_distance": found.feature_distance,

@@ -1,7 +1,7 @@
 """Pictures to project: found in folders and archives, and read as images of the network's size."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from tfrecords_tools.image_files.pixels import read_pixels
 from tfrecords_tools.image_files.policy import Crop, ImagePolicy
 from tfrecords_tools.image_files.reasons import common_reasons
 from tfrecords_tools.printable import say
+from tfrecords_tools.progress import tracked
 from tfrecords_tools.shape import split_size
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class PictureReader:
         pixels = read_pixels(file, self._policy, picture.display_name)
         return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
-    def usable(self, pictures: Iterable[Picture], *, skip_bad_images: bool) -> list[Picture]:
+    def usable(self, pictures: Sequence[Picture], *, skip_bad_images: bool) -> list[Picture]:
         """Read every picture once, so that mistakes are found before any work.
 
         Args:
@@ -151,7 +152,7 @@ class PictureReader:
           UserError: a picture can't be used, or (if such are left out) none can.
         """
         good, reasons = [], []
-        for picture in pictures:
+        for picture in tracked(pictures, len(pictures), "pictures"):
             try:
                 self.read(picture)
             except BadImageError as error:
