@@ -86,11 +86,21 @@ def _draw_panel(
     # Distances fall by orders of magnitude: a logarithmic axis shows the end of training too.
     if values and min(values) > 0 and max(values) > 20 * min(values):
         axis.set_yscale("log")
-    axis.set_title(f"{metric} (x1e3)" if metric == "swd" else metric)
+        # A spread as large as its value would reach down without end.
+        axis.set_ylim(bottom=min(values) / 2)
+    axis.set_title(_title(metric, results[0]))
     axis.set_xlabel("kimg (dashed: reals against reals)" if results[0].floor else "kimg")
     axis.grid(alpha=0.3)
     if len(names) > 1:
         axis.legend(fontsize=8)
+
+
+def _title(metric: str, result: SnapshotMetrics) -> str:
+    """Return a panel's title, which says what is no FID on Inception's features."""
+    if metric == "swd":
+        return "swd (x1e3)"
+    digest = (result.settings.get("extractors") or {}).get(metric) or ""
+    return f"{metric} of DINOv2" if digest.startswith("DINOv2 ") else metric
 
 
 def _draw_band(

@@ -38,6 +38,29 @@ def test_the_spread_is_a_band_around_the_curve(tmp_path):
     assert colored[1] > 5 * colored[0]
 
 
+def test_a_spread_beyond_zero_does_not_stretch_a_logarithmic_axis(monkeypatch, tmp_path):
+    limits = []
+    figure = curves.require_matplotlib().Figure
+    monkeypatch.setattr(
+        figure, "savefig", lambda self, *_, **__: limits.append(self.axes[0].get_ylim())
+    )
+    values = ((EARLIER, 100.0, 1.0), (RESULT, 0.5, 0.9))
+    results = [
+        dataclasses.replace(
+            result,
+            values={"fid": value},
+            floor={},
+            spread={"fid": spread},
+            settings={"extractors": {"fid": "DINOv2 abc"}},
+        )
+        for result, value, spread in values
+    ]
+    curves.plot(tmp_path / "log.png", results)
+    assert limits[0][0] == 0.25 and limits[0][1] > 100
+    assert curves._title("fid", results[0]) == "fid of DINOv2"
+    assert curves._title("fid", RESULT) == "fid" and curves._title("swd", RESULT) == "swd (x1e3)"
+
+
 def test_networks_of_unknown_images_seen_are_not_drawn(tmp_path, caplog):
     untimed = dataclasses.replace(RESULT, images_seen=None)
     assert not curves.plot(tmp_path / "none.png", [untimed])
