@@ -104,7 +104,7 @@ class DINOv2Extractor:
     def _of_resized(self, images: "tf.Tensor") -> "tf.Tensor":
         """Return features `[b d]` of `[b 224 224 3]` float32 images from 0 to 255."""
         normalized = (images / 255 - np.array(_MEAN, np.float32)) / np.array(_DEVIATION, np.float32)
-        return self._model(normalized, training=False)[:, 0]
+        return self._model({"images": normalized}, training=False)[:, 0]
 
 
 def load_dinov2(path: str | os.PathLike | None = None) -> FeatureExtractor:
