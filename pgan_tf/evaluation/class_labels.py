@@ -98,7 +98,7 @@ class ClassLabels:
         if labels is None:
             raise UserError(
                 f"{needing[0].name} needs fakes of known classes: a conditional generator's, or "
-                f"images with labels. Received: {fakes.origin}, which has none"
+                f"images with labels that are the data's. Received: {fakes.origin}, which has none"
             )
         classes = classes_of(labels, fakes.origin, needing[0].name)
         for metric in needing:

@@ -9,6 +9,7 @@ from absl import logging
 
 from pgan_tf.evaluation.by_class import is_of_one_class
 from pgan_tf.evaluation.results import SnapshotMetrics
+from pgan_tf.metrics import DINOV2_DIGEST
 from tfrecords_tools.extras import require
 from tfrecords_tools.files import whole_file
 
@@ -100,7 +101,7 @@ def _title(metric: str, result: SnapshotMetrics) -> str:
     if metric == "swd":
         return "swd (x1e3)"
     digest = (result.settings.get("extractors") or {}).get(metric) or ""
-    return f"{metric} of DINOv2" if digest.startswith("DINOv2 ") else metric
+    return f"{metric} of DINOv2" if digest.startswith(DINOV2_DIGEST) else metric
 
 
 def _draw_band(

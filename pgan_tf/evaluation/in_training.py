@@ -21,6 +21,7 @@ from pgan_tf.evaluation.images import (
     generation_batch_size,
 )
 from pgan_tf.evaluation.replicated_generator import ReplicatedGenerator
+from pgan_tf.evaluation.results import SPREAD, scalar_tag
 from pgan_tf.networks.generator import Generator
 from pgan_tf.networks.layer_table import generator_layers
 from pgan_tf.runs.run_directory import RunDirectory
@@ -156,6 +157,15 @@ class TrainingEvaluation:
         )
         with explain_out_of_memory(_NO_MEMORY_BESIDE_TRAINING):
             return self._evaluator.evaluate(fakes)
+
+    def scalars(self, found: Compared) -> dict[str, float]:
+        """Return values and their spread by the tags of scalars."""
+        extractors = self._evaluator.extractor_digests
+        return {
+            scalar_tag(name, kind, extractor=extractors.get(name.split("/")[0])): value
+            for kind, values in (("", found.values), (SPREAD, found.spread))
+            for name, value in values.items()
+        }
 
     def offer(self, found: Compared, save: Callable[[dict[str, Any]], None]) -> bool:
         """Save a generator if it is the best so far, by more than the spread of both values.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from absl import logging
 
+from pgan_tf.metrics import DINOV2, DINOV2_DIGEST
 from pgan_tf.runs.run_directory import RunDirectory
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
@@ -333,9 +334,23 @@ def write_tensorboard(run: Path, results: Sequence[SnapshotMetrics]) -> None:
         for result in results:
             if result.images_seen is None:
                 continue
+            extractors = result.settings.get("extractors") or {}
             with writer.as_default(step=result.images_seen // unit):
-                for name, value in result.values.items():
-                    tf.summary.scalar(TAG_PREFIX + name, value)
-                for kind, values in ((FLOOR, result.floor), (SPREAD, result.spread)):
+                of_kinds = (("", result.values), (FLOOR, result.floor), (SPREAD, result.spread))
+                for kind, values in of_kinds:
                     for name, value in values.items():
-                        tf.summary.scalar(f"{TAG_PREFIX}{kind}/{name}", value)
+                        digest = extractors.get(name.split("/")[0])
+                        tf.summary.scalar(scalar_tag(name, kind, extractor=digest), value)
+
+
+def scalar_tag(name: str, kind: str = "", *, extractor: str | None) -> str:
+    """Return the tag of a value in TensorBoard and in the metrics log.
+
+    Args:
+      name: of the value.
+      kind: "" for the value itself, or `FLOOR` or `SPREAD`.
+      extractor: digest of the metric's extractor, or None. Values of DINOv2 have tags of their own,
+        since they share names, and nothing more, with those of Inception.
+    """
+    dinov2 = extractor is not None and extractor.startswith(DINOV2_DIGEST)
+    return TAG_PREFIX + "/".join(filter(None, [DINOV2 if dinov2 else "", kind, name]))

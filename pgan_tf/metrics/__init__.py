@@ -17,6 +17,7 @@ from pgan_tf.metrics.digit_classifier import (
     load_digit_classifier,
     train_digit_classifier,
 )
+from pgan_tf.metrics.dinov2 import DIGEST_PREFIX as DINOV2_DIGEST
 from pgan_tf.metrics.dinov2 import NAME as DINOV2
 from pgan_tf.metrics.dinov2 import DINOv2Extractor, load_dinov2
 from pgan_tf.metrics.features import (
@@ -66,6 +67,7 @@ from pgan_tf.metrics.swd import sliced_wasserstein, swd, swd_spread
 
 __all__ = [
     "DINOV2",
+    "DINOV2_DIGEST",
     "MOST_PER_SUBSET",
     "PATCHES_PER_IMAGE",
     "PATCH_SIZE",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 # `--features=dinov2` of commands.
 NAME = "dinov2"
 PRESET = "dinov2_large"
+DIGEST_PREFIX = "DINOv2 "
 SIDE = 224
 # Of ImageNet's colors, of values from 0 to 1.
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -70,7 +71,7 @@ class DINOv2Extractor:
           name: of its preset, file or folder.
         """
         self.name = f"DINOv2 ({name})"
-        self.digest = f"DINOv2 {_digest(model)}"
+        self.digest = f"{DIGEST_PREFIX}{_digest(model)}"
         self._model = model
         self._graph: Any = None
 
@@ -146,11 +147,11 @@ def _download(hub: Any) -> "keras.Model":
             PRESET, image_shape=(SIDE, SIDE, 3), dtype="float32"
         )
     except Exception as error:  # of the library that downloads, of any kind
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        said = (str(error).strip().splitlines() or [""])[0].partition(" (Caused by")[0]
         raise UserError(
-            f"the weights of DINOv2 can't be downloaded: {reason}. Download the preset {PRESET} of"
-            " keras_hub elsewhere, and name its folder or its .keras file by --dinov2=PATH (while"
-            " training: --eval_dinov2=PATH)"
+            f"the weights of DINOv2 can't be downloaded: {type(error).__name__}: {said[:200]}."
+            f" Download the preset {PRESET} of keras_hub elsewhere, and name its folder or its"
+            " .keras file by --dinov2=PATH (while training: --eval_dinov2=PATH)"
         ) from error
 
 

@@ -16,7 +16,7 @@ from pgan_tf.config.phases import Phase, Schedule, Step
 from pgan_tf.diagnosis.doctor import Doctor, NullDoctor
 from pgan_tf.evaluation.by_class import is_of_one_class
 from pgan_tf.evaluation.in_training import TrainingEvaluation
-from pgan_tf.evaluation.results import SPREAD, TAG_PREFIX
+from pgan_tf.evaluation.results import TAG_PREFIX
 from pgan_tf.evaluation.tables import format_figure
 from pgan_tf.networks.cost import StepTimes
 from pgan_tf.reporting.histograms import histograms
@@ -256,9 +256,7 @@ class Reporter:
         )
         seconds = time.monotonic() - started
         print(f"{shown}{'  best so far' if best else ''}  ({seconds:.1f} s)", flush=True)
-        tagged = {f"{TAG_PREFIX}{name}": value for name, value in found.values.items()}
-        tagged |= {f"{TAG_PREFIX}{SPREAD}/{name}": v for name, v in found.spread.items()}
-        self._summaries.write_scalars(tagged, self._state.images_seen)
+        self._summaries.write_scalars(evaluation.scalars(found), self._state.images_seen)
 
     def _save_network(self, phase: Phase) -> None:
         path = self._run.generator(self._state.images_seen)

@@ -115,6 +115,9 @@ _DESCRIPTIONS = {
     "metrics/density_coverage/coverage": (
         "Fraction of reals with a fake in their ball. Higher is better."
     ),
+    "metrics/dinov2/*": (
+        "The metric of this name on DINOv2's features, which does not compare with Inception's."
+    ),
     "metrics/spread/*": (
         "The spread of the same metric: its standard deviation over other fakes of the generator."
     ),

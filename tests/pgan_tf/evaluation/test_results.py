@@ -232,6 +232,20 @@ def test_tensorboard_gets_scalars_over_images_seen(tmp_path):
     assert found["metrics/floor/ms_ssim"] == [20000, 150000]
 
 
+def test_values_of_dinov2_have_tags_of_their_own(tmp_path):
+    digests = {"swd": None, "ms_ssim": "DINOv2 abc"}
+    write_tensorboard(
+        tmp_path,
+        [dataclasses.replace(SPREAD, settings={**SPREAD.settings, "extractors": digests})],
+    )
+    assert {tag for tag in scalars(tmp_path) if "ms_ssim" in tag} == {
+        "metrics/dinov2/ms_ssim",
+        "metrics/dinov2/floor/ms_ssim",
+        "metrics/dinov2/spread/ms_ssim",
+    }
+    assert "metrics/spread/swd/16" in scalars(tmp_path)
+
+
 def test_tensorboard_gets_scalars_over_kimg_where_the_run_counts_kimg(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"images_seen": 20000, "step": 20}\n')
     write_tensorboard(tmp_path, [EARLIER, RESULT])
