@@ -63,8 +63,9 @@ def test_it_runs_from_a_folder_to_pictures(notebook, tmp_path, monkeypatch):
     assert "swd" in text
     assert "error" not in text.lower()
     shown = [picture for cell in notebook.cells for picture in pictures(cell)]
-    reals, fakes, new, moved = shown
+    reals, fakes, new, moved, found = shown
     assert reals.std() > 20 and fakes.std() > 2
     assert new.shape == (4 * 32, 8 * 32, 3) and new.std() > 2
     assert moved.shape == (3 * 32, 7 * 32, 3)
+    assert found.std() > 2
     assert (tmp_path / "my work" / "generator.keras").is_file()
