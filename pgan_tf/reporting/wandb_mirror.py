@@ -216,7 +216,9 @@ def _guard_writers(wandb_run: Any) -> None:
 def _stop(wandb: Any) -> None:
     """End W&B's process and what it has begun in this one, without sending what is left."""
     with contextlib.suppress(Exception):
-        wandb.setup()._connection._proc._process.kill()
+        process = wandb.setup()._connection._proc._process
+        process.kill()
+        process.wait(5)
     with contextlib.suppress(Exception):
         wandb.tensorboard.unpatch()
     with contextlib.suppress(Exception, SystemExit):  # W&B exits with its process's exit code
