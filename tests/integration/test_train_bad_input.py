@@ -10,6 +10,7 @@ import pytest
 
 from pgan_tf.cli import train
 from pgan_tf.data.order import records_at
+from tests.helpers.forked import TRAIN, Forked
 from tests.helpers.rewriting import rewrite_checkpoint
 from tests.helpers.tiny import write_pyramid
 
@@ -150,17 +151,12 @@ def test_data_that_become_shorter_end_the_run_with_one_line_after_a_save(tmp_pat
     data = write_pyramid(tmp_path / "tiny", resolution=4, channels=3, count=5000, labels=given)
     flags = [f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}", *SMALL[:1], "--batch_size=8"]
     flags += ["--resolution=4", "--total_kimg=1000", "--tick_kimg=0.1", "--checkpoint_kimg=1000"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "pgan_tf.cli.train", *flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        for line in process.stdout:
-            if "s/kimg" in line:
-                break
-        os.truncate(data / ("tiny-rxx.labels" if labels else "tiny-r02.tfrecords"), 100)
-        _, errors = process.communicate(timeout=60)
+    process = Forked(TRAIN, *flags)
+    for line in process.stdout:
+        if "s/kimg" in line:
+            break
+    os.truncate(data / ("tiny-rxx.labels" if labels else "tiny-r02.tfrecords"), 100)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == 2, errors
     assert ": has been cut short since it was opened: 100 of" in errors.splitlines()[-1]
     assert "Traceback" not in errors
