@@ -1,7 +1,7 @@
 """Features of images that come batch by batch, extracted in bounded memory.
 
 There are four kinds: `patches` for swd, `similarities` for ms_ssim, `features` of an extractor for
-fid, is, kid and precision_recall, and `numbers` for modes.
+fid, is, kid, precision_recall, density_coverage and those by class, and `numbers` for modes.
 """
 
 import abc

@@ -17,10 +17,10 @@ SETS = 60
 SEED = 3
 
 
-def spreads(metric, reals, draw, *, estimates=6, replicates=20):
+def spreads(metric, reals, draw, *, sets=SETS, estimates=6, replicates=20):
     """The true deviation of each value over sets of fakes, and the root mean square estimate."""
     compare = CATALOG[metric].compare
-    values = [compare(reals, draw(), SEED, 0).values for _ in range(SETS)]
+    values = [compare(reals, draw(), SEED, 0).values for _ in range(sets)]
     found = [compare(reals, draw(), SEED, replicates).spread for _ in range(estimates)]
     return {
         name: (
@@ -38,19 +38,29 @@ def features(rng, count, scale=0.9, shift=0.3):
 
 
 @pytest.mark.parametrize(
-    ("metric", "count", "factors"),
+    ("metric", "count", "sets", "factors"),
     [
-        ("fid", 400, (0.75, 1.35)),
-        ("kid", 400, (0.75, 1.35)),
-        ("precision_recall", 250, (0.75, 1.5)),
-        ("density_coverage", 250, (0.75, 1.7)),
+        ("fid", 400, 250, {"fid": (0.8, 1.4)}),
+        ("kid", 400, 80, {"kid": (0.75, 1.4)}),
+        # The jackknife errs on the high side, by up to 1.7 in simulations of many sets.
+        (
+            "precision_recall",
+            250,
+            150,
+            {"precision": (0.8, 1.25), "recall": (1, 2.1), "f1": (1, 2.1)},
+        ),
+        ("density_coverage", 250, 150, {"density": (0.8, 1.25), "coverage": (1, 2.1)}),
     ],
 )
-def test_spreads_of_features_are_the_deviations_over_independent_fakes(rng, metric, count, factors):
+def test_spreads_of_features_are_the_deviations_over_independent_fakes(
+    rng, metric, count, sets, factors
+):
     reals = {"features": features(rng, count, scale=1.0, shift=0.0)}
-    found = spreads(metric, reals, lambda: {"features": features(rng, count)})
-    low, high = factors
+    found = spreads(
+        metric, reals, lambda: {"features": features(rng, count)}, sets=sets, estimates=12
+    )
     for name, (true, estimated) in found.items():
+        low, high = factors[name.split("/")[-1]]
         assert low * true < estimated < high * true, name
 
 
@@ -61,43 +71,47 @@ def test_of_kid_it_is_at_most_twice_too_large_where_sets_do_not_differ(rng):
     assert 0.8 * true < estimated < 2.2 * true
 
 
+@pytest.mark.slow
 def test_of_patches_it_is_the_deviation_of_whole_images(rng):
     def draw(contrast=1.0):
         # Patches of an image have its contrast and brightness: they are far from independent.
-        image = rng.gamma(8, contrast / 8, [40, 1, 1]) * rng.normal(size=[40, 128, 49])
-        return {"16": (image + rng.normal(size=[40, 1, 1])).reshape(-1, 49).astype(np.float32)}
+        image = rng.gamma(8, contrast / 8, [24, 1, 1]) * rng.normal(size=[24, 128, 49])
+        return {"16": (image + rng.normal(size=[24, 1, 1])).reshape(-1, 49).astype(np.float32)}
 
-    found = spreads("swd", draw(), lambda: draw(0.5), estimates=8)
+    found = spreads("swd", draw(), lambda: draw(0.5), sets=40, estimates=8)
     for true, estimated in found.values():
         assert 0.6 * true < estimated < 1.5 * true
 
 
 def test_of_scores_it_is_the_deviation_over_logits(rng):
-    found = spreads("is", {}, lambda: {"logits": 2 * rng.normal(size=[500, 10])})
-    true, estimated = found["is"]
+    draw = lambda: {"logits": 2 * rng.normal(size=[500, 10])}  # noqa: E731
+    true, estimated = spreads("is", {}, draw, sets=200, estimates=12)["is"]
     assert estimated == pytest.approx(true, rel=0.3)
 
 
 def test_of_similarities_it_is_the_deviation_over_pairs(rng):
     reals = {"similarities": rng.uniform(size=100)}
-    found = spreads("ms_ssim", reals, lambda: {"similarities": rng.beta(2, 5, size=100)})
+    draw = lambda: {"similarities": rng.beta(2, 5, size=100)}  # noqa: E731
+    found = spreads("ms_ssim", reals, draw, sets=400, estimates=20)
     for true, estimated in found.values():
         assert estimated == pytest.approx(true, rel=0.3)
 
 
 def test_of_modes_it_is_the_deviation_over_numbers(rng):
     popular = rng.dirichlet(np.full(1000, 0.5))
-    found = spreads("modes", {}, lambda: {"numbers": rng.choice(1000, 4000, p=popular)})
+    draw = lambda: {"numbers": rng.choice(1000, 4000, p=popular)}  # noqa: E731
+    found = spreads("modes", {}, draw, sets=200, estimates=12)
     for name, (true, estimated) in found.items():
-        assert 0.6 * true < estimated < 1.6 * true, name
+        assert 0.75 * true < estimated < 1.7 * true, name
 
 
 def test_of_neighbors_it_is_the_deviation_over_distances(rng):
     reals = {"pixels": rng.gamma(9, size=400)}
-    found = spreads("neighbors", reals, lambda: {"pixels": rng.gamma(7, size=400)})
+    draw = lambda: {"pixels": rng.gamma(7, size=400)}  # noqa: E731
+    found = spreads("neighbors", reals, draw, sets=300, estimates=20)
     for name in ("ratio", "below_1_percent"):
         true, estimated = found[f"neighbors/pixels/{name}"]
-        assert estimated == pytest.approx(true, rel=0.4)
+        assert estimated == pytest.approx(true, rel=0.3)
 
 
 @pytest.mark.parametrize("count", [30, 300])
