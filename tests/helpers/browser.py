@@ -115,6 +115,18 @@ class Tab:
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
+    def choose_files(self, selector: str, *files: Path) -> None:
+        """Choose files in an input of the page, as its dialog does."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
+
+    def drop_files(self, *files: Path) -> None:
+        """Drag files over the page and drop them there."""
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for event in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=event, x=100, y=100, data=data)
+
     def resize(self, width: int, height: int, *, dark: bool = False, phone: bool = False) -> None:
         """Set the size of the page in CSS pixels, and its color scheme."""
         self.call(

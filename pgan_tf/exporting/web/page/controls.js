@@ -1,81 +1,19 @@
-/** Sliders, and the values that all controls have together. */
+/** The values that all controls have together. */
 
-const LAST_SEED = 2 ** 32 - 1;
+import { listenToWholeNumber, setWholeNumber, Slider } from "./inputs.js";
+import { OpenedLatents } from "./opened.js";
+
 /** Random seeds are easy to remember. */
 const RANDOM_SEEDS = 1_000_000;
-
-/**
- * A labeled slider that shows its value.
- */
-export class Slider {
-  #input = document.createElement("input");
-  #output = document.createElement("output");
-  #initial;
-
-  /**
-   * @param {HTMLElement} parent
-   * @param {object} options
-   * @param {string} options.name of the input
-   * @param {string} options.label
-   * @param {number} options.min
-   * @param {number} options.max
-   * @param {number} options.step
-   * @param {number} options.value at first, and after a reset
-   * @param {() => void} options.onChange
-   */
-  constructor(parent, { name, label, min, max, step, value, onChange }) {
-    this.#initial = value;
-    Object.assign(this.#input, { type: "range", id: name, name, min, max, step, value });
-    const text = document.createElement("label");
-    text.textContent = label;
-    // Not around the slider: it would label the output, which comes first.
-    text.htmlFor = this.#output.htmlFor = name;
-    const row = document.createElement("div");
-    row.className = "slider";
-    row.append(text, this.#output, this.#input);
-    parent.append(row);
-    this.#show();
-    this.#input.addEventListener("input", () => {
-      this.#show();
-      onChange();
-    });
-    this.#input.addEventListener("dblclick", () => {
-      this.value = this.#initial;
-      onChange();
-    });
-  }
-
-  get value() {
-    return Number(this.#input.value);
-  }
-
-  /** Set a value; one outside the slider's range becomes its end. */
-  set value(value) {
-    this.#input.value = value;
-    this.#show();
-  }
-
-  /** Move by a number of steps. */
-  step(steps) {
-    this.value = this.value + steps * Number(this.#input.step);
-  }
-
-  reset() {
-    this.value = this.#initial;
-  }
-
-  #show() {
-    this.#output.textContent = this.value.toFixed(2);
-  }
-}
 
 /**
  * All controls of the page.
  *
  * @typedef {object} Settings
+ * @property {import("./opened.js").Latents | null} latents of a file, in place of the seed
  * @property {number} seed
  * @property {number} second the second seed
- * @property {number} mix from 0, the seed, to 1, the second seed
+ * @property {number} mix from 0, the seed or the file, to 1, the second seed
  * @property {number} truncation from 0 to 1
  * @property {number} label index of the class
  * @property {number[]} amounts one for each direction, in standard deviations
@@ -85,18 +23,20 @@ export class Controls {
   #second = document.getElementById("second");
   #class = document.getElementById("class");
   #amounts;
+  #opened;
 
   /**
    * @param {object} generator the contents of generator.json
    * @param {() => void} onChange called when a person has changed a value
+   * @param {(text: string) => void} onError called with what is wrong with a file
    */
-  constructor(generator, onChange) {
+  constructor(generator, onChange, onError) {
     this.onChange = onChange;
     const slider = (id, options) =>
       new Slider(document.getElementById(id), { onChange: () => this.onChange(), ...options });
     this.mix = slider("mix", {
       name: "mix-slider",
-      label: "Between the seeds",
+      label: "Toward the second seed",
       min: 0,
       max: 1,
       step: 0.01,
@@ -125,15 +65,16 @@ export class Controls {
     this.#class.append(...generator.classes.map((name, index) => new Option(name, index)));
     this.#seed.value = 1;
     this.#second.value = 2;
-    for (const input of [this.#seed, this.#second]) {
-      input.addEventListener("input", () => input.checkValidity() && this.onChange());
-      // An invalid number becomes a valid one when it is left.
-      input.addEventListener("change", () => {
-        if (input.checkValidity()) return;
-        input.value = clip(Math.floor(Number(input.value) || 0), 0, LAST_SEED);
+    listenToWholeNumber(this.#seed, () => this.#seedChosen());
+    listenToWholeNumber(this.#second, () => this.onChange());
+    this.#opened = new OpenedLatents(generator.latent_size, {
+      onOpen: () => {
+        this.mix.reset();
         this.onChange();
-      });
-    }
+      },
+      onChange: () => this.onChange(),
+      onError,
+    });
     this.#class.addEventListener("change", () => this.onChange());
     // The Enter key would send the form.
     document.getElementById("controls").addEventListener("submit", (e) => e.preventDefault());
@@ -142,6 +83,7 @@ export class Controls {
   /** @returns {Settings} */
   get settings() {
     return {
+      latents: this.#opened.latents,
       seed: Number(this.#seed.value),
       second: Number(this.#second.value),
       mix: this.mix.value,
@@ -153,14 +95,27 @@ export class Controls {
 
   /** Set one of the seeds; with the first, the picture is that seed's alone. */
   setSeed(which, value) {
-    (which === "second" ? this.#second : this.#seed).value = clip(value, 0, LAST_SEED);
-    if (which === "seed") this.mix.reset();
-    else if (this.mix.value === 0) this.mix.value = 1;
-    this.onChange();
+    if (which === "second") {
+      setWholeNumber(this.#second, value);
+      if (this.mix.value === 0) this.mix.value = 1;
+      this.onChange();
+    } else {
+      setWholeNumber(this.#seed, value);
+      this.mix.reset();
+      this.#seedChosen();
+    }
   }
 
+  /** Go that many seeds on, or rows of a file. */
   stepSeed(steps) {
-    this.setSeed("seed", this.settings.seed + steps);
+    const { latents, seed } = this.settings;
+    if (latents) this.#opened.stepRow(steps);
+    else this.setSeed("seed", seed + steps);
+  }
+
+  /** Let a person choose a file of latents. */
+  openLatents() {
+    this.#opened.choose();
   }
 
   randomSeed() {
@@ -180,8 +135,9 @@ export class Controls {
     for (const slider of [this.mix, this.truncation, ...this.#amounts]) slider.reset();
     this.onChange();
   }
-}
 
-function clip(value, min, max) {
-  return Math.min(max, Math.max(min, value));
+  #seedChosen() {
+    this.#opened.close();
+    this.onChange();
+  }
 }

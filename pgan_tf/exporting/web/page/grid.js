@@ -34,7 +34,7 @@ export class SeedGrid {
     return this.#entries.map((entry) => entry.seed);
   }
 
-  /** Mark the seed of the picture. */
+  /** Mark the seed of the picture; null, if it is of none. */
   mark(seed) {
     for (const entry of this.#entries) {
       entry.button.setAttribute("aria-pressed", String(entry.seed === seed));

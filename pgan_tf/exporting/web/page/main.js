@@ -2,7 +2,8 @@
  * A page that generates: it reads generator.json, makes the controls and draws what they say.
  *
  * Begin here. latents.js has the formulas, worker.js runs the network, queue.js decides what is
- * drawn next. The address may end in ?backend=wasm, to leave WebGPU unused.
+ * drawn next, opened.js takes latents from a file. The address may end in ?backend=wasm, to leave
+ * WebGPU unused.
  */
 
 import { Controls } from "./controls.js";
@@ -19,10 +20,15 @@ const QUIET_MILLISECONDS = 250;
 
 const element = (id) => document.getElementById(id);
 
-/** Show an error, or nothing. */
-function complain(text) {
+/** What is amiss, by what was tried: "drawing", "opening" or "saving". */
+const complaints = new Map();
+
+/** Show an error of what was tried; an empty text takes back the one before. */
+function complain(tried, text) {
+  complaints.set(tried, text);
+  const lines = [...complaints.values()].filter(Boolean).join("\n");
   const message = element("message");
-  if (message.textContent !== text) message.textContent = text;
+  if (message.textContent !== lines) message.textContent = lines;
 }
 
 async function start() {
@@ -74,7 +80,11 @@ class Page {
   constructor(generator, engine) {
     this.#generator = generator;
     this.#engine = engine;
-    this.#controls = new Controls(generator, () => this.#update());
+    this.#controls = new Controls(
+      generator,
+      () => this.#update(),
+      (text) => complain("opening", text)
+    );
     const target = () => document.querySelector("input[name=target]:checked").value;
     this.#grid = new SeedGrid(
       (seed) => this.#controls.setSeed(target(), seed),
@@ -89,44 +99,44 @@ class Page {
     element("random").addEventListener("click", () => controls.randomSeed());
     element("reset").addEventListener("click", () => controls.reset());
     element("save").addEventListener("click", () => this.#save());
-    const changed = (act) => (key) => {
-      act(key);
-      this.#update();
+    listenToKeys(this.#keys());
+    this.#redraw();
+  }
+
+  /** @returns {import("./keyboard.js").Key[]} */
+  #keys() {
+    const controls = this.#controls;
+    const nextClass = {
+      keys: ["c", "C"],
+      shown: "C",
+      help: "next class",
+      act: (key) => controls.stepClass(key === "c" ? 1 : -1),
     };
-    listenToKeys([
+    return [
       {
         keys: ["ArrowLeft", "ArrowRight"],
         shown: "← →",
-        help: "seed",
+        help: "seed, or row of a file",
         act: (key) => controls.stepSeed(key === "ArrowLeft" ? -1 : 1),
       },
       {
         keys: ["ArrowUp", "ArrowDown"],
         shown: "↑ ↓",
         help: "truncation",
-        act: changed((key) => controls.truncation.step(key === "ArrowUp" ? 5 : -5)),
+        act: (key) => controls.truncation.step(key === "ArrowUp" ? 5 : -5),
       },
       {
         keys: ["[", "]"],
         shown: "[ ]",
-        help: "between the seeds",
-        act: changed((key) => controls.mix.step(key === "[" ? -5 : 5)),
+        help: "toward the second seed",
+        act: (key) => controls.mix.step(key === "[" ? -5 : 5),
       },
-      ...(this.#generator.classes.length
-        ? [
-            {
-              keys: ["c", "C"],
-              shown: "C",
-              help: "next class",
-              act: (key) => controls.stepClass(key === "c" ? 1 : -1),
-            },
-          ]
-        : []),
+      ...(this.#generator.classes.length ? [nextClass] : []),
       { keys: ["r", "R"], shown: "R", help: "random seed", act: () => controls.randomSeed() },
+      { keys: ["o", "O"], shown: "O", help: "open latents", act: () => controls.openLatents() },
       { keys: ["s", "S"], shown: "S", help: "save", act: () => this.#save() },
       { keys: ["0"], shown: "0", help: "reset sliders", act: () => controls.reset() },
-    ]);
-    this.#update();
+    ];
   }
 
   /** True if everything that was asked for is drawn. */
@@ -146,16 +156,25 @@ class Page {
     });
   }
 
-  /** The latents of the picture: on their way between two seeds, then moved. */
-  latentsOf({ seed, second, mix, amounts }) {
+  /** The latents of the picture: on their way from a file or a seed to another seed, then moved. */
+  latentsOf({ latents, seed, second, mix, amounts }) {
     const { latent_size: size, directions } = this.#generator;
-    const between = interpolate(drawLatents(seed, size), drawLatents(second, size), mix);
-    return move(between, directions, amounts);
+    // A file's own length, which matters beside a class, is kept as pgan-generate --latents does.
+    if (latents && mix === 0 && !amounts.some(Boolean)) return latents.values;
+    const first = latents ? Float64Array.from(latents.values) : drawLatents(seed, size);
+    return move(interpolate(first, drawLatents(second, size), mix), directions, amounts);
   }
 
+  /** A person has changed something. */
   #update() {
+    complain("opening", "");
+    complain("saving", "");
+    this.#redraw();
+  }
+
+  #redraw() {
     const settings = this.#controls.settings;
-    this.#grid.mark(settings.seed);
+    this.#grid.mark(settings.latents ? null : settings.seed);
     if (!this.#begun) return;
     this.#queue.whenIdle([]);
     this.#queue.want({
@@ -202,9 +221,9 @@ class Page {
       element("status").textContent = `Drawn by ${backend}`;
       element("time").textContent = `in ${shortTime(milliseconds)} an image`;
       keep({ width, height, channels, values });
-      complain("");
+      complain("drawing", "");
     } catch (error) {
-      complain(`This picture could not be drawn: ${error.message}`);
+      complain("drawing", `This picture could not be drawn: ${error.message}`);
       fail?.(error);
     }
   }
@@ -215,7 +234,7 @@ class Page {
     show(picture, image);
     const name = this.#generator.classes[settings.label];
     const ofClass = name === undefined ? "" : ` of class ${name}`;
-    picture.setAttribute("aria-label", `Generated picture${ofClass}, seed ${settings.seed}`);
+    picture.setAttribute("aria-label", `Generated picture${ofClass}, ${originOf(settings)}`);
     element("save").disabled = false;
   }
 
@@ -225,13 +244,21 @@ class Page {
     try {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(await encodePng(image, this.#generator.bits));
-      link.download = `seed-${settings.seed}.png`;
+      link.download = `${originOf(settings).replaceAll(" ", "-")}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+      complain("saving", "");
     } catch (error) {
-      complain(`The picture could not be saved: ${error.message}`);
+      complain("saving", `The picture could not be saved: ${error.message}`);
     }
   }
+}
+
+/** Return where a picture is from, such as "seed 5" or "latents boot row 3". */
+function originOf({ latents, seed }) {
+  if (!latents) return `seed ${seed}`;
+  const row = latents.rows > 1 ? ` row ${latents.row}` : "";
+  return `latents ${latents.name}${row}`;
 }
 
 /** Return a time such as "42 ms" or "1.7 s". */
@@ -243,7 +270,7 @@ function shortTime(milliseconds) {
 start().then(
   (page) => (window.pgan = page),
   (error) => {
-    complain(`This page can't draw: ${error.message}`);
+    complain("drawing", `This page can't draw: ${error.message}`);
     element("page").hidden = true;
   }
 );
