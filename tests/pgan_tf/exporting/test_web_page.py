@@ -393,11 +393,16 @@ def test_what_is_wrong_with_a_file_is_one_line(page, tmp_path):
         (["boot.json"], "boot.json: this is not an .npy file, as pgan-project"),
         (["large.npy"], "large.npy: too large: 101.0 MB; this page reads at most 100.0 MB"),
         (["other.npy"], f"[n {LATENT_SIZE}]. Received: [2 {LATENT_SIZE + 1}]"),
-        (["other.npy", "large.npy"], "open one .npy file. Received: other.npy, large.npy"),
+        (["other.npy", "large.npy"], "Open one .npy file at a time. Received: 2 files"),
     ):
         page.drop_files(*(tmp_path / name for name in names))
         page.wait_for(f"document.getElementById('message').innerText.includes({json.dumps(said)})")
         assert "\n" not in text_of(page, "message")
+    # A phone shows it wherever the page is scrolled to.
+    page.resize(360, 600, phone=True)
+    page.evaluate("document.getElementById('open').scrollIntoView()")
+    top = page.evaluate("document.getElementById('message').getBoundingClientRect().top")
+    assert page.evaluate("scrollY") > 400 and 0 <= top < 100
     # The picture stays, and drawing the grid does not take the line away.
     settle(page)
     assert np.array_equal(picture(page), before) and not is_open(page)

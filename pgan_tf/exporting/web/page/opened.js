@@ -121,7 +121,9 @@ export class OpenedLatents {
       event.preventDefault(); // the browser would open the file itself
       mark(true);
     });
-    document.addEventListener("dragleave", (event) => event.relatedTarget ?? mark(false));
+    document.addEventListener("dragleave", (event) => {
+      if (!event.relatedTarget) mark(false); // it leaves the page, not one of its elements
+    });
     document.addEventListener("drop", (event) => {
       mark(false);
       if (!event.dataTransfer.types.includes("Files")) return;
@@ -135,7 +137,7 @@ export class OpenedLatents {
 async function readFile(files, size) {
   const arrays = files.length > 1 ? files.filter(({ name }) => /\.npy$/i.test(name)) : files;
   if (arrays.length !== 1) {
-    throw new Error(`open one .npy file. Received: ${files.map(({ name }) => name).join(", ")}`);
+    throw new Error(`Open one .npy file at a time. Received: ${files.length} files`);
   }
   const [file] = arrays;
   try {
