@@ -6,6 +6,26 @@ import { OpenedLatents } from "./opened.js";
 /** Random seeds are easy to remember. */
 const RANDOM_SEEDS = 1_000_000;
 
+/** Options of the sliders. */
+const MIX = {
+  name: "mix-slider",
+  label: "Toward the second seed",
+  min: 0,
+  max: 1,
+  step: 0.01,
+  value: 0,
+};
+const TRUNCATION = {
+  name: "truncation-slider",
+  label: "Truncation (0: the average picture)",
+  min: 0,
+  max: 1,
+  step: 0.01,
+  value: 1,
+};
+/** Of a move along a direction, in standard deviations. */
+const AMOUNT = { min: -6, max: 6, step: 0.1, value: 0 };
+
 /**
  * All controls of the page.
  *
@@ -24,6 +44,7 @@ export class Controls {
   #class = document.getElementById("class");
   #amounts;
   #opened;
+  #onChange;
 
   /**
    * @param {object} generator the contents of generator.json
@@ -31,33 +52,14 @@ export class Controls {
    * @param {(text: string) => void} onError called with what is wrong with a file
    */
   constructor(generator, onChange, onError) {
-    this.onChange = onChange;
-    const slider = (id, options) =>
-      new Slider(document.getElementById(id), { onChange: () => this.onChange(), ...options });
-    this.mix = slider("mix", {
-      name: "mix-slider",
-      label: "Toward the second seed",
-      min: 0,
-      max: 1,
-      step: 0.01,
-      value: 0,
-    });
-    this.truncation = slider("truncation", {
-      name: "truncation-slider",
-      label: "Truncation (0: the average picture)",
-      min: 0,
-      max: 1,
-      step: 0.01,
-      value: 1,
-    });
+    this.#onChange = onChange;
+    this.mix = this.#slider("mix", MIX);
+    this.truncation = this.#slider("truncation", TRUNCATION);
     this.#amounts = generator.directions.map((_, index) =>
-      slider("direction-sliders", {
+      this.#slider("direction-sliders", {
         name: `direction-${index + 1}`,
         label: `Direction ${index + 1}`,
-        min: -6,
-        max: 6,
-        step: 0.1,
-        value: 0,
+        ...AMOUNT,
       })
     );
     document.getElementById("directions").hidden = !generator.directions.length;
@@ -66,16 +68,16 @@ export class Controls {
     this.#seed.value = 1;
     this.#second.value = 2;
     listenToWholeNumber(this.#seed, () => this.#seedChosen());
-    listenToWholeNumber(this.#second, () => this.onChange());
+    listenToWholeNumber(this.#second, () => this.#onChange());
     this.#opened = new OpenedLatents(generator.latent_size, {
       onOpen: () => {
         this.mix.reset();
-        this.onChange();
+        this.#onChange();
       },
-      onChange: () => this.onChange(),
+      onChange: () => this.#onChange(),
       onError,
     });
-    this.#class.addEventListener("change", () => this.onChange());
+    this.#class.addEventListener("change", () => this.#onChange());
     // The Enter key would send the form.
     document.getElementById("controls").addEventListener("submit", (e) => e.preventDefault());
   }
@@ -98,7 +100,7 @@ export class Controls {
     if (which === "second") {
       setWholeNumber(this.#second, value);
       if (this.mix.value === 0) this.mix.value = 1;
-      this.onChange();
+      this.#onChange();
     } else {
       setWholeNumber(this.#seed, value);
       this.mix.reset();
@@ -127,17 +129,22 @@ export class Controls {
     const count = this.#class.options.length;
     if (!count) return;
     this.#class.selectedIndex = (this.#class.selectedIndex + steps + count) % count;
-    this.onChange();
+    this.#onChange();
   }
 
   /** Set all sliders to what they were at first. */
   reset() {
     for (const slider of [this.mix, this.truncation, ...this.#amounts]) slider.reset();
-    this.onChange();
+    this.#onChange();
+  }
+
+  #slider(id, options) {
+    const onChange = () => this.#onChange();
+    return new Slider(document.getElementById(id), { ...options, onChange });
   }
 
   #seedChosen() {
     this.#opened.close();
-    this.onChange();
+    this.#onChange();
   }
 }

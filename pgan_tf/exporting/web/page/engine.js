@@ -2,7 +2,7 @@
 
 export class Engine {
   #worker;
-  #waiting = new Map(); // by id of a drawing: its promise's functions
+  #waiting = new Map(); // by id of a drawing: the functions that settle its promise
   #id = 0;
 
   /**
@@ -13,19 +13,19 @@ export class Engine {
    */
   constructor(source, onProgress) {
     this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-    /** @type {Promise<{backend: string}>} kept when the network can draw */
-    this.ready = new Promise((keep, fail) => {
+    /** @type {Promise<{backend: string}>} resolved when the network can draw */
+    this.ready = new Promise((resolve, reject) => {
       this.#worker.onmessage = ({ data }) => {
         if (data.progress) onProgress(data.progress);
-        else if (data.ready) keep(data.ready);
-        else if (data.id === undefined) fail(new Error(data.error));
+        else if (data.ready) resolve(data.ready);
+        else if (data.id === undefined) reject(new Error(data.error));
         else this.#settle(data);
       };
       this.#worker.onerror = (event) => {
         event.preventDefault();
         const error = new Error(event.message || "the worker could not be loaded");
-        fail(error);
-        this.#waiting.forEach((promise) => promise.fail(error));
+        reject(error);
+        this.#waiting.forEach((promise) => promise.reject(error));
         this.#waiting.clear();
       };
     });
@@ -40,8 +40,8 @@ export class Engine {
    */
   draw(inputs) {
     const id = this.#id++;
-    return new Promise((keep, fail) => {
-      this.#waiting.set(id, { keep, fail });
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
       this.#worker.postMessage({ id, inputs });
     });
   }
@@ -49,7 +49,7 @@ export class Engine {
   #settle(data) {
     const promise = this.#waiting.get(data.id);
     this.#waiting.delete(data.id);
-    if (data.error) promise?.fail(new Error(data.error));
-    else promise?.keep(data);
+    if (data.error) promise?.reject(new Error(data.error));
+    else promise?.resolve(data);
   }
 }

@@ -12,13 +12,14 @@ export class SeedGrid {
   #list = document.getElementById("grid");
   #first = 1;
   #entries = [];
+  #onChoice;
 
   /**
    * @param {(seed: number) => void} onChoice called with the seed of a picture that was clicked
    * @param {() => void} onPage called when other seeds are shown
    */
   constructor(onChoice, onPage) {
-    this.onChoice = onChoice;
+    this.#onChoice = onChoice;
     const turn = (by) => {
       this.#first = Math.min(LAST, Math.max(0, this.#first + by));
       this.#build();
@@ -68,7 +69,7 @@ export class SeedGrid {
       canvas.className = "drawn";
       [canvas.width, canvas.height] = [1, 1];
       button.append(canvas, `Seed ${seed}`);
-      button.addEventListener("click", () => this.onChoice(seed));
+      button.addEventListener("click", () => this.#onChoice(seed));
       return { seed, button, canvas };
     });
     const items = this.#entries.map(({ button }) => {

@@ -20,13 +20,13 @@ const QUIET_MILLISECONDS = 250;
 
 const element = (id) => document.getElementById(id);
 
-/** What is amiss, by what was tried: "drawing", "opening" or "saving". */
-const complaints = new Map();
+/** Errors shown, by kind: "drawing", "opening" or "saving". */
+const errors = new Map();
 
-/** Show an error of what was tried; an empty text takes back the one before. */
-function complain(tried, text) {
-  complaints.set(tried, text);
-  const lines = [...complaints.values()].filter(Boolean).join("\n");
+/** Show an error; an empty text removes the last one of the same kind. */
+function showError(kind, text) {
+  errors.set(kind, text);
+  const lines = [...errors.values()].filter(Boolean).join("\n");
   const message = element("message");
   if (message.textContent !== lines) message.textContent = lines;
 }
@@ -83,7 +83,7 @@ class Page {
     this.#controls = new Controls(
       generator,
       () => this.#update(),
-      (text) => complain("opening", text)
+      (text) => showError("opening", text)
     );
     const target = () => document.querySelector("input[name=target]:checked").value;
     this.#grid = new SeedGrid(
@@ -151,8 +151,9 @@ class Page {
    * @returns {Promise<import("./pixels.js").Image>}
    */
   draw({ latents, label = 0, truncation = 1 }) {
-    return new Promise((keep, fail) => {
-      this.#queue.want({ inputs: this.#inputs(latents, label, truncation), keep, fail });
+    const inputs = this.#inputs(latents, label, truncation);
+    return new Promise((resolve, reject) => {
+      this.#queue.want({ inputs, onImage: resolve, onError: reject });
     });
   }
 
@@ -167,8 +168,8 @@ class Page {
 
   /** A person has changed something. */
   #update() {
-    complain("opening", "");
-    complain("saving", "");
+    showError("opening", "");
+    showError("saving", "");
     this.#redraw();
   }
 
@@ -179,7 +180,7 @@ class Page {
     this.#queue.whenIdle([]);
     this.#queue.want({
       inputs: this.#inputs(this.latentsOf(settings), settings.label, settings.truncation),
-      keep: (image) => this.#show(image, settings),
+      onImage: (image) => this.#show(image, settings),
     });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
@@ -194,7 +195,7 @@ class Page {
       const latents = this.latentsOf({ seed, second: seed, mix: 0, amounts: [] });
       return {
         inputs: this.#inputs(latents, label, truncation),
-        keep: (image) => this.#grid.show(seed, image),
+        onImage: (image) => this.#grid.show(seed, image),
       };
     });
     this.#queue.whenIdle(jobs);
@@ -214,17 +215,17 @@ class Page {
     return inputs;
   }
 
-  async #draw({ inputs, keep, fail }) {
+  async #draw({ inputs, onImage, onError }) {
     try {
       const { values, milliseconds, backend } = await this.#engine.draw(inputs);
       const { width, height, channels } = this.#generator;
       element("status").textContent = `Drawn by ${backend}`;
       element("time").textContent = `in ${shortTime(milliseconds)} an image`;
-      keep({ width, height, channels, values });
-      complain("drawing", "");
+      onImage({ width, height, channels, values });
+      showError("drawing", "");
     } catch (error) {
-      complain("drawing", `This picture could not be drawn: ${error.message}`);
-      fail?.(error);
+      showError("drawing", `This picture could not be drawn: ${error.message}`);
+      onError?.(error);
     }
   }
 
@@ -247,9 +248,9 @@ class Page {
       link.download = `${originOf(settings).replaceAll(" ", "-")}.png`;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      complain("saving", "");
+      showError("saving", "");
     } catch (error) {
-      complain("saving", `The picture could not be saved: ${error.message}`);
+      showError("saving", `The picture could not be saved: ${error.message}`);
     }
   }
 }
@@ -270,7 +271,7 @@ function shortTime(milliseconds) {
 start().then(
   (page) => (window.pgan = page),
   (error) => {
-    complain("drawing", `This page can't draw: ${error.message}`);
+    showError("drawing", `This page can't draw: ${error.message}`);
     element("page").hidden = true;
   }
 );

@@ -96,16 +96,16 @@ async function download(url) {
   const response = await fetch(url);
   if (!response.ok) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   const total = Number(response.headers.get("Content-Length"));
-  const parts = [];
+  const chunks = [];
   let size = 0;
   for (const reader = response.body.getReader(); ; ) {
     const { done, value } = await reader.read();
     if (done) break;
-    parts.push(value);
+    chunks.push(value);
     size += value.length;
     self.postMessage({ progress: { size, total } });
   }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** Draw, with WebAssembly from now on if WebGPU fails: a device can be lost. */
