@@ -373,13 +373,16 @@ def test_a_seed_typed_while_a_file_is_read_is_the_newer_wish(page):
     page.evaluate("""
       const files = new DataTransfer();
       files.items.add(new File(["no latents"], "late.npy"));
-      document.dispatchEvent(new DragEvent("drop", { dataTransfer: files }));
+      const drop = new DragEvent("drop", { dataTransfer: files, cancelable: true });
+      document.dispatchEvent(drop);
+      window.prevented = drop.defaultPrevented;
       seed.value = 4;
       seed.dispatchEvent(new Event("input"));
       new File(["as long"], "later.npy").arrayBuffer().then(() => new Promise(requestIdleCallback));
     """)
     settle(page)
     assert text_of(page, "message") == "" and value_of(page, "seed") == 4
+    assert page.evaluate("prevented")  # or the browser would go to the file
 
 
 def test_what_is_wrong_with_a_file_is_one_line(page, tmp_path):
