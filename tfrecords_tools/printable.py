@@ -29,6 +29,11 @@ def encodable(text: str) -> str:
     return _SURROGATE.sub(lambda match: _escaped(match[0]), text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with a noun: `1 image`, `2 images`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say(*lines: str) -> None:
     """Print lines to stdout at once; names in them, which may hold line ends, are made printable.
 

@@ -9,7 +9,7 @@ from absl import flags as absl_flags
 from pgan_tf.cli.devices import define_ema_length, define_tf32, ready_devices
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.config import EVALUATE_METRICS
-from pgan_tf.evaluation.kinds import kind_of_data, kind_of_network
+from pgan_tf.evaluation.kinds import EXPECTED, kind_of_data, kind_of_network
 from pgan_tf.evaluation.sizes import parse_resolution
 from pgan_tf.runs.hub import is_on_hub
 from pgan_tf.runs.run_directory import require_network
@@ -176,7 +176,7 @@ def _evaluate(flag_values: absl_flags.FlagValues) -> int:
                 f"--output is required: a directory for the results of {flags['network']}"
             )
         flags["cache_dir"] = flags["cache_dir"] or os.path.join(flags["output"], "evaluation")
-    flags["network"] = str(require_network(flags["network"]))
+    flags["network"] = str(require_network(flags["network"], EXPECTED))
     if flags["data_dir"]:
         kind_of_data(flags["data_dir"])
     kind_of_network(flags["network"])

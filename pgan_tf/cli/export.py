@@ -3,7 +3,6 @@
 import contextlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags as absl_flags
 
@@ -138,20 +137,11 @@ def _export(flag_values: absl_flags.FlagValues) -> int:
         f"{export.path}: {export.bytes / 1e6:.1f} MB; read back, its images in [-1, 1] differ from "
         f"Keras's by at most {export.difference:.1g}"
     )
-    if flags["format"] == "hub":
-        _say_what_is_missing(export.path)
+    for line in export.advice:
+        say(line)
     if export.url:
         say(f"uploaded to {export.url}")
     return command.EXIT_OK
-
-
-def _say_what_is_missing(folder: Path) -> None:
-    from pgan_tf.exporting.hub.card import gaps
-    from pgan_tf.exporting.hub.folder import CARD_NAME
-
-    card = folder / CARD_NAME
-    for gap in gaps(card.read_text(encoding="utf-8")):
-        say(f"{card}: to be filled in: {gap}")
 
 
 COMMAND = command.Command(

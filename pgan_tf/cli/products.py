@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgan_tf.cli.quiet import quiet_tensorflow
 from pgan_tf.generating.moves import parse_moves
+from tfrecords_tools.printable import counted
 from tfrecords_tools.shape import has_alpha
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def _images(flags: Mapping[str, Any], output: Path) -> str:
     written = generate_pngs(
         sampler, output, latents=latents, classes=flags["classes"], grid=flags["grid"]
     )
-    return f"{written} images in {output}" + (f", {output / 'grid.png'}" if flags["grid"] else "")
+    grid = f", {output / 'grid.png'}" if flags["grid"] else ""
+    return f"{counted(written, 'image')} in {output}{grid}"
 
 
 def _table(flags: Mapping[str, Any], output: Path) -> str:

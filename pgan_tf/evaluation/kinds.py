@@ -15,6 +15,9 @@ from tfrecords_tools.image_files.archives import is_archive
 from tfrecords_tools.image_files.decoding import EXTENSIONS
 from tfrecords_tools.image_files.files import open_folder
 
+# Anything that `--network` may name, for errors.
+EXPECTED = "run directory, .keras file, folder, archive or pyramid of images"
+
 
 class Kind(enum.Enum):
     """A kind of images."""
@@ -32,7 +35,7 @@ def kind_of_network(network: str | os.PathLike) -> Kind:
     Raises:
       UserError: there is nothing of any kind.
     """
-    path = require_network(network)
+    path = require_network(network, EXPECTED)
     if path.is_file():
         return Kind.FILES if is_archive(path) else Kind.GENERATOR
     if _may_hold_generators(path):

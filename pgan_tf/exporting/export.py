@@ -46,12 +46,14 @@ class Export:
       path: the file or directory.
       bytes: its size.
       difference: the largest difference from Keras that was found, of images in [-1, 1].
+      advice: lines for the user about it, such as what is left to do.
       url: to which it was uploaded; empty if it was not.
     """
 
     path: Path
     bytes: int
     difference: float
+    advice: tuple[str, ...] = ()
     url: str = ""
 
 
@@ -120,7 +122,7 @@ def export_generator(
         size = _size(partial)
     # A failure leaves the export, which is whole, where it is.
     url = form.publish(path, chosen) if form.publish is not None and chosen.push_to else ""
-    return Export(path, size, difference, url)
+    return Export(path, size, difference, tuple(form.advise(path)), url)
 
 
 def output_file(output: Path, file_format: str) -> Path:

@@ -82,6 +82,8 @@ class ExportFormat:
       check: refuses a generator, or options, before anything is written.
       read_truncated: reads an export back at a truncation, if the format has an input for it.
       tolerance: the largest difference from Keras, of images in [-1, 1].
+      advise: returns lines for the user about an export that is in its place, such as what is left
+        to do.
       publish: uploads an export that is in its place, with `push_to`; returns its URL.
     """
 
@@ -93,4 +95,5 @@ class ExportFormat:
     check: Callable[[ExportedGenerator, ExportOptions], None] | None = None
     read_truncated: Callable[[Path, float], Generate] | None = None
     tolerance: Callable[[ExportOptions], float] = lambda options: 1e-4
+    advise: Callable[[Path], list[str]] = lambda path: []
     publish: Callable[[Path, ExportOptions], str] | None = None

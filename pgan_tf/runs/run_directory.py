@@ -333,13 +333,16 @@ def _config_text(path: str | os.PathLike) -> str | None:
         raise
 
 
-def require_network(path: str | os.PathLike) -> Path:
+def require_network(
+    path: str | os.PathLike, expected: str = "run directory or .keras file"
+) -> Path:
     """Return the path that `--network` names, if there is anything that may hold a generator.
 
     Commands ask before they import TensorFlow, which takes seconds.
 
     Args:
       path: a run directory, a `.keras` file, or `hf://user/name`, which is downloaded.
+      expected: what else a command takes, for errors.
 
     Raises:
       UserError: there is neither a file nor a directory, or no such generator on the hub.
@@ -349,7 +352,7 @@ def require_network(path: str | os.PathLike) -> Path:
     path = user_path(path)
     if not path.is_file() and not path.is_dir():
         received = "neither a file nor a directory" if path.exists() else "nothing"
-        raise UserError(f"{path}: no such run directory or .keras file. Received: {received}")
+        raise UserError(f"{path}: no such {expected}. Received: {received}")
     return path
 
 

@@ -318,7 +318,10 @@ def other_data(tmp_path):
     ("arguments", "message"),
     [
         ([], "--network is required"),
-        (["--network={tmp}/nothing"], "nothing: no such run directory or .keras file"),
+        (
+            ["--network={tmp}/nothing"],
+            "nothing: no such run directory, .keras file, folder, archive or pyramid",
+        ),
         (["--network={tmp}"], "no generator in it"),
         (["--network={tmp}", "--all_snapshots"], "no generators to follow"),
         (["--network={lone}", "--all_snapshots"], "--all_snapshots needs a run directory"),

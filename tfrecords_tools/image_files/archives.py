@@ -28,6 +28,7 @@ from tfrecords_tools.image_files.bad_image import BadImageError
 from tfrecords_tools.image_files.decoding import ImageFile
 from tfrecords_tools.image_files.files import HEAD_BYTES, NamedImageFiles, open_folder
 from tfrecords_tools.image_files.gzip_access import GzipAccess
+from tfrecords_tools.printable import counted
 from tfrecords_tools.untrusted.regular_file import open_regular, require_regular
 
 _ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -171,7 +172,7 @@ def open_files(
         found = f"{files.ignored} other files" if files.ignored else "an empty folder"
         raise UserError(f"--{flag}={root}: no images; looked for {kinds}. Received: {found}")
     if files.ignored:
-        say(f"Ignored {files.ignored} files in {root} that are not images by their extension")
+        say(f"Ignored {counted(files.ignored, 'file')} in {root}, not images by their extension")
     return files
 
 

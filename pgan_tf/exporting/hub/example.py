@@ -6,7 +6,10 @@ python example.py --seed=1 --count=16 --output=images
 
 import argparse
 import json
+import os
 from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's messages about the machine
 
 import keras
 import numpy as np

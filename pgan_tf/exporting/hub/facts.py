@@ -28,8 +28,8 @@ from tfrecords_tools.printable import printable
 
 _SECONDS_PER_KIMG = "speed/seconds_per_kimg"
 _TRAINED_ON = re.compile(r"# Trained on: (\d{1,18}) images")
-# A flag that names a place: of files, or on a network.
-_PLACE = re.compile(r"[/\\~]|^[A-Za-z]:|_dir=|--init_from=|--data_dir=")
+# A flag that names a place: of files, on a network, or at W&B.
+_PLACE = re.compile(r"^--wandb|[/\\~]|^[A-Za-z]:|_dir=|--init_from=|--data_dir=")
 _MAX_NAME = 100
 
 

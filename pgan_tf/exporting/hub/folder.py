@@ -4,7 +4,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from pgan_tf.exporting.export_format import (
     ExportFormat,
     ExportOptions,
 )
-from pgan_tf.exporting.hub.card import CardText, write_card
+from pgan_tf.exporting.hub.card import CardText, gaps, write_card
 from pgan_tf.exporting.hub.facts import Facts, collect_facts
 from pgan_tf.exporting.hub.upload import check_push, push_folder
 from pgan_tf.exporting.plain_keras import as_plain_keras
@@ -35,8 +34,14 @@ from pgan_tf.runs.saved_generator import (
     save_generator,
 )
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.untrusted.json_file import read_object
-from tfrecords_tools.untrusted.regular_file import MAX_TEXT_BYTES, read_bytes
+from tfrecords_tools.untrusted.json_file import parse_object, read_object
+from tfrecords_tools.untrusted.regular_file import (
+    MAX_TEXT_BYTES,
+    open_regular,
+    read_bytes,
+    read_text,
+)
+from tfrecords_tools.untrusted.zip_archive import open_keras_archive
 
 CARD_NAME, CONFIG_NAME, EXAMPLE_NAME, SAMPLES_NAME = (
     "README.md",
@@ -79,12 +84,11 @@ def _write(generator: ExportedGenerator, path: Path, options: ExportOptions) -> 
         neighbors=neighbors,
     )
     (path / CARD_NAME).write_text(card, encoding="utf-8")
-    example = Path(__file__).with_name(EXAMPLE_NAME).read_bytes()
-    (path / EXAMPLE_NAME).write_bytes(example)
-    with zipfile.ZipFile(file) as archive:
+    (path / EXAMPLE_NAME).write_bytes(_read(Path(__file__).with_name(EXAMPLE_NAME)))
+    with open_keras_archive(file) as archive:
         for name in _KERAS_FILES:
             archive.extract(name, path)
-        config = json.loads(archive.read(CONFIG_NAME))
+        config = parse_object(archive.read(CONFIG_NAME), f"{file}: {CONFIG_NAME} in it")
     config[KEY] = _about(facts, hashlib.sha256(card.encode()).hexdigest())
     (path / CONFIG_NAME).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
@@ -149,7 +153,7 @@ def _copy_neighbors(facts: Facts, path: Path) -> str:
     if sheet is None:
         return ""
     try:
-        with Image.open(sheet, formats=["PNG"]) as image:
+        with open_regular(sheet) as opened, Image.open(opened, formats=["PNG"]) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         logging.warning("%s: left out, no picture that can be read: %s", sheet, error)
@@ -191,6 +195,11 @@ def _check(generator: ExportedGenerator, options: ExportOptions) -> None:
         check_push(options.push_to)
 
 
+def _advise(path: Path) -> list[str]:
+    card = path / CARD_NAME
+    return [f"{card}: to be filled in: {gap}" for gap in gaps(read_text(card))]
+
+
 def _publish(path: Path, options: ExportOptions) -> str:
     names = [name for name in os.listdir(path) if _is_published(name)]
     return push_folder(path, names, options.push_to, private=options.private)
@@ -210,5 +219,6 @@ FORMAT = ExportFormat(
         *("push_to", "private"),
     ),
     check=_check,
+    advise=_advise,
     publish=_publish,
 )

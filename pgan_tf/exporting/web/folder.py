@@ -1,6 +1,7 @@
 """The folder of a web page that generates."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -145,6 +146,11 @@ def belongs_to_page(path: Path) -> bool:
     return path.is_file() and path.name in names
 
 
+def _advise(path: Path) -> list[str]:
+    serve = f"python3 -m http.server 8000 --directory {shlex.quote(str(path))}"
+    return [f"to see it: {serve}, then open http://localhost:8000/"]
+
+
 FORMAT = ExportFormat(
     write=_write,
     read=read_web,
@@ -152,4 +158,5 @@ FORMAT = ExportFormat(
     options=("runtime",),
     check=_check,
     read_truncated=read_web,
+    advise=_advise,
 )

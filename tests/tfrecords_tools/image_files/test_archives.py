@@ -96,7 +96,7 @@ def test_hidden_and_other_members_are_left_out(tmp_path, kind):
     lines = []
     path = make(tmp_path / f"x.{kind}", members)
     assert opened(path, lines=lines).files.names == ("a.png",)
-    assert f"Ignored 1 files in {path} that are not images by their extension" in lines
+    assert f"Ignored 1 file in {path}, not images by their extension" in lines
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

@@ -50,7 +50,7 @@ def test_hidden_and_other_files_are_left_out(folder):
     (folder / "notes.txt").write_text("")
     lines = []
     assert opened(folder, lines=lines).files.names == ("good.png",)
-    assert f"Ignored 1 files in {folder} that are not images by their extension" in lines
+    assert f"Ignored 1 file in {folder}, not images by their extension" in lines
 
 
 def test_linked_folders_are_followed_but_not_in_circles(folder, tmp_path):
