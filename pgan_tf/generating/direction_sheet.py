@@ -62,7 +62,7 @@ def generate_directions(
     captions = [
         f"{number + 1}: {amounts[column]:+g}"
         if column != _COLUMNS // 2
-        else f"seed {seed}:{row} {names[row % len(names)] if names else ''}".rstrip()
+        else f"seed {seed}:{row}" + (f", {names[row % len(names)]}" if names else "")
         for number in range(shown)
         for row in range(rows)
         for column in range(_COLUMNS)

@@ -78,7 +78,7 @@ def test_a_sheet_goes_from_minus_to_plus(conditional, tmp_path, capsys):
             for amount in (-3, -2, -1, 0, 1, 2, 3):
                 label = np.eye(2, dtype=np.float32)[[row]]
                 images.append(model([move_latents(latents[[row]], amount * direction), label])[0])
-                middle = f"5:{row} {'ab'[row]}"
+                middle = f"seed 5:{row}, {'ab'[row]}"
                 captions.append(f"{number + 1}: {amount:+d}" if amount else middle)
     expected = captioned_grid(to_uint8(np.stack(images)), captions, 7)
     drawn = np.asarray(Image.open(tmp_path / "directions.png"))
