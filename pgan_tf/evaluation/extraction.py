@@ -17,6 +17,9 @@ from pgan_tf.evaluation.catalog import ImageFeatures, Metric
 from pgan_tf.metrics import DigitClassifier, FeatureExtractor
 from tfrecords_tools.errors import UserError
 
+# The name of features of a network of the user's own, or of another Inception than the published.
+OTHER_FEATURES = "other features"
+
 # (name, shape) -> a float32 array of that shape to fill, in memory or mapped from a file.
 Allocate = Callable[[str, tuple[int, int]], np.ndarray]
 
@@ -258,6 +261,15 @@ def load_feature_extractor(
     if features:
         return metrics.load_features(features)
     return metrics.load_inception(inception or None, resize=resize)
+
+
+def features_named(digest: str) -> str:
+    """Return the name of an extractor's features by its digest; empty for published Inception's."""
+    if digest.startswith(metrics.DINOV2_DIGEST):
+        return "features of DINOv2"
+    if not digest.startswith(metrics.INCEPTION_SHA256):
+        return OTHER_FEATURES
+    return "" if digest == metrics.INCEPTION_SHA256 else "--resize=clean"
 
 
 def feature_settings(kind: str, extractor: Extractor | None) -> dict[str, Any]:

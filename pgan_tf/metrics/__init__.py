@@ -34,6 +34,7 @@ from pgan_tf.metrics.frechet import (
     frechet_distance_and_spread,
 )
 from pgan_tf.metrics.inception import InceptionExtractor, load_inception
+from pgan_tf.metrics.inception_file import GRAPH_SHA256 as INCEPTION_SHA256
 from pgan_tf.metrics.inception_score import inception_score, inception_score_spread
 from pgan_tf.metrics.kernel_distance import (
     MOST_PER_SUBSET,
@@ -68,6 +69,7 @@ from pgan_tf.metrics.swd import sliced_wasserstein, swd, swd_spread
 __all__ = [
     "DINOV2",
     "DINOV2_DIGEST",
+    "INCEPTION_SHA256",
     "MOST_PER_SUBSET",
     "PATCHES_PER_IMAGE",
     "PATCH_SIZE",

@@ -7,6 +7,7 @@ import numpy as np
 
 from pgan_tf.config import flags
 from pgan_tf.evaluation.results import SnapshotMetrics
+from pgan_tf.metrics import INCEPTION_SHA256
 from pgan_tf.runs.data_note import note_lines
 from pgan_tf.runs.grids import save_png
 from tests.helpers.generators import save_tiny_generator
@@ -50,18 +51,36 @@ def make_run(directory, *, names=ODD_NAMES, channels=3):
     return run, model
 
 
-def write_metrics(run, *, label="000005", fid=12.5, num_images=100, with_neighbors=True, data=None):
+def write_metrics(
+    run,
+    *,
+    label="000005",
+    fid=12.5,
+    num_images=100,
+    with_neighbors=True,
+    data=None,
+    extractor=INCEPTION_SHA256,
+    by_class=None,
+):
     """Write metrics of the run's generator, and its sheet of neighbors."""
     file = run / "networks" / "generator-000005.keras"
     counts = {"fid": num_images, "neighbors": 10} if with_neighbors else {"fid": num_images}
     values = {"fid": fid, "neighbors/pixels/below_1_percent": 0.25}
+    if by_class:
+        counts["fid_by_class"] = num_images
+        values |= {f"fid_by_class/{name}": value for name, value in by_class.items()}
     result = SnapshotMetrics(
         network=file,
         digest=sha256_of(file),
         label=label,
         images_seen=5000,
         values={name: value for name, value in values.items() if name.split("/")[0] in counts},
-        settings={"seed": 0, "num_images": counts, "data": data or "/home/alice/flowers"},
+        settings={
+            "seed": 0,
+            "num_images": counts,
+            "data": data or "/home/alice/flowers",
+            "extractors": {"fid": extractor, "fid_by_class": extractor},
+        },
         floor={"fid": 1e-05},
         spread={"fid": 0.5},
     )

@@ -4,7 +4,9 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from pgan_tf.exporting.hub.facts import Facts
+from pgan_tf.evaluation.by_class import is_of_one_class
+from pgan_tf.evaluation.extraction import OTHER_FEATURES
+from pgan_tf.exporting.hub.facts import Facts, MetricRow
 from pgan_tf.exporting.hub.front_matter import metadata, to_yaml
 from pgan_tf.runs.hub import SCHEME
 from pgan_tf.runs.run_directory import format_duration
@@ -85,10 +87,15 @@ def write_card(
 def _by_data(facts: Facts) -> dict[str, list[tuple[str, float]]]:
     """Return the values of metrics by name, for each name of data."""
     values: dict[str, list[tuple[str, float]]] = {}
-    for row in facts.metrics:
+    for row in _shown_metrics(facts):
         data = row.data or facts.data.name or "training data"
-        values.setdefault(data, []).append((row.name, row.value))
+        values.setdefault(data, []).append((row.label, row.value))
     return values
+
+
+def _shown_metrics(facts: Facts) -> list[MetricRow]:
+    """Return the values but for those of single classes, which may be many: their mean is there."""
+    return [row for row in facts.metrics if not is_of_one_class(row.name)]
 
 
 def gaps(card: str) -> list[str]:
@@ -246,22 +253,23 @@ def _training(facts: Facts) -> Iterator[str]:
 
 def _evaluation(facts: Facts, neighbors: str) -> Iterator[str]:
     yield "## Evaluation"
-    if not facts.metrics:
+    rows = _shown_metrics(facts)
+    if not rows:
         yield _gap("metrics of this generator; `pgan-evaluate`, then export again")
     else:
-        floors = any(row.floor is not None for row in facts.metrics)
-        spreads = any(row.spread is not None for row in facts.metrics)
+        floors = any(row.floor is not None for row in rows)
+        spreads = any(row.spread is not None for row in rows)
         columns = {
-            "Metric": [escape(row.name) for row in facts.metrics],
-            "Value": [_value(row.value) for row in facts.metrics],
-            "Spread": [_rounded(row.spread) for row in facts.metrics],
-            "Floor": [_value(row.floor) for row in facts.metrics],
-            "Images": [_whole(row.num_images) for row in facts.metrics],
-            "Against": [escape(row.data) or "-" for row in facts.metrics],
+            "Metric": [escape(row.label) for row in rows],
+            "Value": [_value(row.value) for row in rows],
+            "Spread": [_rounded(row.spread) for row in rows],
+            "Floor": [_value(row.floor) for row in rows],
+            "Images": [_whole(row.num_images) for row in rows],
+            "Against": [escape(row.data) or "-" for row in rows],
         }
         # Columns that say nothing are left out.
         shown = {head: cells for head, cells in columns.items() if set(cells) != {"-"}}
-        if len(_by_data(facts)) == 1 and facts.metrics[0].data in ("", facts.data.name):
+        if len(_by_data(facts)) == 1 and rows[0].data in ("", facts.data.name):
             shown.pop("Against", None)
         yield _table(list(shown), list(zip(*shown.values(), strict=True)))
         notes = []
@@ -273,6 +281,13 @@ def _evaluation(facts: Facts, neighbors: str) -> Iterator[str]:
                 "generators are not to be ranked by a difference below the root of the sum of "
                 "both squared spreads."
             )
+        if any(row.features == OTHER_FEATURES for row in rows):
+            notes.append(
+                "Other features are not those of the Inception network of published values, with "
+                "which these can't be compared."
+            )
+        if len(rows) < len(facts.metrics):
+            notes.append("The values of single classes are in `config.json`.")
         if notes:
             yield " ".join(notes)
     if neighbors:

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 
 from pgan_tf.config import flags
-from pgan_tf.evaluation.catalog import NEIGHBORS
+from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS
+from pgan_tf.evaluation.extraction import features_named
 from pgan_tf.evaluation.neighbor_sheet import sheet_path
 from pgan_tf.evaluation.results import read_known
 from pgan_tf.evaluation.snapshots import SnapshotSelection, select_snapshots
@@ -44,6 +45,8 @@ class MetricRow:
       spread: standard deviation of the value over other fakes; None if unknown.
       num_images: generated images that were compared; None if unknown.
       data: name of the real images; empty if unknown.
+      features: what the images were compared by, unless that is Inception as published or no
+        network at all; empty else.
     """
 
     name: str
@@ -52,6 +55,12 @@ class MetricRow:
     spread: float | None = None
     num_images: int | None = None
     data: str = ""
+    features: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the value, with that of its features where they are not the usual ones."""
+        return f"{self.name} ({self.features})" if self.features else self.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,28 +240,41 @@ def _metrics(
     """Return the metrics of this very generator, and the sheet of its neighbors.
 
     Of a metric that was computed under several settings, those of the most images are taken, once
-    for each data that it compares with.
+    for each data that it compares with and for each kind of features.
     """
     (snapshot,) = selection.snapshots
-    best: dict[tuple[str, str], tuple[str, Mapping[str, Any]]] = {}
+    best: dict[tuple[str, str, str], tuple[str, Mapping[str, Any]]] = {}
     for label, entry in read_known(selection.home, digest=sha256_of(snapshot.file)):
         if entry.get("ema_length") != ema_length:
             continue
-        key = _last_part(entry.get("data")), entry["metric"]
+        features = _features(entry["metric"], entry.get("extractors"))
+        key = _last_part(entry.get("data")), entry["metric"], features
         known = best.get(key)
         if known is None or (_count(entry) or 0) > (_count(known[1]) or 0):
             best[key] = label, entry
-    rows = [row for (data, _), (_, entry) in best.items() for row in _rows(entry, data)]
+    rows = [
+        row
+        for (data, _, features), (_, entry) in best.items()
+        for row in _rows(entry, data, features)
+    ]
     sheets = [
         sheet_path(selection.home, label)
-        for (_, metric), (label, _) in best.items()
+        for (_, metric, _), (label, _) in best.items()
         if metric == NEIGHBORS
     ]
     found = (sheet for sheet in sheets if sheet.is_file() and not sheet.is_symlink())
     return rows, next(found, None)
 
 
-def _rows(entry: Mapping[str, Any], data: str) -> list[MetricRow]:
+def _features(metric: str, digest: Any) -> str:
+    """Return the name of the features that a metric compares, empty for the published ones."""
+    known = CATALOG.get(metric)
+    if known is None or known.feature_kind != "features" or not isinstance(digest, str):
+        return ""
+    return features_named(digest)
+
+
+def _rows(entry: Mapping[str, Any], data: str, features: str) -> list[MetricRow]:
     floor, spread = (entry.get(key) or {} for key in ("floor", "spread"))
     return [
         MetricRow(
@@ -262,6 +284,7 @@ def _rows(entry: Mapping[str, Any], data: str) -> list[MetricRow]:
             _number(spread.get(name)),
             _count(entry),
             data,
+            features,
         )
         for name, value in entry["metrics"].items()
         if _number(value) is not None
@@ -270,10 +293,16 @@ def _rows(entry: Mapping[str, Any], data: str) -> list[MetricRow]:
 
 def _kept_metrics(description: GeneratorDescription) -> list[MetricRow]:
     """Return the metrics by which a generator was kept as the best of its run."""
-    count = (description.best or {}).get("num_images")
+    best = description.best or {}
+    count, digest = best.get("num_images"), best.get("extractor")
     values = description.metrics or {}
     return [
-        MetricRow(name, value, num_images=count if type(count) is int else None)
+        MetricRow(
+            name,
+            value,
+            num_images=count if type(count) is int else None,
+            features=_features(name.split("/")[0], digest),
+        )
         for name, value in values.items()
         if _number(value) is not None
     ]

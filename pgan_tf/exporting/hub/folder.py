@@ -117,7 +117,7 @@ def _about(facts: Facts, card_digest: str) -> dict[str, Any]:
         "parameters": facts.parameters,
         "kimg": facts.kimg,
         "data": {"name": facts.data.name, "count": facts.data.count, "source": facts.data.source},
-        "metrics": {row.name: row.value for row in facts.metrics},
+        "metrics": {row.label: row.value for row in facts.metrics},
         "versions": _versions(),
         # By which an edited card is known, and never replaced.
         "card_sha256": card_digest,

@@ -17,6 +17,7 @@ from pgan_tf.cli import export as command
 from pgan_tf.exporting import export_generator
 from pgan_tf.exporting.hub.card import gaps
 from pgan_tf.exporting.hub.folder import KEY
+from pgan_tf.metrics import DINOV2_DIGEST, INCEPTION_SHA256
 from pgan_tf.runs.grids import draw_latents, to_uint8, to_uint16
 from pgan_tf.runs.saved_generator import describe_generator, load_generator
 from tests.helpers.generators import LATENT_SIZE, save_tiny_generator
@@ -168,6 +169,43 @@ def test_metrics_against_other_data_are_told_apart(tmp_path):
     named = {result["dataset"]["name"]: result["metrics"][0]["value"] for result in results}
     assert named == {"flowers": 10.0, "else": 20.0}
     assert "alice" not in text
+
+
+def test_values_of_other_features_do_not_pass_for_published_ones(tmp_path):
+    run, _ = make_run(tmp_path, names=["a", "b"])
+    for fid, extractor in [
+        (1.0, INCEPTION_SHA256),
+        (2.0, f"{INCEPTION_SHA256} clean"),
+        (3.0, f"{DINOV2_DIGEST}1234"),
+        (4.0, "5678"),
+    ]:
+        write_metrics(run, fid=fid, extractor=extractor, with_neighbors=False)
+    export_generator(run, tmp_path / "out", file_format="hub")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    about = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["pgan_tf"]
+    wanted = {
+        "fid": 1.0,
+        "fid (--resize=clean)": 2.0,
+        "fid (features of DINOv2)": 3.0,
+        "fid (other features)": 4.0,
+    }
+    assert about["metrics"] == wanted
+    (result,) = yaml.safe_load(text.split("---\n")[1])["model-index"][0]["results"]
+    assert {m["name"]: m["value"] for m in result["metrics"]} == wanted
+    assert "| fid \\(other features\\) | 4 |" in text
+    assert "these can't be compared" in text
+
+
+def test_the_card_shows_the_mean_over_classes_and_leaves_out_each(tmp_path):
+    run, _ = make_run(tmp_path, names=["a", "b"])
+    write_metrics(run, by_class={"a": 1.0, "b": 3.0, "mean": 2.0}, with_neighbors=False)
+    export_generator(run, tmp_path / "out", file_format="hub")
+    text = (tmp_path / "out" / "README.md").read_text("utf-8")
+    about = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))["pgan_tf"]
+    assert "class/mean" in text
+    assert "class/a" not in text
+    assert "single classes are in `config.json`" in text
+    assert about["metrics"]["fid_by_class/a"] == 1.0
 
 
 def test_nothing_of_the_machine_is_in_the_folder(exported):
