@@ -18,6 +18,8 @@ from tfrecords_tools.errors import UserError, required
 from tfrecords_tools.printable import say
 
 NAME = "pgan-evaluate"
+# Their spread is then known to under a percent; more would only take time and memory.
+_MOST_REPLICATES = 10_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,9 +34,16 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
     def boolean(name: str, default: bool | None, help_text: str) -> None:
         absl_flags.DEFINE_boolean(name, default, help_text, flag_values=flag_values)
 
-    def integer(name: str, default: int | None, help_text: str, minimum: int) -> None:
+    def integer(
+        name: str, default: int | None, help_text: str, least: int, most: int | None = None
+    ) -> None:
         absl_flags.DEFINE_integer(
-            name, default, help_text, lower_bound=minimum, flag_values=flag_values
+            name,
+            default,
+            help_text,
+            lower_bound=least,
+            upper_bound=most,
+            flag_values=flag_values,
         )
 
     string(
@@ -104,6 +113,7 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
         "Number of times that fakes are resampled to find the spread of each value: its standard "
         "deviation over other fakes of the generator. 0: no spread.",
         0,
+        _MOST_REPLICATES,
     )
     boolean(
         "reuse",

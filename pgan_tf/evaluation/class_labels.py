@@ -70,8 +70,9 @@ class ClassLabels:
         labels = self._reals.labels_of(first, count)
         if labels is None:
             raise UserError(
-                f"{metric} needs data with classes. Received: {images.path}, which has no labels; "
-                "pgan-prepare-tfrecords --labels=folders takes them from folders"
+                f"{metric} needs data with classes. Received: {images.path}, which has no labels: "
+                "those of pictures are the folders directly in a set, and pgan-prepare-tfrecords "
+                "--labels=folders takes the same for pyramids"
             )
         return classes_of(labels, str(images.path), metric)
 

@@ -334,6 +334,7 @@ def other_data(tmp_path):
         (["--network={run}", "--data_dir={unlabelled}"], "takes labels of 3 components"),
         (["--network={run}", "--metrics=modes"], "modes needs --digit_classifier"),
         (["--network={run}", "--bootstrap=1"], "--bootstrap must be 0, .* Received: 1"),
+        (["--network={run}", "--bootstrap=10001"], r"in the range \[0, 10000\]"),
         (
             ["--network={run}", "--metrics=fid", "--features=dinov2", "--dinov2={tmp}/none"],
             "none: not DINOv2 as keras_hub saves it.*: no such file or folder",
