@@ -612,6 +612,17 @@ def test_nothing_overflows_on_a_phone(page, tmp_path):
         assert beyond == []
 
 
+def test_sliders_stay_within_the_frame_where_columns_are_narrowest(page):
+    for width in (320, 770, 790, 1280):
+        page.resize(width, 700)
+        beyond = page.evaluate(
+            "[...document.querySelectorAll('fieldset')].flatMap(f => [...f.querySelectorAll('*')]"
+            ".filter(e => !e.closest('[hidden]') && e.getBoundingClientRect().right >"
+            "f.getBoundingClientRect().right + 0.5).map(e => e.outerHTML))"
+        )
+        assert beyond == [], width
+
+
 def test_texts_have_contrast(page):
     for dark in (False, True):
         check_contrast(page, dark)
