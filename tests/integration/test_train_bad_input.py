@@ -55,7 +55,7 @@ def refuse(capsys, *arguments):
             ["--data_dir={data}", "--run_dir={tmp}/run", "--batch_size=6"],
             "the nearest: 4 and 8. Received: 6",
         ),
-        (["--eval_metrics=swd,fdi"], "precision_recall, modes. Received: fdi"),
+        (["--eval_metrics=swd,fdi"], "precision_recall_by_class, modes. Received: fdi"),
         (
             ["--data_dir={data}", "--run_dir={tmp}/run", "--eval_metrics=swd"],
             "swd needs images of 16x16 or larger. Received: 8x8",
