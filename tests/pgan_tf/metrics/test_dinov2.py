@@ -61,7 +61,7 @@ def expected(saved, images):
         planes = [np.asarray(plane.resize((224, 224), Image.BICUBIC)) for plane in planes]
         pixels = np.stack(planes, axis=2).clip(0, 255) / 255
         prepared.append((pixels - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225])
-    return model.predict(np.stack(prepared).astype(np.float32), verbose=0)[:, 0]
+    return model.predict({"images": np.stack(prepared).astype(np.float32)}, verbose=0)[:, 0]
 
 
 def test_features_are_the_class_token_of_prepared_images(extractor, saved, rng):
