@@ -21,9 +21,9 @@ from pgan_tf.evaluation.extraction import (
 )
 from pgan_tf.evaluation.feature_cache import FeatureCache
 from pgan_tf.evaluation.images import FakeImages, Reals
+from pgan_tf.evaluation.reduced_images import split_as_pyramid
 from tfrecords_tools.errors import UserError
 from tfrecords_tools.progress import Progress, working
-from tfrecords_tools.shape import nearest_sizes, split_size
 
 # Random draws differ between the three sets: reals, other reals of the floor, and fakes.
 _REALS, _OTHER_REALS, _FAKES = 0, 1, 2
@@ -340,12 +340,8 @@ def _choose_count(
             f"{metric.name} needs images of {side}x{side} or larger. "
             f"Received: {reals.images.size_text}, of {reals.images.path}"
         )
-    if metric.feature_kind == "patches" and split_size(*reals.size) is None:
-        nearest = " or ".join(f"{width}x{height}" for height, width in nearest_sizes(*reals.size))
-        raise UserError(
-            f"{metric.name} needs images of a size that pyramids have; --resolution={nearest} is "
-            f"near. Received: {reals.images.size_text}, of {reals.images.path}"
-        )
+    if metric.feature_kind == "patches":
+        split_as_pyramid(reals.images, metric.name)
     if metric.equal_sets and num_images is not None and num_images > available:
         raise UserError(
             f"{metric.name} needs as many reals as fakes: --{flag} must be at most {available}, as "

@@ -89,11 +89,16 @@ class Reals:
           UserError: an image is damaged.
         """
         for positions in _in_batches(first, count, self.size):
-            images = over_white(self.images.read(self._numbers(positions)))
+            images = self.seen(self.images.read(self._numbers(positions)))
             if self.mirror:
                 chosen = self._mirrored(positions)
                 images[chosen] = images[chosen, :, ::-1]
-            yield as_rgb(images) if self.as_rgb else images
+            yield images
+
+    def seen(self, images: np.ndarray) -> np.ndarray:
+        """Return `[b h w c]` images with any channels as metrics see them, `[b h w 1 or 3]`."""
+        opaque = over_white(images)
+        return as_rgb(opaque) if self.as_rgb else opaque
 
     def labels_of(self, first: int, count: int) -> np.ndarray | None:
         """Return the labels of images `first` to `first + count`, `[count n]`; None without."""

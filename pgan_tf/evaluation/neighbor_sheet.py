@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pgan_tf.evaluation.image_sets import read_images
+from pgan_tf.evaluation.image_sets import ImageSet
 from pgan_tf.evaluation.images import FakeImages
-from pgan_tf.evaluation.neighbor_spaces import thumbnails
 from pgan_tf.evaluation.neighbors import Found, FoundBySpace, NeighborFinder, NeighborReport
+from pgan_tf.evaluation.reduced_images import area_means, reduced
 from pgan_tf.runs.grids import save_png
-from tfrecords_tools.format import Pyramid
 from tfrecords_tools.pictures import over_white
 
 # Longer sides: of larger images they are reduced to the one, of smaller ones enlarged to the other.
@@ -64,35 +63,30 @@ def write_sheet(
       fakes: the images of the generator, or of a stored set.
       title: the generator's name.
     """
-    split, pyramid = finder.split, finder.data.pyramid
-    level = [
-        level
-        for level in pyramid.levels
-        if level.resolution <= finder.data.resolution and max(level.shape[1:]) <= _MOST_SIDE
-    ][-1]
-    _, height, _ = level.shape
+    split, reals = finder.split, finder.reals
+    shown = reduced(reals.images, lambda size: max(size) <= _MOST_SIDE)
 
-    def read(records: np.ndarray) -> np.ndarray:
-        return over_white(read_images(level, records))
+    def read(numbers: np.ndarray) -> np.ndarray:
+        return reals.seen(shown.read(numbers))
 
     sets = (
         _Set(
             "fakes",
             report.fakes,
-            lambda numbers: over_white(thumbnails(fakes.at(numbers), height)),
+            lambda numbers: over_white(area_means(fakes.at(numbers), shown.size[0])),
             lambda number: [
                 fakes.name(number),
-                _label_line(pyramid, fakes.labels_of(number, 1)),
+                _label_line(reals.images, fakes.labels_of(number, 1)),
             ],
         ),
         _Set(
             "held-out images" if split.held_out else "training images, without themselves",
             report.others,
             lambda numbers: read(split.others[numbers]),
-            lambda number: _record_lines(pyramid, int(split.others[number])),
+            lambda number: _record_lines(reals.images, int(split.others[number])),
         ),
     )
-    columns = [_draw_set(each, pyramid, read) for each in sets]
+    columns = [_draw_set(each, reals.images, read) for each in sets]
     header = _draw_lines(_header(finder, report, title), sum(c.width for c in columns))
     width = max(header.width, sum(c.width for c in columns) + _COLUMN_GAP) + 2 * _GAP
     bottom = header.height + max(column.height for column in columns)
@@ -140,7 +134,7 @@ def _quantiles(found: Found) -> str:
 
 
 def _draw_set(
-    images: _Set, pyramid: Pyramid, read: Callable[[np.ndarray], np.ndarray]
+    images: _Set, data: ImageSet, read: Callable[[np.ndarray], np.ndarray]
 ) -> Image.Image:
     """Draw the images of a set that are nearest in each space, then the first."""
     parts = []
@@ -154,7 +148,7 @@ def _draw_set(
     pictures = dict(zip(chosen.tolist(), images.images_at(chosen), strict=True))
     strips = []
     for heading, numbers in parts:
-        rows = [_draw_row(images, n, pictures[n], pyramid, read) for n in numbers.tolist()]
+        rows = [_draw_row(images, n, pictures[n], data, read) for n in numbers.tolist()]
         strips += [_draw_lines([heading], rows[0].width), *rows]
     return _stacked(strips)
 
@@ -163,7 +157,7 @@ def _draw_row(
     images: _Set,
     number: int,
     image: np.ndarray,
-    pyramid: Pyramid,
+    data: ImageSet,
     read: Callable[[np.ndarray], np.ndarray],
 ) -> Image.Image:
     """Draw an image `[h w c]` uint8, and its neighbors in each space."""
@@ -175,7 +169,7 @@ def _draw_row(
         for place, record in enumerate(records):
             mirrored = bool(found.mirrored[number, place])
             picture = pictures[place, :, ::-1] if mirrored else pictures[place]
-            name, kind = _record_lines(pyramid, int(record))
+            name, kind = _record_lines(data, int(record))
             lines = [f"{name} mirrored" if mirrored else name, kind]
             tiles.append(_tile(picture, [*lines, f"{space} {distances[place]:.3g}"]))
             gaps.append(_GAP if place else _SPACE_GAP)
@@ -235,23 +229,20 @@ def _stacked(strips: Sequence[Image.Image]) -> Image.Image:
     return whole
 
 
-def _record_lines(pyramid: Pyramid, record: int) -> list[str]:
-    """Return an image's record number, and its class or an empty text."""
-    label = pyramid.labels_of(np.array([record]))[0]
-    return [f"#{record}", _class_name(pyramid, label) if len(label) else ""]
+def _record_lines(data: ImageSet, number: int) -> list[str]:
+    """Return an image's name, and its class or an empty text."""
+    labels = data.labels_of(np.array([number])) if data.label_size else None
+    return [data.name(number), _label_line(data, labels)]
 
 
-def _label_line(pyramid: Pyramid, labels: np.ndarray | None) -> str:
-    """Return the class that a fake was generated of; empty without."""
-    return "" if labels is None else _class_name(pyramid, labels[0])
-
-
-def _class_name(pyramid: Pyramid, label: np.ndarray) -> str:
-    """Return the name of a class; empty for a label that is none."""
-    column = int(np.argmax(label))
-    if not np.array_equal(label, np.eye(len(label))[column]):
+def _label_line(data: ImageSet, labels: np.ndarray | None) -> str:
+    """Return the name of the class in labels `[1 n]`; empty for a label that is none."""
+    if labels is None:
         return ""
-    return pyramid.label_names[column] if pyramid.label_names else f"class {column}"
+    column = int(np.argmax(labels[0]))
+    if not np.array_equal(labels[0], np.eye(len(labels[0]))[column]):
+        return ""
+    return data.label_names[column] if data.label_names else f"class {column}"
 
 
 @functools.cache

@@ -21,15 +21,15 @@ from pgan_tf.data.held_out import held_out_indices
 from pgan_tf.data.order import records_at
 from pgan_tf.evaluation.catalog import CATALOG, NEIGHBORS
 from pgan_tf.evaluation.feature_cache import FeatureCache
-from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages, read_images
+from pgan_tf.evaluation.image_sets import ImageSet, PyramidImages
 from pgan_tf.evaluation.images import FakeImages, Reals, default_batch_size
 from pgan_tf.evaluation.neighbor_spaces import Space, features_digest, open_spaces
+from pgan_tf.evaluation.reduced_images import split_as_pyramid
 from pgan_tf.metrics import FeatureExtractor, Neighbors, NeighborSearch
 from pgan_tf.runs.data_note import difference
 from pgan_tf.runs.run_directory import CONFIG_NAME
 from tfrecords_tools.command.flagfile import read_flagfile
 from tfrecords_tools.errors import UserError
-from tfrecords_tools.format import Pyramid
 from tfrecords_tools.progress import Progress
 
 USUAL_NUM_IMAGES = 1000
@@ -81,23 +81,23 @@ def held_out_records(run: Path | None, config: TrainConfig | None, images: Image
     return held_out_indices(pyramid.count, config.data.validation_images)
 
 
-def split_data(pyramid: Pyramid, held_out: np.ndarray, *, count: int, seed: int) -> DataSplit:
+def split_data(images: ImageSet, held_out: np.ndarray, *, count: int, seed: int) -> DataSplit:
     """Return the training images, and up to `count` others.
 
     Args:
-      pyramid: the data.
-      held_out: record numbers that were not trained on; empty for none.
+      images: the data.
+      held_out: numbers of images that were not trained on; empty for none.
       count: the most others.
       seed: of their choice.
 
     Raises:
       UserError: there are too few training images.
     """
-    trained = np.setdiff1d(np.arange(pyramid.count), held_out)
+    trained = np.setdiff1d(np.arange(images.count), held_out)
     if len(trained) < 2:
         raise UserError(
             f"{NEIGHBORS} needs at least 2 training images. Received: {len(trained)}, in "
-            f"{pyramid.directory}"
+            f"{images.path}"
         )
     pool = held_out if len(held_out) else trained
     positions = np.arange(min(count, len(pool)), dtype=np.int64)
@@ -148,7 +148,6 @@ class NeighborFinder:
 
     Attributes:
       reals: the data, and whether training mirrors it.
-      data: the pyramid of the reals.
       split: the images that fakes are compared with.
       num_images: number of fakes.
     """
@@ -174,12 +173,12 @@ class NeighborFinder:
           replicates: of the bootstrap, for the spread of values over fakes; 0 for none.
 
         Raises:
-          UserError: there are too few training images, or no pyramid of them.
+          UserError: there are too few training images, or they are of a size that no pyramid has.
         """
+        split_as_pyramid(reals.images, NEIGHBORS)
         self.reals = reals
-        self.data = _require_pyramid(reals)
         self.num_images = num_images
-        self.split = split_data(self.data.pyramid, held_out, count=num_images, seed=reals.seed)
+        self.split = split_data(reals.images, held_out, count=num_images, seed=reals.seed)
         self._cache = cache
         self._extractor = extractor
         self._replicates = replicates
@@ -232,12 +231,7 @@ class NeighborFinder:
           own: `[count]` the number of each image among those trained on; None if it is not there.
         """
         if self._spaces is None:
-            self._spaces = open_spaces(
-                self.data.pyramid,
-                self.data.resolution,
-                extractor=self._extractor,
-                cache=self._cache,
-            )
+            self._spaces = open_spaces(self.reals, extractor=self._extractor, cache=self._cache)
         spaces = self._spaces
         groups: dict[str, list[Found]] = {name: [] for name in spaces}
         with Progress(count, "images", f"neighbors of {label}", keep=False) as progress:
@@ -283,20 +277,7 @@ class NeighborFinder:
     def _read_others(self) -> Iterator[np.ndarray]:
         size = default_batch_size(math.prod(self.reals.size))
         for start in range(0, len(self.split.others), size):
-            yield read_images(self.data.level, self.split.others[start : start + size])
-
-
-def _require_pyramid(reals: Reals) -> PyramidImages:
-    if not isinstance(reals.images, PyramidImages):
-        raise UserError(
-            f"{NEIGHBORS} needs a pyramid as --data_dir, as pgan-prepare-tfrecords makes of images."
-            f" Received: {reals.images.path}"
-        )
-    if reals.as_rgb:
-        raise UserError(
-            f"{NEIGHBORS} needs fakes in grayscale, as {reals.images.path} is. Received: RGB"
-        )
-    return reals.images
+            yield self.reals.images.read(self.split.others[start : start + size])
 
 
 def _size(described: _Described) -> int:

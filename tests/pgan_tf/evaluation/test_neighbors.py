@@ -13,8 +13,8 @@ from pgan_tf.evaluation.feature_cache import FeatureCache
 from pgan_tf.evaluation.image_sets import PyramidImages
 from pgan_tf.evaluation.images import Fakes, GeneratedImages, Reals
 from pgan_tf.evaluation.neighbor_sheet import CAVEAT, sheet_path, write_sheet
-from pgan_tf.evaluation.neighbor_spaces import thumbnails
 from pgan_tf.evaluation.neighbors import NeighborFinder, held_out_records, split_data
+from pgan_tf.evaluation.reduced_images import area_means
 from pgan_tf.metrics import Features, outlines
 from pgan_tf.runs.data_note import note_lines
 from tests.helpers.tiny import tiny_config, write_pyramid
@@ -71,12 +71,12 @@ def distances(images, others, describe):
 
 
 def pixels(images):
-    small = thumbnails(images, min(32, images.shape[1])).reshape(len(images), -1)
+    small = area_means(images, min(32, images.shape[1])).reshape(len(images), -1)
     return small / np.sqrt(small.shape[1])
 
 
 def small_outlines(images):
-    return outlines(thumbnails(images, min(32, images.shape[1])))
+    return outlines(area_means(images, min(32, images.shape[1])))
 
 
 def test_a_generator_of_copies_is_found_out(pyramid, tmp_path):
@@ -231,13 +231,15 @@ def test_one_fake_two_training_images_of_4x4_and_no_cache_are_enough(tmp_path):
 
 def test_a_split_needs_two_training_images(pyramid):
     with pytest.raises(UserError, match="neighbors needs at least 2 training images. Received: 1"):
-        split_data(pyramid, np.arange(1, COUNT), count=10, seed=0)
+        split_data(
+            PyramidImages(pyramid, pyramid.resolution), np.arange(1, COUNT), count=10, seed=0
+        )
 
 
 def test_thumbnails_are_the_levels_of_a_pyramid(tmp_path):
     pyramid = open_pyramid(write_pyramid(tmp_path / "p", resolution=64, channels=3, count=5))
     expected = pyramid.level(16).read(np.arange(5)).transpose(0, 2, 3, 1)
-    np.testing.assert_array_equal(thumbnails(images_of(pyramid, range(5)), 16), expected)
+    np.testing.assert_array_equal(area_means(images_of(pyramid, range(5)), 16), expected)
 
 
 @pytest.mark.parametrize("changed", [False, True])
