@@ -78,6 +78,8 @@ class Evaluator:
         self.num_images = {
             m.name: _choose_count(m, reals, num_images, most_fakes, flag) for m in metrics
         }
+        if num_images is None:
+            _warn_of_few(self.metrics, self.num_images)
         # By kind of features: the largest number of images that a metric compares.
         self._counts: dict[str, int] = {}
         for metric in self.metrics:
@@ -359,15 +361,17 @@ def _choose_count(
         raise UserError(
             f"{metric.name} needs at least {metric.min_images} images. Received: {source}"
         )
-    if num_images is None and count < metric.num_images:
-        logging.warning(
-            "%s is usually computed of %d images; here of %d, and values of fewer images are "
-            "higher or lower",
-            metric.name,
-            metric.num_images,
-            count,
-        )
     return count
+
+
+def _warn_of_few(metrics: Sequence[Metric], counts: Mapping[str, int]) -> None:
+    """Name in one line the metrics that are computed of fewer images than usual."""
+    few = [metric for metric in metrics if counts[metric.name] < metric.num_images]
+    if few:
+        logging.warning(
+            "values of fewer images than usual are higher or lower: %s",
+            ", ".join(f"{m.name} of {counts[m.name]}, usually {m.num_images}" for m in few),
+        )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pgan_tf.generating.captions import captioned_grid
 from pgan_tf.generating.directions import move_latents
 from pgan_tf.generating.sampler import Sampler
 from pgan_tf.runs.grids import draw_latents, save_png, to_display
+from tfrecords_tools.errors import UserError
 from tfrecords_tools.files import whole_file
 
 _COLUMNS = 7
@@ -45,11 +46,16 @@ def generate_directions(
       The number of directions on the sheet, which has at most 1024 images.
 
     Raises:
-      UserError: there is no such class, or there are fewer directions.
+      UserError: there is no such class, there are fewer directions, or too many latent vectors.
     """
+    if _COLUMNS * rows > _SHEET_MAX_IMAGES:
+        raise UserError(
+            f"--num_images must be at most {_SHEET_MAX_IMAGES // _COLUMNS} with --directions, for "
+            f"a sheet of {_SHEET_MAX_IMAGES} images. Received: {rows}"
+        )
     names, labels = sampler.labels(classes)
     directions, effects = sampler.directions(count)
-    shown = min(count, max(1, _SHEET_MAX_IMAGES // (_COLUMNS * rows)))
+    shown = min(count, _SHEET_MAX_IMAGES // (_COLUMNS * rows))
     amounts = np.linspace(-amount, amount, _COLUMNS)
     latents = draw_latents(rows, sampler.latent_size, seed=seed)
     steps = directions[:shown, np.newaxis, np.newaxis] * amounts[:, np.newaxis]

@@ -183,7 +183,7 @@ def test_without_a_number_each_metric_takes_its_usual_one_or_all_there_are(
 ):
     compared = evaluator(pyramid, tmp_path, num_images=None)
     assert compared.num_images == {"swd": 40, "ms_ssim": 40}
-    assert "swd is usually computed of 16384 images" in caplog.text
+    assert "swd of 40, usually 16384, ms_ssim of 40, usually 20000" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,7 @@ def test_every_product_can_be_moved(network, tmp_path, product):
     [
         (["--directions=9"], "--directions must be from 1 to 8"),
         (["--directions=0"], "directions"),
+        (["--directions=1", "--num_images=147"], "--num_images must be at most 146 with --direct"),
         (["--directions=2", "--table"], "--table and --directions need a call"),
         (["--directions=2", "--grid"], "--grid goes with images"),
         (["--directions=2", "--amount=1e9"], "amount"),
