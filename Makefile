@@ -15,7 +15,7 @@ help: ## list the targets
 
 # Two files at a time: most tests build graphs, in Python, which takes one core. In their order, in
 # which those of whole runs come first and small ones last.
-test: lint ## lint, check types and run every test (some 17 minutes on two cores)
+test: lint ## lint, check types and run every test (some 18 minutes on two cores)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 test-fast: $(INSTALLED) ## run the tests not marked slow (under two minutes on two cores)

@@ -70,7 +70,7 @@ def is_sent(path, rules):
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
-    """What the engine is sent of a clean checkout."""
+    """The files of a clean checkout that the engine is sent."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     rules = [line for line in lines if line and not line.startswith("#")]
     tracked = subprocess.run(

@@ -57,7 +57,8 @@ def _define_flags(flag_values: absl_flags.FlagValues) -> None:
 
     string(
         "network",
-        "A run directory, whose newest EMA generator is taken, or a .keras file. Required.",
+        "A run directory, whose newest EMA generator is taken, a .keras file, or hf://user/name. "
+        "Required.",
     )
     inputs = (
         "A picture, a folder of pictures, or a .zip or .tar file; several are separated by commas, "

@@ -61,7 +61,7 @@ class ImageSet(Protocol):
 
     @property
     def traits(self) -> dict[str, Any]:
-        """What metrics see of the images beside resolution and channels, as JSON values.
+        """Properties that metrics see of the images beside resolution and channels, as JSON values.
 
         For keys of caches and settings of results. Nothing for RGB or grayscale squares of 8 bits,
         whose keys and settings so stay as earlier versions wrote them.

@@ -78,7 +78,7 @@ class Reals:
 
     @property
     def traits(self) -> dict[str, Any]:
-        """How metrics see the images; see `ImageSet.traits`."""
+        """Properties that metrics see of the images; see `ImageSet.traits`."""
         repeated = self.as_rgb and opaque_channels(self.images.channels) == 1
         return {**self.images.traits, **({"gray": "as RGB"} if repeated else {})}
 

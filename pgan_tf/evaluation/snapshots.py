@@ -150,7 +150,7 @@ class SnapshotSelection:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What results say of generators alone: nothing."""
+        """Settings of results about the generators: none."""
         return {}
 
     def label_source(self, reals: Reals) -> Reals:

@@ -97,7 +97,7 @@ class StoredSelection:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What results say of the images, as JSON values."""
+        """Settings of results about the images, as JSON values."""
         return {"fakes": describe_set(self.images)}
 
     def label_source(self, reals: Reals) -> Reals:

@@ -420,7 +420,7 @@ def test_what_is_wrong_with_a_file_is_one_line(page, tmp_path):
 
 
 def read_by_page(tab, content, size):
-    """What npy.js reads in bytes: numbers, or an error's words."""
+    """The numbers that npy.js reads in bytes, or an error's words."""
     return tab.evaluate(
         f"import('./npy.js').then(npy => [...npy.readLatents(new Uint8Array({list(content)})"
         f".buffer, {size})]).catch(error => error.message)"
