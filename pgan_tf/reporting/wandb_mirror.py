@@ -32,6 +32,8 @@ from tfrecords_tools.untrusted.json_file import read_object
 # Seconds that W&B may take to begin, and to send what is left at the end of a run.
 _START_SECONDS = 20.0
 _FINISH_SECONDS = 30.0
+# Seconds in which its process must end when it is asked to.
+_END_SECONDS = 5.0
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # Characters that names of projects must not have, and how long they may be.
@@ -126,6 +128,7 @@ class _Mirror:
                 _stop(self.wandb)
             else:
                 self.wandb.tensorboard.unpatch()
+                end_process(self.wandb)
         except KeyboardInterrupt:
             _stop(self.wandb)
             raise
@@ -195,8 +198,7 @@ def _begin(wandb: Any, identity: _Identity, run: RunDirectory) -> tuple[Any, str
     try:
         return init(), ""
     except Exception as error:
-        with contextlib.suppress(Exception, SystemExit):
-            wandb.teardown()  # to its process, the run is in use
+        end_process(wandb)  # to it, the run is in use
         return init(mode="offline"), f"can't be reached: {_reason(error)}"
 
 
@@ -221,8 +223,32 @@ def _stop(wandb: Any) -> None:
         process.wait(5)
     with contextlib.suppress(Exception):
         wandb.tensorboard.unpatch()
-    with contextlib.suppress(Exception, SystemExit):  # W&B exits with its process's exit code
-        wandb.teardown(exit_code=1)
+    end_process(wandb, exit_code=1)
+
+
+def end_process(wandb: Any, exit_code: int = 0) -> None:
+    """End W&B's process and what it has begun in this one; kill the process if it does not end.
+
+    W&B itself waits for its process without a limit, at the latest when Python exits.
+
+    Args:
+      wandb: W&B's library.
+      exit_code: 0 if all has gone well.
+    """
+    process = None
+    with contextlib.suppress(Exception):
+        process = wandb.setup()._connection._proc._process
+
+    def tear_down() -> None:
+        with contextlib.suppress(Exception, SystemExit):  # W&B exits with its process's exit code
+            wandb.teardown(exit_code=exit_code)
+
+    ending = threading.Thread(target=tear_down, daemon=True)
+    ending.start()
+    ending.join(_END_SECONDS)
+    if ending.is_alive() and process is not None:
+        process.kill()
+        ending.join(_END_SECONDS)
 
 
 def _settings(config: TrainConfig) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def offline(tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "no netrc"))
     monkeypatch.setenv("WANDB_MODE", "offline")
     yield
-    wandb.teardown()
+    wandb_mirror.end_process(wandb)
 
 
 @pytest.fixture
