@@ -261,11 +261,27 @@ def test_a_process_of_wandb_that_dies_is_a_warning(run, caplog):
 
 @needs_proc
 def test_a_process_of_wandb_that_hangs_is_given_up(run, caplog, monkeypatch):
+    hangs = threading.Event()
+    monkeypatch.setattr(wandb.Run, "finish", lambda self, exit_code: hangs.wait(60))
     monkeypatch.setattr(wandb_mirror, "_FINISH_SECONDS", -4.5)
     with mirrored_to_wandb(config(), run):
         [core] = core_processes()
         os.kill(core, signal.SIGSTOP)
+    hangs.set()
     assert "no answer" in one_warning(caplog)
+    assert core_processes() == []
+
+
+@needs_proc
+def test_a_process_of_wandb_that_does_not_end_is_killed(run, monkeypatch):
+    monkeypatch.setattr(wandb_mirror, "_END_SECONDS", 1.0)
+    with mirrored_to_wandb(config(), run):
+        pass
+    assert core_processes() == []
+    wandb.init(dir=str(run.path), mode="offline", settings=wandb.Settings(silent=True)).finish()
+    [core] = core_processes()
+    os.kill(core, signal.SIGSTOP)
+    wandb_mirror.end_process(wandb)
     assert core_processes() == []
 
 
