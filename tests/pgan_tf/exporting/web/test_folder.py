@@ -198,7 +198,7 @@ def test_more_memory_than_webassembly_has_is_refused_and_much_is_said(
 
 
 def test_the_guide_names_the_version_that_is_tested():
-    guide = Path(__file__).parents[3] / "docs" / "guide" / "sharing.md"
+    guide = Path(__file__).parents[4] / "docs" / "guide" / "sharing.md"
     assert f"npm pack onnxruntime-web@{runtime.VERSION} && tar" in guide.read_text()
 
 
